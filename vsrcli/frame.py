@@ -1,0 +1,206 @@
+"""The ground floor: what a frame, its pixel format, its colour and a video are, in numpy and exact fractions.
+
+Everything above (media, picture, backends, run) speaks in these types. A frame is always planar: luma first, then the
+chroma planes, 8 bits in uint8 or 9..16 bits in the low bits of uint16. Packed formats are unpacked where they are read.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+
+# Code point 2 of ITU-T H.273 stands for "unspecified" in matrix, primaries and transfer alike.
+UNSPECIFIED = 2
+
+_SUBSAMPLING = {"444": (0, 0), "440": (0, 1), "422": (1, 0), "420": (1, 1), "411": (2, 0), "410": (2, 2)}
+_PLANAR = re.compile(r"yuv(?P<j>j)?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?|gray(?P<gray>\d+)?(?:le)?")
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """A planar luma-chroma (or luma only) layout.
+
+    Attributes:
+        name: FFmpeg's name of it, such as ``yuv420p10le``.
+        bits: significant bits of a sample, 8..16.
+        log2_chroma_w, log2_chroma_h: binary logarithm of the chroma subsampling, as in FFmpeg's descriptors.
+        has_chroma: False for gray.
+    """
+
+    name: str
+    bits: int
+    log2_chroma_w: int
+    log2_chroma_h: int
+    has_chroma: bool
+
+    @classmethod
+    def parse(cls, name: str) -> PixelFormat | None:
+        """Describe FFmpeg's planar format ``name``, or return None for one that is not little-endian planar YUV or gray."""
+        match = _PLANAR.fullmatch(name)
+        if match is None:
+            return None
+        if match["sub"] is None:
+            return cls(name, int(match["gray"] or 8), 0, 0, has_chroma=False)
+        if match["sub"] not in _SUBSAMPLING:
+            return None
+        return cls(name, int(match["bits"] or 8), *_SUBSAMPLING[match["sub"]], has_chroma=True)
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """Sample type: uint8 up to 8 bits, else uint16."""
+        return np.uint8 if self.bits <= 8 else np.uint16
+
+    @property
+    def peak(self) -> int:
+        """Largest code value, ``2**bits - 1``."""
+        return (1 << self.bits) - 1
+
+    def chroma_size(self, width: int, height: int) -> tuple[int, int]:
+        """Return (width, height) in samples of a chroma plane of a picture of that size, rounded up as FFmpeg does."""
+        return -(-width >> self.log2_chroma_w), -(-height >> self.log2_chroma_h)
+
+
+@dataclass(frozen=True, slots=True)
+class ColorTags:
+    """What a stream says about its colours; None or ``UNSPECIFIED`` where it says nothing (and nothing is invented).
+
+    Attributes:
+        range: ``limited`` (luma 16..235 at 8 bits), ``full`` (0..255), or None for untagged.
+        matrix, primaries, transfer: code points of ITU-T H.273.
+        chroma_location: ``left``, ``center``, ``topleft``, ``top``, ``bottomleft``, ``bottom``, or None for untagged.
+    """
+
+    range: Literal["limited", "full"] | None = None
+    matrix: int = UNSPECIFIED
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    chroma_location: str | None = None
+
+    @property
+    def is_full_range(self) -> bool:
+        """True for full-range codes; untagged video is limited range, as every player takes it."""
+        return self.range == "full"
+
+
+@dataclass(slots=True)
+class Frame:
+    """One picture and the time it belongs to.
+
+    Attributes:
+        planes: luma of shape (H, W), then chroma planes of ``format.chroma_size``; may be strided views; never written to.
+        format: layout of the planes.
+        time: presentation time in seconds, counted from the beginning of the file (its earliest stream).
+        duration: how long the frame is shown, seconds; 0 where the source does not say.
+        scene_cut: True when the frame is the first of a new scene.
+    """
+
+    planes: tuple[Plane, ...]
+    format: PixelFormat
+    time: Fraction
+    duration: Fraction = Fraction(0)
+    scene_cut: bool = False
+
+    @property
+    def luma(self) -> Plane:
+        """Plane 0, shape (H, W)."""
+        return self.planes[0]
+
+    @property
+    def height(self) -> int:
+        """Rows of luma."""
+        return int(self.planes[0].shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns of luma."""
+        return int(self.planes[0].shape[1])
+
+
+@dataclass(frozen=True, slots=True)
+class StreamInfo:
+    """One stream of a file: FFmpeg's index, kind (``video``, ``audio``, ``subtitle``, ``data``, ``attachment``), codec name
+    and the tags people look for."""
+
+    index: int
+    kind: str
+    codec: str
+    language: str | None = None
+    title: str | None = None
+    detail: str = ""
+    is_cover: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What vsr sees in a video file, before decoding it.
+
+    Attributes:
+        path: the file.
+        container: FFmpeg's name of the demuxer, such as ``mov,mp4,m4a,3gp,3g2,mj2``.
+        video: the stream that would be upscaled.
+        streams: all streams, ``video`` included.
+        width, height: stored size in luma pixels, before rotation and aspect ratio.
+        pixel_format: FFmpeg's name of the stored format (may be packed).
+        format: the planar format that frames are delivered in.
+        tags: colour tags.
+        sample_aspect: pixel width / height, or None for untagged.
+        rotation: display rotation in degrees, counter-clockwise, as FFmpeg's display matrix says.
+        interlaced: True when the stream says so or its first frames do.
+        rate: average frame rate (frames a second), or None where unknown.
+        time_base: unit of the stream's timestamps, seconds.
+        start: time of the file's earliest stream on the file's own clock, seconds (subtracted from every time).
+        duration: seconds from ``start`` to the end, or None where unknown.
+        metadata: global tags of the file.
+    """
+
+    path: Path
+    container: str
+    video: StreamInfo
+    streams: tuple[StreamInfo, ...]
+    width: int
+    height: int
+    pixel_format: str
+    format: PixelFormat
+    tags: ColorTags
+    sample_aspect: Fraction | None
+    rotation: float
+    interlaced: bool
+    rate: Fraction | None
+    time_base: Fraction
+    start: Fraction
+    duration: Fraction | None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Damage:
+    """What was wrong with a source, counted while it was read.
+
+    Attributes:
+        corrupt_packets: packets that the demuxer marked corrupt or the decoder refused.
+        corrupt_frames: frames delivered although the decoder marked them corrupt.
+        missing_seconds: how much earlier than the header promised the video ended; 0 where it did not.
+    """
+
+    corrupt_packets: int = 0
+    corrupt_frames: int = 0
+    missing_seconds: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.corrupt_packets or self.corrupt_frames or self.missing_seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The counts, for JSON."""
+        return {
+            "corrupt_packets": self.corrupt_packets,
+            "corrupt_frames": self.corrupt_frames,
+            "missing_seconds": round(self.missing_seconds, 3),
+        }

@@ -1,0 +1,72 @@
+"""The networks as data: what each is called, how large it is, what it needs around a pixel. Imports no torch.
+
+Adding a network is one file beside this one and one line in ``MODELS``; everything else (command line, tiling, training,
+conformance tests) reads the spec.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+LumaScale = Literal["limited", "full"]
+
+# What the low-resolution input is assumed to have gone through; see training/degradation.py for the formulas.
+DOMAINS: dict[str, str] = {
+    "video": "ordinary footage: mildly soft, slightly noisy, compressed",
+    "clean": "pristine sources: antialiased bicubic half-size and nothing else",
+    "blur3": "very soft sources: Gaussian blur of sigma 3, then half size (the report's protocol)",
+}
+DEFAULT_DOMAIN = "video"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """A network's description.
+
+    Attributes:
+        name: what users type.
+        module: ``package.module:Class`` of the torch module; its constructor's defaults give ``parameters``.
+        parameters: trainable values of the default form.
+        halo_px: low-resolution pixels around a tile beyond which nothing influences the tile's interior.
+        domains: domains that weights ship for.
+        summary: one line for people.
+        radius: frames on each side of the one that is upscaled.
+        scale: factor in width and height.
+        trim: high-resolution pixels that the network leaves off on each side.
+    """
+
+    name: str
+    module: str
+    parameters: int
+    halo_px: int
+    domains: tuple[str, ...]
+    summary: str
+    radius: int = 2
+    scale: int = 2
+    trim: int = 2
+
+    @property
+    def frames(self) -> int:
+        """Frames in a window."""
+        return 2 * self.radius + 1
+
+
+MODELS: dict[str, ModelSpec] = {
+    spec.name: spec
+    for spec in (
+        ModelSpec(
+            "delta", "vsrcli.models.delta:Delta", 83_702, 40, ("video",),
+            "one shared 2D network, deeper for nearer frames, then a recursive 3D one (reconstructed from the report)",
+        ),
+        ModelSpec(
+            "5-parallel", "vsrcli.models.five_parallel:FiveParallel", 259_938, 40, ("video",),
+            "five 2D networks, one a frame, then a deep recursive 3D one",
+        ),
+        ModelSpec(
+            "previous", "vsrcli.models.previous:Previous", 73_706, 20, (),
+            "the predecessor: a 2D network on every frame, then a small 3D one",
+        ),
+    )
+}
+DEFAULT_MODEL = "delta"
