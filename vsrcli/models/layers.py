@@ -1,0 +1,154 @@
+"""Building blocks of the networks: 3D convolutions computed slice by slice, recursive residual blocks, the near-plain start.
+
+A stack of images that lie behind each other in time is a list of slices ("Stack"), each (B, C, H, W); index in the list is depth. A
+3x3x3 convolution over five slices is then a few 2D convolutions over two or three slices side by side, which the 2D kernels of every
+library do several times faster than its 3D ones, and padding in depth is work that is simply not done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Stack = list[Tensor]
+
+
+class SlicedConv3d(nn.Conv3d):
+    """``nn.Conv3d`` with the same parameters and result, computed by 2D convolutions on a list of slices.
+
+    Takes and returns a ``Stack`` instead of a (B, C, D, H, W) tensor. Stride, dilation and groups stay 1.
+    """
+
+    def forward(self, stack: Stack, *, rectify: bool = False) -> Stack:  # type: ignore[override]  # lists of slices are the point
+        """Convolve ``stack`` of D slices (B, in, H, W), with a ReLU behind where ``rectify`` says so.
+
+        Returns:
+            D + 2*depth_padding - depth + 1 slices (B, out, H', W').
+        """
+        depth, in_channels = self.kernel_size[0], self.in_channels
+        pad_depth = int(self.padding[0])
+        padding = (int(self.padding[1]), int(self.padding[2]))
+        if depth == 1:
+            out = functional.conv2d(torch.cat(stack), self.weight[:, :, 0], self.bias, padding=padding)
+            return list((functional.relu_(out) if rectify else out).chunk(len(stack)))
+        # (out, in, depth, h, w) -> (out, depth * in, h, w): the channels of slices laid side by side
+        weight = self.weight.transpose(1, 2).flatten(1, 2)
+        outputs: Stack = []
+        for first in range(-pad_depth, len(stack) + pad_depth - depth + 1):
+            low, high = max(first, 0), min(first + depth, len(stack))
+            taps = weight[:, (low - first) * in_channels : (high - first) * in_channels]
+            joined = stack[low] if high - low == 1 else torch.cat(stack[low:high], dim=1)
+            out = functional.conv2d(joined, taps, self.bias, padding=padding)
+            outputs.append(functional.relu_(out) if rectify else out)
+        return outputs
+
+
+class RecursiveBlock(nn.Module):
+    """``x <- ReLU(b(ReLU(a(x))) + x)``, ``passes`` times with the same weights.
+
+    Args:
+        channels: of input and output.
+        passes: how often the block is applied; a plain attribute, so that training may begin with fewer.
+    """
+
+    def __init__(self, channels: int, passes: int) -> None:
+        super().__init__()
+        self.passes = passes
+        self.a = nn.Conv2d(channels, channels, 3, padding=1)
+        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> the same shape."""
+        for _ in range(self.passes):
+            x = functional.relu_(self.b(functional.relu_(self.a(x))) + x)
+        return x
+
+
+class RecursiveBlock3d(nn.Module):
+    """``RecursiveBlock`` with 3x3x3 convolutions on a stack of slices."""
+
+    def __init__(self, channels: int, passes: int) -> None:
+        super().__init__()
+        self.passes = passes
+        self.a = SlicedConv3d(channels, channels, 3, padding=1)
+        self.b = SlicedConv3d(channels, channels, 3, padding=1)
+
+    def forward(self, x: Stack) -> Stack:
+        """D slices (B, channels, H, W) -> the same shapes."""
+        for _ in range(self.passes):
+            x = [functional.relu_(y + old) for y, old in zip(self.b(self.a(x, rectify=True)), x, strict=True)]
+        return x
+
+
+class Chain3d(nn.Sequential):
+    """3D layers one after the other on a stack, with a ReLU after each convolution."""
+
+    def forward(self, stack: Stack) -> Stack:
+        """D slices -> the slices that the last layer leaves."""
+        for layer in self:
+            stack = layer(stack, rectify=True) if isinstance(layer, SlicedConv3d) else layer(stack)
+        return stack
+
+
+class OutputRange(nn.Module):
+    """``(high - low) * sigmoid(x / 100) + low``: 5-parallel's output range control, in grey levels."""
+
+    def __init__(self, low: float, high: float) -> None:
+        super().__init__()
+        self.low, self.high = low, high
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same shape within (low, high)."""
+        return (self.high - self.low) * torch.sigmoid(x / 100) + self.low
+
+
+def set_passes(network: nn.Module, limit: int | None) -> None:
+    """Let every recursive block run at most ``limit`` times (None: its full number); training grows the recursion this way."""
+    for block in network.modules():
+        if isinstance(block, RecursiveBlock | RecursiveBlock3d):
+            full = getattr(block, "full_passes", block.passes)
+            block.full_passes = full
+            block.passes = full if limit is None else min(limit, full)
+
+
+def start_near_upsampler(layers: Sequence[nn.Module], last: Sequence[nn.Module] = (), *, tail_reads: int = 1) -> None:
+    """Initialise so that channel 0 passes the luma through and the network begins as bilinear interpolation.
+
+    A network without a global shortcut that starts at random spends hours learning the identity. Here the centre tap of channel 0 is 1, the transposed
+    convolution's channel 0 is the bilinear kernel [1 3 3 1]/4, the second convolution of a recursive block is zero, and all biases are zero: any weight left
+    in a block that runs five times would be amplified. The other channels keep their random start, so that they learn at once.
+
+    Args:
+        layers: all convolutions and recursive blocks on the way of the luma.
+        last: those among them that end in one channel and must read only channel 0.
+        tail_reads: how many input channels those may read.
+    """
+    for layer in layers:
+        if isinstance(layer, RecursiveBlock | RecursiveBlock3d):
+            nn.init.zeros_(layer.b.weight)
+            for convolution in (layer.a, layer.b):
+                _zero_bias(convolution)
+            continue
+        _zero_bias(layer)
+        weight = layer.weight
+        if not isinstance(weight, Tensor):
+            raise TypeError(f"{type(layer).__name__} has no weight to initialise")
+        with torch.no_grad():
+            if layer in last:
+                weight[:, tail_reads:] = 0
+            if isinstance(layer, nn.ConvTranspose2d):
+                taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+                weight[:, 0] = 0
+                weight[0, 0] = torch.outer(taps, taps)
+            else:
+                centre = tuple(size // 2 for size in weight.shape[2:])
+                weight[0] = 0
+                weight[(0, 0, *centre)] = 1
+
+
+def _zero_bias(layer: nn.Module) -> None:
+    if isinstance(layer.bias, Tensor):
+        nn.init.zeros_(layer.bias)
