@@ -1,0 +1,100 @@
+"""PyTorch as a backend: the reference on the CPU, the fast path on CUDA."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import torch
+
+from vsrcli.backends import Float
+from vsrcli.errors import BackendError
+from vsrcli.models import LumaScale, ModelSpec
+from vsrcli.models.checkpoint import load
+from vsrcli.models.weights import locate
+
+log = logging.getLogger(__name__)
+
+
+class TorchBackend:
+    """A network in PyTorch; keeps ``vsrcli.backends.Backend``.
+
+    Args:
+        model: name in ``MODELS`` or a checkpoint file.
+        domain: which shipped weights, or None for the default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp16`` or ``fp32``; None for fp16 on CUDA and fp32 on the CPU.
+
+    Raises:
+        ModelError: no such model, or a bad checkpoint.
+        BackendError: the device is not there, or cannot do that precision.
+    """
+
+    name = "torch"
+
+    def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
+        self._device = choose_device(device)
+        self.device = str(self._device)
+        self.precision = precision or ("fp16" if self._device.type == "cuda" else "fp32")
+        if self.precision == "fp16" and self._device.type == "cpu":
+            raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away, or use --device cuda")
+        path = locate(model, domain)
+        network, self.checkpoint = load(path)
+        self._network = network.to(self._device)
+        log.info("%s from %s on %s, %s", self.checkpoint.model, path.name, self.device, self.precision)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's description."""
+        return self.checkpoint.spec
+
+    @property
+    def luma_scale(self) -> LumaScale:
+        """The scale the checkpoint lives on."""
+        return self.checkpoint.luma_scale
+
+    def run(self, windows: Float) -> Float:
+        """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
+        try:
+            with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self.precision == "fp16"):
+                batch = torch.from_numpy(np.ascontiguousarray(windows)).to(self._device)
+                result: Float = self._network(batch[:, None])[:, 0].float().cpu().numpy()
+        except torch.OutOfMemoryError as error:
+            height, width = windows.shape[-2:]
+            raise BackendError(f"out of memory on {self.device} at a {width}x{height} picture: use --device cpu, or a smaller source") from error
+        except RuntimeError as error:
+            raise BackendError(f"PyTorch failed on {self.device}: {str(error).splitlines()[0]}") from error
+        return result
+
+
+def choose_device(wanted: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that works.
+
+    Raises:
+        BackendError: unknown, or CUDA was asked for and is not there.
+    """
+    if wanted == "auto":
+        return torch.device("cuda:0" if _cuda_works() else "cpu")
+    if wanted == "cpu":
+        return torch.device("cpu")
+    kind, _, number = wanted.partition(":")
+    if kind != "cuda" or (number and not number.isdigit()) or wanted.endswith(":"):
+        raise BackendError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
+    if not _cuda_works():
+        raise BackendError(f"--device {wanted}: PyTorch finds no working CUDA GPU here; use --device cpu, or check the driver with nvidia-smi")
+    if int(number or 0) >= torch.cuda.device_count():
+        raise BackendError(f"--device {wanted}: this machine has {torch.cuda.device_count()} CUDA GPU(s), counted from cuda:0")
+    return torch.device("cuda", int(number or 0))
+
+
+def _cuda_works() -> bool:
+    if not torch.cuda.is_available():
+        return False
+    try:
+        torch.zeros(1, device="cuda")
+    except RuntimeError as error:  # a card too old for this PyTorch, or a broken driver
+        log.info("CUDA is there but does not work: %s", error)
+        return False
+    return True
+
+

@@ -1,0 +1,79 @@
+"""The terminal: where results, notes, progress and errors go. Results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
+
+
+def stdout() -> Console:
+    """The console of results."""
+    return Console(file=sys.stdout, highlight=False)
+
+
+def stderr() -> Console:
+    """The console of everything else."""
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """One line for the user, on stderr."""
+    stderr().print(f"vsr: {text}", markup=False)
+
+
+def print_json(value: Any) -> None:
+    """A machine-readable result on stdout."""
+    sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def log_to_stderr(verbosity: int) -> None:
+    """Show the library's log: warnings by default, information with ``-v``, everything with ``-vv``."""
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+    handler = RichHandler(console=stderr(), show_time=False, show_path=False, markup=False)
+    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
+
+
+class _Rate(ProgressColumn):
+    """Units a second, from the task's field ``rate``."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.fields.get("rate")
+        return Text("" if not rate else f"{rate:.2f} {task.fields['unit']}/s")
+
+
+@contextmanager
+def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[Callable[[float | None, int, str], None]]:
+    """Show a bar on stderr; silent when that is no terminal or ``enabled`` is False.
+
+    Yields:
+        A function to call with the share done (0..1 or None where unknown), how many units are done, and a text to show.
+    """
+    console = stderr()
+    if not (enabled and console.is_terminal):
+        yield lambda share, count, text: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>5.1f}%"), TextColumn("{task.fields[text]}"), _Rate(),
+        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
+        task = bar.add_task(title, total=1.0, text="", rate=None, unit=unit)
+
+        def update(share: float | None, count: int, text: str) -> None:
+            elapsed = bar.tasks[0].elapsed or 0
+            rate = count / elapsed if elapsed > 0 else None
+            if share is None:
+                bar.update(task, total=None, text=text, rate=rate)
+            else:
+                bar.update(task, completed=share, text=text, rate=rate)
+
+        yield update

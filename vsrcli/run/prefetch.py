@@ -1,0 +1,98 @@
+"""The only threads of the program: a generator run ahead of its consumer."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.1
+
+
+class Prefetch(Generic[T]):
+    """Iterate ``source`` in a thread of its own, at most ``depth`` items ahead.
+
+    Order and items are those of ``source``. What it raises is raised in the consumer, with its traceback. ``close`` (or leaving the ``with`` block) stops the
+    producer, drains the queue and joins the thread, so that none is left behind on an error, an early break or Ctrl-C. ``source`` is closed in its own thread if it
+    is a generator. With ``depth`` 0 everything runs in the consumer's thread: the oracle in tests.
+    """
+
+    def __init__(self, source: Iterable[T], depth: int, name: str = "prefetch") -> None:
+        self._source = source
+        self._queue: queue.Queue[T | _End] | None = queue.Queue(depth) if depth > 0 else None
+        self._stop = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._produce, name=f"vsr-{name}", daemon=True) if depth > 0 else None
+        if self._thread is not None:
+            self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        if self._queue is None:
+            yield from self._source
+            return
+        while not self._ended:
+            item = self._queue.get()
+            if isinstance(item, _End):
+                self._ended = True
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
+
+    def __enter__(self) -> Prefetch[T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop the producer and wait for its thread; may be called more than once."""
+        self._stop.set()
+        if self._thread is None or self._queue is None:
+            _close(self._source)
+            return
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=_POLL_SECONDS)
+            except queue.Empty:
+                continue
+        self._thread.join()
+        self._ended = True
+
+    def _produce(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._source:
+                if not self._put(item):
+                    break
+        except BaseException as caught:  # whatever it was, it belongs to the consumer
+            error = caught
+        try:
+            _close(self._source)
+        except BaseException as caught:
+            error = error or caught
+        self._put(_End(error))
+
+    def _put(self, item: T | _End) -> bool:
+        while self._queue is not None and not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+class _End:
+    def __init__(self, error: BaseException | None) -> None:
+        self.error = error
+
+
+def _close(source: object) -> None:
+    close = getattr(source, "close", None)
+    if callable(close):
+        close()

@@ -1,0 +1,49 @@
+"""How a network is trained, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Settings of a training run.
+
+    Attributes:
+        name: key in ``RECIPES``.
+        loss: ``charbonnier`` (sqrt(d^2 + eps^2), eps = 1e-3 in 0..1 units; Lai et al. 2017) or ``mse``.
+        learning_rate: Adam's, at its height.
+        batch: patches a step.
+        patch: side of the low-resolution patch, pixels.
+        cosine: whether the rate falls to 2 % by a half cosine; else constant.
+        warmup_steps: steps over which the rate rises from zero.
+        ema: decay of the running average of the weights that is validated and saved; 0 for none.
+        clip_norm: largest gradient norm, in 0..1 units; 0 for none. Recursion needs it.
+        passes: (share of the run, passes) pairs: how often recursive blocks are applied from that share of the run on.
+        near_plain_start: whether an untrained network begins as a bilinear upsampler.
+    """
+
+    name: str
+    loss: Literal["charbonnier", "mse"]
+    learning_rate: float
+    batch: int
+    patch: int
+    cosine: bool
+    warmup_steps: int
+    ema: float
+    clip_norm: float
+    passes: tuple[tuple[float, int | None], ...]
+    near_plain_start: bool
+
+
+RECIPES: dict[str, Recipe] = {
+    "ship": Recipe(
+        name="ship", loss="charbonnier", learning_rate=1e-3, batch=8, patch=32, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
+        passes=((0.0, 1), (0.40, 2), (0.60, 3), (0.75, None)), near_plain_start=True,
+    ),
+    "report": Recipe(
+        name="report", loss="mse", learning_rate=5e-4, batch=1, patch=64, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
+        passes=((0.0, None),), near_plain_start=False,
+    ),
+}

@@ -1,0 +1,306 @@
+"""The training loop: steps, validation, checkpoints, exact resume.
+
+Networks work on codes 0..255, the loss on 0..1. Adam does not care about the scale of a gradient, but its steps are in the unit of the parameter: biases, which live
+on the code scale, get 255 times the learning rate, which is exactly training in 0..1 units and multiplying the biases by 255 at the end (ReLU networks
+are positively homogeneous).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vsrcli.errors import ModelError, OptionError
+from vsrcli.models import MODELS, ModelSpec
+from vsrcli.models.checkpoint import build, count_parameters, load, save
+from vsrcli.models.layers import set_passes
+from vsrcli.models.weights import CheckpointInfo
+from vsrcli.picture.resize import double
+from vsrcli.quality.metrics import psnr
+from vsrcli.training.data import Batches, Sequences, validation_pairs
+from vsrcli.training.recipe import Recipe
+
+log = logging.getLogger(__name__)
+
+_CODES = 255.0
+_CROP = 8  # high-resolution pixels left out at each border when scoring, as everywhere in the project
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPlan:
+    """What is trained on what, for how long.
+
+    Attributes:
+        model, domain: keys in ``MODELS`` and ``DOMAINS``.
+        recipe: how.
+        steps: the run's length; None where ``seconds`` limits it.
+        seconds: training time, validation included; None where ``steps`` limits it.
+        validate_every: seconds between validations.
+        seed: of everything random.
+        device: torch's name of it.
+        threads: CPU threads, or None for torch's choice.
+        validation_count: sequences validated on.
+        trained_on, licence: for the checkpoint's header.
+    """
+
+    model: str
+    domain: str
+    recipe: Recipe
+    steps: int | None
+    seconds: float | None
+    validate_every: float = 300.0
+    seed: int = 0
+    device: str = "cpu"
+    threads: int | None = None
+    validation_count: int = 24
+    trained_on: str | None = None
+    licence: str | None = "MIT"
+
+    def __post_init__(self) -> None:
+        if self.steps is None and self.seconds is None:
+            raise OptionError("a training run needs an end: give --steps or --time")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report of a running training: step, share done (0..1), loss (0..1 units), steps a second, seconds so far, and after a validation
+    the PSNR gain over bicubic by degradation, dB."""
+
+    step: int
+    share: float
+    loss: float
+    steps_per_second: float
+    seconds: float
+    gain_db: dict[str, float] | None = None
+
+
+class Trainer:
+    """A training run in a folder: ``state.pt`` to go on from, ``last.safetensors`` and ``best.safetensors`` to use, ``log.csv`` to read.
+
+    Args:
+        plan: what to do.
+        folder: where the run lives; made where missing.
+        train, validate: clips of at least patch size; never the same.
+        init: network to continue from (its weights only), or None for a fresh one.
+    """
+
+    def __init__(self, plan: TrainingPlan, folder: Path, train: Sequences, validate: Sequences, init: Path | None = None) -> None:
+        if plan.threads:
+            torch.set_num_threads(plan.threads)
+        torch.manual_seed(plan.seed)
+        self.plan, self.folder = plan, folder
+        self.device = torch.device(plan.device)
+        self.batches = Batches(train, plan.domain, plan.recipe.patch, plan.recipe.batch, plan.seed)
+        self.validation = {
+            domain: validation_pairs(validate, domain, count=plan.validation_count, size=128) for domain in dict.fromkeys((plan.domain, "clean"))
+        }
+        self.bicubic = {domain: [self._score(double(low[2]), high) for low, high in pairs] for domain, pairs in self.validation.items()}
+        self.network = self._start(init).to(self.device)
+        self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.optimizer = torch.optim.Adam(_parameter_groups(self.network), lr=plan.recipe.learning_rate)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
+        self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's description."""
+        return MODELS[self.plan.model]
+
+    def run(self, on_progress: Callable[[Progress], None] = lambda progress: None) -> dict[str, float]:
+        """Train to the plan's end, from wherever the run stands.
+
+        Args:
+            on_progress: called after every step and every validation.
+
+        Returns:
+            The last validation's gain over bicubic by degradation, dB.
+
+        Raises:
+            ModelError: the loss is no longer a number.
+        """
+        gains = self.validate()
+        on_progress(Progress(self.step, self.share, math.nan, 0.0, self.seconds, gains))
+        began, seconds_before, last_validation = time.monotonic(), self.seconds, time.monotonic()
+        first_step = self.step
+        try:
+            while self.share < 1:
+                loss = self._train_step()
+                if not math.isfinite(loss):
+                    raise ModelError(f"training of {self.plan.model} diverged at step {self.step}: lower the learning rate or continue from an earlier checkpoint")
+                now = time.monotonic()
+                self.seconds = seconds_before + now - began
+                rate = (self.step - first_step) / max(now - began, 1e-9)
+                on_progress(Progress(self.step, self.share, loss, rate, self.seconds))
+                if now - last_validation > self.plan.validate_every and self.share < 1:
+                    gains = self._checkpoint()
+                    on_progress(Progress(self.step, self.share, loss, rate, self.seconds, gains))
+                    last_validation = time.monotonic()
+        except KeyboardInterrupt:
+            self.save_state()
+            raise
+        gains = self._checkpoint()
+        on_progress(Progress(self.step, 1.0, math.nan, 0.0, self.seconds, gains))
+        return gains
+
+    @property
+    def share(self) -> float:
+        """Share of the run that is done, 0..1, by steps or by time, whichever is further."""
+        by_steps = self.step / self.plan.steps if self.plan.steps else 0.0
+        by_time = self.seconds / self.plan.seconds if self.plan.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
+    def validate(self) -> dict[str, float]:
+        """PSNR gain of the averaged weights over bicubic, mean over the validation pairs, by degradation, dB."""
+        trained = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.network.load_state_dict(self.average)
+        self.network.eval()
+        gains = {}
+        with torch.inference_mode():
+            for domain, pairs in self.validation.items():
+                scores = [self._score(self._upscale(low), high[2:-2, 2:-2], crop=_CROP - 2) for low, high in pairs]
+                gains[domain] = float(np.mean(np.subtract(scores, self.bicubic[domain])))
+        self.network.load_state_dict(trained)
+        self.network.train()
+        return gains
+
+    def save_state(self) -> None:
+        """Write ``state.pt`` (everything needed to go on exactly) under a temporary name first."""
+        state = {
+            "network": self.network.state_dict(),
+            "average": self.average,
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "plan": {"model": self.plan.model, "domain": self.plan.domain, "seed": self.plan.seed, "recipe": asdict(self.plan.recipe)},
+        }
+        temporary = self.folder / ".state.pt.part"
+        torch.save(state, temporary)
+        temporary.replace(self.folder / "state.pt")
+
+    def resume(self) -> None:
+        """Go on from ``state.pt``.
+
+        Raises:
+            ModelError: there is none, it is damaged, or it belongs to another plan.
+        """
+        path = self.folder / "state.pt"
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            kept = state["plan"]
+            if (kept["model"], kept["domain"], kept["seed"]) != (self.plan.model, self.plan.domain, self.plan.seed):
+                raise ModelError(f"{path}: it is a run of {kept['model']} for {kept['domain']} with seed {kept['seed']}; resume with the same")
+            self.network.load_state_dict(state["network"])
+            self.average = state["average"]
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+            self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+        except FileNotFoundError as error:
+            raise ModelError(f"{path}: no run to resume there") from error
+        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+            raise ModelError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
+
+    def _start(self, init: Path | None) -> nn.Module:
+        if init is not None:
+            network, info = load(init)
+            if info.model != self.plan.model:
+                raise ModelError(f"{init}: it is a checkpoint of {info.model}, not of {self.plan.model}")
+            return network.train()
+        network = build(self.spec)
+        if self.plan.recipe.near_plain_start:
+            network.initialise()  # type: ignore[operator]  # every network has it: models.checkpoint.Network
+        return network.train()
+
+    def _train_step(self) -> float:
+        recipe = self.plan.recipe
+        set_passes(self.network, next(passes for share, passes in reversed(recipe.passes) if self.share >= share))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate() * group["unit"]
+        low, high = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in self.batches.at(self.step))
+        trim = self.spec.trim
+        with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.scaler.is_enabled()):
+            result = self.network(low)
+        loss = _loss(recipe.loss, result, high[..., trim:-trim, trim:-trim])
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if recipe.clip_norm:
+            self.scaler.unscale_(self.optimizer)
+            _clip_gradients(self.optimizer.param_groups, recipe.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.step += 1
+        self._update_average()
+        return float(loss.detach())
+
+    def _learning_rate(self) -> float:
+        recipe = self.plan.recipe
+        rate = recipe.learning_rate * min(1.0, (self.step + 1) / max(recipe.warmup_steps, 1))
+        return rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * self.share))) if recipe.cosine else rate
+
+    def _update_average(self) -> None:
+        # a young average would remember the start for a thousand steps
+        decay = min(self.plan.recipe.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.network.state_dict().items():
+                self.average[name].lerp_(value, 1 - decay)
+
+    def _checkpoint(self) -> dict[str, float]:
+        gains = self.validate()
+        info = CheckpointInfo(
+            model=self.plan.model, domain=self.plan.domain, recipe=self.plan.recipe.name, step=self.step, licence=self.plan.licence,
+            gain_db={domain: round(gain, 3) for domain, gain in gains.items()}, trained_on=self.plan.trained_on,
+            parameters=count_parameters(self.network),
+        )
+        averaged = build(self.spec)
+        averaged.load_state_dict(self.average)
+        save(self.folder / "last.safetensors", averaged, info)
+        if gains[self.plan.domain] > self.best:
+            self.best = gains[self.plan.domain]
+            save(self.folder / "best.safetensors", averaged, replace(info))
+        self.save_state()
+        log_file = self.folder / "log.csv"
+        with log_file.open("a") as text:
+            if not text.tell():
+                text.write("step,seconds," + ",".join(f"gain_{domain}_db" for domain in gains) + "\n")
+            text.write(f"{self.step},{self.seconds:.0f}," + ",".join(f"{gain:.4f}" for gain in gains.values()) + "\n")
+        return gains
+
+    def _upscale(self, window: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        result: Tensor = self.network(torch.from_numpy(window)[None, None].to(self.device))
+        values: np.ndarray[Any, np.dtype[np.float32]] = result[0, 0].float().cpu().numpy()
+        return values
+
+    @staticmethod
+    def _score(picture: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], crop: int = _CROP) -> float:
+        return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=crop)
+
+
+def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
+    weights = [value for name, value in network.named_parameters() if not name.endswith("bias")]
+    biases = [value for name, value in network.named_parameters() if name.endswith("bias")]
+    return [{"params": weights, "unit": 1.0}, {"params": biases, "unit": _CODES}]
+
+
+def _loss(kind: str, result: Tensor, truth: Tensor) -> Tensor:
+    difference = (result - truth) / _CODES
+    return (difference.square() + 1e-6).sqrt().mean() if kind == "charbonnier" else difference.square().mean()
+
+
+def _clip_gradients(groups: Iterable[dict[str, Any]], limit: float) -> None:
+    """Scale all gradients so that their norm, measured in 0..1 units, is at most ``limit``."""
+    pairs = [(parameter.grad, group["unit"]) for group in groups for parameter in group["params"] if parameter.grad is not None]
+    norm = torch.stack([torch.linalg.vector_norm(gradient) * unit for gradient, unit in pairs]).norm()
+    factor = (limit / (norm + 1e-12)).clamp(max=1.0)
+    for gradient, _ in pairs:
+        gradient.mul_(factor)
