@@ -1,0 +1,179 @@
+"""From a window to a doubled luma plane: edges reflected, large pictures in tiles with a halo, the network's trim made good.
+
+A network leaves ``trim`` output pixels off on each side and takes what lies outside its input for zero. Both are kept away
+from the picture by reflecting a few pixels around it first, and from tile seams by the halo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrcli.errors import BackendError
+from vsrcli.models import ModelSpec
+
+Float = NDArray[np.float32]
+
+# A tile's core is at least this large, however little memory is granted: below, nearly all work would be halo.
+MIN_CORE_PX = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A part of a picture.
+
+    Attributes:
+        source: (rows, columns) to feed to the network, halo included, in the padded picture.
+        core: (rows, columns) that the result is good for, in the picture itself. The cores of a plan cover it exactly once.
+    """
+
+    source: tuple[slice, slice]
+    core: tuple[slice, slice]
+
+
+def _cut(length: int, parts: int, halo: int, edge: int) -> list[tuple[slice, slice]]:
+    """Cut an axis into nearly equal parts; (source, core) of each, the source clamped to the padded axis."""
+    bounds = [length * i // parts for i in range(parts + 1)]
+    return [
+        (slice(max(start - halo, -edge) + edge, min(stop + halo, length + edge) + edge), slice(start, stop))
+        for start, stop in pairwise(bounds)
+    ]
+
+
+def _grid(height: int, width: int, max_pixels: int, halo: int, edge: int) -> tuple[int, int]:
+    """Return how many rows and columns of tiles to make."""
+    strip_rows = max_pixels // (width + 2 * edge) - 2 * halo
+    if strip_rows >= max(4 * halo, MIN_CORE_PX):  # at most half of the work again goes into the halo
+        return -(-height // strip_rows), 1
+    best = None
+    for columns in range(1, max(1, width // MIN_CORE_PX) + 1):
+        tile_width = min(-(-width // columns) + 2 * halo, width + 2 * edge)
+        core_rows = max_pixels // tile_width - 2 * halo
+        if core_rows < MIN_CORE_PX and columns < width // MIN_CORE_PX:
+            continue
+        rows = -(-height // max(core_rows, MIN_CORE_PX))
+        work = (height + 2 * halo * (rows - 1)) * (width + 2 * halo * (columns - 1))
+        if best is None or work < best[0]:
+            best = work, rows, columns
+    return (1, 1) if best is None else best[1:]
+
+
+def plan(height: int, width: int, max_pixels: int | None, halo: int, edge: int = 0) -> list[Tile]:
+    """Decide how a picture is cut: not at all where it fits, else into full-width strips, else into the grid of least work.
+
+    Strips are as high as fits; where they would be lower than four halos, columns are cut too.
+
+    Args:
+        height: rows of the picture.
+        width: columns of the picture.
+        max_pixels: largest area fed to the network at once, padding and halo included; None for no limit. It is exceeded
+            only where a tile with a core of ``MIN_CORE_PX`` is larger.
+        halo: pixels around a core beyond which nothing influences it.
+        edge: pixels by which the picture is padded on each side.
+
+    Returns:
+        Tiles, row by row; nearly equal in size.
+
+    Raises:
+        ValueError: an empty picture or a negative halo or edge.
+    """
+    if min(height, width) < 1 or min(halo, edge) < 0:
+        raise ValueError(f"cannot tile {height}x{width} pixels with halo {halo} and edge {edge}")
+    rows = columns = 1
+    if max_pixels is not None and (height + 2 * edge) * (width + 2 * edge) > max_pixels:
+        rows, columns = _grid(height, width, max_pixels, halo, edge)
+    across = _cut(width, columns, halo, edge)
+    return [
+        Tile((source_y, source_x), (core_y, core_x))
+        for source_y, core_y in _cut(height, rows, halo, edge)
+        for source_x, core_x in across
+    ]
+
+
+def split(padded: Float, tiles: Iterable[Tile]) -> Iterator[Float]:
+    """Yield a view of ``padded``, shape (..., H + 2*edge, W + 2*edge), for every tile: shape (..., h, w)."""
+    for tile in tiles:
+        yield padded[..., tile.source[0], tile.source[1]]
+
+
+def merge(results: Iterable[Float], tiles: list[Tile], height: int, width: int, spec: ModelSpec, edge: int = 0) -> Float:
+    """Put the tiles' cores together.
+
+    Args:
+        results: for every tile, in the plan's order, shape (scale*h - 2*trim, scale*w - 2*trim), float32.
+        tiles: the plan.
+        height: rows of the low-resolution picture.
+        width: columns of it.
+        spec: gives scale and trim.
+        edge: as in the plan; ``scale * edge`` is at least ``trim``.
+
+    Returns:
+        Shape (scale*height, scale*width), float32.
+
+    Raises:
+        ValueError: the edge is too narrow.
+        BackendError: a result of another shape.
+    """
+    scale, trim = spec.scale, spec.trim
+    if scale * edge < trim:
+        raise ValueError(f"edge {edge}: {spec.name} leaves {trim} pixels off at scale {scale}, so it is at least {-(-trim // scale)}")
+    picture = np.empty((scale * height, scale * width), np.float32)
+    for tile, result in zip(tiles, results, strict=True):
+        expected = tuple(scale * (part.stop - part.start) - 2 * trim for part in tile.source)
+        if result.shape != expected:
+            raise BackendError(f"{spec.name} returned a tile of {result.shape}, not {expected}: the checkpoint is of another network")
+        target, inside = [], []
+        for source, core in zip(tile.source, tile.core, strict=True):
+            origin = scale * (source.start - edge) + trim
+            target.append(slice(scale * core.start, scale * core.stop))
+            inside.append(slice(scale * core.start - origin, scale * core.stop - origin))
+        picture[tuple(target)] = result[tuple(inside)]
+    return picture
+
+
+def pad_reflect(planes: Float, edge: int) -> Float:
+    """Mirror pixels around a picture without repeating the outermost one (repeatedly where the picture is small).
+
+    Args:
+        planes: shape (..., H, W), any dtype; a side of 1 pixel is repeated.
+        edge: pixels to add on each side.
+
+    Returns:
+        Shape (..., H + 2*edge, W + 2*edge), a new array.
+    """
+    for axis in (-2, -1):
+        length = planes.shape[axis]
+        index = np.abs(np.arange(-edge, length + edge)) % max(1, 2 * length - 2)
+        planes = np.take(planes, np.where(index < length, index, 2 * length - 2 - index), axis=axis)
+    return planes
+
+
+def upscale_plane(
+    window: Float, run: Callable[[Float], Float], spec: ModelSpec, *, max_pixels: int | None, edge_px: int
+) -> Float:
+    """Upscale the middle frame of a window to its full size.
+
+    Args:
+        window: shape (frames, H, W), float32, luma on the checkpoint's scale; any size from 1x1.
+        run: a backend's ``run``: (B, frames, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim), float32.
+        spec: the network.
+        max_pixels: largest area fed to the network at once; None for no limit. See ``plan``.
+        edge_px: low-resolution pixels reflected around the picture; ``scale * edge_px`` is at least ``trim``.
+
+    Returns:
+        Shape (scale*H, scale*W), float32, not clipped.
+
+    Raises:
+        ValueError: an edge too narrow for the network's trim.
+        BackendError: from ``run``, or a result of another shape.
+    """
+    height, width = window.shape[-2:]
+    halo = max(spec.halo_px, -(-spec.trim // spec.scale))  # a core needs what its tile's trim takes off as well
+    tiles = plan(height, width, max_pixels, halo, edge_px)
+    padded = pad_reflect(window, edge_px)
+    results = (run(np.ascontiguousarray(part[None]))[0] for part in split(padded, tiles))
+    return merge(results, tiles, height, width, spec, edge_px)
