@@ -5,12 +5,13 @@ The command line derives its flags from these fields (``vsrcli/cli/flags.py``), 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
 from vsrcli.errors import OptionError
-from vsrcli.models import DEFAULT_MODEL, DOMAINS
+from vsrcli.models import DEFAULT_DOMAIN, DEFAULT_MODEL, DOMAINS, MODELS
 
 
 def option(
@@ -33,7 +34,7 @@ class EncoderOptions:
     """How the output video is encoded."""
 
     codec: str = option("libx264", "Video encoder, by FFmpeg's name (libx264, libx265, libsvtav1, libvpx-vp9, ffv1, ...).", flags=("--codec", "-c"))
-    crf: float = option(16, "Constant quality: smaller is better and larger; for encoders that have it.")
+    crf: float = option(16.0, "Constant quality: smaller is better and larger; for encoders that have it.")
     preset: str = option("medium", "Encoder's speed preset; for encoders that have it.")
     pix_fmt: str | None = option(None, "Pixel format of the output.  [default: the source's, where the encoder takes it]")
     extra: tuple[tuple[str, str], ...] = option((), "Further encoder option, repeatable, such as -e tune=film.", flags=("-e",), metavar="KEY=VALUE")
@@ -78,3 +79,57 @@ class UpscaleOptions:
             raise OptionError(f"--end {float(self.end):g} is not after --start {float(self.start or 0):g}: nothing would be left")
         if self.audio not in ("copy", "none") or self.deinterlace not in ("auto", "off") or self.precision not in (None, "fp16", "fp32"):
             raise OptionError(f"unknown choice among audio={self.audio!r}, deinterlace={self.deinterlace!r}, precision={self.precision!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """Everything ``vsr train`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    model: str = option(DEFAULT_MODEL, "Network to train.", flags=("--model", "-m"), choices=tuple(MODELS))
+    domain: str = option(DEFAULT_DOMAIN, "What the network learns to undo.", choices=tuple(DOMAINS))
+    data: tuple[str, ...] = option((), "Video file, folder of video files, or training pack; repeatable.", metavar="PATH")
+    val: tuple[str, ...] = option((), "The same for validation; repeatable.  [default: the last tenth of the training clips]", metavar="PATH")
+    out: str | None = option(None, "Folder of the run.", metavar="DIR")
+    resume: str | None = option(None, "Go on with the run in this folder, exactly where it stopped.", metavar="DIR")
+    init: str | None = option(None, "Begin with the weights of this checkpoint, or of a shipped model's domain.", metavar="CHECKPOINT")
+    recipe: str = option("ship", "How it is trained: ours, or the report's.", choices=("ship", "report"))
+    steps: int | None = option(None, "Length of the run in steps.", metavar="N")
+    time: float | None = option(None, "Length of the run in time, such as 2h or 90m; --steps and --time together: whichever ends first.", metavar="TIME")
+    seed: int = option(0, "Of everything random.")
+    device: str = option("auto", "auto, cpu, cuda or cuda:N.", flags=("--device", "-d"))
+    threads: int | None = option(None, "CPU threads.  [default: all cores]", metavar="N")
+    validate_every: float = option(300.0, "Seconds between validations, each of which also saves the run.")
+    shippable: bool = option(False, "Of training packs, use only clips whose licence allows shipping the weights.")
+
+    def __post_init__(self) -> None:
+        if self.resume is not None:
+            if self.out is not None or self.init is not None:
+                raise OptionError("--resume goes on in its own folder: leave --out and --init away")
+            return
+        if not self.data:
+            raise OptionError("nothing to train on: give --data PATH")
+        if self.out is None:
+            raise OptionError("no folder for the run: give --out DIR")
+        if self.steps is None and self.time is None:
+            raise OptionError("the run needs an end: give --steps N or --time 2h")
+        if (self.steps is not None and self.steps < 1) or (self.time is not None and self.time <= 0):
+            raise OptionError("--steps and --time must be above zero")
+
+
+_UNIT_SECONDS = (3600, 60, 1)
+
+
+def parse_duration(text: str) -> float:
+    """Read ``90``, ``90s``, ``15m``, ``2h`` or ``1h30m`` as seconds.
+
+    Raises:
+        OptionError: none of these.
+    """
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", text.strip())
+    if match is None or not any(match.groups()):
+        raise OptionError(f"{text!r} is not a length of time: write 90s, 15m, 2h or 1h30m")
+    return sum(float(value or 0) * unit for value, unit in zip(match.groups(), _UNIT_SECONDS, strict=True))

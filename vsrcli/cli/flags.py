@@ -11,7 +11,7 @@ import click
 
 from vsrcli.errors import OptionError
 from vsrcli.media.timing import parse_rate, parse_time
-from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.options import EncoderOptions, UpscaleOptions, parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,6 +44,9 @@ _TYPES: dict[str, click.ParamType] = {
     "start": _TIME,
     "end": _TIME,
     "extra": _Parsed("KEY=VALUE", _key_value),
+    "steps": click.IntRange(min=1),
+    "threads": click.IntRange(min=1),
+    "time": _Parsed("TIME", parse_duration),
 }
 
 
@@ -83,8 +86,6 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
     if isinstance(default, bool):
         return [click.option(*names, field.name, is_flag=True, default=default, help=meta["help"])]
     kind: Any = click.Choice(meta["choices"]) if meta["choices"] else _TYPES.get(field.name, type(default) if default is not None else str)
-    if kind is int:
-        kind = float
     shown = str(default) if isinstance(default, Fraction) else default
     return [
         click.option(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, start_near_upsampler
+from vsrcli.models.layers import Chain3d, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, at_least_single, start_near_upsampler
 
 
 class Delta(nn.Module):
@@ -53,7 +53,7 @@ class Delta(nn.Module):
         (final,) = self.volume(self.frame_maps(window))
         # the last layer stays in float32 under autocast: half precision is coarser than a grey level's tenth up there
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.output(final.float())
+            result: Tensor = self.output(at_least_single(final))
         return result
 
     def frame_maps(self, window: Tensor) -> Stack:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, OutputRange, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, start_near_upsampler
+from vsrcli.models.layers import Chain3d, OutputRange, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, at_least_single, start_near_upsampler
 
 # Frames t and t+1 are the ones whose 2D stack recurs.
 RECURSIVE_STACKS = (2, 3)
@@ -53,7 +53,7 @@ class FiveParallel(nn.Module):
         (final,) = self.volume(self.frame_maps(window))
         # the output layer, whose values reach hundreds, stays in float32 under autocast
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.range(self.output(final.float()))
+            result: Tensor = self.range(self.output(at_least_single(final)))
         return result
 
     def frame_maps(self, window: Tensor) -> Stack:

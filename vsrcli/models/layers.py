@@ -105,6 +105,11 @@ class OutputRange(nn.Module):
         return (self.high - self.low) * torch.sigmoid(x / 100) + self.low
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """``x`` in float32 where it is half precision, else as it is."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def set_passes(network: nn.Module, limit: int | None) -> None:
     """Let every recursive block run at most ``limit`` times (None: its full number); training grows the recursion this way."""
     for block in network.modules():

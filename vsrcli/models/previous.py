@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, SlicedConv3d, Stack, start_near_upsampler
+from vsrcli.models.layers import Chain3d, SlicedConv3d, Stack, at_least_single, start_near_upsampler
 
 
 class Previous(nn.Module):
@@ -43,7 +43,7 @@ class Previous(nn.Module):
         """
         (final,) = self.volume(self.frame_maps(window))
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.output(final.float())
+            result: Tensor = self.output(at_least_single(final))
         return result
 
     def frame_maps(self, window: Tensor) -> Stack:

@@ -1,0 +1,161 @@
+"""Checkpoint files: ours round trip, the authors' give the authors' numbers, and everything else is refused in one line."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vsrcli.errors import ModelError
+from vsrcli.models import MODELS
+from vsrcli.models import weights as weights_module
+from vsrcli.models.checkpoint import build, count_parameters, load, save
+from vsrcli.models.weights import CheckpointInfo, check_sum, file_name, folder, locate, read_info, sha256
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("delta", {}), ("5-parallel", {"width": 24, "low": 16.0, "high": 234.0}), ("previous", {})])
+def test_round_trip(tmp_path: Path, name: str, arguments: dict[str, float]) -> None:
+    network = build(MODELS[name], arguments).eval()
+    info = CheckpointInfo(
+        name, arguments, domain="clean", recipe="ship", step=7, gain_db={"clean": 1.5}, licence="MIT", parameters=count_parameters(network)
+    )
+    save(tmp_path / "a.safetensors", network, info)
+    again, read = load(tmp_path / "a.safetensors")
+    assert read == info
+    assert read_info(tmp_path / "a.safetensors") == info
+    window = torch.rand(1, 1, 5, 6, 7) * 255
+    with torch.no_grad():
+        assert torch.equal(again(window), network(window))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("file", "golden", "parameters"),
+    [("5-parallel-diamond.pth", "five_parallel", 259_938), ("5-parallel-wide24-diamond.pth", "five_parallel_wide24", 279_438)],
+)
+def test_authors_checkpoints_give_the_authors_numbers(shared: Path, file: str, golden: str, parameters: int) -> None:
+    network, info = load(shared / "checkpoints" / file)
+    assert count_parameters(network) == info.parameters == parameters
+    assert info.luma_scale == "full"
+    arrays = np.load(shared / "checkpoints" / "golden.npz")
+    with torch.no_grad():
+        result = network(torch.from_numpy(arrays["window"]).float()).numpy()
+    assert np.abs(result - arrays[golden]).max() < 1e-2
+
+
+def test_authors_published_output(shared: Path) -> None:
+    """The one published frame, five times over, is close to what the authors' network made of its real window."""
+    network, _ = load(shared / "checkpoints" / "5-parallel-wide24-diamond.pth")
+    arrays = np.load(shared / "checkpoints" / "diamond-frame.npz")
+    window = torch.from_numpy(np.stack([arrays["lr_frame_t"]] * 5)).float()[None, None]
+    with torch.no_grad():
+        result = network(window)[0, 0].numpy()
+    error = np.mean((result.astype(int).astype(float) - arrays["published_output"]) ** 2)
+    assert 10 * np.log10(255**2 / error) == pytest.approx(32.9, abs=0.2)
+
+
+class _Evil:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return (eval, ("1/0",))
+
+
+def _write(path: Path, kind: str) -> None:
+    if kind == "text":
+        path.write_text("not a checkpoint")
+    elif kind == "pickled code":
+        with path.open("wb") as file:
+            pickle.dump({"first2dConv1.weight": _Evil()}, file)
+    elif kind == "torch file with code":
+        torch.save({"first2dConv1.weight": _Evil()}, path)
+    elif kind == "a list":
+        torch.save([torch.zeros(3)], path)
+    elif kind == "foreign tensors":
+        torch.save({"conv.weight": torch.zeros(3)}, path)
+    elif kind == "no header":
+        save_file({"x": torch.zeros(2)}, path)
+    elif kind == "unknown network":
+        save_file({"x": torch.zeros(2)}, path, metadata={"vsr": '{"model": "unheard-of"}'})
+    elif kind == "bad header":
+        save_file({"x": torch.zeros(2)}, path, metadata={"vsr": "{"})
+    elif kind == "wrong tensors":
+        save(path, build(MODELS["delta"]), CheckpointInfo("previous"))
+    elif kind == "not finite":
+        network = build(MODELS["delta"])
+        torch.nn.init.constant_(network.get_parameter("output.bias"), float("nan"))
+        save(path, network, CheckpointInfo("delta"))
+    elif kind == "cut off":
+        save(path, build(MODELS["delta"]), CheckpointInfo("delta"))
+        path.write_bytes(path.read_bytes()[:-1000])
+    elif kind == "bad arguments":
+        save(path, build(MODELS["delta"]), CheckpointInfo("delta", {"colour": 3}))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind", "says"),
+    [
+        (".pth", "text", "refused"),
+        (".pth", "pickled code", "plain tensors"),
+        (".pth", "torch file with code", "plain tensors"),
+        (".pth", "a list", "plain dictionary"),
+        (".pth", "foreign tensors", "not a checkpoint of the authors' 5-parallel"),
+        (".safetensors", "text", "not a whole safetensors file"),
+        (".safetensors", "no header", "without vsr's header"),
+        (".safetensors", "unknown network", "unheard-of"),
+        (".safetensors", "bad header", "header"),
+        (".safetensors", "wrong tensors", "not those of previous"),
+        (".safetensors", "not finite", "not finite"),
+        (".safetensors", "cut off", "not a whole safetensors file"),
+        (".safetensors", "bad arguments", "cannot be built"),
+    ],
+)
+def test_refused(tmp_path: Path, suffix: str, kind: str, says: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    _write(path, kind)
+    with pytest.raises(ModelError, match=says) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    if kind != "bad arguments":
+        assert str(path) in str(caught.value)
+
+
+def test_locate_says_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="unknown model 'nonsense': choose delta"):
+        locate("nonsense")
+    with pytest.raises(ModelError, match="no such checkpoint file"):
+        locate(str(tmp_path / "gone.safetensors"))
+    with pytest.raises(ModelError, match="choose --domain"):
+        locate("delta", "blur3")
+    (tmp_path / "own.safetensors").touch()
+    with pytest.raises(ModelError, match="leave --domain away"):
+        locate(str(tmp_path / "own.safetensors"), "clean")
+
+
+@pytest.mark.parametrize(("model", "domain"), [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains])
+def test_shipped_weights_are_whole_and_say_what_they_are(model: str, domain: str) -> None:
+    path = locate(model, domain)
+    network, info = load(path)
+    assert (info.model, info.domain, info.luma_scale) == (model, domain, "limited")
+    assert info.parameters == count_parameters(network) == MODELS[model].parameters
+    assert info.licence == "MIT"
+    assert info.trained_on
+    assert info.gain_db["clean"] > 0
+    assert f"{sha256(path)}  {path.name}" in (folder() / "SHA256SUMS").read_text().splitlines()
+
+
+def test_every_shipped_file_belongs_to_a_spec() -> None:
+    listed = {file_name(spec.name, domain) for spec in MODELS.values() for domain in spec.domains}
+    assert {path.name for path in folder().glob("*.safetensors")} == listed
+    assert {line.split()[1] for line in (folder() / "SHA256SUMS").read_text().splitlines()} == listed
+
+
+def test_a_damaged_shipped_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = file_name("delta", "video")
+    (tmp_path / name).write_bytes((folder() / name).read_bytes()[:-4] + b"oops")
+    (tmp_path / "SHA256SUMS").write_text((folder() / "SHA256SUMS").read_text())
+    monkeypatch.setattr(weights_module, "folder", lambda: tmp_path)
+    with pytest.raises(ModelError, match="damaged"):
+        check_sum(tmp_path / name)

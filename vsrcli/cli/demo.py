@@ -1,0 +1,26 @@
+"""``vsr demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from vsrcli.cli.console import note
+
+
+@click.command("demo", short_help="Make a short test clip.")
+@click.argument("target", metavar="OUT.mp4", type=click.Path(path_type=Path))
+@click.option("-y", "--overwrite", is_flag=True, help="Replace OUT.mp4 if it exists.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def command(target: Path, overwrite: bool, quiet: bool) -> None:
+    """Make a clip of a few seconds to try vsr on: moving texture, text, a cut, and a tone. Nothing is downloaded.
+
+    \b
+    vsr demo clip.mp4
+    """
+    from vsrcli.media.demo import write_demo
+
+    write_demo(target, overwrite=overwrite)
+    if not quiet:
+        note(f"{target} is there; now try: vsr upscale {target} big.mp4")

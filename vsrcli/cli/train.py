@@ -1,0 +1,49 @@
+"""``vsr train``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from vsrcli.cli.console import log_to_stderr, note, print_json, progress_bar
+from vsrcli.cli.flags import option_flags
+from vsrcli.options import TrainOptions
+
+
+@click.command("train", short_help="Train a network on your own footage.")
+@option_flags(TrainOptions)
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+@click.option("--json", "as_json", is_flag=True, help="Print a summary of the run as JSON on stdout.")
+@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **values: Any) -> None:
+    """Train a network, from scratch or from a checkpoint, and report its gain over bicubic on clips held out.
+
+    Ctrl-C saves the run; `--resume DIR` goes on exactly where it stopped.
+
+    \b
+    vsr train --data footage/ --out run --time 2h
+    vsr train --data mine.mp4 --init video --out run --time 10m
+    vsr train --resume run --time 3h
+    """
+    log_to_stderr(0 if quiet else verbose)
+    options = TrainOptions(**values)
+
+    from vsrcli.training.run import train
+    from vsrcli.training.trainer import Progress
+
+    with progress_bar("training", "steps", enabled=not (quiet or no_progress)) as show:
+
+        def on_progress(progress: Progress) -> None:
+            show(progress.share, progress.step, f"loss {progress.loss:.4f}")
+            if progress.gain_db is not None and not quiet:
+                gains = ", ".join(f"{gain:+.3f} dB on {domain}" for domain, gain in progress.gain_db.items())
+                note(f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}")
+
+        report = train(options, on_progress, (lambda line: None) if quiet else note)
+    if as_json:
+        print_json(asdict(report))
+    elif not quiet:
+        note(f"use it with: vsr upscale IN OUT --model {report.best}")

@@ -1,0 +1,96 @@
+"""A training run from options: reads the data, makes or resumes the run's folder, trains, and says what came out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from vsrcli.backends.torch import choose_device
+from vsrcli.errors import ModelError, OptionError
+from vsrcli.models import DOMAINS, MODELS
+from vsrcli.models.weights import locate
+from vsrcli.options import TrainOptions
+from vsrcli.training.data import Sequences, load, split_held_out
+from vsrcli.training.recipe import RECIPES
+from vsrcli.training.trainer import Progress, Trainer, TrainingPlan
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a run achieved: where its checkpoints lie, steps, seconds, and the validation gain over bicubic by degradation, dB, before and after."""
+
+    best: str
+    last: str
+    steps: int
+    seconds: float
+    gain_before_db: dict[str, float]
+    gain_db: dict[str, float]
+
+
+def train(
+    options: TrainOptions, on_progress: Callable[[Progress], None] = lambda progress: None, on_note: Callable[[str], None] = lambda line: None
+) -> TrainReport:
+    """Train, or go on training, as ``options`` say.
+
+    Raises:
+        InputError: no usable clips.
+        ModelError: nothing to resume, a checkpoint of another network, or the training diverged.
+        BackendError: the device is not there.
+        OptionError: the folder already holds a run.
+    """
+    if options.resume is not None:
+        folder, options = Path(options.resume), _resumed(options)
+    else:
+        folder = Path(str(options.out))
+        if (folder / "state.pt").exists():
+            raise OptionError(f"{folder} already holds a run: go on with --resume {folder}, or choose another --out")
+    training, validation = _clips(options, on_note)
+    on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
+    plan = TrainingPlan(
+        model=options.model, domain=options.domain, recipe=RECIPES[options.recipe], steps=options.steps, seconds=options.time,
+        validate_every=options.validate_every, seed=options.seed, device=str(choose_device(options.device)), threads=options.threads,
+        trained_on=f"{len(training)} clips of {', '.join(sorted({Path(path).name for path in options.data}))}",
+    )
+    trainer = Trainer(plan, folder, training, validation, _initial(options))
+    if (folder / "state.pt").exists():
+        trainer.resume()
+    (folder / "options.json").write_text(json.dumps(asdict(options), indent=2) + "\n")
+    before = trainer.validate()
+    after = trainer.run(on_progress)
+    if after[options.domain] <= max(0.0, before[options.domain] if options.init else 0.0):
+        on_note(
+            f"the weights do not yet beat {'those they started from' if options.init else 'bicubic'} on {options.domain} "
+            f"({after[options.domain]:+.2f} dB): train longer, or on more footage"
+        )
+    return TrainReport(str(folder / "best.safetensors"), str(folder / "last.safetensors"), trainer.step, trainer.seconds, before, after)
+
+
+def _resumed(options: TrainOptions) -> TrainOptions:
+    """The options that the folder's run was started with, with a new end where one is given."""
+    path = Path(str(options.resume)) / "options.json"
+    try:
+        kept = json.loads(path.read_text())
+        stored = TrainOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+    except FileNotFoundError as error:
+        raise ModelError(f"{options.resume}: no run to resume there") from error
+    except (json.JSONDecodeError, TypeError, OSError) as error:
+        raise ModelError(f"{path}: cannot be read, so the run cannot be resumed") from error
+    if options.steps is not None or options.time is not None:
+        stored = replace(stored, steps=options.steps, time=options.time)
+    return replace(stored, device=options.device, init=None)
+
+
+def _clips(options: TrainOptions, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:
+    training = load([Path(path) for path in options.data], shippable_only=options.shippable)
+    if options.val:
+        return training, load([Path(path) for path in options.val])
+    on_note("no --val: the last tenth of the training clips is held out")
+    return split_held_out(training)
+
+
+def _initial(options: TrainOptions) -> Path | None:
+    if options.init is None:
+        return None
+    return locate(options.model, options.init) if options.init in DOMAINS and options.model in MODELS else locate(options.init)
