@@ -92,14 +92,22 @@ def load(path: Path) -> tuple[nn.Module, CheckpointInfo]:
     return network.eval(), info
 
 
-def _read_authors(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
+    """Read a file of ``torch.save`` that holds tensors and plain values only; anything that could run code is refused.
+
+    Raises:
+        ModelError: it holds more than that, or is no such file.
+    """
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if isinstance(error, pickle.UnpicklingError):
-            reason = "it is not a file of plain tensors, and anything else in a pickle could run code"
-        raise ModelError(f"{path}: refused: {reason}") from error
+        return torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{path}: refused: it is not a file of plain tensors, and anything else in a pickle could run code") from error
+    except Exception as error:  # the unpickler meets arbitrary bytes and fails in as many ways
+        raise ModelError(f"{path}: refused: no file that PyTorch can read ({type(error).__name__})") from error
+
+
+def _read_authors(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    stored = read_tensors(path)
     if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise ModelError(f"{path}: refused: it is not a plain dictionary of tensors")
     try:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from vsrcli.errors import ModelError, OptionError
 from vsrcli.models import MODELS, ModelSpec
-from vsrcli.models.checkpoint import build, count_parameters, load, save
+from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
 from vsrcli.models.layers import set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.picture.resize import double
@@ -196,8 +196,10 @@ class Trainer:
             ModelError: there is none, it is damaged, or it belongs to another plan.
         """
         path = self.folder / "state.pt"
+        if not path.is_file():
+            raise ModelError(f"{path}: no run to resume there")
+        state: dict[str, Any] = read_tensors(path, self.device)
         try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             kept = state["plan"]
             if (kept["model"], kept["domain"], kept["seed"]) != (self.plan.model, self.plan.domain, self.plan.seed):
                 raise ModelError(f"{path}: it is a run of {kept['model']} for {kept['domain']} with seed {kept['seed']}; resume with the same")
@@ -206,9 +208,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-        except FileNotFoundError as error:
-            raise ModelError(f"{path}: no run to resume there") from error
-        except (RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
 
     def _start(self, init: Path | None) -> nn.Module:

@@ -1,0 +1,194 @@
+"""Training: degradations, batches, exact resume, and that it learns."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vsrcli.errors import InputError, ModelError, OptionError
+from vsrcli.options import TrainOptions, parse_duration
+from vsrcli.quality.metrics import psnr
+from vsrcli.training.data import SEQUENCE, Batches, Sequences, load, split_held_out, validation_pairs
+from vsrcli.training.degradation import DEGRADATIONS, clean, video
+from vsrcli.training.recipe import RECIPES
+from vsrcli.training.run import train
+from vsrcli.training.trainer import Trainer, TrainingPlan, _clip_gradients, _parameter_groups
+
+
+def _clips(count: int = 3, size: int = 48) -> Sequences:
+    """Sharp rectangles that move: bicubic leaves something to gain."""
+    rng = np.random.default_rng(5)
+    clips = []
+    for _ in range(count):
+        clip = np.full((SEQUENCE, size, size), 90, np.uint8)
+        for _ in range(12):
+            top, left, height, width = rng.integers(0, size, 4)
+            speed_y, speed_x = rng.integers(-2, 3, 2)
+            for time, picture in enumerate(clip):
+                y, x = max(0, top + time * speed_y), max(0, left + time * speed_x)
+                picture[y : y + height // 3 + 2, x : x + width // 3 + 2] = rng.integers(20, 230) if time == 0 else clip[0, min(top, size - 1), min(left, size - 1)]
+        clips.append(clip)
+    return Sequences(tuple(clips), tuple("abc"[:count]))
+
+
+def _plan(**changes: object) -> TrainingPlan:
+    recipe = replace(RECIPES["ship"], batch=2, patch=12, warmup_steps=2)
+    plan = TrainingPlan("previous", "clean", recipe, steps=6, seconds=None, validate_every=1e9, threads=1, validation_count=2)
+    return replace(plan, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("domain", DEGRADATIONS)
+def test_degradations_are_pure_and_keep_brightness(domain: str) -> None:
+    clip = _clips(1).clips[0]
+    before = clip.copy()
+    low = DEGRADATIONS[domain](clip, 3)
+    assert low.shape == (SEQUENCE, 24, 24)
+    assert low.dtype == np.uint8
+    assert np.array_equal(low, DEGRADATIONS[domain](clip, 3))
+    assert np.array_equal(clip, before)
+    assert abs(float(low.mean()) - float(clip.mean())) < 2
+
+
+def test_video_degradation_varies_with_its_seed_and_leaves_a_quarter_clean() -> None:
+    clip = _clips(1).clips[0]
+    results = [video(clip, seed) for seed in range(40)]
+    untouched = sum(np.array_equal(result, clean(clip, 0)) for result in results)
+    assert 4 <= untouched <= 17
+    assert len({result.tobytes() for result in results}) == 40 - untouched + 1
+
+
+def test_batches_follow_from_seed_and_step_alone() -> None:
+    batches = Batches(_clips(), "clean", patch=12, batch=4, seed=1)
+    late = Batches(_clips(), "clean", patch=12, batch=4, seed=1).at(9)
+    early = [batches.at(step) for step in range(10)]
+    assert all(np.array_equal(one, other) for one, other in zip(early[9], late, strict=True))
+    assert not np.array_equal(early[8][0], early[9][0])
+    assert late[0].shape == (4, 1, 5, 12, 12)
+    assert late[1].shape == (4, 1, 24, 24)
+
+
+def test_batches_pair_the_middle_frame_with_its_truth() -> None:
+    """Whatever the flips, halving the truth gives the window's middle frame."""
+    for low, high in zip(*Batches(_clips(), "clean", patch=16, batch=24).at(0), strict=True):
+        again = clean(high.astype(np.uint8), 0)[0]
+        assert psnr(low[0, 2, 4:-4, 4:-4], again[4:-4, 4:-4]) > 45
+
+
+def test_every_clip_is_seen_once_an_epoch() -> None:
+    sequences = Sequences(tuple(np.full((SEQUENCE, 32, 32), value, np.uint8) for value in (40, 80, 120, 160)), tuple("abcd"))
+    batches = Batches(sequences, "clean", patch=8, batch=2)
+    seen = [float(value) for step in (0, 1) for value in batches.at(step)[1].mean(axis=(1, 2, 3))]
+    assert sorted(seen) == [40, 80, 120, 160]
+
+
+def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    clips = _clips()
+    whole = Trainer(_plan(), tmp_path / "whole", clips, clips)
+    whole.run()
+    first = Trainer(_plan(), tmp_path / "parts", clips, clips)
+    for _ in range(4):
+        first._train_step()
+    first.save_state()
+    second = Trainer(_plan(), tmp_path / "parts", clips, clips)
+    second.resume()
+    assert second.step == 4
+    second.run()
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name]), name
+        assert torch.equal(whole.average[name], second.average[name]), name
+    assert (tmp_path / "whole" / "last.safetensors").read_bytes() == (tmp_path / "parts" / "last.safetensors").read_bytes()
+
+
+def test_ctrl_c_saves_the_run(tmp_path: Path) -> None:
+    trainer = Trainer(_plan(), tmp_path, _clips(), _clips())
+
+    def interrupt(progress: object) -> None:
+        if trainer.step == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run(interrupt)
+    again = Trainer(_plan(), tmp_path, _clips(), _clips())
+    again.resume()
+    assert again.step == 2
+
+
+def test_resume_refuses_another_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no run to resume"):
+        Trainer(_plan(), tmp_path, _clips(), _clips()).resume()
+    Trainer(_plan(), tmp_path, _clips(), _clips()).save_state()
+    with pytest.raises(ModelError, match="resume with the same"):
+        Trainer(_plan(seed=1), tmp_path, _clips(), _clips()).resume()
+    (tmp_path / "state.pt").write_bytes(b"rubbish")
+    with pytest.raises(ModelError, match="refused"):
+        Trainer(_plan(), tmp_path, _clips(), _clips()).resume()
+
+
+def test_biases_and_weights_share_one_unit(tmp_path: Path) -> None:
+    """Training on codes with scaled biases is training in 0..1 units: the norm that is clipped is that of the unit network."""
+    network = torch.nn.Conv2d(1, 1, 1)
+    groups = _parameter_groups(network)
+    assert network.bias is not None
+    network.weight.grad = torch.full_like(network.weight, 3.0)
+    network.bias.grad = torch.full_like(network.bias, 4.0 / 255)
+    _clip_gradients(groups, 0.5)
+    assert float(network.weight.grad) == pytest.approx(0.3)
+    assert float(network.bias.grad) == pytest.approx(0.4 / 255)
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    clips = _clips(3, 64)
+    trainer = Trainer(_plan(steps=80), tmp_path, clips, clips)
+    before = trainer.validate()["clean"]
+    after = trainer.run()["clean"]
+    assert after > before + 0.3
+    assert (tmp_path / "best.safetensors").is_file()
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+
+
+def test_training_from_options_with_a_video_file_and_resume(tmp_path: Path, moving_clip: Path) -> None:
+    options = TrainOptions(model="previous", domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), steps=2, device="cpu", threads=1)
+    notes: list[str] = []
+    report = train(options, on_note=notes.append)
+    assert report.steps == 2
+    assert Path(report.last).is_file()
+    assert any("held out" in line for line in notes)
+    with pytest.raises(OptionError, match="--resume"):
+        train(options)
+    assert train(TrainOptions(resume=str(tmp_path / "run"), steps=3, device="cpu")).steps == 3
+
+
+def test_folders_and_bad_data(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no video file"):
+        load([tmp_path])
+    with pytest.raises(InputError, match="too small"):
+        Batches(_clips(1, 16), "clean", patch=32, batch=1)
+    with pytest.raises(InputError, match="hold one out"):
+        split_held_out(_clips(1))
+    kept, held = split_held_out(_clips(3))
+    assert (len(kept), len(held)) == (2, 1)
+
+
+def test_pack_and_its_licences(shared: Path) -> None:
+    everything = load([shared / "data" / "val.mp4"])
+    shippable = load([shared / "data" / "val.mp4"], shippable_only=True)
+    assert len(everything) == 132
+    assert 0 < len(shippable) < 132
+    assert everything.clips[0].shape == (SEQUENCE, 256, 256)
+    low, high = validation_pairs(everything, "clean", count=4, size=128)[1]
+    assert (low.shape, high.shape) == ((5, 64, 64), (128, 128))
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400)])
+def test_durations(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "h", "-3", "2 days", "1:30"])
+def test_bad_durations(text: str) -> None:
+    with pytest.raises(OptionError, match="not a length of time"):
+        parse_duration(text)
