@@ -39,7 +39,7 @@ def shown(scheduled: list[Scheduled]) -> list[tuple[Fraction, int]]:
 def by_filter(frames: list[Frame], rate: Fraction, unit: Fraction) -> list[tuple[Fraction, int]]:
     """(source time, slot) of every frame that FFmpeg's fps filter gives; ``unit`` must divide every time."""
     graph = Graph()
-    source = graph.add_buffer(width=16, height=16, format="gray", time_base=unit)
+    source = graph.add_buffer(width=16, height=16, format=av.VideoFormat("gray"), time_base=unit)
     fps = graph.add("fps", f"fps={rate.numerator}/{rate.denominator}")
     sink = graph.add("buffersink")
     source.link_to(fps)
@@ -161,7 +161,8 @@ def test_source_times_are_exact(frames: list[Frame], start: Fraction | None, end
     assert [item.frame for item in kept] == [f for f in frames if (start is None or f.time >= start) and (end is None or f.time < end)]
     for item in kept:
         assert schedule.origin is not None
-        assert item.ticks == ((item.frame.time - schedule.origin) / unit,)
+        assert list(item.ticks) == [round_half_away((item.frame.time - schedule.origin) / unit)]
+        assert ((item.frame.time - schedule.origin) / unit).denominator == 1
         assert item.duration == max(1, item.frame.duration / unit or (item.frame.time - frames[-2].time if len(frames) > 1 else 0) / unit)
     assert start is None or not kept or kept[0].ticks == (0,)
 

@@ -1,0 +1,175 @@
+"""Source files with several streams, and what plain PyAV reads from a file: for the tests of streams and writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from vsrcli.frame import ColorTags, Frame, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.media.writer import OutputVideo
+
+YUV420 = PixelFormat("yuv420p", 8, 1, 1, has_chroma=True)
+AUDIO_RATE = 48000
+
+
+def make_source(
+    path: Path, *, muxer: str, audio: tuple[str, ...] = ("aac",), seconds: float = 1.0, subtitles: bool = False, chapters: bool = True
+) -> VideoInfo:
+    """Write 64x48 video at 25 frames a second with audio tracks (French, then English) and describe it."""
+    with av.open(str(path), "w", format=muxer) as out:
+        video = out.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.time_base = Fraction(1, 25)
+        tracks: list[Any] = []
+        for number, codec in enumerate(audio):
+            track: Any = out.add_stream(codec, rate=AUDIO_RATE)
+            track.layout = "mono"
+            track.metadata["language"] = ("fre", "eng")[number % 2]
+            track.metadata["title"] = f"Track {number}"
+            tracks.append(track)
+        text: Any = out.add_mux_stream("subrip") if subtitles else None
+        out.metadata.update({"title": "A title", "artist": "Someone"})
+        if chapters:
+            half = round(500 * seconds)
+            out.set_chapters([
+                {"id": n + 1, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": {"title": f"Chapter {n}"}}
+                for n, (a, b) in enumerate([(0, half), (half, 2 * half)])
+            ])  # fmt: skip
+        frames = round(25 * seconds)
+        noises = [_Noise(track) for track in tracks]
+        for number in range(frames):
+            picture = av.VideoFrame(64, 48, "yuv420p")
+            for plane in picture.planes:
+                plane.update(bytes([40 + 3 * number % 180]) * plane.buffer_size)
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(picture))
+            for noise in noises:
+                out.mux(noise.packets(Fraction(number + 1, 25)))
+            if text is not None and number % 5 == 0:
+                packet: Any = av.Packet(f"line {number}".encode())
+                packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = text, Fraction(1, 1000), number * 40, number * 40, 160
+                out.mux(packet)
+        out.mux(video.encode(None))
+        for track in tracks:
+            out.mux(track.encode(None))
+    return describe(path)
+
+
+class _Noise:
+    """Noise for one track, encoded as far as the video has come."""
+
+    def __init__(self, track: Any) -> None:
+        self.track, self.done, self.random = track, 0, np.random.default_rng(track.index)
+
+    def packets(self, seconds: Fraction) -> list[Any]:
+        context = self.track.codec_context
+        context.open(strict=False)
+        size, kind = context.frame_size or 1024, context.format.name
+        dtype: Any = np.float32 if kind.startswith("flt") else (np.int32 if kind.startswith("s32") else np.int16)
+        packets: list[Any] = []
+        while self.done < seconds * AUDIO_RATE:
+            noise = self.random.normal(0, 0.05, size)
+            samples = noise.astype(dtype) if dtype is np.float32 else (noise * np.iinfo(dtype).max).astype(dtype)
+            frame = av.AudioFrame(format=kind, layout="mono", samples=size)
+            frame.planes[0].update(samples.tobytes())
+            frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, self.done, Fraction(1, AUDIO_RATE)
+            packets += self.track.encode(frame)
+            self.done += size
+        return packets
+
+
+def describe(path: Path) -> VideoInfo:
+    """What the reader would say about such a file."""
+    with av.open(str(path)) as source:
+        streams = tuple(
+            StreamInfo(
+                s.index,
+                s.type,
+                s.codec_context.name if s.codec_context else "",
+                is_cover=bool(s.disposition & av.stream.Disposition.attached_pic),
+            )
+            for s in source.streams
+        )
+        video = source.streams.video[0]
+        assert video.time_base is not None
+        return VideoInfo(
+            path=path,
+            container=source.format.name,
+            video=streams[video.index],
+            streams=streams,
+            width=64,
+            height=48,
+            pixel_format="yuv420p",
+            format=YUV420,
+            tags=ColorTags(),
+            sample_aspect=None,
+            rotation=0.0,
+            interlaced=False,
+            rate=Fraction(25),
+            time_base=video.time_base,
+            start=Fraction(source.start_time or 0, 1_000_000),
+            duration=None,
+            metadata=dict(source.metadata),
+        )
+
+
+def output_video(**changes: Any) -> OutputVideo:
+    """A 128x96 output at 25 frames a second, changed as told."""
+    plain: dict[str, Any] = {
+        "width": 128,
+        "height": 96,
+        "format": YUV420,
+        "tags": ColorTags(),
+        "sample_aspect": None,
+        "rotation": 0.0,
+        "time_base": Fraction(1, 25),
+        "rate": Fraction(25),
+    }
+    return OutputVideo(**{**plain, **changes})
+
+
+def picture(number: int, video: OutputVideo) -> Frame:
+    """A frame with a moving ramp, of the video's size and format; its mean luma tells its number."""
+    layout = video.format
+    rows, columns = np.mgrid[: video.height, : video.width]
+    scale = 1 << (layout.bits - 8)
+    luma = (16 + 5 * (number % 40) + (rows + columns + 3 * number) % 20) * scale
+    width, height = layout.chroma_size(video.width, video.height)
+    chroma = [np.full((height, width), value * scale, layout.dtype) for value in (100, 150)] if layout.has_chroma else []
+    return Frame((luma.astype(layout.dtype), *chroma), layout, Fraction(number, 25), Fraction(1, 25))
+
+
+@dataclass
+class Packed:
+    """One stream as it lies in a file: presentation times and payloads of its packets, in order of decoding."""
+
+    kind: str
+    codec: str
+    times: list[Fraction] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    durations: list[Fraction] = field(default_factory=list)
+    metadata: dict[str, str] = field(default_factory=dict)
+    disposition: int = 0
+
+
+def packets_of(path: Path) -> list[Packed]:
+    """Everything that plain PyAV demuxes from a file, on the file's own clock."""
+    with av.open(str(path)) as file:
+        found = [
+            Packed(s.type, s.codec_context.name if s.codec_context else "", metadata=dict(s.metadata), disposition=int(s.disposition))
+            for s in file.streams
+        ]
+        for packet in file.demux():
+            if packet.size:
+                assert packet.pts is not None
+                assert packet.time_base is not None
+                stream = found[packet.stream_index]
+                stream.times.append(packet.pts * packet.time_base)
+                stream.durations.append((packet.duration or 0) * packet.time_base)
+                stream.payloads.append(bytes(packet))
+    return found

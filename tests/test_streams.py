@@ -1,0 +1,177 @@
+"""What happens to each stream, and the copying of those that are kept."""
+
+from __future__ import annotations
+
+import io
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from sources import AUDIO_RATE, describe, make_source, packets_of
+
+from vsrcli.errors import InputError, OutputError
+from vsrcli.frame import StreamInfo, VideoInfo
+from vsrcli.media.streams import StreamCopier, StreamPlan, plan_streams
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, VideoInfo]:
+    folder = tmp_path_factory.mktemp("sources")
+    made = {
+        "aac.mp4": make_source(folder / "aac.mp4", muxer="mp4", audio=("aac", "aac"), seconds=2),
+        "pcm.mkv": make_source(folder / "pcm.mkv", muxer="matroska", audio=("pcm_s16le",), subtitles=True, chapters=False),
+        "opus.mkv": make_source(folder / "opus.mkv", muxer="matroska", audio=("libopus",)),
+        "mp3.avi": make_source(folder / "mp3.avi", muxer="avi", audio=("libmp3lame",)),
+        "aac.ts": make_source(folder / "aac.ts", muxer="mpegts", audio=("aac",)),
+    }
+    for codec in ("ac3", "flac"):
+        made[f"{codec}.mkv"] = make_source(folder / f"{codec}.mkv", muxer="matroska", audio=(codec,))
+    return made
+
+
+TAKEN = [
+    ("aac.mp4", "mp4 m4v mov mkv ts avi", "webm"),
+    ("aac.ts", "mp4 mov mkv ts", "webm"),
+    ("pcm.mkv", "mov mkv avi", "mp4 webm ts"),
+    ("opus.mkv", "mp4 mkv webm ts", "mov avi"),
+    ("mp3.avi", "mp4 mov mkv ts avi", "webm"),
+    ("ac3.mkv", "mp4 mov mkv ts avi", "webm"),
+    ("flac.mkv", "mp4 mkv", "webm mov ts"),
+]
+
+
+@pytest.mark.parametrize(("name", "takers", "refusers"), TAKEN)
+def test_containers_take_what_they_take(sources: dict[str, VideoInfo], name: str, takers: str, refusers: str) -> None:
+    info = sources[name]
+    codec = info.streams[1].codec
+    for ending in takers.split():
+        plan = plan_streams(info, f"out.{ending}", "copy")
+        assert [item.action for item in plan if item.stream.kind == "audio"].count("copy") >= 1, ending
+        assert plan[0].action == "upscale"
+    for ending in refusers.split():
+        with pytest.raises(OutputError, match=rf"does not take {codec} audio .*{name}.*\.mkv.*--audio none"):
+            plan_streams(info, f"out.{ending}", "copy")
+        plan = plan_streams(info, f"out.{ending}", "none")
+        assert {item.action for item in plan if item.stream.kind == "audio"} == {"drop"}
+
+
+def test_subtitles_are_copied_where_they_fit_and_dropped_elsewhere(sources: dict[str, VideoInfo]) -> None:
+    info = sources["pcm.mkv"]
+    assert plan_streams(info, "out.mkv", "copy")[2].action == "copy"
+    dropped = plan_streams(info, "out.mp4", "none")[2]
+    assert dropped.action == "drop"
+    assert "subtitles" in dropped.reason
+
+
+def test_other_streams_are_dropped_with_a_reason(sources: dict[str, VideoInfo]) -> None:
+    info = sources["opus.mkv"]
+    more = (
+        StreamInfo(2, "video", "mjpeg", is_cover=True),
+        StreamInfo(3, "video", "h264"),
+        StreamInfo(4, "data", ""),
+        StreamInfo(5, "attachment", "ttf"),
+    )
+    many = VideoInfo(**{**{name: getattr(info, name) for name in VideoInfo.__slots__}, "streams": info.streams + more})
+    plans = plan_streams(many, "out.mkv", "copy")[2:]
+    assert {plan.action for plan in plans} == {"drop"}
+    assert ["cover" in plans[0].reason, "one video" in plans[1].reason, "data" in plans[2].reason, "attach" in plans[3].reason] == [True] * 4
+
+
+def test_unknown_ending_is_refused(sources: dict[str, VideoInfo]) -> None:
+    for name in ("out.xyz", "out"):
+        with pytest.raises(OutputError, match="ending"):
+            plan_streams(sources["opus.mkv"], name, "copy")
+
+
+def test_source_that_is_gone_is_an_input_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    info = make_source(path, muxer="matroska", seconds=0.2)
+    path.unlink()
+    with pytest.raises(InputError, match="cannot be opened again"):
+        plan_streams(info, "out.mkv", "copy")
+
+
+def copied(info: VideoInfo, **cut: Any) -> tuple[StreamCopier, list[Any]]:
+    """A copier into a file in memory, and the packets it delivers."""
+    plan = plan_streams(info, "out.mkv", "copy")
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        output.add_stream("mpeg4", rate=25)
+        copier = StreamCopier(info, plan, output, **cut)
+        try:
+            return copier, list(copier.until(None))
+        finally:
+            copier.close()
+
+
+def test_whole_file_copy_keeps_every_packet(sources: dict[str, VideoInfo]) -> None:
+    for name, info in sources.items():
+        _, packets = copied(info)
+        for number, track in enumerate((s for s in packets_of(info.path) if s.kind == "audio"), start=1):
+            mine = [packet for packet in packets if packet.stream.index == number]
+            assert [bytes(packet) for packet in mine] == track.payloads, name
+            for packet, time in zip(mine, track.times, strict=True):
+                assert abs(packet.pts * packet.time_base - (time - info.start)) <= packet.time_base / 2
+
+
+@pytest.mark.parametrize(("start", "end"), [(Fraction(1, 2), None), (None, Fraction(7, 5)), (Fraction(33, 50), Fraction(133, 100))])
+def test_cut_is_exact_to_the_packet(sources: dict[str, VideoInfo], start: Fraction | None, end: Fraction | None) -> None:
+    info = sources["aac.mp4"]
+    _, packets = copied(info, start=start, end=end)
+    track = packets_of(info.path)[1]
+    length = Fraction(1024, AUDIO_RATE)
+    expected = [
+        (time - (start or 0), payload)
+        for time, payload in zip(track.times, track.payloads, strict=True)
+        if (start is None or time + length > start) and (end is None or time < end)
+    ]
+    mine = [packet for packet in packets if packet.stream.index == 1]
+    assert [bytes(packet) for packet in mine] == [payload for _, payload in expected]
+    for packet, (time, _) in zip(mine, expected, strict=True):
+        assert abs(packet.pts * packet.time_base - time) <= packet.time_base / 2
+    assert all(packet.pts * packet.time_base > -length for packet in mine) or start is None
+
+
+def test_packets_come_as_far_as_asked_for(sources: dict[str, VideoInfo]) -> None:
+    info = sources["aac.mp4"]
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        output.add_stream("mpeg4", rate=25)
+        copier = StreamCopier(info, plan_streams(info, "out.mkv", "copy"), output)
+        seen = 0
+        for step in range(1, 11):
+            until = Fraction(step, 10)
+            times = [packet.dts * packet.time_base for packet in copier.until(until)]
+            assert all(time < until for time in times)
+            seen += len(times)
+            assert abs(seen / 2 - step / 10 * AUDIO_RATE / 1024) <= 2
+        copier.close()
+
+
+def test_subtitle_that_is_shown_when_the_cut_begins_is_kept(sources: dict[str, VideoInfo]) -> None:
+    info = sources["pcm.mkv"]
+    _, packets = copied(info, start=Fraction(1, 4), end=Fraction(3, 5))
+    lines = [(bytes(packet).decode(), packet.pts, packet.duration) for packet in packets if packet.stream.type == "subtitle"]
+    assert lines == [("line 5", 0, 110), ("line 10", 150, 160)]
+
+
+def test_chapters_and_tags_are_carried_and_cut(sources: dict[str, VideoInfo], tmp_path: Path) -> None:
+    info = sources["aac.mp4"]
+    plan = plan_streams(info, "out.mkv", "copy")
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        output.add_stream("mpeg4", rate=25)
+        StreamCopier(info, plan, output, start=Fraction(1, 2), end=Fraction(3, 2)).close()
+        cut = [(chapter["start"] * chapter["time_base"], chapter["end"] * chapter["time_base"]) for chapter in output.chapters()]
+        assert cut == [(0, Fraction(1, 2)), (Fraction(1, 2), 1)]
+        assert output.metadata == {"title": "A title", "artist": "Someone"}
+        assert [dict(s.metadata) for s in output.streams.audio] == [
+            {"language": "fre", "title": "Track 0"},
+            {"language": "eng", "title": "Track 1"},
+        ]
+        assert [int(s.disposition) for s in output.streams.audio] == [1, 0]
+
+
+def test_plan_describes_itself(sources: dict[str, VideoInfo]) -> None:
+    assert plan_streams(describe(sources["ac3.mkv"].path), Path("out.mkv"), "copy")[1] == StreamPlan(
+        sources["ac3.mkv"].streams[1], "copy", "copied as it is"
+    )

@@ -1,0 +1,266 @@
+"""What video encoders and containers take: option names, presets, pixel formats, file name endings."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import av
+import av.codec
+import av.logging
+
+from vsrcli.errors import OutputError
+from vsrcli.frame import PixelFormat
+from vsrcli.options import EncoderOptions
+
+
+@dataclass(frozen=True)
+class Container:
+    """One kind of output file.
+
+    Attributes:
+        format: FFmpeg's name of the muxer.
+        options: options it is opened with.
+        keeps_timestamps: False where frames can only stand at multiples of the frame time.
+        keeps_rotation: whether it has a place for the display rotation.
+        keeps_aspect: whether it stores the sample aspect ratio itself (PyAV cannot hand it to the others; there only the codec's own
+            header can carry it).
+    """
+
+    format: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    keeps_timestamps: bool = True
+    keeps_rotation: bool = True
+    keeps_aspect: bool = False
+
+
+_FASTSTART = {"movflags": "+faststart"}
+
+CONTAINERS: dict[str, Container] = {
+    ".mp4": Container("mp4", _FASTSTART, keeps_aspect=True),
+    ".m4v": Container("mp4", _FASTSTART, keeps_aspect=True),
+    ".mov": Container("mov", _FASTSTART, keeps_aspect=True),
+    ".mkv": Container("matroska"),
+    ".webm": Container("webm"),
+    ".ts": Container("mpegts", keeps_rotation=False),
+    ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False),
+}
+
+_X264_PRESETS = {name: name for name in "ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split()}
+_SVT_PRESETS = {
+    "ultrafast": "12", "superfast": "11", "veryfast": "10", "faster": "9", "fast": "8", "medium": "6", "slow": "4", "slower": "3",
+    "veryslow": "2", "placebo": "0",
+}  # fmt: skip
+_VPX_PRESETS = {
+    "ultrafast": "8", "superfast": "7", "veryfast": "6", "faster": "5", "fast": "4", "medium": "2", "slow": "1", "slower": "1",
+    "veryslow": "0", "placebo": "0",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How ``EncoderOptions`` reach one encoder.
+
+    Attributes:
+        crf: the option that takes ``crf``; None where there is none.
+        preset: the option that takes ``preset``; None where there is none.
+        presets: its value for each of x264's preset names; a number is passed as it is. Empty: the name itself is passed.
+        fixed: options that are always set, unless the user sets them.
+        copies_input: it takes pictures of any alignment and keeps none of them, so that planes may be handed over without a copy.
+        has_aspect: its own header carries the sample aspect ratio.
+    """
+
+    crf: str | None = None
+    preset: str | None = None
+    presets: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, str] = field(default_factory=dict)
+    copies_input: bool = False
+    has_aspect: bool = False
+
+
+_NVENC = Encoder("cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True)
+_QSV = Encoder("global_quality", "preset", has_aspect=True)
+# MPEG-4 part 2 and JPEG pictures: a constant quantiser of 2 (118 units each) instead of a bit rate.
+_QUANTISED = {"flags": "+qscale", "global_quality": "236"}
+
+ENCODERS: dict[str, Encoder] = {
+    "libx264": Encoder("crf", "preset", _X264_PRESETS, copies_input=True, has_aspect=True),
+    # x265 prints to stderr by itself unless it is told not to
+    "libx265": Encoder("crf", "preset", _X264_PRESETS, {"x265-params": "log-level=none"}, copies_input=True, has_aspect=True),
+    "libsvtav1": Encoder("crf", "preset", _SVT_PRESETS, copies_input=True),
+    # without b=0 libvpx takes crf for a bound within a small bit rate; VP8 always needs a bit rate
+    "libvpx-vp9": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True),
+    "libvpx": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "60M"}, copies_input=True),
+    "h264_nvenc": _NVENC,
+    "hevc_nvenc": _NVENC,
+    "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed),
+    "h264_qsv": _QSV,
+    "hevc_qsv": _QSV,
+    "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True),
+    "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True),
+}
+
+# Layouts that some encoders take instead of planar ones; they carry the same samples.
+_SEMI_PLANAR = {
+    "nv12": PixelFormat("nv12", 8, 1, 1, has_chroma=True),
+    "nv16": PixelFormat("nv16", 8, 1, 0, has_chroma=True),
+    "p010le": PixelFormat("p010le", 10, 1, 1, has_chroma=True),
+}
+
+
+def container_of(target: Path | str) -> Container:
+    """Return the container that the ending of ``target`` names.
+
+    Raises:
+        OutputError: an unknown ending, or none.
+    """
+    suffix = Path(target).suffix.lower()
+    if suffix not in CONTAINERS:
+        what = f"unknown file name ending {suffix!r}" if suffix else "no file name ending"
+        raise OutputError(f"{target}: {what}: choose from {', '.join(CONTAINERS)}")
+    return CONTAINERS[suffix]
+
+
+def encoder_of(name: str) -> Encoder:
+    """Return what is known of an encoder; for an unlisted one, that it has neither crf nor preset."""
+    return ENCODERS.get(name, Encoder())
+
+
+def encoder_settings(options: EncoderOptions) -> dict[str, str]:
+    """Translate the options into those of the encoder.
+
+    Args:
+        options: as the user gave them; crf and preset are ignored where they are the defaults and the encoder has none.
+
+    Returns:
+        The encoder's own options.
+
+    Raises:
+        OutputError: crf or preset was given for an encoder without it, or the preset does not exist.
+    """
+    encoder, defaults = encoder_of(options.codec), EncoderOptions()
+    settings = dict(encoder.fixed)
+    if encoder.crf is not None:
+        settings[encoder.crf] = f"{options.crf:g}"
+    elif options.crf != defaults.crf:
+        raise OutputError(f"{options.codec} has no crf (it was given {options.crf:g}): leave --crf away, or set its own with -e KEY=VALUE")
+    if encoder.preset is not None:
+        settings[encoder.preset] = _preset(options, encoder)
+    elif options.preset != defaults.preset:
+        raise OutputError(f"{options.codec} has no preset (it was given {options.preset!r}): leave --preset away")
+    for key, value in options.extra:
+        settings[key] = f"{settings[key]}:{value}" if key == "x265-params" and key in settings else value
+    return settings
+
+
+def _preset(options: EncoderOptions, encoder: Encoder) -> str:
+    if not encoder.presets or options.preset.lstrip("-").isdigit():
+        return options.preset
+    if options.preset not in encoder.presets:
+        raise OutputError(f"{options.codec} has no preset {options.preset!r}: choose from {', '.join(encoder.presets)}, or a number")
+    return encoder.presets[options.preset]
+
+
+def find_codec(name: str) -> av.codec.Codec:
+    """Look up a video encoder.
+
+    Raises:
+        OutputError: there is none of that name.
+    """
+    try:
+        codec = av.codec.Codec(name, "w")
+    except (ValueError, av.FFmpegError) as error:
+        raise OutputError(f"unknown video encoder {name!r}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1") from error
+    if codec.type != "video":
+        raise OutputError(f"{name!r} is no video encoder but one for {codec.type}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1")
+    return codec
+
+
+def choose_format(options: EncoderOptions, wanted: PixelFormat) -> tuple[PixelFormat, str | None]:
+    """Choose the pixel format that the encoder is given.
+
+    Args:
+        options: encoder and, perhaps, the format to use.
+        wanted: the source's planar format.
+
+    Returns:
+        The format (planar YUV, gray, nv12, nv16 or p010le), and a line for the user where it is not the source's.
+
+    Raises:
+        OutputError: no such encoder, or it does not take the format asked for, or no YUV at all.
+    """
+    codec = find_codec(options.codec)
+    taken = [described for name in (item.name for item in codec.video_formats or ()) if (described := _describe(name)) is not None]
+    if options.pix_fmt is not None:
+        return _asked_format(options, taken)
+    if not taken:
+        raise OutputError(f"{options.codec} takes no YUV pictures: choose another encoder with --codec")
+    plain = wanted.name.replace("yuvj", "yuv")
+    for name in (wanted.name, plain):
+        for candidate in taken:
+            if candidate.name == name and not (name.startswith("yuvj") and any(other.name == plain for other in taken)):
+                return candidate, _mjpeg_note(options)
+    best = min(taken, key=lambda candidate: _distance(candidate, wanted))
+    if (best.bits, best.log2_chroma_w, best.log2_chroma_h, best.has_chroma) == (
+        wanted.bits, wanted.log2_chroma_w, wanted.log2_chroma_h, wanted.has_chroma,
+    ):  # fmt: skip
+        return best, None
+    loss = ", which loses bit depth" if best.bits < wanted.bits else ""
+    if wanted.has_chroma and (best.log2_chroma_w > wanted.log2_chroma_w or best.log2_chroma_h > wanted.log2_chroma_h):
+        loss += ", which loses chroma resolution"
+    return best, f"{options.codec} does not take {wanted.name}: the output is {best.name}{loss}"
+
+
+def _asked_format(options: EncoderOptions, taken: list[PixelFormat]) -> tuple[PixelFormat, str | None]:
+    for candidate in taken:
+        if candidate.name == options.pix_fmt:
+            return candidate, None
+    names = ", ".join(candidate.name for candidate in taken)
+    raise OutputError(f"{options.codec} does not take pixel format {options.pix_fmt!r}: choose from {names or 'another encoder'}")
+
+
+def _mjpeg_note(options: EncoderOptions) -> str | None:
+    return "mjpeg is always full range: luma and chroma codes are converted" if options.codec == "mjpeg" else None
+
+
+def _describe(name: str) -> PixelFormat | None:
+    return _SEMI_PLANAR.get(name) or PixelFormat.parse(name)
+
+
+def _distance(candidate: PixelFormat, wanted: PixelFormat) -> tuple[bool, int, int, int, bool, bool]:
+    loses_colour = wanted.has_chroma and not candidate.has_chroma
+    wide, high = candidate.log2_chroma_w - wanted.log2_chroma_w, candidate.log2_chroma_h - wanted.log2_chroma_h
+    if not wanted.has_chroma:
+        wide, high = -candidate.log2_chroma_w, -candidate.log2_chroma_h
+    lost_bits = max(0, wanted.bits - candidate.bits)
+    lost_chroma = max(0, wide) + max(0, high) if wanted.has_chroma else 2 + wide + high
+    extra = max(0, candidate.bits - wanted.bits) + max(0, -wide) + max(0, -high)
+    return loses_colour, lost_bits, lost_chroma, extra, candidate.name.startswith("yuvj"), candidate.name in _SEMI_PLANAR
+
+
+def open_quietly(open_it: Callable[[], None]) -> str | None:
+    """Run something that opens an encoder or writes a header, without a word on stderr.
+
+    Args:
+        open_it: raises ``av.FFmpegError``, ``ValueError`` or ``OSError`` when it is refused.
+
+    Returns:
+        None when it went well, else the library's own reason.
+    """
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 knows no other way to be told
+    before = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as logs:
+            open_it()
+    except PermissionError as error:
+        said = [text.strip() for _, _, text in logs]
+        return said[0] if said else f"{error.strerror} (no NVIDIA GPU or driver here)"
+    except (av.FFmpegError, ValueError, OSError) as error:
+        said = [text.strip() for _, _, text in logs if text.strip()]
+        return said[0] if said else str(getattr(error, "strerror", None) or error)
+    finally:
+        av.logging.set_level(before)
+    return None

@@ -1,0 +1,98 @@
+"""Frames into the pictures that an encoder takes: handed over without a copy where it can be, converted where it must be."""
+
+from __future__ import annotations
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from vsrcli.frame import ColorTags, Frame, PixelFormat, Plane
+
+_LIMITED, _FULL = 1, 2
+_SUBSAMPLING = {(0, 0): "444", (0, 1): "440", (1, 0): "422", (1, 1): "420", (2, 0): "411", (2, 2): "410"}
+
+
+class PictureMaker:
+    """Makes pictures of one format out of frames of another; the colour space stays, the range too unless told otherwise."""
+
+    def __init__(self, source: PixelFormat, target: PixelFormat, tags: ColorTags, *, full_range: bool, share: bool) -> None:
+        """Plan the conversion.
+
+        Args:
+            source: the frames' format.
+            target: the encoder's format.
+            tags: the frames' colours.
+            full_range: whether the encoder is given full-range codes.
+            share: whether the encoder may be given the frame's own memory.
+        """
+        self._source, self._target, self._tags, self._share = source, target, tags, share
+        self._to_full = full_range
+        # swscale takes gray for full range, whatever it is told: gray goes through it as YUV with neutral chroma
+        self._between = target if target.has_chroma else _planar(source if source.has_chroma else _planar_420(source.bits), target.bits)
+        self._direct = _same_samples(source, target) and tags.is_full_range == full_range
+        self._reformatter = VideoReformatter()
+
+    def make(self, frame: Frame) -> av.VideoFrame:
+        """Make a picture.
+
+        Args:
+            frame: planes of the source format; they must not change afterwards.
+
+        Returns:
+            A picture of the target format, tagged with the frame's colours; time is not set.
+        """
+        picture = _wrap(frame.planes, self._target.name, share=self._share) if self._direct else self._convert(frame)
+        picture.color_range = _FULL if self._to_full else (_LIMITED if self._tags.range == "limited" else 0)
+        picture.colorspace, picture.color_primaries, picture.color_trc = self._tags.matrix, self._tags.primaries, self._tags.transfer
+        return picture
+
+    def _convert(self, frame: Frame) -> av.VideoFrame:
+        planes, layout = frame.planes, self._source
+        if not layout.has_chroma:
+            layout = _planar(self._between, layout.bits)
+            width, height = layout.chroma_size(frame.width, frame.height)
+            grey = np.full((height, width), 1 << (layout.bits - 1))
+            neutral: Plane = grey.astype(np.uint8) if layout.bits == 8 else grey.astype(np.uint16)
+            planes = (planes[0], neutral, neutral)
+        picture = _wrap(planes, layout.name, share=False)
+        if not _same_samples(layout, self._between) or self._tags.is_full_range != self._to_full:
+            picture = self._reformatter.reformat(
+                picture,
+                format=self._between.name,
+                src_color_range=_FULL if self._tags.is_full_range else _LIMITED,
+                dst_color_range=_FULL if self._to_full else _LIMITED,
+            )
+        if self._target.has_chroma:
+            return picture
+        return _wrap((_view(picture, 0, self._target.dtype, frame.height, frame.width),), self._target.name, share=False)
+
+
+def _same_samples(one: PixelFormat, other: PixelFormat) -> bool:
+    return one.name.replace("yuvj", "yuv") == other.name.replace("yuvj", "yuv")
+
+
+def _planar(like: PixelFormat, bits: int) -> PixelFormat:
+    name = f"yuv{_SUBSAMPLING[like.log2_chroma_w, like.log2_chroma_h]}p" + ("" if bits == 8 else f"{bits}le")
+    return PixelFormat(name, bits, like.log2_chroma_w, like.log2_chroma_h, has_chroma=True)
+
+
+def _planar_420(bits: int) -> PixelFormat:
+    return PixelFormat("", bits, 1, 1, has_chroma=True)
+
+
+def _wrap(planes: tuple[Plane, ...], name: str, *, share: bool) -> av.VideoFrame:
+    height, width = planes[0].shape
+    if share and all(plane.flags.writeable and plane.strides[1] == plane.itemsize and plane.strides[0] > 0 for plane in planes):
+        try:
+            return av.VideoFrame.from_dlpack(planes, format=name)
+        except ValueError:
+            pass  # a layout that the exchange does not know, such as 4:1:0 of some sizes
+    picture = av.VideoFrame(width, height, name)
+    for index, plane in enumerate(planes):
+        _view(picture, index, plane.dtype.type, *plane.shape)[...] = plane
+    return picture
+
+
+def _view(picture: av.VideoFrame, index: int, dtype: type[np.uint8] | type[np.uint16], height: int, width: int) -> Plane:
+    plane = picture.planes[index]
+    return np.ndarray((height, width), dtype, buffer=memoryview(plane), strides=(plane.line_size, np.dtype(dtype).itemsize))

@@ -1,0 +1,357 @@
+"""The output file: encoded under a temporary name beside the target, checked, and renamed only when all of it is there."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import av
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from vsrcli.errors import OutputError
+from vsrcli.frame import ColorTags, Frame, PixelFormat, VideoInfo
+from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, open_quietly
+from vsrcli.media.pictures import PictureMaker
+from vsrcli.media.streams import StreamCopier, StreamPlan
+from vsrcli.options import EncoderOptions
+
+_LONGEST_NAME_BYTES = 200
+_RANGES = {None: 0, "limited": 1, "full": 2}
+
+
+@dataclass(frozen=True)
+class OutputVideo:
+    """The video stream to be written.
+
+    Attributes:
+        width, height: luma pixels.
+        format: layout of the frames that are given to ``VideoWriter.write``.
+        tags: their colours.
+        sample_aspect: pixel width / height; None for untagged.
+        rotation: display rotation in degrees, counter-clockwise.
+        time_base: unit of the ticks, seconds.
+        rate: frames a second, exact or average; None where unknown.
+    """
+
+    width: int
+    height: int
+    format: PixelFormat
+    tags: ColorTags
+    sample_aspect: Fraction | None
+    rotation: float
+    time_base: Fraction
+    rate: Fraction | None
+
+
+def check_target(source: Path, target: Path, overwrite: bool) -> None:
+    """Refuse a target that cannot be, before anything is read.
+
+    Args:
+        source: the input file.
+        target: the output file.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        OutputError: unknown ending, the input itself, a folder, existing, or in a folder that is missing or not writable.
+    """
+    container_of(target)
+    folder = target.resolve().parent
+    if target.is_dir():
+        raise OutputError(f"{target} is a folder: name a file in it")
+    if not folder.is_dir():
+        raise OutputError(f"{target}: there is no folder {folder}: make it first")
+    if target.exists():
+        if source.exists() and target.samefile(source):
+            raise OutputError(f"{target} is the input itself: name another output")
+        if not stat.S_ISREG(target.stat().st_mode):
+            raise OutputError(f"{target} is no regular file: name another output")
+        if not overwrite:
+            raise OutputError(f"{target} exists; -y replaces it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"{target}: the folder {folder} is not writable: choose another one")
+
+
+class VideoWriter:
+    """Writes one file: the encoded video, and the streams copied from the source beside it.
+
+    Everything that can be refused is refused by the constructor. The file has a hidden temporary name ending in ``.part`` until
+    ``finish`` has checked it; ``abort``, and leaving the ``with`` block without ``finish``, remove it.
+
+    Attributes:
+        origin: source time that is output time 0, seconds; set it before the first ``write`` of a trimmed run.
+        format: pixel format that the encoder is given.
+        notes: lines for the user: what the container cannot carry.
+        frames: frames written so far.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        video: OutputVideo,
+        encoder: EncoderOptions,
+        *,
+        source: VideoInfo,
+        plan: tuple[StreamPlan, ...],
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+    ) -> None:
+        """Open encoder and file, and write the header.
+
+        Args:
+            target: the file; its ending names the container.
+            video: what will be written.
+            encoder: how.
+            source: the file whose streams, chapters and tags are carried over.
+            plan: what happens to its streams.
+            start: source time at which the output begins, seconds; None where nothing is cut off.
+            end: source time at which copied streams end, seconds; None for their own end.
+
+        Raises:
+            OutputError: encoder, option, pixel format, container or folder refuse.
+            InputError: the source cannot be opened any more.
+        """
+        self.origin = start or Fraction(0)
+        self.frames = 0
+        self._target, self._shown, self._video = target.resolve(), target, video
+        self._container = container_of(target)
+        self._codec_name = find_codec(encoder.codec).name
+        self.format, _ = choose_format(encoder, video.format)
+        settings = encoder_settings(encoder)
+        if not self._container.keeps_timestamps and (video.rate is None or video.rate * video.time_base != 1):
+            raise OutputError(f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv")
+        is_full = video.tags.is_full_range or encoder.codec == "mjpeg"
+        self._pictures = PictureMaker(
+            video.format, self.format, video.tags, full_range=is_full, share=encoder_of(encoder.codec).copies_input
+        )
+        self.notes = _notes(self._container, encoder.codec, video)
+        self._durations: dict[int, int] = {}
+        self._copier: StreamCopier | None = None
+        self._output: OutputContainer | None = None
+        self._finished = False
+        self._part = self._create_part()
+        try:
+            self._stream = self._open_encoder(encoder.codec, settings, is_full)
+            self._add_copies(source, plan, start, end)
+        except BaseException:
+            self.abort()
+            raise
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if not self._finished:
+            self.abort()
+
+    def write(self, frame: Frame, tick: int, duration: int) -> None:
+        """Encode one frame.
+
+        Args:
+            frame: of the video's size and format; its planes must not change afterwards.
+            tick: output timestamp, in units of the video's ``time_base``; larger than the one before.
+            duration: ticks.
+
+        Raises:
+            OutputError: the encoder failed, or the disk is full.
+            ValueError: the frame is of another size or format.
+        """
+        if (frame.width, frame.height, frame.format.name) != (self._video.width, self._video.height, self._video.format.name):
+            raise ValueError(f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}")
+        if self._copier is not None:
+            self._copier.origin = self.origin
+        picture = self._pictures.make(frame)
+        picture.pts, picture.duration, picture.time_base = tick, duration, self._video.time_base
+        self._durations[tick] = duration
+        self._try(lambda: self._mux(self._stream.encode(picture)))
+        self.frames += 1
+
+    def finish(self, expected_frames: int) -> None:
+        """Flush the encoder, copy what is left, check the file and give it its name.
+
+        Args:
+            expected_frames: how many frames the file must hold.
+
+        Raises:
+            OutputError: the file is not whole; nothing is left of it, and an existing target is as it was.
+        """
+        try:
+            if not self.frames:
+                raise OutputError(f"{self._shown}: there is no frame to write")
+            self._try(self._flush)
+            self._check(expected_frames)
+            _sync(self._part)
+            self._part.replace(self._target)
+            _sync(self._target.parent)
+        except OSError as error:
+            self.abort()
+            raise self._failure(error) from error
+        except BaseException:
+            self.abort()
+            raise
+        self._finished = True
+
+    def abort(self) -> None:
+        """Stop and leave nothing behind; may be called more than once, and does nothing after ``finish``."""
+        if self._finished:
+            return
+        # removed before it is closed: closing writes a trailer, and moving the index to the front would read all of a long file again
+        self._part.unlink(missing_ok=True)
+        if self._copier is not None:
+            self._copier.close()
+        if self._output is not None:
+            output, self._output = self._output, None
+            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+                output.close()
+
+    def _create_part(self) -> Path:
+        stem = self._target.name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore")
+        part = self._target.parent / f".{stem}.{secrets.token_hex(4)}.part"
+        try:
+            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+        except OSError as error:
+            raise self._failure(error) from error
+        return part
+
+    def _open_encoder(self, codec: str, settings: dict[str, str], is_full: bool) -> VideoStream:
+        video, container = self._video, self._container
+        opened: list[VideoStream] = []
+
+        def add() -> None:
+            output = av.open(str(self._part), "w", format=container.format, container_options=dict(container.options))
+            self._output = output
+            rate = (video.rate or Fraction(25)).limit_denominator(1_000_000)
+            stream = output.add_stream(codec, rate=rate)
+            if not isinstance(stream, VideoStream):
+                raise ValueError(f"{codec} is no video encoder")
+            opened.append(stream)
+
+        reason = open_quietly(add)
+        if reason is not None:
+            raise OutputError(f"{self._shown}: {reason}: choose another --codec, or name the output .mkv")
+        stream = opened[0]
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = video.width, video.height, self.format.name
+        context.time_base = video.time_base
+        context.flags |= Flags.frame_duration
+        context.color_range = 2 if is_full else _RANGES[video.tags.range]
+        context.colorspace, context.color_primaries, context.color_trc = video.tags.matrix, video.tags.primaries, video.tags.transfer
+        if video.sample_aspect is not None:
+            context.sample_aspect_ratio = video.sample_aspect
+        if video.tags.chroma_location is not None and (self.format.log2_chroma_w, self.format.log2_chroma_h) == (1, 1):
+            settings.setdefault("chroma_sample_location", video.tags.chroma_location)
+        if container.format == "avi":
+            settings.setdefault("bf", "0")  # it has no place for the order of reordered frames
+        if container.format in ("mp4", "mov") and context.codec.canonical_name == "hevc":
+            context.codec_tag = "hvc1"
+        if video.rotation and container.keeps_rotation:
+            stream.set_display_rotation(video.rotation)
+        context.options = dict(settings)
+        reason = open_quietly(lambda: context.open(strict=False))
+        if reason is not None:
+            given = " ".join(f"-e {key}={value}" for key, value in settings.items())
+            size = f"{self.format.name} {video.width}x{video.height}"
+            raise OutputError(f"{self._shown}: {codec} cannot be opened for {size} with {given or 'its defaults'}: {reason}")
+        if context.options:
+            unknown = ", ".join(context.options)
+            raise OutputError(f"{self._shown}: {codec} does not know the option {unknown}: see `ffmpeg -h encoder={codec}`")
+        return stream
+
+    def _add_copies(self, source: VideoInfo, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
+        output = self._require_output()
+
+        def begin() -> None:
+            self._copier = StreamCopier(source, plan, output, start=start, end=end)
+            output.start_encoding()
+
+        reason = open_quietly(begin)
+        if reason is not None:
+            raise OutputError(f"{self._shown}: cannot be begun: {reason}: name the output .mkv, or give --audio none")
+
+    def _require_output(self) -> OutputContainer:
+        if self._output is None:
+            raise OutputError(f"{self._shown}: the file is closed")
+        return self._output
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        output = self._require_output()
+        for packet in packets:
+            time = packet.dts if packet.dts is not None else packet.pts
+            if packet.pts is not None:
+                packet.duration = self._durations.pop(packet.pts, packet.duration)
+            if self._copier is not None and time is not None and packet.time_base is not None:
+                output.mux(list(self._copier.until(time * packet.time_base)))
+            output.mux(packet)
+
+    def _flush(self) -> None:
+        output = self._require_output()
+        self._mux(self._stream.encode(None))
+        if self._copier is not None:
+            for packet in self._copier.until(None):
+                output.mux(packet)
+            self._copier.close()
+        self._output = None
+        output.close()
+
+    def _check(self, expected_frames: int) -> None:
+        counts: dict[int, int] = {}
+        try:
+            with av.open(str(self._part), "r", format=_demuxer(self._container)) as written:
+                for packet in written.demux():
+                    if packet.size:
+                        counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(f"{self._shown}: the written file cannot be read back ({error.strerror}): is the disk full?") from error
+        if counts.get(0, 0) != expected_frames:
+            raise OutputError(f"{self._shown}: {counts.get(0, 0)} of {expected_frames} frames arrived in the file: is the disk full?")
+        delivered = {} if self._copier is None else self._copier.delivered
+        for index, packets in delivered.items():
+            if packets and not counts.get(index):
+                raise OutputError(f"{self._shown}: stream {index} did not arrive in the file: try .mkv or --audio none")
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (av.FFmpegError, OSError) as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> OutputError:
+        number = getattr(error, "errno", None)
+        reason = getattr(error, "strerror", None) or str(error)
+        if number == errno.ENOSPC:
+            return OutputError(f"no space left on the disk of {self._target.parent} for {self._shown}: free some, or choose another folder")
+        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
+            return OutputError(f"{self._shown}: the folder {self._target.parent} is not writable ({reason}): choose another one")
+        return OutputError(f"{self._shown}: cannot be written with {self._codec_name}: {reason}")
+
+
+def _demuxer(container: Container) -> str:
+    return {"mp4": "mov", "webm": "matroska"}.get(container.format, container.format)
+
+
+def _notes(container: Container, codec: str, video: OutputVideo) -> tuple[str, ...]:
+    notes = []
+    if video.rotation and not container.keeps_rotation:
+        notes.append(f"a {container.format} file cannot hold the rotation of {video.rotation:g} degrees: name the output .mp4 to keep it")
+    if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
+        notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
+    return tuple(notes)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
