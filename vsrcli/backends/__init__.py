@@ -5,6 +5,7 @@ Adding a backend is one file beside this one with a class that keeps ``Backend``
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Protocol
 
 import numpy as np
@@ -24,13 +25,24 @@ class Backend(Protocol):
         precision: ``fp16`` or ``fp32``.
         spec: the network's description.
         luma_scale: the scale the checkpoint lives on.
+        domain: the domain of the weights, or None where unknown.
+        max_pixels: low-resolution pixels of a window that fit into memory at once; larger pictures are tiled.
     """
 
-    name: str
-    device: str
-    precision: str
-    spec: ModelSpec
-    luma_scale: LumaScale
+    @property
+    def name(self) -> str: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def precision(self) -> str: ...
+    @property
+    def spec(self) -> ModelSpec: ...
+    @property
+    def luma_scale(self) -> LumaScale: ...
+    @property
+    def domain(self) -> str | None: ...
+    @property
+    def max_pixels(self) -> int: ...
 
     def run(self, windows: Float) -> Float:
         """Upscale a batch of windows.
@@ -48,3 +60,21 @@ class Backend(Protocol):
 
 
 BACKENDS: dict[str, str] = {"torch": "vsrcli.backends.torch:TorchBackend"}
+
+
+def open_backend(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> Backend:
+    """Load a network into a backend.
+
+    Args:
+        name: key in ``BACKENDS``.
+        model, domain: as in ``models.weights.locate``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp16``, ``fp32``, or None for the device's default.
+
+    Raises:
+        ModelError: no such model, or a bad checkpoint.
+        BackendError: the device is missing, or cannot do that precision.
+    """
+    module, _, cls = BACKENDS[name].partition(":")
+    backend: Backend = getattr(import_module(module), cls)(model, domain, device=device, precision=precision)
+    return backend

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import numpy as np
 import torch
@@ -14,6 +15,10 @@ from vsrcli.models.checkpoint import load
 from vsrcli.models.weights import locate
 
 log = logging.getLogger(__name__)
+
+# Working memory per low-resolution pixel of a window: up to 3.4 KB per output pixel were measured in float32 (5-parallel; Delta 1.8).
+_BYTES_PER_PIXEL = {"fp32": 14 * 1024, "fp16": 8 * 1024}
+_SMALLEST_TILE = 256 * 256
 
 
 class TorchBackend:
@@ -41,7 +46,13 @@ class TorchBackend:
         path = locate(model, domain)
         network, self.checkpoint = load(path)
         self._network = network.to(self._device)
+        self.max_pixels = max(_SMALLEST_TILE, _memory_budget(self._device) // _BYTES_PER_PIXEL[self.precision])
         log.info("%s from %s on %s, %s", self.checkpoint.model, path.name, self.device, self.precision)
+
+    @property
+    def domain(self) -> str | None:
+        """Domain of the weights, or None where unknown."""
+        return self.checkpoint.domain
 
     @property
     def spec(self) -> ModelSpec:
@@ -85,6 +96,13 @@ def choose_device(wanted: str) -> torch.device:
     if int(number or 0) >= torch.cuda.device_count():
         raise BackendError(f"--device {wanted}: this machine has {torch.cuda.device_count()} CUDA GPU(s), counted from cuda:0")
     return torch.device("cuda", int(number or 0))
+
+
+def _memory_budget(device: torch.device) -> int:
+    """Bytes that the network may use: most of what is free on a card, half of the machine's memory on the CPU."""
+    if device.type == "cuda":
+        return int(0.8 * torch.cuda.mem_get_info(device)[0])
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
 def _cuda_works() -> bool:

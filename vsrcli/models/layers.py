@@ -32,8 +32,8 @@ class SlicedConv3d(nn.Conv3d):
         pad_depth = int(self.padding[0])
         padding = (int(self.padding[1]), int(self.padding[2]))
         if depth == 1:
-            out = functional.conv2d(torch.cat(stack), self.weight[:, :, 0], self.bias, padding=padding)
-            return list((functional.relu_(out) if rectify else out).chunk(len(stack)))
+            flat = [functional.conv2d(item, self.weight[:, :, 0], self.bias, padding=padding) for item in stack]
+            return [functional.relu_(item) for item in flat] if rectify else flat
         # (out, in, depth, h, w) -> (out, depth * in, h, w): the channels of slices laid side by side
         weight = self.weight.transpose(1, 2).flatten(1, 2)
         outputs: Stack = []

@@ -1,0 +1,249 @@
+"""What is in a file: opening it, describing its video, and noticing that its end is missing, before any work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from vsrcli.errors import InputError
+from vsrcli.frame import UNSPECIFIED, ColorTags, PixelFormat, StreamInfo, VideoInfo
+
+_RANGES = {1: "limited", 2: "full"}
+_BT709 = 1
+_DEPTHS = (8, 9, 10, 12, 14, 16)
+# AVFieldOrder: 0 unknown, 1 progressive, the others interlaced one way or another
+_PROGRESSIVE_ORDERS = (0, 1)
+_PROBED_FRAMES = 2
+_TAIL_SECONDS = 2
+_TOLERATED_GAP = Fraction(1, 2)
+
+
+def open_input(path: Path) -> InputContainer:
+    """Open a file for reading.
+
+    Raises:
+        InputError: missing, a folder, empty, not readable, or nothing that FFmpeg knows.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: name a video file")
+    if not path.exists():
+        raise InputError(f"{path}: no such file")
+    try:
+        if path.is_file() and path.stat().st_size == 0:
+            raise InputError(f"{path} is empty (0 bytes): copy or download it again")
+        # absolute, since FFmpeg takes what stands before a colon for a protocol
+        return av.open(str(path.resolve()), metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise InputError(f"{path}: FFmpeg cannot open it ({error.strerror}): it is no media file, or its beginning or index is missing") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def find_video(container: InputContainer, path: Path) -> VideoStream:
+    """The stream to upscale: the one FFmpeg calls best, cover art left out.
+
+    Raises:
+        InputError: there is none, or no decoder for it.
+    """
+    pictures = [stream for stream in container.streams.video if not _is_cover(stream)]
+    if not pictures:
+        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
+        raise InputError(f"{path} has no video: it holds {', '.join(kinds)}{' and cover art' if container.streams.video else ''} only")
+    best = container.streams.best("video")
+    stream = next((stream for stream in pictures if best is not None and stream.index == best.index), pictures[0])
+    # PyAV leaves the context out where FFmpeg has no decoder, whatever its type annotation says
+    context: Any = stream.codec_context
+    if context is None:
+        raise InputError(f"{path}: FFmpeg has no decoder for its video")
+    return stream
+
+
+def probe(path: Path) -> VideoInfo:
+    """Describe a video file.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What is in it; a frame or two are decoded for what headers leave out.
+
+    Raises:
+        InputError: it cannot be opened, has no video, or not one frame of it can be decoded.
+    """
+    with open_input(path) as container:
+        stream = find_video(container, path)
+        frames = list(islice(_decodable(container, stream), _PROBED_FRAMES))
+        if not frames:
+            raise InputError(f"{path}: not one frame of its video ({_codec_name(stream)}) can be decoded: the file is damaged")
+        first = frames[0]
+        stored, delivered = first.format.name, delivered_format(first.format.name)
+        streams = tuple(_describe(each) for each in container.streams)
+        if stream.time_base is None:
+            raise InputError(f"{path}: its video has no time base: the file is damaged")
+        return VideoInfo(
+            path=path,
+            container=container.format.name,
+            video=next(each for each in streams if each.index == stream.index),
+            streams=streams,
+            width=first.width,
+            height=first.height,
+            pixel_format=stored,
+            format=delivered,
+            tags=_tags(stream, first),
+            sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or None,
+            rotation=float(first.rotation),
+            interlaced=_field_order(stream) not in _PROGRESSIVE_ORDERS or any(frame.interlaced_frame for frame in frames),
+            rate=stream.average_rate or stream.guessed_rate,
+            time_base=stream.time_base,
+            start=_start(container, stream.time_base),
+            duration=None if not container.duration else Fraction(container.duration, av.time_base),
+            metadata=dict(container.metadata),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """How much of a file is there, judged by its packets.
+
+    Attributes:
+        present: where its last video packet ends, seconds.
+        missing: how much earlier its last packet of any kind ends than the header promises, seconds; 0 where that is next to nothing or nothing is promised.
+    """
+
+    present: Fraction
+    missing: Fraction
+
+
+def completeness(info: VideoInfo) -> Completeness:
+    """Compare a file's last packets with its promised duration, without decoding.
+
+    A cut mp4, mov, mkv or webm reads to its last byte without any error. MPEG-TS and others that promise nothing cannot be told.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    if info.duration is None:
+        return Completeness(Fraction(0), Fraction(0))
+    result = _measure(info, near_the_end=True)
+    # the index may be as damaged as the rest: believe bad news only after reading all packets
+    return result if not result.missing else _measure(info, near_the_end=False)
+
+
+def _measure(info: VideoInfo, *, near_the_end: bool) -> Completeness:
+    ends: dict[int, Fraction] = {}
+    duration = info.duration or Fraction(0)
+    with open_input(info.path) as container:
+        try:
+            if near_the_end:
+                container.seek(int((info.start + duration - _TAIL_SECONDS) * av.time_base))
+            for packet in container.demux():
+                if packet.size and packet.pts is not None and packet.time_base is not None:
+                    end = (packet.pts + (packet.duration or 0)) * packet.time_base - info.start
+                    ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
+        except av.FFmpegError:
+            pass  # what came before the error is what is there
+    missing = duration - max(ends.values(), default=Fraction(0))
+    tolerated = max(_TOLERATED_GAP, 2 / info.rate if info.rate else Fraction(0))
+    return Completeness(ends.get(info.video.index, Fraction(0)), missing if missing > tolerated else Fraction(0))
+
+
+def delivered_format(stored: str) -> PixelFormat:
+    """The planar format that frames of FFmpeg's format ``stored`` are delivered in: the same samples where that is possible; RGB
+    becomes 4:4:4."""
+    plain = PixelFormat.parse(stored.replace("yuvj", "yuv"))
+    if plain is not None:
+        return plain
+    described = av.VideoFormat(stored)
+    bits = next((depth for depth in _DEPTHS if depth >= max(part.bits for part in described.components)), _DEPTHS[-1])
+    suffix = "" if bits == 8 else f"{bits}le"
+    if described.is_rgb or described.has_palette:
+        name = f"yuv444p{suffix}"
+    elif not any(part.is_chroma for part in described.components):
+        name = f"gray{suffix}"
+    else:
+        name = f"yuv{_SUBSAMPLINGS.get((described.chroma_width(16), described.chroma_height(16)), '444')}p{suffix}"
+    parsed = PixelFormat.parse(name)
+    if parsed is None:
+        raise InputError(f"pixel format {stored} is none that vsr knows: convert the video to yuv420p first")
+    return parsed
+
+
+_SUBSAMPLINGS = {(16, 16): "444", (8, 16): "422", (8, 8): "420", (16, 8): "440", (4, 16): "411", (4, 4): "410"}
+
+
+def is_rgb(stored: str) -> bool:
+    """True when frames of that format need a matrix to become luma and chroma."""
+    described = av.VideoFormat(stored)
+    return described.is_rgb or described.has_palette
+
+
+def _tags(stream: VideoStream, frame: av.VideoFrame) -> ColorTags:
+    context = stream.codec_context
+    if is_rgb(frame.format.name):
+        return ColorTags("limited", _BT709, int(context.color_primaries), int(context.color_trc))
+    value = int(context.color_range) or int(frame.color_range)
+    return ColorTags(
+        range="full" if frame.format.name.startswith("yuvj") else _RANGES.get(value),  # type: ignore[arg-type]  # only the literals come out
+        matrix=int(context.colorspace) if int(context.colorspace) else UNSPECIFIED,
+        primaries=int(context.color_primaries),
+        transfer=int(context.color_trc),
+    )
+
+
+def _decodable(container: InputContainer, stream: VideoStream) -> Any:
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.FFmpegError:
+                continue
+    except av.FFmpegError:
+        return
+
+
+def _start(container: InputContainer, grid: Fraction) -> Fraction:
+    starts = [
+        stream.start_time * stream.time_base
+        for stream in container.streams
+        if stream.type in ("video", "audio") and stream.start_time is not None and stream.time_base is not None and not _is_cover(stream)
+    ]
+    # on the video's own grid, so that its timestamps stay whole multiples of its time base
+    return (min(starts, default=Fraction(0)) // grid) * grid
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _field_order(stream: VideoStream) -> int:
+    return int(getattr(stream.codec_context, "field_order", 0) or 0)
+
+
+def _codec_name(stream: Any) -> str:
+    context = stream.codec_context
+    return str(context.codec.canonical_name) if context is not None else ""
+
+
+def _describe(stream: Any) -> StreamInfo:
+    detail = ""
+    if stream.type == "audio" and stream.codec_context is not None:
+        detail = f"{stream.codec_context.sample_rate} Hz, {stream.codec_context.layout.name}"
+    elif stream.type == "video" and stream.codec_context is not None:
+        detail = f"{stream.codec_context.width}x{stream.codec_context.height}"
+    return StreamInfo(
+        index=stream.index,
+        kind=stream.type,
+        codec=_codec_name(stream) if stream.type in ("video", "audio", "subtitle") else "",
+        language=stream.metadata.get("language") or stream.metadata.get("LANGUAGE"),
+        title=stream.metadata.get("title"),
+        detail=detail,
+        is_cover=_is_cover(stream),
+    )
