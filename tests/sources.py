@@ -52,7 +52,9 @@ def make_source(
                 out.mux(noise.packets(Fraction(number + 1, 25)))
             if text is not None and number % 5 == 0:
                 packet: Any = av.Packet(f"line {number}".encode())
-                packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = text, Fraction(1, 1000), number * 40, number * 40, 160
+                packet.stream, packet.time_base = text, Fraction(1, 1000)
+                packet.pts = packet.dts = number * 40
+                packet.duration = 160
                 out.mux(packet)
         out.mux(video.encode(None))
         for track in tracks:

@@ -39,6 +39,11 @@ def folder(tmp_path: Path) -> Path:
     return out
 
 
+def feed(writer: VideoWriter, frames: list[Frame]) -> None:
+    for tick, frame in enumerate(frames):
+        writer.write(frame, tick, 1)
+
+
 def write(
     target: Path, source: VideoInfo, video: OutputVideo, options: EncoderOptions = FAST, *, ticks: tuple[int, ...] | None = None,
     audio: Any = "none", last: int = 1,
@@ -48,6 +53,10 @@ def write(
         for number, (tick, following) in enumerate(zip(ticks, (*ticks[1:], ticks[-1] + last), strict=True)):
             writer.write(picture(number, video), tick, following - tick)
         writer.finish(len(ticks))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def plane_of(frame: av.VideoFrame, index: int, shape: tuple[int, ...]) -> Any:
@@ -81,7 +90,7 @@ def test_every_container_keeps_frames_sound_and_sync(ending: str, source: VideoI
     target = folder / f"out.{ending}"
     video = output_video()
     write(target, source, video, audio="copy")
-    assert os.listdir(folder) == [target.name]
+    assert names(folder) == [target.name]
     times, planes, _ = decoded(target)
     assert len(times) == 25
     for number, plane in enumerate(planes):
@@ -200,7 +209,10 @@ def test_trimmed_run_stays_in_sync(source: VideoInfo, folder: Path) -> None:
     assert min(packets_of(target)[0].times) == 0
 
 
-@pytest.mark.parametrize("name", ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv422p10le", "yuv444p12le", "gray10le", "yuv410p"])
+LAYOUTS = ["yuv420p", "yuv422p", "yuv444p", "gray", "yuv420p10le", "yuv422p10le", "yuv444p12le", "gray10le", "yuv410p"]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_lossless_output_is_the_frame(name: str, source: VideoInfo, folder: Path) -> None:
     layout = PixelFormat.parse(name)
     assert layout is not None
@@ -295,12 +307,18 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "options", "changes", "says"), BAD)
 def test_refusals_come_at_once_and_leave_nothing(
-    name: str, options: EncoderOptions, changes: dict[str, Any], says: str, source: VideoInfo, folder: Path, capfd: pytest.CaptureFixture[str]
+    name: str,
+    options: EncoderOptions,
+    changes: dict[str, Any],
+    says: str,
+    source: VideoInfo,
+    folder: Path,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(OutputError, match=says) as caught:
         VideoWriter(folder / name, output_video(**changes), options, source=source, plan=())
     assert "\n" not in str(caught.value)
-    assert os.listdir(folder) == []
+    assert names(folder) == []
     said = capfd.readouterr()
     assert said.out == ""
     assert said.err == "" or ("tune", "bogus") in options.extra  # x264 says this by itself, before anything can quieten it
@@ -315,23 +333,27 @@ def test_encoders_are_silent(source: VideoInfo, folder: Path, capfd: pytest.Capt
 def test_refused_audio_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     info = make_source(tmp_path / "in.mkv", muxer="matroska", audio=("ac3",))
     plan = plan_streams(info, "out.mkv", "copy")
-    with pytest.raises(OutputError, match="does not support|cannot be begun"):
+    with pytest.raises(OutputError, match=r"does not support|cannot be begun"):
         VideoWriter(folder / "out.webm", output_video(), EncoderOptions(codec="libvpx-vp9"), source=info, plan=plan)
-    assert os.listdir(folder) == []
+    assert names(folder) == []
 
 
 def test_abort_and_errors_leave_nothing(source: VideoInfo, folder: Path) -> None:
     target = folder / "out.mp4"
     target.write_bytes(b"precious")
     for interrupt in (KeyboardInterrupt, RuntimeError):
-        with pytest.raises(interrupt), VideoWriter(target, output_video(), FAST, source=source, plan=()) as writer:
-            for tick in range(60):
-                writer.write(picture(tick, output_video()), tick, 1)
-            assert len([name for name in os.listdir(folder) if name.startswith(".out.mp4.") and name.endswith(".part")]) == 1
-            raise interrupt
-        assert os.listdir(folder) == ["out.mp4"]
+        with pytest.raises(interrupt):
+            interrupted(target, source, interrupt)
+        assert names(folder) == ["out.mp4"]
         assert target.read_bytes() == b"precious"
-    assert not [number for number in os.listdir("/proc/self/fd") if "part" in _link(number)]
+    assert not [number for number in names(Path("/proc/self/fd")) if "part" in _link(number)]
+
+
+def interrupted(target: Path, source: VideoInfo, interrupt: type[BaseException]) -> None:
+    with VideoWriter(target, output_video(), FAST, source=source, plan=()) as writer:
+        feed(writer, [picture(number, output_video()) for number in range(60)])
+        assert len([name for name in names(target.parent) if name.startswith(".out.mp4.") and name.endswith(".part")]) == 1
+        raise interrupt
 
 
 def _link(number: str) -> str:
@@ -349,11 +371,12 @@ def test_wrong_count_is_an_error(written: int, expected: int, source: VideoInfo,
             writer.write(picture(tick, output_video()), tick, 1)
         with pytest.raises(OutputError, match=f"{written} of {expected} frames|no frame"):
             writer.finish(expected)
-    assert os.listdir(folder) == []
+    assert names(folder) == []
 
 
 def test_frame_of_another_size_is_refused(source: VideoInfo, folder: Path) -> None:
-    with VideoWriter(folder / "out.mkv", output_video(), FAST, source=source, plan=()) as writer, pytest.raises(ValueError, match="does not belong"):
+    writer = VideoWriter(folder / "out.mkv", output_video(), FAST, source=source, plan=())
+    with writer, pytest.raises(ValueError, match="does not belong"):
         writer.write(picture(0, output_video(width=64)), 0, 1)
 
 
@@ -374,15 +397,18 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_disk_full(ending: str, source: VideoInfo, small_disk: Path) -> None:
     video = output_video(width=256, height=192)
     random = np.random.default_rng(0)
-    with (
-        pytest.raises(OutputError, match=rf"no space left on the disk of {small_disk}"),
-        VideoWriter(small_disk / f"out.{ending}", video, EncoderOptions(crf=1, preset="ultrafast"), source=source, plan=()) as writer,
-    ):
-        for tick in range(100):
-            noise = Frame((random.integers(0, 255, (192, 256), np.uint8), *picture(0, video).planes[1:]), YUV420, Fraction(tick, 25))
-            writer.write(noise, tick, 1)
-        writer.finish(100)
-    assert os.listdir(small_disk) == []
+    flat = picture(0, video).planes[1:]
+    noise = [Frame((random.integers(0, 255, (192, 256), np.uint8), *flat), YUV420, Fraction(tick, 25)) for tick in range(100)]
+    writer = VideoWriter(small_disk / f"out.{ending}", video, EncoderOptions(crf=1, preset="ultrafast"), source=source, plan=())
+    with pytest.raises(OutputError, match=rf"no space left on the disk of {small_disk}"):
+        filled(writer, noise)
+    assert names(small_disk) == []
+
+
+def filled(writer: VideoWriter, frames: list[Frame]) -> None:
+    with writer:
+        feed(writer, frames)
+        writer.finish(len(frames))
 
 
 class _FullDisk:
@@ -406,12 +432,11 @@ def test_disk_full_at_any_packet(packets: int, source: VideoInfo, folder: Path) 
     target = folder / "out.mkv"
     target.write_bytes(b"precious")
     plan = plan_streams(source, target, "copy")
-    with pytest.raises(OutputError, match="no space left"), VideoWriter(target, output_video(), FAST, source=source, plan=plan) as writer:
-        writer._output = _FullDisk(writer._output, packets)  # type: ignore[assignment]
-        for tick in range(25):
-            writer.write(picture(tick, output_video()), tick, 1)
-        writer.finish(25)
-    assert os.listdir(folder) == ["out.mkv"]
+    writer = VideoWriter(target, output_video(), FAST, source=source, plan=plan)
+    writer._output = _FullDisk(writer._output, packets)  # type: ignore[assignment]
+    with pytest.raises(OutputError, match="no space left"):
+        filled(writer, [picture(number, output_video()) for number in range(25)])
+    assert names(folder) == ["out.mkv"]
     assert target.read_bytes() == b"precious"
 
 
@@ -453,7 +478,7 @@ def test_strange_names(source: VideoInfo, folder: Path, monkeypatch: pytest.Monk
     for name in ("a:b.mp4", "100%d.mp4", "ä ö #?.mkv", "x" * 240 + ".mp4"):
         write(Path(name), source, output_video(), ticks=(0, 1))
         assert (folder / name).stat().st_size > 0
-    assert len(os.listdir(folder)) == 4
+    assert len(names(folder)) == 4
 
 
 def test_link_as_target_is_followed(source: VideoInfo, folder: Path, tmp_path: Path) -> None:
@@ -461,7 +486,7 @@ def test_link_as_target_is_followed(source: VideoInfo, folder: Path, tmp_path: P
     link.symlink_to(folder / "real.mkv")
     write(link, source, output_video(), ticks=(0, 1))
     assert link.is_symlink()
-    assert os.listdir(folder) == ["real.mkv"]
+    assert names(folder) == ["real.mkv"]
 
 
 FORMATS = [
@@ -485,7 +510,8 @@ def test_formats(codec: str, wanted: str, chosen: str) -> None:
     assert layout is not None
     got, note = choose_format(EncoderOptions(codec=codec), layout)
     assert got.name == chosen
-    lossless = (got.bits, got.log2_chroma_w, got.log2_chroma_h) == (layout.bits, layout.log2_chroma_w, layout.log2_chroma_h) and layout.has_chroma
+    same = (got.bits, got.log2_chroma_w, got.log2_chroma_h) == (layout.bits, layout.log2_chroma_w, layout.log2_chroma_h)
+    lossless = same and layout.has_chroma
     assert (note is None) == lossless
     assert note is None or ("loses bit depth" in note) == (got.bits < layout.bits)
 

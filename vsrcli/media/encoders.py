@@ -48,7 +48,8 @@ CONTAINERS: dict[str, Container] = {
     ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False),
 }
 
-_X264_PRESETS = {name: name for name in "ultrafast superfast veryfast faster fast medium slow slower veryslow placebo".split()}
+_X264_NAMES = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_X264_PRESETS = {name: name for name in _X264_NAMES}
 _SVT_PRESETS = {
     "ultrafast": "12", "superfast": "11", "veryfast": "10", "faster": "9", "fast": "8", "medium": "6", "slow": "4", "slower": "3",
     "veryslow": "2", "placebo": "0",
