@@ -142,7 +142,7 @@ def picture(number: int, video: OutputVideo) -> Frame:
     scale = 1 << (layout.bits - 8)
     luma = (16 + 5 * (number % 40) + (rows + columns + 3 * number) % 20) * scale
     width, height = layout.chroma_size(video.width, video.height)
-    chroma = [np.full((height, width), value * scale, layout.dtype) for value in (100, 150)] if layout.has_chroma else []
+    chroma: list[Any] = [np.full((height, width), value * scale, layout.dtype) for value in (100, 150)] if layout.has_chroma else []
     return Frame((luma.astype(layout.dtype), *chroma), layout, Fraction(number, 25), Fraction(1, 25))
 
 

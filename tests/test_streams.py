@@ -142,7 +142,8 @@ def test_packets_come_as_far_as_asked_for(sources: dict[str, VideoInfo]) -> None
         seen = 0
         for step in range(1, 11):
             until = Fraction(step, 10)
-            times = [packet.dts * packet.time_base for packet in copier.until(until)]
+            packets: list[Any] = list(copier.until(until))
+            times = [packet.dts * packet.time_base for packet in packets]
             assert all(time < until for time in times)
             seen += len(times)
             assert abs(seen / 2 - step / 10 * AUDIO_RATE / 1024) <= 2
@@ -162,7 +163,8 @@ def test_chapters_and_tags_are_carried_and_cut(sources: dict[str, VideoInfo], tm
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
         StreamCopier(info, plan, output, start=Fraction(1, 2), end=Fraction(3, 2)).close()
-        cut = [(chapter["start"] * chapter["time_base"], chapter["end"] * chapter["time_base"]) for chapter in output.chapters()]
+        chapters: list[Any] = output.chapters()
+        cut = [(chapter["start"] * chapter["time_base"], chapter["end"] * chapter["time_base"]) for chapter in chapters]
         assert cut == [(0, Fraction(1, 2)), (Fraction(1, 2), 1)]
         assert output.metadata == {"title": "A title", "artist": "Someone"}
         assert [dict(s.metadata) for s in output.streams.audio] == [

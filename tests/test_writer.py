@@ -188,7 +188,8 @@ def test_metadata_and_chapters_are_carried(source: VideoInfo, folder: Path) -> N
             lower = {key.lower(): value for key, value in file.metadata.items()}
             assert lower["title"] == "A title"
             assert lower["artist"] == "Someone"
-            chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"]) for c in file.chapters()]
+            found: list[Any] = file.chapters()
+            chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"]) for c in found]
         assert chapters == [(0, Fraction(1, 2), "Chapter 0"), (Fraction(1, 2), 1, "Chapter 1")]
 
 
@@ -222,7 +223,7 @@ def test_lossless_output_is_the_frame(name: str, source: VideoInfo, folder: Path
     shapes = [(98, 130), *([(height, width)] * 2 if layout.has_chroma else [])]
     frames = []
     for number in range(4):
-        planes = []
+        planes: list[Any] = []
         for shape in shapes:
             whole = random.integers(0, layout.peak + 1, (shape[0] + 2, shape[1] + 5)).astype(layout.dtype)
             planes.append(whole[1:-1, 2:-3])
