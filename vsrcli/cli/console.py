@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
@@ -28,6 +29,16 @@ def stderr() -> Console:
 def note(text: str) -> None:
     """One line for the user, on stderr."""
     stderr().print(f"vsr: {text}", markup=False)
+
+
+def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
+    """A title and aligned lines of name and value on stdout; never wrapped, so that they can be cut and searched."""
+    rows = list(facts)
+    width = max((len(name) for name, _ in rows), default=0)
+    console = stdout()
+    console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+    for name, value in rows:
+        console.print(f"  {name:<{width}}  {value}", markup=False, soft_wrap=True)
 
 
 def print_json(value: Any) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.table import Table
 
-from vsrcli.cli.console import print_json, stdout
+from vsrcli.cli.console import print_facts, print_json
 
 
 @click.command("models", short_help="List the networks and their weights.")
@@ -24,18 +24,19 @@ def command(as_json: bool) -> None:
         print_json(rows)
         return
     for row in rows:
-        table = Table.grid(padding=(0, 2))
-        table.add_row("parameters", f"{row['parameters']:,}")
-        table.add_row("frames, scale", f"{row['frames']} frames, x{row['scale']}")
-        table.add_row("domains", ", ".join(row["domains"]) or "no weights ship yet: train some with `vsr train`")
-        for weights in row["checkpoints"]:
-            gains = ", ".join(f"{gain:+.2f} dB on {domain}" for domain, gain in weights["gain_db"].items())
-            table.add_row(weights["domain"], f"{weights['file']} ({weights['licence']}, {weights['steps']:,} steps; over bicubic: {gains})")
-            table.add_row("", f"sha256 {weights['sha256']}")
-            table.add_row("", f"trained on {weights['trained_on']}")
-        console = stdout()
-        console.print(f"[bold]{row['name']}[/bold]: {row['summary']}", soft_wrap=True)
-        console.print(table, soft_wrap=True)
+        print_facts(f"{row['name']}: {row['summary']}", _facts(row))
+
+
+def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "parameters", f"{row['parameters']:,}"
+    yield "frames, scale", f"{row['frames']} frames, x{row['scale']}"
+    yield "domains", ", ".join(row["domains"]) or "no weights ship yet: train some with `vsr train`"
+    for weights in row["checkpoints"]:
+        gains = ", ".join(f"{gain:+.2f} dB on {domain}" for domain, gain in weights["gain_db"].items())
+        yield weights["domain"], f"{weights['file']}, licence {weights['licence']}"
+        yield "", f"sha256 {weights['sha256']}"
+        yield "", f"trained for {weights['steps']:,} steps on {weights['trained_on']}"
+        yield "", f"over bicubic {gains}"
 
 
 def _rows() -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json:
     with progress_bar(source.name, "frames", enabled=not (quiet or no_progress)) as show:
 
         def on_progress(progress: UpscaleProgress) -> None:
-            show(progress.share, progress.frames_in, f"{progress.frames_in} frames")
+            show(progress.share, progress.frames_upscaled, f"{progress.frames_out} frames")
 
         report = upscale(source, target, options, on_progress=on_progress, on_note=None if quiet else note)
     if as_json:

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +78,10 @@ class CheckpointInfo:
 
 
 def folder() -> Path:
-    """The folder of the weights that ship with vsr."""
-    return Path(str(resources.files("vsrcli.weights")))
+    """The folder of the weights that ship with vsr: inside the installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    installed = package / "weights"
+    return installed if installed.is_dir() else package.parent / "weights"
 
 
 def file_name(model: str, domain: str) -> str:

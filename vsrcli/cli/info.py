@@ -1,0 +1,80 @@
+"""``vsr info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrcli.cli.console import print_facts, print_json
+
+
+@click.command("info", short_help="Show what vsr sees in a video.")
+@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.option("--to", "target", metavar="OUT", type=click.Path(path_type=Path), help="Judge streams for this output.  [default: FILE's own kind, or .mkv]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(source: Path, target: Path | None, as_json: bool) -> None:
+    """Show what vsr sees in the video FILE, and what `vsr upscale` would do with each of its streams.
+
+    \b
+    vsr info film.mkv
+    vsr info film.mkv --to film-x2.mp4 --json
+    """
+    found = _describe(source, target)
+    if as_json:
+        print_json(found)
+        return
+    facts = [(name.replace("_", " "), "not said" if value is None else str(value)) for name, value in found["video"].items()]
+    if found["missing_seconds"]:
+        facts.append(("damage", f"the last {found['missing_seconds']:.2f} s are missing"))
+    for stream in found["streams"]:
+        about = " ".join(str(part) for part in (stream["kind"], stream["codec"], stream["detail"], stream["language"]) if part)
+        facts.append((f"stream {stream['index']}", f"{about}; to {found['target_suffix']}: {stream['action']} ({stream['reason']})"))
+    print_facts(str(source), facts)
+
+
+def _describe(source: Path, target: Path | None) -> dict[str, Any]:
+    from vsrcli.errors import OutputError
+    from vsrcli.media.encoders import CONTAINERS
+    from vsrcli.media.probe import completeness, probe
+    from vsrcli.media.streams import plan_streams
+
+    info = probe(source)
+    suffix = target.suffix if target is not None else (source.suffix.lower() if source.suffix.lower() in CONTAINERS else ".mkv")
+    output = target or source.with_suffix(suffix)
+    try:
+        plan = {each.stream.index: (each.action, each.reason) for each in plan_streams(info, output, "copy")}
+    except OutputError as error:
+        plan = {stream.index: ("refused", str(error)) for stream in info.streams if stream.kind == "audio"}
+    return {
+        "file": str(source),
+        "video": {
+            "container": info.container,
+            "codec": info.video.codec,
+            "size": f"{info.width}x{info.height}",
+            "upscaled_size": f"{2 * info.width}x{2 * info.height}",
+            "pixel_format": info.pixel_format,
+            "range": info.tags.range,
+            "matrix": info.tags.matrix,
+            "primaries": info.tags.primaries,
+            "transfer": info.tags.transfer,
+            "sample_aspect": None if info.sample_aspect is None else str(info.sample_aspect),
+            "rotation": info.rotation,
+            "interlaced": info.interlaced,
+            "frame_rate": None if info.rate is None else str(info.rate),
+            "time_base": str(info.time_base),
+            "start_seconds": float(info.start),
+            "duration_seconds": None if info.duration is None else float(info.duration),
+        },
+        "missing_seconds": float(completeness(info).missing),
+        "metadata": info.metadata,
+        "target_suffix": suffix,
+        "streams": [
+            {
+                "index": stream.index, "kind": stream.kind, "codec": stream.codec, "language": stream.language, "title": stream.title,
+                "detail": stream.detail, "action": plan.get(stream.index, ("drop", ""))[0], "reason": plan.get(stream.index, ("drop", ""))[1],
+            }
+            for stream in info.streams
+        ],
+    }

@@ -1,0 +1,292 @@
+"""The main job: wires reader, schedule, windows, network and writer together. Prints nothing.
+
+Three things run at once: decoding (a thread), the network with luma and chroma around it (a thread), encoding (the caller's thread).
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vsrcli.backends import Backend, Float, open_backend
+from vsrcli.errors import BackendError, InputError, OptionError
+from vsrcli.frame import ColorTags, Frame, VideoInfo
+from vsrcli.media.encoders import choose_format
+from vsrcli.media.probe import completeness, probe
+from vsrcli.media.reader import VideoReader
+from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.timing import Schedule, Scheduled
+from vsrcli.media.writer import OutputVideo, VideoWriter, check_target
+from vsrcli.models import ModelSpec
+from vsrcli.options import UpscaleOptions
+from vsrcli.picture.chroma import upscale_chroma
+from vsrcli.picture.color import from_model, to_model
+from vsrcli.picture.tiles import upscale_plane
+from vsrcli.picture.windows import windows
+from vsrcli.run.prefetch import Prefetch
+
+log = logging.getLogger(__name__)
+
+# Low-resolution pixels mirrored around the picture, so that the network's own zero padding stays off it.
+EDGE_PX = 4
+_DECODED_AHEAD = 8
+_UPSCALED_AHEAD = 4
+
+
+@dataclass(frozen=True, slots=True)
+class UpscaleProgress:
+    """Where a run stands: share of the time range that is done (0..1, None where its length is unknown), frames upscaled and frames written."""
+
+    share: float | None
+    frames_upscaled: int
+    frames_out: int
+
+
+@dataclass(slots=True)
+class UpscaleReport:
+    """What a run did.
+
+    Attributes:
+        source, target: files.
+        model, domain: the network, and what its weights were trained to undo (None: unknown).
+        width, height: of the output, pixels.
+        device, backend, precision: what ran the network.
+        frames_in: source frames in the range.
+        frames_upscaled: frames that went through the network; those that the output's rate drops do not.
+        frames_out: frames written.
+        seconds: wall time of everything.
+        network_seconds: time in the network alone.
+        damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
+        notes: lines for the user: what was dropped, converted or decided.
+    """
+
+    source: str
+    target: str
+    model: str
+    domain: str | None
+    width: int
+    height: int
+    device: str
+    backend: str
+    precision: str
+    frames_in: int = 0
+    frames_upscaled: int = 0
+    frames_out: int = 0
+    seconds: float = 0.0
+    network_seconds: float = 0.0
+    damage: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that is decided before the work starts.
+
+    Attributes:
+        info: the source.
+        streams: what happens to each of its streams.
+        schedule: which frames are shown when.
+        video: the output's video stream.
+        notes: lines for the user.
+    """
+
+    info: VideoInfo
+    streams: tuple[StreamPlan, ...]
+    schedule: Schedule
+    video: OutputVideo
+    notes: tuple[str, ...]
+
+
+def upscale(
+    source: str | Path,
+    target: str | Path,
+    options: UpscaleOptions | None = None,
+    *,
+    on_progress: Callable[[UpscaleProgress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> UpscaleReport:
+    """Double the resolution of a video file.
+
+    Args:
+        source, target: files; the target's ending names its container.
+        options: see ``UpscaleOptions``.
+        on_progress: called in this thread after each frame.
+        on_note: called with each line that the user should read, before the work starts where possible.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: the source is missing, no video, damaged beyond use, or (``strict``) damaged at all.
+        OutputError: the target cannot be written.
+        ModelError: no such model, or a bad checkpoint.
+        BackendError: the device is missing, or the network failed.
+        OptionError: the range lies outside the source.
+    """
+    source, target, options = Path(source), Path(target), options or UpscaleOptions()
+    began = time.monotonic()
+    job = prepare(source, target, options)
+    backend = open_backend("torch", options.model, options.domain, device=options.device, precision=options.precision)
+    report = UpscaleReport(
+        source=str(source), target=str(target), model=backend.spec.name, domain=backend.domain, width=job.video.width, height=job.video.height,
+        device=backend.device, backend=backend.name, precision=backend.precision,
+    )
+
+    def note(line: str) -> None:
+        report.notes.append(line)
+        if on_note is not None:
+            on_note(line)
+
+    with (
+        VideoWriter(target, job.video, options.encoder, source=job.info, plan=job.streams, start=options.start, end=options.end) as writer,
+        VideoReader(
+            source, start=options.start, end=options.end, context=backend.spec.radius, deinterlace=options.deinterlace == "auto",
+            strict=options.strict,
+        ) as reader,
+    ):
+        for line in (*job.notes, *writer.notes):
+            note(line)
+        _work(job, options, backend, reader, writer, report, on_progress)
+        report.damage = reader.damage.as_dict()
+        if not report.frames_out:
+            raise InputError(f"{source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}")
+        writer.finish(report.frames_out)
+    if reader.damage:
+        note(f"{source} is damaged, the rest was upscaled: {reader.damage}")
+    report.seconds = time.monotonic() - began
+    return report
+
+
+def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
+    """Check source, target and options against each other, before anything expensive.
+
+    Raises:
+        InputError: the source is missing, no video, or cut off before the range asked for ends.
+        OutputError: the target cannot be written, or its container refuses a stream.
+        OptionError: the range lies outside the source.
+    """
+    info = probe(source)
+    check_target(source, target, options.overwrite)
+    _check_range(info, options)
+    streams = plan_streams(info, target, options.audio)
+    schedule = Schedule(options.fps, time_base=info.time_base, start=options.start, end=options.end)
+    video = OutputVideo(
+        width=2 * info.width, height=2 * info.height, format=info.format, tags=info.tags, sample_aspect=info.sample_aspect,
+        rotation=info.rotation, time_base=schedule.time_base, rate=info.rate if options.fps == "source" else options.fps,
+    )
+    format_note = choose_format(options.encoder, info.format)[1]
+    notes = [line for line in (format_note, _rate_note(info, options.fps), _interlace_note(info, options)) if line]
+    notes += [
+        f"stream {plan.stream.index} ({plan.stream.kind} {plan.stream.codec}) is left out: {plan.reason}" for plan in streams if plan.action == "drop"
+    ]
+    return Job(info, streams, schedule, video, tuple(notes))
+
+
+def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], backend: Backend, tags: ColorTags) -> Frame:
+    """Double one frame.
+
+    Args:
+        window: the frame in the middle of its neighbours, all of one size and format.
+        run: the backend's ``run``, or one around it that measures.
+        backend: the network's description and limits.
+        tags: the source's, for range and chroma siting.
+
+    Returns:
+        A frame of twice the size, with the middle frame's format, time and duration; luma by the network, chroma interpolated.
+
+    Raises:
+        BackendError: the network failed, or gave something that is no number.
+    """
+    frame = window[len(window) // 2]
+    layout, full = frame.format, tags.is_full_range
+    stack = to_model(np.stack([each.luma for each in window]), layout.bits, full, backend.luma_scale)
+    values = upscale_plane(stack, run, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX)
+    if not np.isfinite(values).all():
+        raise BackendError(f"the network gave values that are no numbers at {float(frame.time):.3f} s in {backend.precision}: try --fp32")
+    luma = from_model(values, layout.bits, full, backend.luma_scale)
+    width, height = layout.chroma_size(2 * frame.width, 2 * frame.height)
+    chroma = [upscale_chroma(plane, format=layout, location=tags.chroma_location, out_size=(height, width)) for plane in frame.planes[1:]]
+    return Frame((luma, *chroma), layout, frame.time, frame.duration, frame.scene_cut)
+
+
+def _work(
+    job: Job,
+    options: UpscaleOptions,
+    backend: Backend,
+    reader: VideoReader,
+    writer: VideoWriter,
+    report: UpscaleReport,
+    on_progress: Callable[[UpscaleProgress], None] | None,
+) -> None:
+    def timed(batch: Float) -> Float:
+        began = time.perf_counter()
+        result = backend.run(batch)
+        report.network_seconds += time.perf_counter() - began
+        return result
+
+    def counted(items: Iterable[Scheduled]) -> Iterator[Scheduled]:
+        for item in items:
+            report.frames_in += _in_range(item.frame, options)
+            yield item
+
+    def upscaled(items: Iterable[Scheduled], spec: ModelSpec) -> Iterator[Scheduled]:
+        for window in windows(items, spec.radius, lambda item: item.frame.scene_cut):
+            middle = window[spec.radius]
+            if middle.ticks:
+                frame = upscale_frame(tuple(item.frame for item in window), timed, backend, job.info.tags)
+                yield Scheduled(frame, middle.ticks, middle.duration)
+
+    begin = options.start or Fraction(0)
+    end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
+    with (
+        Prefetch(reader, _DECODED_AHEAD, "decode") as decoded,
+        Prefetch(upscaled(counted(job.schedule.run(decoded)), backend.spec), _UPSCALED_AHEAD, "network") as results,
+    ):
+        for item in results:
+            if job.schedule.origin is not None:
+                writer.origin = job.schedule.origin
+            for tick in item.ticks:
+                writer.write(item.frame, tick, item.duration)
+            report.frames_upscaled += 1
+            report.frames_out += len(item.ticks)
+            if on_progress is not None:
+                share = None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (item.frame.time - begin) / (end - begin))))
+                on_progress(UpscaleProgress(share, report.frames_upscaled, report.frames_out))
+
+
+def _in_range(frame: Frame, options: UpscaleOptions) -> bool:
+    return (options.start is None or frame.time >= options.start) and (options.end is None or frame.time < options.end)
+
+
+def _check_range(info: VideoInfo, options: UpscaleOptions) -> None:
+    if options.start is not None and info.duration is not None and options.start >= info.duration:
+        raise OptionError(f"--start {float(options.start):g} is after the end of {info.path} ({float(info.duration):.3f} s)")
+    found = completeness(info)
+    if found.missing and (options.end is None or options.end > found.present):
+        promised = float(info.duration or 0)
+        raise InputError(
+            f"{info.path} is cut off: {float(found.present):.2f} s of the {promised:.2f} s its header promises are there; "
+            f"get it whole, or upscale what is there with --end {float(found.present):.2f}"
+        )
+
+
+def _rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
+    if fps == "source" or info.rate == fps:
+        return None
+    rate = "an unknown rate" if info.rate is None else f"{float(info.rate):.6g} frames/s"
+    return f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: --fps source keeps every frame and its timestamp"
+
+
+def _interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
+    if not info.interlaced:
+        return None
+    if options.deinterlace == "auto":
+        return "the source is interlaced: it is deinterlaced (bwdif) first; --deinterlace off leaves its fields woven"
+    return "the source is interlaced and is not deinterlaced: moving edges will comb"
