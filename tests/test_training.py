@@ -28,9 +28,10 @@ def _clips(count: int = 3, size: int = 48) -> Sequences:
         for _ in range(12):
             top, left, height, width = rng.integers(0, size, 4)
             speed_y, speed_x = rng.integers(-2, 3, 2)
+            grey = rng.integers(20, 230)
             for time, picture in enumerate(clip):
                 y, x = max(0, top + time * speed_y), max(0, left + time * speed_x)
-                picture[y : y + height // 3 + 2, x : x + width // 3 + 2] = rng.integers(20, 230) if time == 0 else clip[0, min(top, size - 1), min(left, size - 1)]
+                picture[y : y + height // 3 + 2, x : x + width // 3 + 2] = grey
         clips.append(clip)
     return Sequences(tuple(clips), tuple("abc"[:count]))
 

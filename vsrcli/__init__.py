@@ -22,7 +22,8 @@ _HOMES = {
 }
 
 __all__ = [
-    "BackendError", "EncoderOptions", "InputError", "ModelError", "OptionError", "OutputError", "UpscaleOptions", "UpscaleProgress", "UpscaleReport", "VsrError",
+    "BackendError",
+    "EncoderOptions", "InputError", "ModelError", "OptionError", "OutputError", "UpscaleOptions", "UpscaleProgress", "UpscaleReport", "VsrError",
     "__version__", "upscale",
 ]  # fmt: skip
 

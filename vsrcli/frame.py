@@ -127,7 +127,8 @@ class Frame:
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
     """One stream of a file: FFmpeg's index, kind (``video``, ``audio``, ``subtitle``, ``data``, ``attachment``), codec name
-    and the tags people look for."""
+    and the tags people look for.
+    """
 
     index: int
     kind: str

@@ -17,32 +17,43 @@ Float = NDArray[np.float32]
 
 
 class Backend(Protocol):
-    """A loaded network on a device.
-
-    Attributes:
-        name: key in ``BACKENDS``.
-        device: where it runs, such as ``cpu`` or ``cuda:0``.
-        precision: ``fp16`` or ``fp32``.
-        spec: the network's description.
-        luma_scale: the scale the checkpoint lives on.
-        domain: the domain of the weights, or None where unknown.
-        max_pixels: low-resolution pixels of a window that fit into memory at once; larger pictures are tiled.
-    """
+    """A loaded network on a device."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Key in ``BACKENDS``."""
+        ...
+
     @property
-    def device(self) -> str: ...
+    def device(self) -> str:
+        """Where it runs, such as ``cpu`` or ``cuda:0``."""
+        ...
+
     @property
-    def precision(self) -> str: ...
+    def precision(self) -> str:
+        """``fp16`` or ``fp32``."""
+        ...
+
     @property
-    def spec(self) -> ModelSpec: ...
+    def spec(self) -> ModelSpec:
+        """The network's description."""
+        ...
+
     @property
-    def luma_scale(self) -> LumaScale: ...
+    def luma_scale(self) -> LumaScale:
+        """The scale the checkpoint lives on."""
+        ...
+
     @property
-    def domain(self) -> str | None: ...
+    def domain(self) -> str | None:
+        """The domain of the weights, or None where unknown."""
+        ...
+
     @property
-    def max_pixels(self) -> int: ...
+    def max_pixels(self) -> int:
+        """Low-resolution pixels of a window that fit into memory at once; larger pictures are tiled."""
+        ...
+
 
     def run(self, windows: Float) -> Float:
         """Upscale a batch of windows.
@@ -67,7 +78,8 @@ def open_backend(name: str, model: str, domain: str | None, *, device: str, prec
 
     Args:
         name: key in ``BACKENDS``.
-        model, domain: as in ``models.weights.locate``.
+        model: name or file, as in ``models.weights.locate``.
+        domain: which shipped weights, or None for the default.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``fp16``, ``fp32``, or None for the device's default.
 

@@ -16,7 +16,7 @@ from vsrcli.options import EncoderOptions, UpscaleOptions, parse_duration
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class _Parsed(click.ParamType):
+class _Parsed(click.ParamType[Any]):
     """A value read by one of the library's parsers."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -39,7 +39,7 @@ def _key_value(text: str) -> tuple[str, str]:
 
 
 _TIME = _Parsed("TIME", parse_time)
-_TYPES: dict[str, click.ParamType] = {
+_TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
     "start": _TIME,
     "end": _TIME,

@@ -15,7 +15,7 @@ from vsrcli.cli.console import print_facts, print_json
 @click.option("--to", "target", metavar="OUT", type=click.Path(path_type=Path), help="Judge streams for this output.  [default: FILE's own kind, or .mkv]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(source: Path, target: Path | None, as_json: bool) -> None:
-    """Show what vsr sees in the video FILE, and what `vsr upscale` would do with each of its streams.
+    r"""Show what vsr sees in the video FILE, and what `vsr upscale` would do with each of its streams.
 
     \b
     vsr info film.mkv
@@ -43,6 +43,7 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
     info = probe(source)
     suffix = target.suffix if target is not None else (source.suffix.lower() if source.suffix.lower() in CONTAINERS else ".mkv")
     output = target or source.with_suffix(suffix)
+    plan: dict[int, tuple[str, str]]
     try:
         plan = {each.stream.index: (each.action, each.reason) for each in plan_streams(info, output, "copy")}
     except OutputError as error:

@@ -157,7 +157,8 @@ def _measure(info: VideoInfo, *, near_the_end: bool) -> Completeness:
 
 def delivered_format(stored: str) -> PixelFormat:
     """The planar format that frames of FFmpeg's format ``stored`` are delivered in: the same samples where that is possible; RGB
-    becomes 4:4:4."""
+    becomes 4:4:4.
+    """
     plain = PixelFormat.parse(stored.replace("yuvj", "yuv"))
     if plain is not None:
         return plain

@@ -37,7 +37,7 @@ def x264_round_trip(clip: NDArray[np.uint8], *, crf: float, preset: str = "veryf
     buffer.seek(0)
     with av.open(buffer, "r") as container:
         decoded = [
-            np.ndarray((height, width), np.uint8, buffer=frame.planes[0], strides=(frame.planes[0].line_size, 1)).copy()
+            np.ndarray((height, width), np.uint8, buffer=memoryview(frame.planes[0]), strides=(frame.planes[0].line_size, 1)).copy()
             for frame in container.decode(video=0)
         ]
     if len(decoded) != frames:

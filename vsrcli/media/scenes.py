@@ -1,8 +1,10 @@
-"""Scene cuts by FFmpeg's ``scdet`` filter: it fits a stream (it needs the frame before only, 0.04 ms a frame at 256x256) and takes any size and depth.
+"""Scene cuts by FFmpeg's ``scdet`` filter: it fits a stream (it needs the frame before only, 0.04 ms a frame at 256x256) and takes
+any size and depth.
 
-The score is min(m, abs(m - m')), where m is the mean absolute luma difference to the frame before in percent of the peak and m' that of the frame before. ``benchmarks/cuts.py``
-measures it, beside PySceneDetect's content detector, on sequences of seven frames joined by cuts; results in ``benchmarks/RESULTS.md``. A missed cut leaves a ghost of
-the old scene, a false one only takes two neighbours from a window, so the threshold sits below the filter's own 10, where recall begins to fall.
+The score is min(m, abs(m - m')), where m is the mean absolute luma difference to the frame before in percent of the peak and m' that
+of the frame before. ``benchmarks/cuts.py`` measures it, beside PySceneDetect's content detector, on sequences of seven frames joined
+by cuts; results in ``benchmarks/RESULTS.md``. A missed cut leaves a ghost of the old scene, a false one only takes two neighbours from a
+window, so the threshold sits below the filter's own 10, where recall begins to fall.
 """
 
 from __future__ import annotations

@@ -66,10 +66,10 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
     Raises:
         OutputError: unknown ending, the input itself, a folder, existing, or in a folder that is missing or not writable.
     """
-    container_of(target)
     folder = target.resolve().parent
     if target.is_dir():
         raise OutputError(f"{target} is a folder: name a file in it")
+    container_of(target)
     if not folder.is_dir():
         raise OutputError(f"{target}: there is no folder {folder}: make it first")
     if target.exists():

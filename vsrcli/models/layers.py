@@ -56,7 +56,7 @@ class RecursiveBlock(nn.Module):
 
     def __init__(self, channels: int, passes: int) -> None:
         super().__init__()
-        self.passes = passes
+        self.passes = self.full_passes = passes
         self.a = nn.Conv2d(channels, channels, 3, padding=1)
         self.b = nn.Conv2d(channels, channels, 3, padding=1)
 
@@ -72,7 +72,7 @@ class RecursiveBlock3d(nn.Module):
 
     def __init__(self, channels: int, passes: int) -> None:
         super().__init__()
-        self.passes = passes
+        self.passes = self.full_passes = passes
         self.a = SlicedConv3d(channels, channels, 3, padding=1)
         self.b = SlicedConv3d(channels, channels, 3, padding=1)
 
@@ -114,9 +114,7 @@ def set_passes(network: nn.Module, limit: int | None) -> None:
     """Let every recursive block run at most ``limit`` times (None: its full number); training grows the recursion this way."""
     for block in network.modules():
         if isinstance(block, RecursiveBlock | RecursiveBlock3d):
-            full = getattr(block, "full_passes", block.passes)
-            block.full_passes = full
-            block.passes = full if limit is None else min(limit, full)
+            block.passes = block.full_passes if limit is None else min(limit, block.full_passes)
 
 
 def start_near_upsampler(layers: Sequence[nn.Module], last: Sequence[nn.Module] = (), *, tail_reads: int = 1) -> None:

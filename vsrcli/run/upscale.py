@@ -17,7 +17,7 @@ import numpy as np
 
 from vsrcli.backends import Backend, Float, open_backend
 from vsrcli.errors import BackendError, InputError, OptionError
-from vsrcli.frame import ColorTags, Frame, VideoInfo
+from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
 from vsrcli.media.encoders import choose_format
 from vsrcli.media.probe import completeness, probe
 from vsrcli.media.reader import VideoReader
@@ -115,7 +115,8 @@ def upscale(
     """Double the resolution of a video file.
 
     Args:
-        source, target: files; the target's ending names its container.
+        source: a video file.
+        target: the output; its ending names the container.
         options: see ``UpscaleOptions``.
         on_progress: called in this thread after each frame.
         on_note: called with each line that the user should read, before the work starts where possible.
@@ -206,7 +207,8 @@ def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], back
     """
     frame = window[len(window) // 2]
     layout, full = frame.format, tags.is_full_range
-    stack = to_model(np.stack([each.luma for each in window]), layout.bits, full, backend.luma_scale)
+    lumas: Plane = np.stack([each.luma for each in window])  # type: ignore[assignment]  # all of one type
+    stack = to_model(lumas, layout.bits, full, backend.luma_scale)
     values = upscale_plane(stack, run, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX)
     if not np.isfinite(values).all():
         raise BackendError(f"the network gave values that are no numbers at {float(frame.time):.3f} s in {backend.precision}: try --fp32")

@@ -32,8 +32,9 @@ def blur3(clip: Clip, seed: int) -> Clip:
 def video(clip: Clip, seed: int) -> Clip:
     """Ordinary footage.
 
-    Gaussian blur of sigma 0..0.8 at high resolution; half size by antialiased bicubic, Lanczos or the mean of 2x2 pixels; Gaussian noise of sigma 0..2 grey levels; then, for three clips
-    in four, the whole sequence through x264 at crf 16..28. One clip in four stays as ``clean`` makes it, so that pristine sources are served too.
+    Gaussian blur of sigma 0..0.8 at high resolution; half size by antialiased bicubic, Lanczos or the mean of 2x2 pixels; for half of
+    the clips Gaussian noise of sigma 0..2 grey levels; then the whole sequence through x264 at crf 16..28. One clip in four is spared all this and stays as
+    ``clean`` makes it, so that pristine sources are served too.
     """
     rng = np.random.default_rng(seed)
     if rng.random() < 0.25:
@@ -58,4 +59,5 @@ DEGRADATIONS: dict[str, Degradation] = {"video": video, "clean": clean, "blur3":
 
 
 def _codes(clip: NDArray[np.floating]) -> Clip:
-    return np.clip(np.rint(clip), 0, 255).astype(np.uint8)
+    codes: Clip = np.clip(np.rint(clip), 0, 255).astype(np.uint8)
+    return codes

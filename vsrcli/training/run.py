@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from vsrcli.backends.torch import choose_device
 from vsrcli.errors import ModelError, OptionError
@@ -71,11 +72,11 @@ def _resumed(options: TrainOptions) -> TrainOptions:
     """The options that the folder's run was started with, with a new end where one is given."""
     path = Path(str(options.resume)) / "options.json"
     try:
-        kept = json.loads(path.read_text())
-        stored = TrainOptions(**{name: tuple(value) if isinstance(value, list) else value for name, value in kept.items()})
+        kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(path.read_text()).items()}
+        stored = TrainOptions(**kept)
     except FileNotFoundError as error:
         raise ModelError(f"{options.resume}: no run to resume there") from error
-    except (json.JSONDecodeError, TypeError, OSError) as error:
+    except (json.JSONDecodeError, TypeError, AttributeError, OSError) as error:
         raise ModelError(f"{path}: cannot be read, so the run cannot be resumed") from error
     if options.steps is not None or options.time is not None:
         stored = replace(stored, steps=options.steps, time=options.time)

@@ -1,7 +1,7 @@
 """The training loop: steps, validation, checkpoints, exact resume.
 
-Networks work on codes 0..255, the loss on 0..1. Adam does not care about the scale of a gradient, but its steps are in the unit of the parameter: biases, which live
-on the code scale, get 255 times the learning rate, which is exactly training in 0..1 units and multiplying the biases by 255 at the end (ReLU networks
+Networks work on codes 0..255, the loss on 0..1. Adam does not care about the scale of a gradient, but its steps are in the unit of
+the parameter: biases, which live on the code scale, get 255 times the learning rate, which is exactly training in 0..1 units and multiplying the biases by 255 at the end (ReLU networks
 are positively homogeneous).
 """
 
@@ -11,7 +11,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,8 @@ class TrainingPlan:
 @dataclass(frozen=True, slots=True)
 class Progress:
     """One report of a running training: step, share done (0..1), loss (0..1 units), steps a second, seconds so far, and after a validation
-    the PSNR gain over bicubic by degradation, dB."""
+    the PSNR gain over bicubic by degradation, dB.
+    """
 
     step: int
     share: float
@@ -136,7 +137,9 @@ class Trainer:
             while self.share < 1:
                 loss = self._train_step()
                 if not math.isfinite(loss):
-                    raise ModelError(f"training of {self.plan.model} diverged at step {self.step}: lower the learning rate or continue from an earlier checkpoint")
+                    raise ModelError(
+                        f"training of {self.plan.model} diverged at step {self.step}: continue from an earlier checkpoint with --init, or change --seed"
+                    )
                 now = time.monotonic()
                 self.seconds = seconds_before + now - began
                 rate = (self.step - first_step) / max(now - began, 1e-9)
@@ -161,6 +164,7 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """PSNR gain of the averaged weights over bicubic, mean over the validation pairs, by degradation, dB."""
+        self._limit_passes()
         trained = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         self.network.eval()
@@ -224,7 +228,7 @@ class Trainer:
 
     def _train_step(self) -> float:
         recipe = self.plan.recipe
-        set_passes(self.network, next(passes for share, passes in reversed(recipe.passes) if self.share >= share))
+        self._limit_passes()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate() * group["unit"]
         low, high = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in self.batches.at(self.step))
@@ -233,7 +237,7 @@ class Trainer:
             result = self.network(low)
         loss = _loss(recipe.loss, result, high[..., trim:-trim, trim:-trim])
         self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
+        torch.autograd.backward(self.scaler.scale(loss))
         if recipe.clip_norm:
             self.scaler.unscale_(self.optimizer)
             _clip_gradients(self.optimizer.param_groups, recipe.clip_norm)
@@ -242,6 +246,12 @@ class Trainer:
         self.step += 1
         self._update_average()
         return float(loss.detach())
+
+    def _limit_passes(self) -> bool:
+        """Set the recursion that belongs to this part of the run; True when it is less than the network's own."""
+        limit = next(passes for share, passes in reversed(self.plan.recipe.passes) if self.share >= share)
+        set_passes(self.network, limit)
+        return limit is not None
 
     def _learning_rate(self) -> float:
         recipe = self.plan.recipe
@@ -262,12 +272,14 @@ class Trainer:
             gain_db={domain: round(gain, 3) for domain, gain in gains.items()}, trained_on=self.plan.trained_on,
             parameters=count_parameters(self.network),
         )
-        averaged = build(self.spec)
-        averaged.load_state_dict(self.average)
-        save(self.folder / "last.safetensors", averaged, info)
-        if gains[self.plan.domain] > self.best:
-            self.best = gains[self.plan.domain]
-            save(self.folder / "best.safetensors", averaged, replace(info))
+        # weights trained with fewer passes are of no use in the whole network, so no checkpoint is made of them
+        if not self._limit_passes():
+            averaged = build(self.spec)
+            averaged.load_state_dict(self.average)
+            save(self.folder / "last.safetensors", averaged, info)
+            if gains[self.plan.domain] > self.best:
+                self.best = gains[self.plan.domain]
+                save(self.folder / "best.safetensors", averaged, info)
         self.save_state()
         log_file = self.folder / "log.csv"
         with log_file.open("a") as text:

@@ -1,0 +1,59 @@
+"""Fixtures: real data where there is some, small clips made here, and what marks a test for a GPU."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from vsrcli.media.demo import write_demo
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if not marked:
+        return
+    import torch
+
+    # a machine that has a GPU sets VSR_FAIL_WITHOUT_CUDA, so that these tests cannot be skipped unnoticed
+    if torch.cuda.is_available() or os.environ.get("VSR_FAIL_WITHOUT_CUDA"):
+        return
+    for item in marked:
+        item.add_marker(pytest.mark.skip(reason="no CUDA GPU here"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real clips and published checkpoints (``data``, ``checkpoints``)."""
+    folder = os.environ.get("VSR_TEST_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("VSR_TEST_DATA names no folder of real clips")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96x64, 20 frames at 25 frames a second, a pattern that moves, H.264, no audio."""
+    path = tmp_path_factory.mktemp("clips") / "moving.mp4"
+    random = np.random.default_rng(1).integers(30, 220, (200, 200)).astype(np.uint8)
+    texture = np.kron(random[:40, :40], np.ones((5, 5), np.uint8))
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "4", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(20):
+            luma = texture[number : number + 64, 2 * number : 2 * number + 96]
+            planes = np.concatenate([luma.ravel(), np.full(48 * 32 * 2, 128, np.uint8)]).reshape(96, 96)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's own demonstration clip, small: 1 s of 96x64 at 30 frames a second with a cut at half a second and a tone."""
+    path = tmp_path_factory.mktemp("clips") / "demo.mp4"
+    write_demo(path, seconds=1.0, size=(96, 64))
+    return path
