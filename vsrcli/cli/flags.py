@@ -85,7 +85,7 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
         ]
     if isinstance(default, bool):
         return [click.option(*names, field.name, is_flag=True, default=default, help=meta["help"])]
-    kind: Any = click.Choice(meta["choices"]) if meta["choices"] else _TYPES.get(field.name, type(default) if default is not None else str)
+    kind: Any = click.Choice(meta["choices"]) if meta["choices"] else _TYPES.get(field.name, str if default in (None, ()) else type(default))
     shown = str(default) if isinstance(default, Fraction) else default
     return [
         click.option(

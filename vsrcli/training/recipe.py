@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -35,6 +35,11 @@ class Recipe:
     clip_norm: float
     passes: tuple[tuple[float, int | None], ...]
     near_plain_start: bool
+
+
+def fine_tuning(recipe: Recipe) -> Recipe:
+    """The recipe for a run that begins with trained weights: whole recursion from the start, and a third of the learning rate."""
+    return replace(recipe, learning_rate=recipe.learning_rate / 3, passes=((0.0, None),))
 
 
 RECIPES: dict[str, Recipe] = {

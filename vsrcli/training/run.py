@@ -14,7 +14,7 @@ from vsrcli.models import DOMAINS, MODELS
 from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
 from vsrcli.training.data import Sequences, load, split_held_out
-from vsrcli.training.recipe import RECIPES
+from vsrcli.training.recipe import RECIPES, fine_tuning
 from vsrcli.training.trainer import Progress, Trainer, TrainingPlan
 
 
@@ -50,7 +50,8 @@ def train(
     training, validation = _clips(options, on_note)
     on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
     plan = TrainingPlan(
-        model=options.model, domain=options.domain, recipe=RECIPES[options.recipe], steps=options.steps, seconds=options.time,
+        model=options.model, domain=options.domain, recipe=fine_tuning(RECIPES[options.recipe]) if options.init else RECIPES[options.recipe],
+        steps=options.steps, seconds=options.time,
         validate_every=options.validate_every, seed=options.seed, device=str(choose_device(options.device)), threads=options.threads,
         trained_on=f"{len(training)} clips of {', '.join(sorted({Path(path).name for path in options.data}))}",
     )
@@ -80,7 +81,7 @@ def _resumed(options: TrainOptions) -> TrainOptions:
         raise ModelError(f"{path}: cannot be read, so the run cannot be resumed") from error
     if options.steps is not None or options.time is not None:
         stored = replace(stored, steps=options.steps, time=options.time)
-    return replace(stored, device=options.device, init=None)
+    return replace(stored, device=options.device)
 
 
 def _clips(options: TrainOptions, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:

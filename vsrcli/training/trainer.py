@@ -110,6 +110,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(_parameter_groups(self.network), lr=plan.recipe.learning_rate)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        self._limit: int | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -187,6 +188,7 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
+            "limit": self._limit,
             "plan": {"model": self.plan.model, "domain": self.plan.domain, "seed": self.plan.seed, "recipe": asdict(self.plan.recipe)},
         }
         temporary = self.folder / ".state.pt.part"
@@ -207,6 +209,8 @@ class Trainer:
             kept = state["plan"]
             if (kept["model"], kept["domain"], kept["seed"]) != (self.plan.model, self.plan.domain, self.plan.seed):
                 raise ModelError(f"{path}: it is a run of {kept['model']} for {kept['domain']} with seed {kept['seed']}; resume with the same")
+            self._limit = state["limit"]
+            set_passes(self.network, self._limit)
             self.network.load_state_dict(state["network"])
             self.average = state["average"]
             self.optimizer.load_state_dict(state["optimizer"])
@@ -248,9 +252,13 @@ class Trainer:
         return float(loss.detach())
 
     def _limit_passes(self) -> bool:
-        """Set the recursion that belongs to this part of the run; True when it is less than the network's own."""
+        """Set the recursion that belongs to this part of the run, the weights adapted to it; True when it is less than the network's own."""
         limit = next(passes for share, passes in reversed(self.plan.recipe.passes) if self.share >= share)
-        set_passes(self.network, limit)
+        with torch.no_grad():
+            for name, factor in set_passes(self.network, limit).items():
+                self.network.get_parameter(name).mul_(factor)
+                self.average[name].mul_(factor)
+        self._limit = limit
         return limit is not None
 
     def _learning_rate(self) -> float:
