@@ -43,7 +43,7 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(__version__, "-V", "--version", prog_name="vsr")
 def group() -> None:
-    r"""Double the resolution of videos with small networks that look at five frames at once.
+    """Double the resolution of videos with small networks that look at five frames at once.
 
     \b
     vsr demo clip.mp4                 make a short test clip

@@ -14,7 +14,7 @@ from vsrcli.cli.console import note
 @click.option("-y", "--overwrite", is_flag=True, help="Replace OUT.mp4 if it exists.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def command(target: Path, overwrite: bool, quiet: bool) -> None:
-    r"""Make a clip of a few seconds to try vsr on: moving texture, text, a cut, and a tone. Nothing is downloaded.
+    """Make a clip of a few seconds to try vsr on: moving texture, text, a cut, and a tone. Nothing is downloaded.
 
     \b
     vsr demo clip.mp4

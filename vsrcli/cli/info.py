@@ -15,7 +15,7 @@ from vsrcli.cli.console import print_facts, print_json
 @click.option("--to", "target", metavar="OUT", type=click.Path(path_type=Path), help="Judge streams for this output.  [default: FILE's own kind, or .mkv]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(source: Path, target: Path | None, as_json: bool) -> None:
-    r"""Show what vsr sees in the video FILE, and what `vsr upscale` would do with each of its streams.
+    """Show what vsr sees in the video FILE, and what `vsr upscale` would do with each of its streams.
 
     \b
     vsr info film.mkv

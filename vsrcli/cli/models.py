@@ -13,7 +13,7 @@ from vsrcli.cli.console import print_facts, print_json
 @click.command("models", short_help="List the networks and their weights.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
-    r"""List the networks and the weights that ship for them.
+    """List the networks and the weights that ship for them.
 
     \b
     vsr models

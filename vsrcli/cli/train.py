@@ -19,7 +19,7 @@ from vsrcli.options import TrainOptions
 @click.option("--json", "as_json", is_flag=True, help="Print a summary of the run as JSON on stdout.")
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
 def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **values: Any) -> None:
-    r"""Train a network, from scratch or from a checkpoint, and report its gain over bicubic on clips held out.
+    """Train a network, from scratch or from a checkpoint, and report its gain over bicubic on clips held out.
 
     Ctrl-C saves the run; `--resume DIR` goes on exactly where it stopped.
 

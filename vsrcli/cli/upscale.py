@@ -22,7 +22,7 @@ from vsrcli.options import EncoderOptions, UpscaleOptions
 @click.option("--json", "as_json", is_flag=True, help="Print a summary of the run as JSON on stdout.")
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
 def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json: bool, verbose: int, **values: Any) -> None:
-    r"""Double the resolution of the video IN and write it to OUT.
+    """Double the resolution of the video IN and write it to OUT.
 
     Audio is copied. The output runs at 30 frames a second; `--fps source` keeps every frame of IN at its own time. OUT appears under its name only when
     everything went well.

@@ -55,8 +55,8 @@ def find_video(container: InputContainer, path: Path) -> VideoStream:
     """
     pictures = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not pictures:
-        kinds = sorted({stream.type for stream in container.streams}) or ["nothing"]
-        raise InputError(f"{path} has no video: it holds {', '.join(kinds)}{' and cover art' if container.streams.video else ''} only")
+        kinds: set[str] = {stream.type for stream in container.streams if stream.type != "video"}
+        raise InputError(f"{path} has no video: it holds {', '.join(sorted(kinds)) or 'nothing'}{' and cover art' if container.streams.video else ''} only")
     best = container.streams.best("video")
     stream = next((stream for stream in pictures if best is not None and stream.index == best.index), pictures[0])
     # PyAV leaves the context out where FFmpeg has no decoder, whatever its type annotation says

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +56,7 @@ class VideoReader:
         self.damage = Damage()
         self._path, self._start, self._end, self._context, self._strict = path, start, end, context, strict
         self._deinterlace = deinterlace and self.info.interlaced
-        self._frames = self._wanted()
+        self._frames: Generator[Frame] = self._wanted()
         self._is_rgb = is_rgb(self.info.pixel_format)
 
     def __iter__(self) -> Iterator[Frame]:
@@ -72,7 +72,7 @@ class VideoReader:
         """Stop decoding and close the file; must not be called while another thread iterates."""
         self._frames.close()
 
-    def _wanted(self) -> Any:
+    def _wanted(self) -> Generator[Frame]:
         before: deque[Frame] = deque(maxlen=self._context)
         after = 0
         for frame in self._all():
@@ -183,7 +183,7 @@ class VideoReader:
             shapes += 2 * [layout.chroma_size(picture.width, picture.height)[::-1]]
         itemsize = np.dtype(layout.dtype).itemsize
         return tuple(
-            np.ndarray(shape, layout.dtype, buffer=plane, strides=(plane.line_size, itemsize))  # type: ignore[call-overload]  # a plane is a buffer
+            np.ndarray(shape, layout.dtype, buffer=memoryview(plane), strides=(plane.line_size, itemsize))
             for shape, plane in zip(shapes, picture.planes, strict=False)
         )
 

@@ -39,7 +39,7 @@ class CutDetector:
         frame.pts = pts
         self._count += 1
         scored = self._graph.pull()
-        return float(scored.metadata.get("lavfi.scd.score", 0.0))  # type: ignore[union-attr]  # a video graph gives video frames
+        return float(scored.metadata.get("lavfi.scd.score", 0.0))
 
     def is_cut(self, frame: av.VideoFrame) -> bool:
         """True when ``frame`` begins a new scene."""

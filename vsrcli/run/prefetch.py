@@ -17,8 +17,9 @@ class Prefetch(Generic[T]):
     """Iterate ``source`` in a thread of its own, at most ``depth`` items ahead.
 
     Order and items are those of ``source``. What it raises is raised in the consumer, with its traceback. ``close`` (or leaving
-    the ``with`` block) stops the producer, drains the queue and joins the thread, so that none is left behind on an error, an early break or Ctrl-C. ``source`` is closed in its own thread if it
-    is a generator. With ``depth`` 0 everything runs in the consumer's thread: the oracle in tests.
+    the ``with`` block) stops the producer, drains the queue and joins the thread, so that none is left behind on an error, an early break
+    or Ctrl-C. ``source`` is closed in its own thread if it is a generator. With ``depth`` 0 everything runs in the consumer's thread: the
+    oracle in tests.
     """
 
     def __init__(self, source: Iterable[T], depth: int, name: str = "prefetch") -> None:

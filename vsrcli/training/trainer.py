@@ -1,8 +1,8 @@
 """The training loop: steps, validation, checkpoints, exact resume.
 
 Networks work on codes 0..255, the loss on 0..1. Adam does not care about the scale of a gradient, but its steps are in the unit of
-the parameter: biases, which live on the code scale, get 255 times the learning rate, which is exactly training in 0..1 units and multiplying the biases by 255 at the end (ReLU networks
-are positively homogeneous).
+the parameter: biases, which live on the code scale, get 255 times the learning rate, which is exactly training in 0..1 units and
+multiplying the biases by 255 at the end (ReLU networks are positively homogeneous).
 """
 
 from __future__ import annotations
