@@ -36,7 +36,7 @@ def _clip(
 ) -> Path:
     """A moving pattern at 25 frames a second (or at ``times``, in milliseconds), its picture replaced at each new scene."""
     with av.open(str(path), "w", format=muxer, options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}) as container:
-        stream = container.add_stream(codec, rate=25)
+        stream: Any = container.add_stream(codec, rate=25)
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = gop
         base = Fraction(1, 1000) if times else Fraction(1, 25)
@@ -146,7 +146,9 @@ def test_delivered_formats(stored: str, delivered: str) -> None:
 
 @pytest.mark.parametrize(
     ("codec", "pix_fmt", "delivered"),
-    [("ffv1", "yuv420p10le", "yuv420p10le"), ("ffv1", "bgr0", "yuv444p"), ("rawvideo", "nv12", "yuv420p"), ("mjpeg", "yuvj420p", "yuv420p"), ("ffv1", "gray", "gray")],
+    [
+        ("ffv1", "yuv420p10le", "yuv420p10le"), ("ffv1", "bgr0", "yuv444p"), ("rawvideo", "nv12", "yuv420p"), ("mjpeg", "yuvj420p", "yuv420p"), ("ffv1", "gray", "gray"),
+    ],
 )
 def test_pixel_formats_arrive_with_their_values(tmp_path: Path, codec: str, pix_fmt: str, delivered: str) -> None:
     path = _clip(tmp_path / "a.mkv", frames=3, size=(37, 21) if codec == "ffv1" else (38, 22), codec=codec, pix_fmt=pix_fmt)
