@@ -20,7 +20,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"errors"},
     "options": {"errors", "models"},
     "backends": {"errors", "models"},
-    "picture": {"errors", "frame", "models", "backends"},
+    "picture": {"errors", "frame", "models"},
     "demo": {"errors", "frame"},
     "quality": {"errors"},
     "media": {"errors", "frame", "options", "demo"},
@@ -70,6 +70,36 @@ def test_imports_stay_within_the_walls(file: Path) -> None:
             assert str(place).startswith(HOMES[top]), f"{place} imports {top}"
 
 
+def _module(file: Path) -> str:
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def _loaded_at_once(file: Path, modules: set[str]) -> set[str]:
+    """Modules of vsrcli that importing ``file`` imports; what stands in a function or under TYPE_CHECKING does not count."""
+    found: set[str] = set()
+    pending: list[ast.stmt] = list(ast.parse(file.read_text()).body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            pending += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+    return (found & modules) - {_module(file)}
+
+
+def test_no_module_imports_itself_over_others() -> None:
+    names = {_module(file) for file in FILES}
+    waiting = {_module(file): _loaded_at_once(file, names) for file in FILES}
+    assert waiting["vsrcli.run.upscale"], "the imports of vsrcli.run.upscale were not found, so no cycle would be"
+    while ready := {name for name, needs in waiting.items() if not needs & waiting.keys()}:
+        waiting = {name: needs for name, needs in waiting.items() if name not in ready}
+    assert not waiting, f"import cycle among {sorted(waiting)}"
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_files_keep_one_concern(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 400
@@ -78,4 +108,9 @@ def test_files_keep_one_concern(file: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["upscale", "--help"], ["train", "--help"], ["models"], ["--version"]])
 def test_help_imports_no_torch(arguments: list[str]) -> None:
     code = f"import sys\nfrom vsrcli.cli import _run\nstatus = _run({arguments!r})\nassert status == 0, status\nassert 'torch' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+
+
+def test_the_library_imports_no_heavy_library_until_it_is_used() -> None:
+    code = "import sys, vsrcli\nvsrcli.UpscaleOptions, vsrcli.VsrError\nassert not {'torch', 'av', 'cv2', 'click', 'rich'} & sys.modules.keys()\n"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
