@@ -140,9 +140,9 @@ def test_demo_info_and_models(capsys: pytest.CaptureFixture[str], tmp_path: Path
     status, out, _ = _vsr(capsys, "info", clip, "--json")
     found = json.loads(out)
     assert status == 0
-    assert found["video"]["upscaled_size"] == "640x360"
+    assert found["video"]["upscaled_size"] == "512x288"
     assert [stream["action"] for stream in found["streams"]] == ["upscale", "copy"]
-    assert "upscaled size     640x360" in _vsr(capsys, "info", clip)[1]
+    assert "upscaled size     512x288" in _vsr(capsys, "info", clip)[1]
     rows = json.loads(_vsr(capsys, "models", "--json")[1])
     assert {row["name"]: row["parameters"] for row in rows} == {spec.name: spec.parameters for spec in MODELS.values()}
     for row in rows:

@@ -147,7 +147,8 @@ def test_delivered_formats(stored: str, delivered: str) -> None:
 @pytest.mark.parametrize(
     ("codec", "pix_fmt", "delivered"),
     [
-        ("ffv1", "yuv420p10le", "yuv420p10le"), ("ffv1", "bgr0", "yuv444p"), ("rawvideo", "nv12", "yuv420p"), ("mjpeg", "yuvj420p", "yuv420p"), ("ffv1", "gray", "gray"),
+        ("ffv1", "yuv420p10le", "yuv420p10le"), ("ffv1", "bgr0", "yuv444p"), ("rawvideo", "nv12", "yuv420p"),
+        ("mjpeg", "yuvj420p", "yuv420p"), ("ffv1", "gray", "gray"),
     ],
 )
 def test_pixel_formats_arrive_with_their_values(tmp_path: Path, codec: str, pix_fmt: str, delivered: str) -> None:

@@ -168,7 +168,7 @@ def _night_scene(width: int, height: int) -> Callable[[float], Rgb]:
     return draw
 
 
-def demo_frames(seconds: float = 4.0, size: tuple[int, int] = (320, 180), rate: float = 30.0) -> Iterator[Rgb]:
+def demo_frames(seconds: float = 3.0, size: tuple[int, int] = (256, 144), rate: float = 30.0) -> Iterator[Rgb]:
     """Draw the clip's pictures.
 
     Args:

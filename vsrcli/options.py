@@ -103,7 +103,7 @@ class TrainOptions:
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", flags=("--device", "-d"))
     threads: int | None = option(None, "CPU threads.  [default: all cores]", metavar="N")
     validate_every: float = option(300.0, "Seconds between validations, each of which also saves the run.")
-    shippable: bool = option(False, "Of training packs, use only clips whose licence allows shipping the weights.")
+    shippable: bool = option(False, "Of training packs, use only the clips that the manifest marks as shippable.")
 
     def __post_init__(self) -> None:
         if self.resume is not None:

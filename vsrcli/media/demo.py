@@ -26,8 +26,8 @@ _SAMPLE_RATE = 48_000
 def write_demo(
     path: Path,
     *,
-    seconds: float = 4.0,
-    size: tuple[int, int] = (320, 180),
+    seconds: float = 3.0,
+    size: tuple[int, int] = (256, 144),
     rate: int | Fraction = 30,
     overwrite: bool = False,
 ) -> Fraction:

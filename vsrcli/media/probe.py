@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -15,6 +16,7 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.media.siting import chroma_location
 
 _RANGES = {1: "limited", 2: "full"}
 _BT709 = 1
@@ -22,6 +24,7 @@ _DEPTHS = (8, 9, 10, 12, 14, 16)
 # AVFieldOrder: 0 unknown, 1 progressive, the others interlaced one way or another
 _PROGRESSIVE_ORDERS = (0, 1)
 _PROBED_FRAMES = 2
+_CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _TAIL_SECONDS = 2
 _TOLERATED_GAP = Fraction(1, 2)
 
@@ -88,6 +91,7 @@ def probe(path: Path) -> VideoInfo:
         streams = tuple(_describe(each) for each in container.streams)
         if stream.time_base is None:
             raise InputError(f"{path}: its video has no time base: the file is damaged")
+        start = _start(container, stream.time_base)
         return VideoInfo(
             path=path,
             container=container.format.name,
@@ -97,14 +101,14 @@ def probe(path: Path) -> VideoInfo:
             height=first.height,
             pixel_format=stored,
             format=delivered,
-            tags=_tags(stream, first),
+            tags=_tags(stream, first, delivered),
             sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or None,
             rotation=float(first.rotation),
             interlaced=_field_order(stream) not in _PROGRESSIVE_ORDERS or any(frame.interlaced_frame for frame in frames),
             rate=stream.average_rate or stream.guessed_rate,
             time_base=stream.time_base,
-            start=_start(container, stream.time_base),
-            duration=None if not container.duration else Fraction(container.duration, av.time_base),
+            start=start,
+            duration=_duration(container, start),
             metadata=dict(container.metadata),
         )
 
@@ -115,7 +119,8 @@ class Completeness:
 
     Attributes:
         present: where its last video packet ends, seconds.
-        missing: how much earlier its last packet of any kind ends than the header promises, seconds; 0 where that is next to nothing or nothing is promised.
+        missing: how much earlier its last packet (of any kind, or of video) ends than the header promises, seconds; 0 where that is next to nothing
+            or nothing is promised.
     """
 
     present: Fraction
@@ -140,8 +145,10 @@ def completeness(info: VideoInfo) -> Completeness:
 def _measure(info: VideoInfo, *, near_the_end: bool) -> Completeness:
     ends: dict[int, Fraction] = {}
     duration = info.duration or Fraction(0)
+    promised = None
     with open_input(info.path) as container:
         try:
+            promised = promised_end(find_video(container, info.path), info.start)
             if near_the_end:
                 container.seek(int((info.start + duration - _TAIL_SECONDS) * av.time_base))
             for packet in container.demux():
@@ -150,9 +157,15 @@ def _measure(info: VideoInfo, *, near_the_end: bool) -> Completeness:
                     ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
         except av.FFmpegError:
             pass  # what came before the error is what is there
-    missing = duration - max(ends.values(), default=Fraction(0))
-    tolerated = max(_TOLERATED_GAP, 2 / info.rate if info.rate else Fraction(0))
-    return Completeness(ends.get(info.video.index, Fraction(0)), missing if missing > tolerated else Fraction(0))
+    present = ends.get(info.video.index, Fraction(0))
+    # the video by itself as well: where all audio stands before it, the audio is whole
+    missing = max(duration - max(ends.values(), default=Fraction(0)), Fraction(0) if promised is None else promised - present)
+    return Completeness(present, missing if missing > tolerated_gap(info) else Fraction(0))
+
+
+def tolerated_gap(info: VideoInfo) -> Fraction:
+    """How much earlier than promised a video may end, seconds: headers are rounded, and last frames often have no length."""
+    return max(_TOLERATED_GAP, 2 / info.rate if info.rate else Fraction(0))
 
 
 def delivered_format(stored: str) -> PixelFormat:
@@ -186,7 +199,7 @@ def is_rgb(stored: str) -> bool:
     return described.is_rgb or described.has_palette
 
 
-def _tags(stream: VideoStream, frame: av.VideoFrame) -> ColorTags:
+def _tags(stream: VideoStream, frame: av.VideoFrame, delivered: PixelFormat) -> ColorTags:
     context = stream.codec_context
     if is_rgb(frame.format.name):
         return ColorTags("limited", _BT709, int(context.color_primaries), int(context.color_trc))
@@ -196,6 +209,7 @@ def _tags(stream: VideoStream, frame: av.VideoFrame) -> ColorTags:
         matrix=int(context.colorspace) if int(context.colorspace) else UNSPECIFIED,
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
+        chroma_location=chroma_location(stream) if delivered.log2_chroma_w or delivered.log2_chroma_h else None,
     )
 
 
@@ -218,6 +232,33 @@ def _start(container: InputContainer, grid: Fraction) -> Fraction:
     ]
     # on the video's own grid, so that its timestamps stay whole multiples of its time base
     return (min(starts, default=Fraction(0)) // grid) * grid
+
+
+def _duration(container: InputContainer, start: Fraction) -> Fraction | None:
+    if not container.duration:
+        return None
+    duration = Fraction(container.duration, av.time_base)
+    # Matroska's header counts from zero, the others from the first timestamp
+    counted_from_zero = "matroska" in container.format.name and 0 < start < duration
+    return duration - start if counted_from_zero else duration
+
+
+def promised_end(stream: VideoStream, start: Fraction) -> Fraction | None:
+    """Where the header says that a video stream ends, seconds after ``start``; None where it does not say.
+
+    Args:
+        stream: the stream.
+        start: ``VideoInfo.start`` of its file.
+    """
+    if stream.duration and stream.time_base is not None:
+        return ((stream.start_time or 0) + stream.duration) * stream.time_base - start
+    # Matroska: a tag that counts from zero; the language suffix is mkvmerge's
+    for name in ("DURATION", "DURATION-eng"):
+        match = _CLOCK.fullmatch(stream.metadata.get(name, ""))
+        if match is not None:
+            hours, minutes, seconds = match.groups()
+            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds) - start
+    return None
 
 
 def _is_cover(stream: Any) -> bool:
