@@ -15,7 +15,7 @@ COPY vsrcli ./vsrcli
 RUN pip install --no-cache-dir . \
     && useradd --create-home --uid 1000 vsr
 
-USER vsr
+USER 1000
 WORKDIR /data
 ENTRYPOINT ["vsr"]
 CMD ["--help"]

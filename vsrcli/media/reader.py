@@ -6,6 +6,7 @@ import logging
 from collections import deque
 from collections.abc import Generator, Iterator
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,22 +19,28 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
 from vsrcli.frame import Damage, Frame, Plane, VideoInfo
-from vsrcli.media.probe import find_video, is_rgb, open_input, probe
+from vsrcli.media.probe import find_video, is_rgb, open_input, probe, promised_end, tolerated_gap
 from vsrcli.media.scenes import CutDetector
 
 log = logging.getLogger(__name__)
 
-# Decoding starts this much earlier than the first frame wanted, so that context frames and the cut detector's memory are there.
-_RUN_UP_SECONDS = 1
-_TOLERATED_GAP_SECONDS = Fraction(1, 2)
+# A seek goes to this much before the first frame wanted, then, where too few frames come before that, to this much.
+_RUN_UPS_SECONDS = (1, 10)
+# Frames before the first one given that deinterlacing and cut detection remember.
+_MEMORY = 3
+# A timestamp that falls back further than this is a clock that began anew (joined recordings), not a frame out of order.
+_RESTART_SECONDS = 1
 
 
 class VideoReader:
     """The frames of a video file, once, in the order of presentation.
 
+    A frame's time is its timestamp minus ``info.start``, exactly. A frame without a timestamp is given one average frame after the one before it; where
+    the clock falls back by more than a second (recordings joined), it goes on from there as if it had not; smaller steps back are left as they are.
+
     Attributes:
         info: what is in the file.
-        damage: what was wrong so far; complete when the iteration has ended.
+        damage: what was wrong so far with the range asked for; complete when the iteration has ended.
     """
 
     def __init__(
@@ -55,7 +62,8 @@ class VideoReader:
         self.info: VideoInfo = probe(path)
         self.damage = Damage()
         self._path, self._start, self._end, self._context, self._strict = path, start, end, context, strict
-        self._deinterlace = deinterlace and self.info.interlaced
+        self._deinterlace = deinterlace
+        self._unwanted_damage = 0
         self._frames: Generator[Frame] = self._wanted()
         self._is_rgb = is_rgb(self.info.pixel_format)
 
@@ -74,75 +82,107 @@ class VideoReader:
 
     def _wanted(self) -> Generator[Frame]:
         before: deque[Frame] = deque(maxlen=self._context)
-        after = 0
+        inside, after = 0, 0
         for frame in self._all():
             if self._start is not None and frame.time < self._start:
                 before.append(frame)
                 continue
+            if self._end is None or frame.time < self._end:
+                inside += 1
+            elif after < self._context:
+                after += 1
+            else:
+                break
             yield from before
             before.clear()
-            if self._end is not None and frame.time >= self._end:
-                if after == self._context:
-                    return
-                after += 1
             yield frame
+        if not inside:
+            asked = "" if self._start is None and self._end is None else f" {_shown_range(self._start, self._end)}"
+            raise InputError(f"{self._path} gives no frame{asked}: the video lasts {_shown(self.info.duration)}")
 
     def _all(self) -> Iterator[Frame]:
-        run_up = None if self._start is None else self.info.start + self._start - _RUN_UP_SECONDS
-        if run_up is not None and run_up > self.info.start:
+        start = self._start or Fraction(0)
+        spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
+        for seconds in _RUN_UPS_SECONDS:
+            run_up = max(Fraction(seconds), (self._context + _MEMORY + 1) * spacing)
+            if run_up >= start:
+                break
             with open_input(self._path) as container:
-                stream = find_video(container, self._path)
-                container.seek(int(run_up / self.info.time_base), stream=stream)
-                frames = self._frames_of(container, stream)
-                first = next(frames, None)
-                if first is not None and first.time + self.info.start <= run_up + _RUN_UP_SECONDS / 2:
-                    yield first
+                frames = self._from(container, start - run_up)
+                if frames is not None:
                     yield from frames
                     return
-            log.info("%s: seeking came out late, so it is decoded from the beginning", self._path)
-            self.damage = Damage()
         with open_input(self._path) as container:
             yield from self._frames_of(container, find_video(container, self._path))
 
-    def _frames_of(self, container: Any, stream: VideoStream) -> Iterator[Frame]:
+    def _from(self, container: Any, time: Fraction) -> Iterator[Frame] | None:
+        """The frames from about ``time`` on, or None where too few of them, or damaged ones, come before the first wanted."""
+        stream = find_video(container, self._path)
+        try:
+            container.seek(int((self.info.start + time) / self.info.time_base), stream=stream)
+        except av.FFmpegError:
+            return None  # raw streams cannot seek
+        unwanted_damage = self._unwanted_damage
+        frames = self._frames_of(container, stream, sought=True)
+        head: deque[Frame] = deque(maxlen=self._context + _MEMORY)
+        for frame in frames:
+            if self._start is None or frame.time >= self._start:
+                # MPEG-TS lands late, and frames whose references lie before the landing are damaged
+                is_enough = len(head) == head.maxlen and unwanted_damage == self._unwanted_damage
+                return chain(head, (frame,), frames) if is_enough else None
+            head.append(frame)
+        return None
+
+    def _frames_of(self, container: Any, stream: VideoStream, *, sought: bool = False) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         pictures = self._decoded(container, stream)
         if self._deinterlace:
             pictures = _deinterlaced(pictures)
         detector: CutDetector | None = None
-        time, spacing = None, 1 / self.info.rate if self.info.rate else Fraction(1, 25)
+        spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
+        time, end, restart = None, Fraction(0), Fraction(0)
         for picture in pictures:
+            before = time
             if picture.pts is not None and picture.time_base is not None:
-                time = picture.pts * picture.time_base - self.info.start
+                time = picture.pts * picture.time_base - self.info.start + restart
+                if before is not None and time < before - _RESTART_SECONDS:
+                    log.warning("%s: its clock restarts at %.3f s", self._path, float(before))
+                    restart += before + spacing - time
+                    time = before + spacing
+            elif sought and time is None:
+                return  # where this is cannot be told
             else:
                 time = Fraction(0) if time is None else time + spacing
             if detector is None:
                 detector = CutDetector(picture)
             duration = (picture.duration or 0) * (picture.time_base or Fraction(0))
+            end = max(end, time + (duration or spacing))
             yield Frame(self._planes(picture), self.info.format, time, duration, scene_cut=detector.is_cut(picture))
-        self._note_missing_end(stream, time, spacing)
+        if time is not None:
+            self._note_missing_end(stream, end)
 
     def _decoded(self, container: Any, stream: VideoStream) -> Iterator[av.VideoFrame]:
-        """Every frame that decodes, damage counted; stops where the demuxer gives up."""
+        """Every frame that decodes, damage counted; where the demuxer gives up, what the decoder still holds comes out."""
         packets = container.demux(stream)
         while True:
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
-                self._hurt("corrupt_packets", f"reading failed ({error.strerror})")
-                return
+                self._hurt("corrupt_packets", f"reading failed ({error.strerror})", None)
+                packets, packet = iter(()), av.Packet()
+                packet.stream = stream
             if packet is None:
                 return
             if packet.is_corrupt:
-                self._hurt("corrupt_packets", "a corrupt packet")
+                self._hurt("corrupt_packets", "a corrupt packet", packet.pts)
             try:
                 pictures = packet.decode()
             except av.FFmpegError as error:
-                self._hurt("corrupt_packets", f"a packet that cannot be decoded ({error.strerror})")
+                self._hurt("corrupt_packets", f"a packet that cannot be decoded ({error.strerror})", packet.pts)
                 continue
             for picture in pictures:
                 if picture.is_corrupt:
-                    self._hurt("corrupt_frames", "a corrupt frame")
+                    self._hurt("corrupt_frames", "a corrupt frame", picture.pts)
                 self._check_unchanged(picture)
                 yield picture
 
@@ -156,17 +196,19 @@ class VideoReader:
                 f"upscale its parts one by one, with --end {time:.3f} and --start {time:.3f}"
             )
 
-    def _hurt(self, counter: str, what: str) -> None:
+    def _hurt(self, counter: str, what: str, pts: int | None) -> None:
+        time = None if pts is None else pts * self.info.time_base - self.info.start
+        if time is not None and not ((self._start or 0) <= time and (self._end is None or time < self._end)):
+            self._unwanted_damage += 1
+            return
         setattr(self.damage, counter, getattr(self.damage, counter) + 1)
         if self._strict:
             raise InputError(f"{self._path} is damaged: {what}; without --strict the rest is upscaled")
 
-    def _note_missing_end(self, stream: VideoStream, last: Fraction | None, spacing: Fraction) -> None:
-        if not stream.duration or stream.time_base is None or last is None:
-            return
-        promised = (stream.start_time or 0) * stream.time_base + stream.duration * stream.time_base - self.info.start
-        missing = promised - (last + spacing)
-        if missing > max(_TOLERATED_GAP_SECONDS, 2 * spacing):
+    def _note_missing_end(self, stream: VideoStream, end: Fraction) -> None:
+        promised = promised_end(stream, self.info.start)
+        missing = Fraction(0) if promised is None else min(promised, self._end or promised) - end
+        if missing > tolerated_gap(self.info):
             self.damage.missing_seconds = float(missing)
             if self._strict:
                 raise InputError(f"{self._path} is damaged: its last {float(missing):.2f} s of video are missing; without --strict the rest is upscaled")
@@ -193,6 +235,10 @@ def _deinterlaced(pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
     graph: Graph | None = None
     for picture in pictures:
         if graph is None:
+            # the filter holds a frame back: nothing goes through it before the first picture that needs it
+            if not picture.interlaced_frame:
+                yield picture
+                continue
             graph = Graph()
             source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base)
             filtered, sink = graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
@@ -212,3 +258,11 @@ def _pull(graph: Graph) -> Iterator[Any]:
             yield graph.pull()
         except (av.BlockingIOError, av.EOFError):
             return
+
+
+def _shown(time: Fraction | None) -> str:
+    return "an unknown time" if time is None else f"{float(time):.3f} s"
+
+
+def _shown_range(start: Fraction | None, end: Fraction | None) -> str:
+    return " ".join(f"{word} {float(time):g} s" for word, time in (("from", start), ("before", end)) if time is not None)
