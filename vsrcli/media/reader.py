@@ -140,7 +140,8 @@ class VideoReader:
             pictures = _deinterlaced(pictures)
         detector: CutDetector | None = None
         spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
-        time, end, restart = None, Fraction(0), Fraction(0)
+        time: Fraction | None = None
+        end, restart = Fraction(0), Fraction(0)
         for picture in pictures:
             before = time
             if picture.pts is not None and picture.time_base is not None:
