@@ -168,19 +168,18 @@ def test_every_size(size: tuple[int, int], shipped: Backend) -> None:
 
 
 def test_no_visible_border(shipped: Backend) -> None:
-    """Beside bicubic, the outermost pixels are no worse off than the inner ones."""
+    """The outermost pixels are about as close to the truth as the inner ones: less than 2 dB worse."""
     blobs = np.random.default_rng(3).random((40, 60)).astype(np.float32)
     truth = 40 + 160 * np.clip(double(double(blobs)), 0, 1)
     luma = np.rint(half(truth)).astype(np.uint8)
     ours = upscale_frame(_still(luma), shipped.run, shipped, ColorTags()).luma
-    bicubic = double(luma.astype(np.float32))
     border = np.ones(truth.shape, bool)
     border[4:-4, 4:-4] = False
 
     def error(picture: Any, where: Any) -> float:
         return float(np.sqrt(np.mean(np.square(picture.astype(float) - truth)[where])))
 
-    assert error(ours, border) / error(bicubic, border) < 1.25 * error(ours, ~border) / error(bicubic, ~border)
+    assert error(ours, border) < 1.25 * error(ours, ~border)
 
 
 def test_ten_bits_stay_ten_bits(tmp_path: Path, fake: FakeBackend) -> None:

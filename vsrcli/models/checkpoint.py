@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -99,7 +100,9 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
         ModelError: it holds more than that, or is no such file.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about old formats; what matters becomes an error below
+            return torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: refused: it is not a file of plain tensors, and anything else in a pickle could run code") from error
     except Exception as error:  # the unpickler meets arbitrary bytes and fails in as many ways
