@@ -238,6 +238,7 @@ def test_corrupt_packets_are_survived_and_counted(tmp_path: Path, suffix: str) -
     with VideoReader(path) as reader:
         frames = list(reader)
         assert reader.damage.corrupt_packets + reader.damage.corrupt_frames > 0
+        assert "corrupt" in str(reader.damage)
     assert len(frames) > 40
     with pytest.raises(InputError, match=r"damaged.*--strict"):
         _frames(path, strict=True)

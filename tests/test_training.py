@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vsrcli.errors import InputError, ModelError, OptionError
+from vsrcli.models.layers import RecursiveBlock, set_passes
 from vsrcli.options import TrainOptions, parse_duration
 from vsrcli.quality.metrics import psnr
 from vsrcli.training.data import SEQUENCE, Batches, Sequences, load, split_held_out, validation_pairs
@@ -102,6 +103,40 @@ def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
         assert torch.equal(value, second.network.state_dict()[name]), name
         assert torch.equal(whole.average[name], second.average[name]), name
     assert (tmp_path / "whole" / "last.safetensors").read_bytes() == (tmp_path / "parts" / "last.safetensors").read_bytes()
+
+
+def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(tmp_path: Path) -> None:
+    recipe = replace(RECIPES["ship"], batch=1, patch=8, warmup_steps=1, passes=((0.0, 1), (0.4, 2), (0.8, None)))
+    plan, clips = _plan(model="delta", recipe=recipe, steps=5, validation_count=1), _clips()
+    whole = Trainer(plan, tmp_path / "whole", clips, clips)
+    whole.run()
+    for stop in (1, 3, 5):  # each time in another part of the recursion's growth
+        part = Trainer(plan, tmp_path / "parts", clips, clips)
+        if stop > 1:
+            part.resume()
+        while part.step < stop:
+            part._train_step()
+        part.save_state()
+    for name, value in whole.network.state_dict().items():
+        assert torch.equal(value, part.network.state_dict()[name]), name
+    assert not (tmp_path / "parts" / "last.safetensors").exists()
+
+
+def test_more_passes_do_about_the_same() -> None:
+    """A block given more passes, its second convolution scaled down as told, changes far less than one left as it was."""
+    torch.manual_seed(0)
+    block = torch.nn.Sequential(RecursiveBlock(8, 5))
+    set_passes(block, 3)
+    x = torch.rand(1, 8, 16, 16) + 0.5
+    with torch.no_grad():
+        before = block(x)
+        factors = set_passes(block, None)
+        unscaled = float((block(x) - before).abs().mean())
+        for name, factor in factors.items():
+            block.get_parameter(name).mul_(factor)
+        scaled = float((block(x) - before).abs().mean())
+    assert factors == {"0.b.weight": 0.6, "0.b.bias": 0.6}
+    assert scaled < 0.3 * unscaled
 
 
 def test_ctrl_c_saves_the_run(tmp_path: Path) -> None:

@@ -198,6 +198,12 @@ class Damage:
     def __bool__(self) -> bool:
         return bool(self.corrupt_packets or self.corrupt_frames or self.missing_seconds)
 
+    def __str__(self) -> str:
+        parts = [f"{self.corrupt_packets} corrupt packets"] if self.corrupt_packets else []
+        parts += [f"{self.corrupt_frames} corrupt frames"] if self.corrupt_frames else []
+        parts += [f"{self.missing_seconds:.2f} s missing at the end"] if self.missing_seconds else []
+        return ", ".join(parts) or "none"
+
     def as_dict(self) -> dict[str, Any]:
         """The counts, for JSON."""
         return {
