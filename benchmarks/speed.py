@@ -7,29 +7,29 @@ import statistics
 import time
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import build
-from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d
+from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, WindowNetwork
 
 
-def plain(network: nn.Module, window: Tensor) -> Tensor:
+def plain(network: WindowNetwork, window: Tensor) -> Tensor:
     """The same network with the same weights, its 3D part as a user of PyTorch would write it: 5-axis tensors and ``conv3d``."""
 
     def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
         return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
 
-    x = torch.stack([item.contiguous() for item in network.frame_maps(window)], dim=2)  # type: ignore[operator]
-    for layer in network.get_submodule("volume").children():
+    x = torch.stack([item.contiguous() for item in network.frame_maps(window)], dim=2)
+    for layer in network.volume.children():
         if isinstance(layer, RecursiveBlock3d):
             for _ in range(layer.passes):
                 x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
         elif isinstance(layer, SlicedConv3d):
             x = functional.relu(conv(layer, x))
-    result: Tensor = network.get_submodule("output")(x[:, :, 0])
-    return network.get_submodule("range")(result) if hasattr(network, "range") else result
+    result: Tensor = network.range(network.output(x[:, :, 0]))
+    return result
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     torch.manual_seed(7)
     network = build(spec)
-    network.initialise()  # type: ignore[operator]
+    network.initialise()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.02)
@@ -81,7 +81,7 @@ def test_cuda_gives_the_picture_of_the_cpu(spec: ModelSpec, tmp_path: Path) -> N
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     torch.manual_seed(7)
     network = build(spec)
-    network.initialise()  # type: ignore[operator]
+    network.initialise()
     save(tmp_path / "x.safetensors", network, CheckpointInfo(spec.name, parameters=count_parameters(network)))
     window = _window(spec, 48, 64)[None]
     reference = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cpu", precision="fp32").run(window)

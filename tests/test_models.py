@@ -95,7 +95,7 @@ def test_output_range() -> None:
 def test_starts_as_a_bilinear_upsampler(spec: ModelSpec) -> None:
     torch.manual_seed(1)
     network = build(spec)
-    network.initialise()  # type: ignore[operator]
+    network.initialise()
     window = torch.rand(1, 1, 5, 24, 20) * 60 + 98
     with torch.no_grad():
         result = network(window)

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -17,17 +17,11 @@ from torch import Tensor, nn
 from vsrcli.errors import ModelError
 from vsrcli.models import ModelSpec
 from vsrcli.models.five_parallel import RECURSIVE_STACKS
+from vsrcli.models.layers import WindowNetwork
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo, check_sum, read_info
 
 
-class Network(Protocol):
-    """What every network module can do beyond ``nn.Module``."""
-
-    def initialise(self) -> None:
-        """Start near a plain upsampler."""
-
-
-def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> nn.Module:
+def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> WindowNetwork:
     """Make the network of ``spec`` with fresh random weights.
 
     Raises:
@@ -38,7 +32,7 @@ def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> nn.Mod
         network = getattr(import_module(module), name)(**dict(arguments or {}))
     except TypeError as error:
         raise ModelError(f"{spec.name} cannot be built with {dict(arguments or {})}: {error}") from error
-    return cast(nn.Module, network)
+    return cast(WindowNetwork, network)
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -62,7 +56,7 @@ def save(path: Path, network: nn.Module, info: CheckpointInfo) -> None:
         raise ModelError(f"{path}: cannot write the checkpoint: {error}") from error
 
 
-def load(path: Path) -> tuple[nn.Module, CheckpointInfo]:
+def load(path: Path) -> tuple[WindowNetwork, CheckpointInfo]:
     """Load a checkpoint file, in evaluation mode, on the CPU, float32.
 
     Args:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, at_least_single, start_near_upsampler
+from vsrcli.models.layers import Chain3d, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
 
 
-class Delta(nn.Module):
-    """The network; see ``forward`` for shapes.
+class Delta(WindowNetwork):
+    """The network; shapes as in ``WindowNetwork.forward``.
 
     Args:
         passes: times each recursive block is applied.
@@ -40,21 +40,6 @@ class Delta(nn.Module):
             SlicedConv3d(32, 32, 3),
         )
         self.output = nn.Conv2d(32, 1, 3, padding=1)
-
-    def forward(self, window: Tensor) -> Tensor:
-        """Upscale the middle frame of five.
-
-        Args:
-            window: luma of frames t-2..t+2, shape (B, 1, 5, H, W), float, on the scale the weights were trained on.
-
-        Returns:
-            Luma of frame t, shape (B, 1, 2H-4, 2W-4), float32.
-        """
-        (final,) = self.volume(self.frame_maps(window))
-        # the last layer stays in float32 under autocast: half precision is coarser than a grey level's tenth up there
-        with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.output(at_least_single(final))
-        return result
 
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W); each depends on its own frame and its distance from t only."""

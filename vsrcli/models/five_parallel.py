@@ -8,14 +8,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, OutputRange, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, at_least_single, start_near_upsampler
+from vsrcli.models.layers import Chain3d, OutputRange, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
 
 # Frames t and t+1 are the ones whose 2D stack recurs.
 RECURSIVE_STACKS = (2, 3)
 
 
-class FiveParallel(nn.Module):
-    """The network; see ``forward`` for shapes.
+class FiveParallel(WindowNetwork):
+    """The network; shapes as in ``WindowNetwork.forward``.
 
     Args:
         width: filters in the narrow part of the 2D stacks; 12 in the report, 24 in the authors' wider variant.
@@ -40,21 +40,6 @@ class FiveParallel(nn.Module):
         )
         self.output = nn.Conv2d(32, 1, 5, padding=2)
         self.range = OutputRange(low, high)
-
-    def forward(self, window: Tensor) -> Tensor:
-        """Upscale the middle frame of five.
-
-        Args:
-            window: luma of frames t-2..t+2, shape (B, 1, 5, H, W), float, codes 0..255.
-
-        Returns:
-            Luma of frame t, shape (B, 1, 2H-4, 2W-4), float32, within (low, high).
-        """
-        (final,) = self.volume(self.frame_maps(window))
-        # the output layer, whose values reach hundreds, stays in float32 under autocast
-        with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.range(self.output(at_least_single(final)))
-        return result
 
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W), each from its own frame by its own stack."""

@@ -7,6 +7,7 @@ library do several times faster than its 3D ones, and padding in depth is work t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -103,6 +104,43 @@ class OutputRange(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape within (low, high)."""
         return (self.high - self.low) * torch.sigmoid(x / 100) + self.low
+
+
+class WindowNetwork(nn.Module, ABC):
+    """What the networks share: one map from each of five frames, then a 3D part that takes the five maps to one picture.
+
+    A subclass sets ``volume``, ``output`` and, where it needs one, ``range``.
+    """
+
+    volume: Chain3d
+    output: nn.Conv2d
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.range: nn.Module = nn.Identity()
+
+    def forward(self, window: Tensor) -> Tensor:
+        """Upscale the middle frame of five.
+
+        Args:
+            window: luma of frames t-2..t+2, shape (B, 1, 5, H, W), float, codes 0..255 on the scale the weights were trained on.
+
+        Returns:
+            Luma of frame t, shape (B, 1, 2H-4, 2W-4), float32 (float64 for float64 input).
+        """
+        (final,) = self.volume(self.frame_maps(window))
+        # the last layer stays in float32 under autocast: up there half precision is coarser than a tenth of a grey level
+        with torch.autocast(window.device.type, enabled=False):
+            result: Tensor = self.range(self.output(at_least_single(final)))
+        return result
+
+    @abstractmethod
+    def frame_maps(self, window: Tensor) -> Stack:
+        """Five one-channel maps, each (B, 1, 2H, 2W) and of one frame, from a window (B, 1, 5, H, W)."""
+
+    @abstractmethod
+    def initialise(self) -> None:
+        """Start as a bilinear upsampler, for training from scratch (see ``start_near_upsampler``)."""
 
 
 def at_least_single(x: Tensor) -> Tensor:

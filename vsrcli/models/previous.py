@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, SlicedConv3d, Stack, at_least_single, start_near_upsampler
+from vsrcli.models.layers import Chain3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
 
 
-class Previous(nn.Module):
-    """The two networks one after the other; see ``forward`` for shapes."""
+class Previous(WindowNetwork):
+    """The two networks one after the other; shapes as in ``WindowNetwork.forward``."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,20 +31,6 @@ class Previous(nn.Module):
             SlicedConv3d(32, 32, 3),
         )
         self.output = nn.Conv2d(32, 1, 3, padding=1)
-
-    def forward(self, window: Tensor) -> Tensor:
-        """Upscale the middle frame of five.
-
-        Args:
-            window: luma of frames t-2..t+2, shape (B, 1, 5, H, W), float, on the scale the weights were trained on.
-
-        Returns:
-            Luma of frame t, shape (B, 1, 2H-4, 2W-4), float32.
-        """
-        (final,) = self.volume(self.frame_maps(window))
-        with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.output(at_least_single(final))
-        return result
 
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W): every frame upscaled on its own."""

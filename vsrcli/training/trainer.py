@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vsrcli.errors import ModelError, OptionError
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
-from vsrcli.models.layers import set_passes
+from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr
@@ -219,7 +219,7 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
 
-    def _start(self, init: Path | None) -> nn.Module:
+    def _start(self, init: Path | None) -> WindowNetwork:
         if init is not None:
             network, info = load(init)
             if info.model != self.plan.model:
@@ -227,7 +227,7 @@ class Trainer:
             return network.train()
         network = build(self.spec)
         if self.plan.recipe.near_plain_start:
-            network.initialise()  # type: ignore[operator]  # every network has it: models.checkpoint.Network
+            network.initialise()
         return network.train()
 
     def _train_step(self) -> float:
