@@ -120,13 +120,20 @@ def test_interrupted(tmp_path: Path, demo_clip: Path, number: signal.Signals, st
     """Ctrl-C in mid-run: exit code, nothing under the final name, no temporary file, no traceback."""
     code = "from vsrcli.cli import main; main()"
     arguments = [sys.executable, "-c", code, "upscale", str(demo_clip), str(tmp_path / "o.mp4"), "--model", "5-parallel", "--device", "cpu"]
-    process = subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        arguments, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
+        # where the tests run in the background, a shell has told its children to ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     deadline = time.monotonic() + 60
     while not list(tmp_path.glob(".*.part")) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
     process.send_signal(number)
-    _, err = process.communicate(timeout=60)
+    try:
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == status
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
