@@ -3,53 +3,19 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 import pytest
+from clips import texture, write_clip
 
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame
-from vsrcli.media.probe import completeness, delivered_format, probe
+from vsrcli.media.probe import completeness, delivered_format, open_input, probe
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.scenes import CutDetector
-
-
-def _texture(number: int, size: tuple[int, int]) -> Any:
-    rows, columns = np.mgrid[: size[1], : size[0]]
-    return (110 + 50 * np.sin((rows + number) / 5) + 40 * np.sin((columns + 2 * number) / 7)).astype(np.uint8)
-
-
-def _clip(
-    path: Path,
-    *,
-    frames: int = 30,
-    size: tuple[int, int] = (64, 48),
-    codec: str = "libx264",
-    pix_fmt: str = "yuv420p",
-    times: list[int] | None = None,
-    muxer: str | None = None,
-    scenes: int = 1,
-    gop: int = 8,
-) -> Path:
-    """A moving pattern at 25 frames a second (or at ``times``, in milliseconds), its picture replaced at each new scene."""
-    with av.open(str(path), "w", format=muxer, options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}) as container:
-        stream: Any = container.add_stream(codec, rate=25)
-        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
-        stream.codec_context.gop_size = gop
-        base = Fraction(1, 1000) if times else Fraction(1, 25)
-        stream.codec_context.time_base = base
-        for number in range(frames):
-            luma = _texture(number, size)
-            if scenes > 1 and number * scenes // frames % 2:
-                luma = 255 - np.roll(luma[:, ::-1] // 2, 9, axis=0)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(luma), format="gray").reformat(format=pix_fmt)
-            picture.pts, picture.time_base = (times[number] if times else number), base
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
-    return path
 
 
 def _plain(path: Path) -> list[Fraction]:
@@ -68,7 +34,7 @@ CONTAINERS = [(".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".
 
 @pytest.mark.parametrize(("suffix", "codec"), CONTAINERS)
 def test_every_frame_at_its_time_and_nothing_missing(tmp_path: Path, suffix: str, codec: str) -> None:
-    path = _clip(tmp_path / f"a{suffix}", codec=codec)
+    path = write_clip(tmp_path / f"a{suffix}", codec=codec)
     with VideoReader(path) as reader:
         frames = list(reader)
         info, damage = reader.info, reader.damage
@@ -79,7 +45,7 @@ def test_every_frame_at_its_time_and_nothing_missing(tmp_path: Path, suffix: str
     assert completeness(info).missing == 0
     # views stay what they were although decoding has gone on
     for number in (0, 15, 29):
-        assert np.abs(frames[number].luma.astype(float) - (_texture(number, (64, 48)).astype(float) * 219 / 255 + 16)).mean() < 12
+        assert np.abs(frames[number].luma.astype(float) - (texture(number, (64, 48)).astype(float) * 219 / 255 + 16)).mean() < 12
 
 
 def test_wild_clips(shared: Path) -> None:
@@ -116,14 +82,14 @@ def test_deinterlacing_keeps_every_frame_and_removes_combs(shared: Path) -> None
 
 def test_variable_rate_is_exact(tmp_path: Path) -> None:
     times = [0, 33, 40, 100, 250, 251, 400, 433]
-    frames = _frames(_clip(tmp_path / "a.mkv", frames=8, times=times))
+    frames = _frames(write_clip(tmp_path / "a.mkv", frames=8, times=times))
     assert [frame.time * 1000 for frame in frames] == times
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
 @pytest.mark.parametrize(("start", "end"), [(0, 10), (1, 2), (60, 75), (99, 400), (130, None), (None, 7)])
 def test_ranges_are_exact_with_their_context(tmp_path: Path, suffix: str, start: int | None, end: int | None) -> None:
-    path = _clip(tmp_path / f"a{suffix}", frames=150, size=(32, 32), gop=40)
+    path = write_clip(tmp_path / f"a{suffix}", frames=150, size=(32, 32), gop=40)
     begin, stop = (None if value is None else Fraction(value, 25) for value in (start, end))
     everything = [frame.time for frame in _frames(path)]
     inside = [number for number, time in enumerate(everything) if (begin is None or time >= begin) and (stop is None or time < stop)]
@@ -152,14 +118,14 @@ def test_delivered_formats(stored: str, delivered: str) -> None:
     ],
 )
 def test_pixel_formats_arrive_with_their_values(tmp_path: Path, codec: str, pix_fmt: str, delivered: str) -> None:
-    path = _clip(tmp_path / "a.mkv", frames=3, size=(37, 21) if codec == "ffv1" else (38, 22), codec=codec, pix_fmt=pix_fmt)
+    path = write_clip(tmp_path / "a.mkv", frames=3, size=(37, 21) if codec == "ffv1" else (38, 22), codec=codec, pix_fmt=pix_fmt)
     with VideoReader(path) as reader:
         frame = next(iter(reader))
         assert frame.format.name == delivered
         assert reader.info.tags.range == ("full" if pix_fmt == "yuvj420p" else reader.info.tags.range)
     assert frame.luma.dtype == frame.format.dtype
     assert [plane.shape[::-1] for plane in frame.planes[1:]] == 2 * frame.format.has_chroma * [frame.format.chroma_size(frame.width, frame.height)]
-    grey = _texture(0, (frame.width, frame.height)).astype(float)
+    grey = texture(0, (frame.width, frame.height)).astype(float)
     full = pix_fmt in ("yuvj420p", "gray")
     expected = (grey if full else grey * 219 / 255 + 16) * (4 if frame.format.bits == 10 else 1)
     assert np.abs(frame.luma.astype(float) - expected).mean() < 3 * (4 if frame.format.bits == 10 else 1)
@@ -209,12 +175,12 @@ def test_no_video_file(tmp_path: Path, kind: str) -> None:
 
 
 def test_a_colon_in_the_name_is_no_protocol(tmp_path: Path) -> None:
-    assert len(_frames(_clip(tmp_path / "a:b.mkv", frames=3))) == 3
+    assert len(_frames(write_clip(tmp_path / "a:b.mkv", frames=3))) == 3
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov"])
 def test_a_missing_end_is_seen_before_decoding(tmp_path: Path, suffix: str) -> None:
-    path = _clip(tmp_path / f"a{suffix}", frames=75)
+    path = write_clip(tmp_path / f"a{suffix}", frames=75)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     found = completeness(probe(path))
     assert 0 < found.present < 2.5
@@ -228,7 +194,7 @@ def test_a_missing_end_is_seen_before_decoding(tmp_path: Path, suffix: str) -> N
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 def test_corrupt_packets_are_survived_and_counted(tmp_path: Path, suffix: str) -> None:
-    path = _clip(tmp_path / f"a{suffix}", frames=60, gop=10)
+    path = write_clip(tmp_path / f"a{suffix}", frames=60, gop=10)
     with av.open(str(path)) as container:
         spots = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos is not None]
     content = bytearray(path.read_bytes())
@@ -246,7 +212,7 @@ def test_corrupt_packets_are_survived_and_counted(tmp_path: Path, suffix: str) -
 
 @pytest.mark.parametrize("change", [{"size": (96, 48)}, {"pix_fmt": "yuv444p"}])
 def test_a_change_in_mid_stream_is_an_error_that_says_when(tmp_path: Path, change: dict[str, Any]) -> None:
-    parts = [_clip(tmp_path / "a.h264", frames=10, muxer="h264"), _clip(tmp_path / "b.h264", frames=10, muxer="h264", **change)]
+    parts = [write_clip(tmp_path / "a.h264", frames=10, muxer="h264"), write_clip(tmp_path / "b.h264", frames=10, muxer="h264", **change)]
     joined = tmp_path / "joined.h264"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     with pytest.raises(InputError, match=r"changes from 64x48 yuv420p to .* --end") as caught:
@@ -254,26 +220,203 @@ def test_a_change_in_mid_stream_is_an_error_that_says_when(tmp_path: Path, chang
     assert "x".join(map(str, change.get("size", (64, 48)))) in str(caught.value)
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv420p10le", "gray"])
-@pytest.mark.parametrize("size", [(64, 48), (35, 9), (8, 8)])
-def test_cuts_are_found_where_they_are(tmp_path: Path, pix_fmt: str, size: tuple[int, int]) -> None:
-    path = _clip(tmp_path / "a.mkv", codec="ffv1", pix_fmt=pix_fmt, size=size, frames=40, scenes=4)
-    found = [number for number, frame in enumerate(_frames(path)) if frame.scene_cut]
-    if size == (8, 8):  # there the moving pattern itself changes every pixel at once
-        assert {10, 20, 30} <= set(found)
-    else:
-        assert found == [10, 20, 30]
+def _same(some: list[Frame], others: list[Frame]) -> bool:
+    return [frame.time for frame in some] == [frame.time for frame in others] and all(
+        np.array_equal(one, other) for a, b in zip(some, others, strict=True) for one, other in zip(a.planes, b.planes, strict=True)
+    )
 
 
-def test_cuts_between_real_scenes(shared: Path) -> None:
-    """Sequences of seven frames joined: nearly every boundary found, nearly nothing else (exact figures: benchmarks/cuts.py)."""
-    found = []
-    with av.open(str(shared / "data" / "val.mp4")) as container:
-        detector = None
-        for frame in container.decode(video=0):
-            detector = detector or CutDetector(frame)
-            found.append(detector.is_cut(frame))
-    cuts = np.arange(len(found)) % 7 == 0
-    flags = np.array(found)
-    assert flags[cuts][1:].mean() > 0.9  # some neighbours are of one source and look alike
-    assert flags[~cuts].mean() < 0.03
+@pytest.mark.parametrize(
+    ("suffix", "codec", "options"),
+    [
+        (".mp4", "libx264", {}), (".mkv", "libx265", {"x265-params": "log-level=none"}), (".ts", "libx264", {}), (".ts", "mpeg2video", {"bf": "2"}),
+        (".mpg", "mpeg2video", {}), (".avi", "mpeg4", {}), (".mkv", "mpeg2video", {"flags": "+ildct+ilme", "top": "1"}),
+    ],
+)  # fmt: skip
+def test_a_range_is_what_a_full_decode_gives(tmp_path: Path, suffix: str, codec: str, options: dict[str, str]) -> None:
+    """Pixels and cuts as well as times: nothing decoded from broken references, deinterlacing and cut detection warmed up."""
+    path = write_clip(tmp_path / f"a{suffix}", frames=160, codec=codec, options=options, gop=12, scenes=20)
+    everything = _frames(path)
+    begin, stop = Fraction(121, 25), Fraction(133, 25)
+    part = _frames(path, start=begin, end=stop, context=2)
+    first = next(number for number, frame in enumerate(everything) if frame.time >= begin) - 2
+    assert len(part) == 16
+    assert _same(part, everything[first : first + 16])
+    assert [frame.scene_cut for frame in part] == [frame.scene_cut for frame in everything[first : first + 16]]
+
+
+def test_context_reaches_back_over_slow_frames(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", frames=30, times=[3000 * number for number in range(30)])
+    assert [frame.time for frame in _frames(path, start=Fraction(60), end=Fraction(62), context=3)] == [51, 54, 57, 60, 63, 66, 69]
+
+
+def test_raw_streams_are_trimmed_without_seeking(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.h264", frames=100, muxer="h264")
+    assert [frame.time * 25 for frame in _frames(path, start=Fraction(3), context=1)] == list(range(74, 100))
+
+
+def test_a_range_without_frames_is_an_error(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    with pytest.raises(InputError, match=r"no frame from 20 s: the video lasts 1\.200 s"):
+        _frames(path, start=Fraction(20))
+    with pytest.raises(InputError, match=r"no frame from 0\.41 s before 0\.43 s"):
+        _frames(path, start=Fraction(41, 100), end=Fraction(43, 100), context=2)
+
+
+@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "libx264"), (".webm", "libvpx"), (".mp4", "libx264"), (".ts", "libx264")])
+def test_a_clip_that_begins_late_is_complete(tmp_path: Path, suffix: str, codec: str) -> None:
+    path = write_clip(tmp_path / f"a{suffix}", frames=25, codec=codec, times=[5000 + 40 * number for number in range(25)])
+    info = probe(path)
+    assert info.start == 5
+    assert info.duration == 1
+    with VideoReader(path) as reader:
+        assert [frame.time for frame in reader] == [Fraction(number, 25) for number in range(25)]
+        assert not reader.damage
+    assert completeness(info).missing == 0
+    assert completeness(info).present == pytest.approx(1, abs=0.05)
+
+
+def test_a_clock_that_restarts_goes_on(tmp_path: Path) -> None:
+    parts = [write_clip(tmp_path / f"{number}.ts", frames=50).read_bytes() for number in range(2)]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(parts))
+    assert [frame.time * 25 for frame in _frames(joined)] == list(range(100))
+
+
+def test_damage_outside_the_range_does_not_count(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=150, gop=10)
+    with av.open(str(path)) as container:
+        spots = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos is not None]
+    content = bytearray(path.read_bytes())
+    for place, size in spots[20:30]:
+        content[place + size // 3 : place + size] = np.random.default_rng(place).bytes(size - size // 3)
+    path.write_bytes(content)
+    assert len(_frames(path, start=Fraction(4), strict=True)) == 50
+    with VideoReader(path, start=Fraction(4)) as reader:
+        assert list(reader)
+        assert not reader.damage
+
+
+def test_what_the_decoder_holds_comes_out_where_reading_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    monkeypatch.setattr("vsrcli.media.reader.open_input", lambda path: _Failing(open_input(path), 20))
+    with VideoReader(path) as reader:
+        assert len(list(reader)) >= 19  # one may still wait for a reference
+        assert reader.damage.corrupt_packets == 1
+
+
+class _Failing:
+    """A container whose demuxer gives up after some packets."""
+
+    def __init__(self, container: Any, packets: int) -> None:
+        self._container, self._packets = container, packets
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._container.close()
+
+    def demux(self, stream: Any) -> Any:
+        yield from islice(self._container.demux(stream), self._packets)
+        raise av.InvalidDataError(1, "gone")
+
+
+def test_interlaced_pictures_later_on_are_deinterlaced(tmp_path: Path) -> None:
+    """A progressive beginning hides them from probing; every frame stays."""
+    plain = write_clip(tmp_path / "a.ts", frames=10, codec="mpeg2video")
+    woven = write_clip(tmp_path / "b.ts", frames=40, codec="mpeg2video", options={"flags": "+ildct+ilme"}, pictures=[_comb(number) for number in range(40)])
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(plain.read_bytes() + woven.read_bytes())
+    whole, raw = _frames(joined), _frames(joined, deinterlace=False)
+    assert [frame.time for frame in whole] == [frame.time for frame in raw]
+    assert len(whole) == len(_plain(joined)) >= 49
+    combing = [[float(np.abs(np.diff(frame.luma.astype(float), axis=0)).mean()) for frame in frames[15:]] for frames in (whole, raw)]
+    assert np.mean(combing[0]) < 0.7 * np.mean(combing[1])
+    assert _same(whole[:9], raw[:9])
+
+
+def _comb(number: int) -> Any:
+    """A bright bar that moves between the two fields of a frame."""
+    picture = np.full((48, 64), 40, np.uint8)
+    for row in range(48):
+        picture[row, (2 * number + row % 2 * 12) % 40 :][:20] = 200
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "pix_fmt", "options", "location"),
+    [
+        ("a.mp4", "libx264", "yuv420p", {}, "left"), ("a.mp4", "libx264", "yuv420p", {"chroma_sample_location": "center"}, "center"),
+        ("a.mov", "libx264", "yuv420p10le", {"chroma_sample_location": "topleft"}, "topleft"), ("a.mkv", "mjpeg", "yuvj420p", {}, "center"),
+        ("a.mpg", "mpeg2video", "yuv420p", {}, "left"), ("a.mpg", "mpeg1video", "yuv420p", {}, "center"), ("a.webm", "libvpx-vp9", "yuv420p", {}, None),
+        ("a.mp4", "libsvtav1", "yuv420p", {"chroma_sample_location": "topleft", "svtav1-params": "tile-columns=0"}, "topleft"),
+        ("a.mkv", "ffv1", "gray", {}, None), ("a.mp4", "libx264", "yuv444p", {}, None),
+    ],
+)  # fmt: skip
+def test_chroma_siting_is_seen(tmp_path: Path, name: str, codec: str, pix_fmt: str, options: dict[str, str], location: str | None) -> None:
+    assert probe(write_clip(tmp_path / name, frames=3, codec=codec, pix_fmt=pix_fmt, options=options)).tags.chroma_location == location
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "name"), [("ffv1", "bgr0", "a.mkv"), ("rawvideo", "bgr24", "a.avi"), ("png", "rgba", "a.mov"), ("ffv1", "gbrp10le", "a.mkv")]
+)
+def test_rgb_becomes_bt709_and_says_so(tmp_path: Path, codec: str, pix_fmt: str, name: str) -> None:
+    """Red above blue, so that a picture upside down shows as well."""
+    picture = np.zeros((22, 38, 3), np.uint8)
+    picture[:11, :, 0] = picture[11:, :, 2] = 255
+    path = write_clip(tmp_path / name, codec=codec, pix_fmt=pix_fmt, pictures=[picture])
+    with VideoReader(path) as reader:
+        frame = next(iter(reader))
+        assert (reader.info.tags.range, reader.info.tags.matrix) == ("limited", 1)
+    scale = 1 << (frame.format.bits - 8)
+    for row, expected in ((3, (62.6, 102.3, 240.0)), (18, (31.8, 240.0, 117.7))):
+        for plane, value in zip(frame.planes, expected, strict=True):
+            assert abs(float(plane[row, 5]) / scale - value) < 1.2
+
+
+def test_packed_samples_are_unpacked_exactly(tmp_path: Path) -> None:
+    source = av.VideoFrame(38, 22, "nv12")
+    random = np.random.default_rng(0)
+    content = [random.integers(0, 256, (plane.height, plane.line_size), np.uint8) for plane in source.planes]
+    for plane, values in zip(source.planes, content, strict=True):
+        plane.update(values.tobytes())
+    source.pts, source.time_base = 0, Fraction(1, 25)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("rawvideo", rate=25, options={"color_range": "pc"})
+        stream.width, stream.height, stream.pix_fmt = 38, 22, "nv12"
+        container.mux(stream.encode(source))
+    (frame,) = _frames(tmp_path / "a.mkv")
+    luma, chroma = content[0][:, :38], content[1][:, :38]
+    for found, expected in zip(frame.planes, (luma, chroma[:, ::2], chroma[:, 1::2]), strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_rotation_is_seen(tmp_path: Path) -> None:
+    assert probe(write_clip(tmp_path / "a.mp4", frames=3, rotation=90)).rotation == 90
+
+
+def test_a_cut_video_beside_whole_audio_is_seen(tmp_path: Path) -> None:
+    """All audio lies before the video in this file, so that its last packet of any kind ends on time."""
+    path = write_clip(tmp_path / "v.mp4", frames=75)
+    both = tmp_path / "a.mp4"
+    with av.open(str(path)) as source, av.open(str(both), "w", options={"movflags": "+faststart", "max_interleave_delta": "1"}) as out:
+        video = out.add_stream_from_template(source.streams.video[0])
+        sound: Any = out.add_stream("aac", rate=44100)
+        sound.layout = "mono"
+        for number in range(130):
+            frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
+            frame.planes[0].update(bytes(frame.planes[0].buffer_size))
+            frame.sample_rate, frame.pts = 44100, number * 1024
+            out.mux(sound.encode(frame))
+        out.mux(sound.encode(None))
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = video
+                out.mux(packet)
+    assert completeness(probe(both)).missing == 0
+    both.write_bytes(both.read_bytes()[: both.stat().st_size * 2 // 3])
+    assert completeness(probe(both)).missing > 0.6

@@ -138,7 +138,7 @@ class VideoReader:
         pictures = self._decoded(container, stream)
         if self._deinterlace:
             pictures = _deinterlaced(pictures)
-        detector: CutDetector | None = None
+        detector, bits = CutDetector(), self.info.format.bits
         spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
         time: Fraction | None = None
         end, restart = Fraction(0), Fraction(0)
@@ -154,11 +154,10 @@ class VideoReader:
                 return  # where this is cannot be told
             else:
                 time = Fraction(0) if time is None else time + spacing
-            if detector is None:
-                detector = CutDetector(picture)
             duration = (picture.duration or 0) * (picture.time_base or Fraction(0))
             end = max(end, time + (duration or spacing))
-            yield Frame(self._planes(picture), self.info.format, time, duration, scene_cut=detector.is_cut(picture))
+            planes = self._planes(picture)
+            yield Frame(planes, self.info.format, time, duration, scene_cut=detector.is_cut(planes[0], bits))
         if time is not None:
             self._note_missing_end(stream, end)
 

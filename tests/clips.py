@@ -1,0 +1,56 @@
+"""Small clips with known content, made with PyAV: what tests of reading and cutting feed on."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+
+def texture(number: int, size: tuple[int, int]) -> Any:
+    """Frame ``number`` of a smooth moving pattern, shape (H, W), uint8, 20..200; ``size`` is (W, H)."""
+    rows, columns = np.mgrid[: size[1], : size[0]]
+    return (110 + 50 * np.sin((rows + number) / 5) + 40 * np.sin((columns + 2 * number) / 7)).astype(np.uint8)
+
+
+def write_clip(
+    path: Path,
+    *,
+    frames: int = 30,
+    size: tuple[int, int] = (64, 48),
+    codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
+    times: list[int] | None = None,
+    muxer: str | None = None,
+    scenes: int = 1,
+    gop: int = 8,
+    options: dict[str, str] | None = None,
+    rotation: float = 0,
+    pictures: list[Any] | None = None,
+) -> Path:
+    """A moving pattern at 25 frames a second (or at ``times``, in milliseconds), its picture replaced at each new scene.
+
+    ``pictures`` (arrays of shape (H, W), or (H, W, 3) for RGB) take the pattern's place.
+    """
+    if pictures is not None:
+        frames, size = len(pictures), pictures[0].shape[1::-1]
+    with av.open(str(path), "w", format=muxer, options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}) as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        stream.codec_context.gop_size = gop
+        base = Fraction(1, 1000) if times else Fraction(1, 25)
+        stream.codec_context.time_base = base
+        if rotation:
+            stream.set_display_rotation(rotation)
+        for number in range(frames):
+            content = texture(number, size) if pictures is None else pictures[number]
+            if scenes > 1 and number * scenes // frames % 2:
+                content = 255 - np.roll(content[:, ::-1] // 2, 9, axis=0)
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(content), format="gray" if content.ndim == 2 else "rgb24").reformat(format=pix_fmt)
+            picture.pts, picture.time_base = (times[number] if times else number), base
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
