@@ -39,7 +39,7 @@ def main() -> None:
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     window = torch.rand(1, 1, 5, height, width) * 255
-    print(f"| network | input | shipped, frames/s | plain eager nn.Conv3d, frames/s | ratio | largest difference |\n|---|---|---|---|---|---|  \n<!-- {torch.get_num_threads()} threads -->")
+    print("| network | input | shipped, frames/s | plain eager nn.Conv3d, frames/s | ratio | largest difference |\n|---|---|---|---|---|---|")
     for name in ("delta", "5-parallel"):
         network = build(MODELS[name]).eval()
         with torch.inference_mode():
