@@ -36,10 +36,11 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("cli/",),
     "threading": ("run/prefetch.py",),
     "queue": ("run/prefetch.py",),
-    "cv2": ("picture/resize.py", "training/", "demo.py"),
+    "cv2": ("picture/resize.py", "media/folders.py", "training/", "demo.py"),
+    "matplotlib": ("training/curves.py",),
     "torch": (
         "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/previous.py", "models/checkpoint.py",
-        "backends/torch.py", "training/trainer.py",
+        "backends/torch.py", "training/batches.py", "training/trainer.py",
     ),
     "safetensors": ("models/weights.py", "models/checkpoint.py"),
     "onnxruntime": ("backends/onnx.py",),

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
+from clips import write_clip
 
 from vsrcli.errors import InputError, ModelError, OptionError
+from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock, set_passes
 from vsrcli.options import TrainOptions, parse_duration
 from vsrcli.quality.metrics import psnr
-from vsrcli.training.data import SEQUENCE, Batches, Sequences, load, split_held_out, validation_pairs
+from vsrcli.training.batches import Batches
+from vsrcli.training.data import SEQUENCE, Sequences, load, split_held_out, validation_pairs
 from vsrcli.training.degradation import DEGRADATIONS, clean, video
 from vsrcli.training.recipe import RECIPES
 from vsrcli.training.run import train
@@ -67,15 +72,16 @@ def test_batches_follow_from_seed_and_step_alone() -> None:
     batches = Batches(_clips(), "clean", patch=12, batch=4, seed=1)
     late = Batches(_clips(), "clean", patch=12, batch=4, seed=1).at(9)
     early = [batches.at(step) for step in range(10)]
-    assert all(np.array_equal(one, other) for one, other in zip(early[9], late, strict=True))
-    assert not np.array_equal(early[8][0], early[9][0])
+    assert all(torch.equal(one, other) for one, other in zip(early[9], late, strict=True))
+    assert not torch.equal(early[8][0], early[9][0])
     assert late[0].shape == (4, 1, 5, 12, 12)
     assert late[1].shape == (4, 1, 24, 24)
 
 
 def test_batches_pair_the_middle_frame_with_its_truth() -> None:
     """Whatever the flips, halving the truth gives the window's middle frame."""
-    for low, high in zip(*Batches(_clips(), "clean", patch=16, batch=24).at(0), strict=True):
+    low_batch, high_batch = (part.numpy() for part in Batches(_clips(), "clean", patch=16, batch=24).at(0))
+    for low, high in zip(low_batch, high_batch, strict=True):
         again = clean(high.astype(np.uint8), 0)[0]
         assert psnr(low[0, 2, 4:-4, 4:-4], again[4:-4, 4:-4]) > 45
 
@@ -83,8 +89,42 @@ def test_batches_pair_the_middle_frame_with_its_truth() -> None:
 def test_every_clip_is_seen_once_an_epoch() -> None:
     sequences = Sequences(tuple(np.full((SEQUENCE, 32, 32), value, np.uint8) for value in (40, 80, 120, 160)), tuple("abcd"))
     batches = Batches(sequences, "clean", patch=8, batch=2)
-    seen = [float(value) for step in (0, 1) for value in batches.at(step)[1].mean(axis=(1, 2, 3))]
+    seen = [float(value) for step in (0, 1) for value in batches.at(step)[1].mean(dim=(1, 2, 3))]
     assert sorted(seen) == [40, 80, 120, 160]
+
+
+def test_batches_turn_and_repeat_frames_as_chosen() -> None:
+    """Each choice, followed by hand in numpy, gives the batch; among many there is every flip, and windows at ends and cuts."""
+    clips = _clips()
+    with Batches(clips, "clean", patch=12, batch=200, edge_share=0.5) as batches:
+        lows, highs = (part[:, 0].numpy() for part in batches.at(0))
+        choices = batches.choose(0)
+        for choice, low, high in zip(choices, lows, highs, strict=True):
+            source = batches.low_resolution(choice.clip, choice.variant)
+            window = np.stack([source[t, choice.top : choice.top + 12, choice.left : choice.left + 12] for t in choice.frames])
+            truth = clips.clips[choice.clip][choice.frames[2], 2 * choice.top : 2 * choice.top + 24, 2 * choice.left : 2 * choice.left + 24]
+            for is_flipped, axis in ((choice.mirrored, -1), (choice.upside_down, -2)):
+                window, truth = (np.flip(part, axis) if is_flipped else part for part in (window, truth))
+            if choice.transposed:
+                window, truth = window.swapaxes(-1, -2), truth.T
+            assert np.array_equal(low, window)
+            assert np.array_equal(high, truth)
+    steps = [np.diff(choice.frames) for choice in choices]
+    assert all(abs(step).max() <= 1 and (np.all(step >= 0) or np.all(step <= 0)) for step in steps)
+    repeated = [choice for choice, step in zip(choices, steps, strict=True) if (step == 0).any()]
+    assert 60 < len(repeated) < 100
+    assert any(len(set(choice.frames)) == 1 for choice in repeated), "no static window"
+    assert len({(choice.mirrored, choice.upside_down, choice.transposed) for choice in choices}) == 8
+    assert {choice.frames[2] for choice in choices} == {2, 3, 4}
+
+
+def test_random_degradations_have_variants_and_fixed_ones_are_made_once() -> None:
+    clips = _clips()
+    with Batches(clips, "video", 12, 3, variants=2) as random, Batches(clips, "clean", 12, 3, variants=2) as fixed:
+        assert {random.choose(step)[0].variant for step in range(6)} == {0, 1}
+        assert {fixed.choose(step)[0].variant for step in range(6)} == {0}
+        random.prepare(0)
+        assert len(random._degraded) == 6
 
 
 def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -199,7 +239,7 @@ def test_training_from_options_with_a_video_file_and_resume(tmp_path: Path, movi
 
 
 def test_folders_and_bad_data(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no video file"):
+    with pytest.raises(InputError, match="no video file and no pictures"):
         load([tmp_path])
     with pytest.raises(InputError, match="too small"):
         Batches(_clips(1, 16), "clean", patch=32, batch=1)
@@ -228,3 +268,83 @@ def test_durations(text: str, seconds: float) -> None:
 def test_bad_durations(text: str) -> None:
     with pytest.raises(OptionError, match="not a length of time"):
         parse_duration(text)
+
+
+def test_a_run_from_trained_weights_never_ends_with_worse_best_ones(tmp_path: Path) -> None:
+    clips = _clips(3, 64)
+    Trainer(_plan(steps=40), tmp_path / "first", clips, clips).run()
+    start = tmp_path / "first" / "last.safetensors"
+    wild = replace(_plan().recipe, learning_rate=0.3, warmup_steps=0, clip_norm=0.0, cosine=False)
+    trainer = Trainer(_plan(recipe=wild, steps=3), tmp_path / "second", clips, clips, init=start)
+    gains = trainer.run()
+    assert gains["clean"] < trainer.best
+    kept, _ = load_checkpoint(tmp_path / "second" / "best.safetensors")
+    begun, _ = load_checkpoint(start)
+    assert all(torch.equal(value, kept.state_dict()[name]) for name, value in begun.state_dict().items())
+
+
+def test_early_stopping(tmp_path: Path) -> None:
+    clips = _clips()
+    frozen = replace(_plan().recipe, learning_rate=1e-12, patience=2, ema=0.0)
+    trainer = Trainer(_plan(recipe=frozen, steps=50, validate_every=0.0), tmp_path, clips, clips)
+    trainer.run()
+    assert trainer.step < 50
+    assert trainer.stale >= 2
+
+
+def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving_clip: Path) -> None:
+    notes: list[str] = []
+    options = TrainOptions(
+        domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), init="video", steps=1, learning_rate=1.0, batch=1, patch=8,
+        device="cpu", threads=1,
+    )  # fmt: skip
+    train(options, on_note=notes.append)
+    assert any(line.startswith("no gain") and "--learning-rate" in line for line in notes)
+    assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
+    columns = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
+    assert columns == "step,seconds,loss,learning_rate,passes,gain_clean_db"
+
+
+def test_the_report_recipe_is_the_reports() -> None:
+    recipe = RECIPES["report"]
+    assert (recipe.loss, recipe.learning_rate, recipe.batch, recipe.patch, recipe.domain) == ("mse", 5e-4, 1, None, "blur3")
+    assert recipe.patience > 0
+    assert Batches(_clips(2, 64), "blur3", recipe.patch, recipe.batch).at(0)[0].shape == (1, 1, 5, 32, 32)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"batch": 0}, {"patch": 4}, {"clips": 1}, {"learning_rate": 0.0}, {"learning_rate": 3.0}, {"steps": 0}, {"time": -1.0}]
+)
+def test_options_that_make_no_sense(changes: dict[str, float]) -> None:
+    with pytest.raises(OptionError):
+        TrainOptions(data=("x",), out="y", **({"steps": 1} | changes))  # type: ignore[arg-type]
+
+
+def test_half_precision_on_the_cpu_is_refused(tmp_path: Path, moving_clip: Path) -> None:
+    with pytest.raises(OptionError, match="CUDA"):
+        train(TrainOptions(data=(str(moving_clip),), out=str(tmp_path / "run"), steps=1, precision="fp16", device="cpu"))
+
+
+def test_frames_in_a_folder_train_like_the_video_they_came_from(tmp_path: Path) -> None:
+    blocks = np.kron(np.random.default_rng(2).integers(0, 256, (8, 8)), np.ones((8, 8))).astype(np.uint8)
+    for number in range(8, 22):  # 9 before 10: by number, not by name
+        grey = np.roll(blocks, number, axis=1)
+        cv2.imwrite(str(tmp_path / f"frame{number}.png"), np.dstack([grey] * 3))
+    loaded = load([tmp_path])
+    assert loaded.clips[0].shape == (SEQUENCE, 64, 64)
+    for place, luma in enumerate(loaded.clips[0]):
+        assert np.abs(luma - (16 + np.roll(blocks, 8 + place, axis=1) * (219 / 255))).max() < 1
+    (tmp_path / "frame12.png").unlink()
+    with pytest.raises(InputError, match="12 missing"):
+        load([tmp_path])
+
+
+def test_long_films_are_sampled_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "film.mp4", frames=300, size=(64, 48))
+    assert len(load([path])) > 30
+    monkeypatch.setattr("vsrcli.training.data._PLACES", 5)
+    few = load([path], limit=5).clips
+    assert len(few) == 5
+    means = [float(np.abs(a.astype(int) - b).mean()) for a, b in pairwise(few)]
+    assert min(means) > 1, "the same place twice"
+

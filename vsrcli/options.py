@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any, Literal
 
 from vsrcli.errors import OptionError
-from vsrcli.models import DEFAULT_DOMAIN, DEFAULT_MODEL, DOMAINS, MODELS
+from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 
 
 def option(
@@ -90,8 +90,8 @@ class TrainOptions:
     """
 
     model: str = option(DEFAULT_MODEL, "Network to train.", flags=("--model", "-m"), choices=tuple(MODELS))
-    domain: str = option(DEFAULT_DOMAIN, "What the network learns to undo.", choices=tuple(DOMAINS))
-    data: tuple[str, ...] = option((), "Video file, folder of video files, or training pack; repeatable.", metavar="PATH")
+    domain: str | None = option(None, "What the network learns to undo.  [default: video; blur3 with the report's recipe]", choices=tuple(DOMAINS))
+    data: tuple[str, ...] = option((), "Video file, folder of frames, folder of such, or training pack; repeatable.", metavar="PATH")
     val: tuple[str, ...] = option((), "The same for validation; repeatable.  [default: the last tenth of the training clips]", metavar="PATH")
     out: str | None = option(None, "Folder of the run.", metavar="DIR")
     resume: str | None = option(None, "Go on with the run in this folder, exactly where it stopped.", metavar="DIR")
@@ -99,10 +99,18 @@ class TrainOptions:
     recipe: str = option("ship", "How it is trained: ours, or the report's.", choices=("ship", "report"))
     steps: int | None = option(None, "Length of the run in steps.", metavar="N")
     time: float | None = option(None, "Length of the run in time, such as 2h or 90m; --steps and --time together: whichever ends first.", metavar="TIME")
+    batch: int | None = option(None, "Patches a step.  [default: the recipe's; 16 times that on CUDA]", metavar="N")
+    patch: int | None = option(None, "Side of a low-resolution patch, pixels.  [default: the recipe's]", metavar="N")
+    learning_rate: float | None = option(None, "Adam's, at its height.  [default: the recipe's; a third of it with --init]", metavar="RATE")
     seed: int = option(0, "Of everything random.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", flags=("--device", "-d"))
+    precision: Literal["fp16", "bf16", "fp32"] | None = option(
+        None, "Arithmetic of all layers but the last; bf16 is too coarse for a good start.  [default: fp16 on CUDA, fp32 on the CPU]",
+        choices=("fp16", "bf16", "fp32"), metavar="TYPE",
+    )
     threads: int | None = option(None, "CPU threads.  [default: all cores]", metavar="N")
     validate_every: float = option(300.0, "Seconds between validations, each of which also saves the run.")
+    clips: int = option(2000, "Most clips of 7 frames and up to 256x256 pixels to keep in memory (2 MB each); of more footage, that many spread over it.")
     shippable: bool = option(False, "Of training packs, use only the clips that the manifest marks as shippable.")
 
     def __post_init__(self) -> None:
@@ -118,6 +126,11 @@ class TrainOptions:
             raise OptionError("the run needs an end: give --steps N or --time 2h")
         if (self.steps is not None and self.steps < 1) or (self.time is not None and self.time <= 0):
             raise OptionError("--steps and --time must be above zero")
+        for name, number, least in (("--batch", self.batch, 1), ("--patch", self.patch, 8), ("--clips", self.clips, 2)):
+            if number is not None and number < least:
+                raise OptionError(f"{name} {number} is too small: {least} or more")
+        if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
+            raise OptionError(f"--learning-rate {self.learning_rate:g} makes no sense: give one above 0 and up to 1, such as 1e-4")
 
 
 _UNIT_SECONDS = (3600, 60, 1)

@@ -78,10 +78,13 @@ def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[Callable[[
     )
     with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
         task = bar.add_task(title, total=1.0, text="", rate=None, unit=unit)
+        first: int | None = None  # what a resumed run has behind it is not this one's speed
 
         def update(share: float | None, count: int, text: str) -> None:
+            nonlocal first
+            first = count if first is None else first
             elapsed = bar.tasks[0].elapsed or 0
-            rate = count / elapsed if elapsed > 0 else None
+            rate = (count - first) / elapsed if elapsed > 0 else None
             if share is None:
                 bar.update(task, total=None, text=text, rate=rate)
             else:

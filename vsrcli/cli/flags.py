@@ -45,6 +45,9 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "end": _TIME,
     "extra": _Parsed("KEY=VALUE", _key_value),
     "steps": click.IntRange(min=1),
+    "batch": click.INT,
+    "patch": click.INT,
+    "learning_rate": click.FLOAT,
     "threads": click.IntRange(min=1),
     "time": _Parsed("TIME", parse_duration),
 }

@@ -36,10 +36,15 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
 
     with progress_bar("training", "steps", enabled=not (quiet or no_progress)) as show:
 
+        gain = ""
+
         def on_progress(progress: Progress) -> None:
-            show(progress.share, progress.step, f"loss {progress.loss:.4f}")
+            nonlocal gain
+            if progress.gain_db:
+                gain = f", {next(iter(progress.gain_db.values())):+.2f} dB over bicubic"
+            show(progress.share, progress.step, f"loss {progress.loss:.4f}{gain}")
             if progress.gain_db is not None and not quiet:
-                gains = ", ".join(f"{gain:+.3f} dB on {domain}" for domain, gain in progress.gain_db.items())
+                gains = ", ".join(f"{value:+.3f} dB on {domain}" for domain, value in progress.gain_db.items())
                 note(f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}")
 
         report = train(options, on_progress, (lambda line: None) if quiet else note)

@@ -32,6 +32,9 @@ def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> Window
         network = getattr(import_module(module), name)(**dict(arguments or {}))
     except TypeError as error:
         raise ModelError(f"{spec.name} cannot be built with {dict(arguments or {})}: {error}") from error
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+            layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)  # see models/layers.py
     return cast(WindowNetwork, network)
 
 

@@ -32,15 +32,13 @@ class SlicedConv3d(nn.Conv3d):
         depth, in_channels = self.kernel_size[0], self.in_channels
         pad_depth = int(self.padding[0])
         padding = (int(self.padding[1]), int(self.padding[2]))
-        if depth == 1:
-            flat = [functional.conv2d(item, self.weight[:, :, 0], self.bias, padding=padding) for item in stack]
-            return [functional.relu_(item) for item in flat] if rectify else flat
+        stack = [item.contiguous(memory_format=torch.channels_last) for item in stack]
         # (out, in, depth, h, w) -> (out, depth * in, h, w): the channels of slices laid side by side
         weight = self.weight.transpose(1, 2).flatten(1, 2)
         outputs: Stack = []
         for first in range(-pad_depth, len(stack) + pad_depth - depth + 1):
             low, high = max(first, 0), min(first + depth, len(stack))
-            taps = weight[:, (low - first) * in_channels : (high - first) * in_channels]
+            taps = weight[:, (low - first) * in_channels : (high - first) * in_channels].contiguous(memory_format=torch.channels_last)
             joined = stack[low] if high - low == 1 else torch.cat(stack[low:high], dim=1)
             out = functional.conv2d(joined, taps, self.bias, padding=padding)
             outputs.append(functional.relu_(out) if rectify else out)

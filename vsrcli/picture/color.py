@@ -80,3 +80,18 @@ def from_model(values: Float, bits: int, source_full: bool, model_scale: LumaSca
     np.rint(codes, out=codes)
     np.clip(codes, 0, (1 << bits) - 1, out=codes)
     return codes.astype(np.uint8) if bits == 8 else codes.astype(np.uint16)
+
+
+def rgb_to_luma(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Float:
+    """Limited-range luma of full-range R'G'B' by ITU-R BT.601, as benchmarks of super-resolution compute it (MATLAB ``rgb2ycbcr``).
+
+    Args:
+        rgb: shape (H, W, 3), uint8 or uint16, full range.
+
+    Returns:
+        (H, W) float32, 16 (black) to 235 (white), not rounded, whatever the depth.
+    """
+    peak = 255.0 if rgb.dtype == np.uint8 else 65535.0
+    weights = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(peak)
+    luma: Float = rgb.astype(np.float32) @ weights + np.float32(BLACK)
+    return luma

@@ -1,16 +1,12 @@
-"""Training clips: sequences of luma frames from the training pack, video files or folders of them, and the batches cut from them.
-
-Everything about a batch follows from (seed, step) alone, so that an interrupted run continues exactly where it stopped.
-"""
+"""Training clips: sequences of luma frames from the training pack, video files, frame folders, or folders of all these."""
 
 from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -18,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
+from vsrcli.picture.color import from_model, rgb_to_luma, to_model
 from vsrcli.training.degradation import DEGRADATIONS, Clip
 
 log = logging.getLogger(__name__)
 
 SEQUENCE = 7  # frames; the training pack's length, two more than a window so that the window can begin in three places
 _TILE = 256  # pixels; larger pictures are cut into tiles of this size
+_PLACES = 250  # of a film too long to keep, so many places are read, each a seek
 _VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts", ".mpg", ".y4m"}
 
 
@@ -43,30 +41,52 @@ class Sequences:
         return len(self.clips)
 
 
-def load(paths: Sequence[Path], *, shippable_only: bool = False) -> Sequences:
-    """Read the clips of training packs, video files and folders of video files.
+def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 2000) -> Sequences:
+    """Read the clips of training packs, video files, frame folders, and folders that hold any of these.
 
     Args:
         paths: files or folders. A video with a ``manifest.csv`` beside it that lists it is a training pack.
         shippable_only: of packs, take only the rows whose licence allows shipping weights.
+        limit: most clips to keep of footage other than packs (a clip of full size takes 0.9 MB, its low-resolution versions the same again);
+            where there would be more, they are spread over each file.
 
     Raises:
         InputError: nothing usable is there.
     """
+    sources = [source for path in paths for source in _sources(path)]
     clips: list[Clip] = []
     names: list[str] = []
-    for path in paths:
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _VIDEO_SUFFIXES) if path.is_dir() else [path]
-        if not files:
-            raise InputError(f"{path}: no video file in this folder to train on")
-        for file in files:
-            rows = _manifest(file)
-            found, origin = _read_pack(file, rows, shippable_only) if rows else _read_video(file)
-            clips += found
-            names += origin
+    for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
+        rows = [] if source.is_dir() else _manifest(source)
+        if rows:
+            found, origin = _read_pack(source, rows, shippable_only)
+        else:
+            found = _read_folder(source) if source.is_dir() else _read_video(source, max(1, (limit - len(clips)) // left))
+            found = _spread(found, max(1, (limit - len(clips)) // left))
+            origin = [f"{source.name}#{index}" for index in range(len(found))]
+        clips += found
+        names += origin
     if not clips:
         raise InputError(f"{', '.join(map(str, paths))}: no {SEQUENCE} consecutive frames of one scene to train on")
     return Sequences(tuple(clips), tuple(names))
+
+
+def _sources(path: Path) -> list[Path]:
+    """The video files and frame folders that ``path`` means."""
+    from vsrcli.media.folders import is_frame_folder
+
+    if not path.is_dir():
+        return [path]
+    found = [folder for folder in [path, *(item for item in path.rglob("*") if item.is_dir())] if is_frame_folder(folder)]
+    found += [file for file in path.rglob("*") if file.suffix.lower() in _VIDEO_SUFFIXES]
+    if not found:
+        raise InputError(f"{path}: no video file and no pictures in this folder to train on")
+    return sorted(found)
+
+
+def _spread(clips: list[Clip], limit: int) -> list[Clip]:
+    """At most ``limit`` of ``clips``, evenly taken."""
+    return clips if len(clips) <= limit else [clips[index * len(clips) // limit] for index in range(limit)]
 
 
 def _manifest(file: Path) -> list[dict[str, str]]:
@@ -95,26 +115,66 @@ def _read_pack(file: Path, rows: list[dict[str, str]], shippable_only: bool) -> 
     return clips, names
 
 
-def _read_video(file: Path) -> tuple[list[Clip], list[str]]:
+def _read_folder(folder: Path) -> list[Clip]:
+    from vsrcli.media.folders import list_pictures, read_picture
+    from vsrcli.media.scenes import CutDetector
+
+    def frames() -> Iterator[tuple[Clip, bool]]:
+        detector = CutDetector()
+        for file in list_pictures(folder):
+            picture = read_picture(file)
+            if picture.dtype == np.float32:
+                raise InputError(f"{file}: networks are trained on pictures of 8 or 16 bits, not on floating-point data")
+            if picture.ndim == 3:
+                luma = np.rint(rgb_to_luma(picture)).astype(np.uint8)
+            else:
+                luma = _limited_codes(picture, 8 if picture.dtype == np.uint8 else 16, full=True)
+            yield luma, detector.is_cut(luma, 8)
+
+    return _runs(frames(), folder)
+
+
+def _read_video(file: Path, limit: int) -> list[Clip]:
+    from vsrcli.media.probe import probe
     from vsrcli.media.reader import VideoReader
 
+    def frames(start: Fraction | None = None) -> Iterator[tuple[Clip, bool]]:
+        with VideoReader(file, start=start) as reader:
+            bits, full = reader.info.format.bits, reader.info.tags.is_full_range
+            for frame in reader:
+                yield _limited_codes(frame.luma, bits, full), frame.scene_cut
+
+    info = probe(file)
+    count = int((info.duration or 0) * (info.rate or 0))
+    tiles = max(1, info.width // _TILE) * max(1, info.height // _TILE)
+    if count // SEQUENCE * tiles <= 2 * limit or count < 4 * _PLACES * SEQUENCE:
+        return _runs(frames(), file)
+    clips: list[Clip] = []
+    for place in range(_PLACES):
+        found = _runs(frames((info.duration or 0) * (2 * place + 1) / Fraction(2 * _PLACES)), file, runs=1)
+        clips += _spread(found, max(1, -(-limit // _PLACES)))
+    return clips
+
+
+def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, runs: int | None = None) -> list[Clip]:
+    """Cut frames, each with whether a scene begins there, into clips of ``SEQUENCE`` frames of one scene, at most ``runs`` of whole pictures."""
     clips: list[Clip] = []
     run: list[Clip] = []
-    with VideoReader(file) as reader:
-        bits, full = reader.info.format.bits, reader.info.tags.is_full_range
-        for frame in reader:
-            if frame.scene_cut:
-                run.clear()
-            run.append(_limited_codes(frame.luma, bits, full))
-            if len(run) == SEQUENCE:
-                clips += _tiles(np.stack(run))
-                run.clear()
-    return clips, [f"{file.name}#{index}" for index in range(len(clips))]
+    for luma, is_cut in frames:
+        if is_cut:
+            run.clear()
+        if run and luma.shape != run[-1].shape:
+            raise InputError(f"{source}: its pictures change from {run[-1].shape[::-1]} to {luma.shape[::-1]} pixels; train on one size at a time")
+        run.append(luma)
+        if len(run) == SEQUENCE:
+            clips += _tiles(np.stack(run))
+            run.clear()
+            if runs is not None and (runs := runs - 1) == 0:
+                break
+    return clips
 
 
 def _limited_codes(luma: NDArray[np.uint8] | NDArray[np.uint16], bits: int, full: bool) -> Clip:
-    from vsrcli.picture.color import from_model, to_model
-
     return from_model(to_model(luma, bits, full, "limited"), 8, False, "limited").astype(np.uint8)
 
 
@@ -125,72 +185,6 @@ def _tiles(clip: Clip) -> list[Clip]:
         for top in range(0, max(height - _TILE // 2, 1), _TILE)
         for left in range(0, max(width - _TILE // 2, 1), _TILE)
     ]
-
-
-@dataclass
-class Batches:
-    """Batches of (low-resolution window, high-resolution frame) patches.
-
-    Attributes:
-        sequences: where they come from.
-        domain: key in ``DEGRADATIONS``.
-        patch: side of the low-resolution patch, pixels.
-        batch: patches a step.
-        seed: of everything random.
-        variants: how many differently degraded versions of a clip are made; each is kept after its first use.
-        static_share: share of windows that show one frame five times, as at the ends of a clip and at cuts.
-    """
-
-    sequences: Sequences
-    domain: str
-    patch: int
-    batch: int
-    seed: int = 0
-    variants: int = 4
-    static_share: float = 0.05
-    _degraded: dict[tuple[int, int], Clip] = field(default_factory=dict, repr=False)
-
-    def __post_init__(self) -> None:
-        smallest = min(min(clip.shape[1:]) for clip in self.sequences.clips)
-        if smallest < 2 * self.patch:
-            raise InputError(f"the clips are too small ({smallest} pixels) for training patches of {2 * self.patch}: use larger ones")
-
-    def low_resolution(self, index: int, variant: int) -> Clip:
-        """Clip ``index`` after its domain's degradation, (SEQUENCE, H/2, W/2) uint8."""
-        key = (index, variant)
-        if key not in self._degraded:
-            self._degraded[key] = DEGRADATIONS[self.domain](self.sequences.clips[index], (self.seed * 1_000_003 + index) * 101 + variant)
-        return self._degraded[key]
-
-    def at(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The batch of one step.
-
-        Returns:
-            Windows (batch, 1, 5, patch, patch) and frames (batch, 1, 2*patch, 2*patch), float32, limited-range codes.
-        """
-        rng = np.random.default_rng((self.seed, 1, step))
-        pairs = [self._pair(step * self.batch + place, rng) for place in range(self.batch)]
-        return np.stack([low for low, _ in pairs])[:, None], np.stack([high for _, high in pairs])[:, None]
-
-    def _pair(self, position: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        epoch, place = divmod(position, len(self.sequences))
-        index = int(np.random.default_rng((self.seed, 2, epoch)).permutation(len(self.sequences))[place])
-        high, low = self.sequences.clips[index], self.low_resolution(index, epoch % self.variants)
-        top, left = (int(rng.integers(size - self.patch + 1)) for size in low.shape[1:])
-        centre = int(rng.integers(2, SEQUENCE - 2))
-        order = np.full(5, centre) if rng.random() < self.static_share else np.arange(centre - 2, centre + 3)
-        window = low[order, top : top + self.patch, left : left + self.patch]
-        frame = high[centre, 2 * top : 2 * (top + self.patch), 2 * left : 2 * (left + self.patch)]
-        mirrored, upside_down, transposed, reversed_ = rng.random(4) < 0.5
-        if mirrored:
-            window, frame = window[:, :, ::-1], frame[:, ::-1]
-        if upside_down:
-            window, frame = window[:, ::-1], frame[::-1]
-        if transposed:
-            window, frame = window.swapaxes(1, 2), frame.swapaxes(0, 1)
-        if reversed_:
-            window = window[::-1]
-        return window.astype(np.float32), frame.astype(np.float32)
 
 
 def validation_pairs(sequences: Sequences, domain: str, *, count: int, size: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
@@ -225,8 +219,7 @@ def split_held_out(sequences: Sequences, share: float = 0.1) -> tuple[Sequences,
     keep = len(sequences) - max(1, round(len(sequences) * share))
     if keep < 1:
         raise InputError(f"only {len(sequences)} training clip(s): too few to hold one out; give more footage or --val")
-    cut = list(islice(zip(sequences.clips, sequences.names, strict=True), keep, None))
     return (
         Sequences(sequences.clips[:keep], sequences.names[:keep]),
-        Sequences(tuple(clip for clip, _ in cut), tuple(name for _, name in cut)),
+        Sequences(sequences.clips[keep:], sequences.names[keep:]),
     )

@@ -56,6 +56,7 @@ def video(clip: Clip, seed: int) -> Clip:
 
 
 DEGRADATIONS: dict[str, Degradation] = {"video": video, "clean": clean, "blur3": blur3}
+SEEDED = frozenset({"video"})  # those whose result depends on the seed
 
 
 def _codes(clip: NDArray[np.floating]) -> Clip:

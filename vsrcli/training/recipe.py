@@ -15,26 +15,30 @@ class Recipe:
         loss: ``charbonnier`` (sqrt(d^2 + eps^2), eps = 1e-3 in 0..1 units; Lai et al. 2017) or ``mse``.
         learning_rate: Adam's, at its height.
         batch: patches a step.
-        patch: side of the low-resolution patch, pixels.
+        patch: side of the low-resolution patch, pixels; None for whole pictures (of the smallest clip's size).
         cosine: whether the rate falls to 2 % by a half cosine; else constant.
         warmup_steps: steps over which the rate rises from zero.
         ema: decay of the running average of the weights that is validated and saved; 0 for none.
         clip_norm: largest gradient norm, in 0..1 units; 0 for none. Recursion needs it.
         passes: (share of the run, passes) pairs: how often recursive blocks are applied from that share of the run on.
         near_plain_start: whether an untrained network begins as a bilinear upsampler.
+        patience: validations without a new best after which the run stops early; 0 for never.
+        domain: what the recipe is meant for.
     """
 
     name: str
     loss: Literal["charbonnier", "mse"]
     learning_rate: float
     batch: int
-    patch: int
+    patch: int | None
     cosine: bool
     warmup_steps: int
     ema: float
     clip_norm: float
     passes: tuple[tuple[float, int | None], ...]
     near_plain_start: bool
+    patience: int
+    domain: str
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:
@@ -45,10 +49,10 @@ def fine_tuning(recipe: Recipe) -> Recipe:
 RECIPES: dict[str, Recipe] = {
     "ship": Recipe(
         name="ship", loss="charbonnier", learning_rate=1e-3, batch=8, patch=32, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
-        passes=((0.0, 1), (0.40, 2), (0.60, 3), (0.75, None)), near_plain_start=True,
+        passes=((0.0, 1), (0.40, 2), (0.60, 3), (0.75, None)), near_plain_start=True, patience=0, domain="video",
     ),
     "report": Recipe(
-        name="report", loss="mse", learning_rate=5e-4, batch=1, patch=64, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
-        passes=((0.0, None),), near_plain_start=False,
+        name="report", loss="mse", learning_rate=5e-4, batch=1, patch=None, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
+        passes=((0.0, None),), near_plain_start=False, patience=10, domain="blur3",
     ),
 }

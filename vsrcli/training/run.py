@@ -13,8 +13,9 @@ from vsrcli.errors import ModelError, OptionError
 from vsrcli.models import DOMAINS, MODELS
 from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
+from vsrcli.training.curves import draw
 from vsrcli.training.data import Sequences, load, split_held_out
-from vsrcli.training.recipe import RECIPES, fine_tuning
+from vsrcli.training.recipe import RECIPES, Recipe, fine_tuning
 from vsrcli.training.trainer import Progress, Trainer, TrainingPlan
 
 
@@ -49,23 +50,39 @@ def train(
             raise OptionError(f"{folder} already holds a run: go on with --resume {folder}, or choose another --out")
     training, validation = _clips(options, on_note)
     on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
+    device = choose_device(options.device)
+    recipe = _recipe(options, device.type == "cuda")
     plan = TrainingPlan(
-        model=options.model, domain=options.domain, recipe=fine_tuning(RECIPES[options.recipe]) if options.init else RECIPES[options.recipe],
-        steps=options.steps, seconds=options.time,
-        validate_every=options.validate_every, seed=options.seed, device=str(choose_device(options.device)), threads=options.threads,
+        model=options.model, domain=options.domain or recipe.domain, recipe=recipe, steps=options.steps, seconds=options.time,
+        validate_every=options.validate_every, seed=options.seed, device=str(device), threads=options.threads,
+        precision=options.precision or ("fp16" if device.type == "cuda" else "fp32"),
         trained_on=f"{len(training)} clips of {', '.join(sorted({Path(path).name for path in options.data}))}",
     )
+    if plan.precision == "fp16" and device.type == "cpu":
+        raise OptionError("--precision fp16 needs a CUDA GPU: leave it away on the CPU")
     trainer = Trainer(plan, folder, training, validation, _initial(options))
     if (folder / "state.pt").exists():
         trainer.resume()
     (folder / "options.json").write_text(json.dumps(asdict(options), indent=2) + "\n")
-    before = trainer.validate()
-    after = trainer.run(on_progress)
-    if after[options.domain] <= max(0.0, before[options.domain] if options.init else 0.0):
+    gains: list[dict[str, float]] = []
+
+    def watch(progress: Progress) -> None:
+        on_progress(progress)
+        if progress.gain_db is not None:
+            gains.append(progress.gain_db)
+            draw(folder)
+
+    after = trainer.run(watch)
+    before, best, domain = gains[0], trainer.best, plan.domain
+    if options.init and best <= before[domain]:
         on_note(
-            f"the weights do not yet beat {'those they started from' if options.init else 'bicubic'} on {options.domain} "
-            f"({after[options.domain]:+.2f} dB): train longer, or on more footage"
+            f"no gain: on {domain} the weights are no better than those they started from ({before[domain]:+.2f} dB over bicubic, now "
+            f"{after[domain]:+.2f} dB), and best.safetensors is what they started from: train longer, on more footage, or with a lower --learning-rate"
         )
+    elif after[domain] <= 0:
+        on_note(f"the weights do not yet beat bicubic on {domain} ({after[domain]:+.2f} dB): train longer, or on more footage")
+    elif best - after[domain] > 0.02:
+        on_note(f"the best weights of the run are {best - after[domain]:.2f} dB better than its last: use {folder / 'best.safetensors'}")
     return TrainReport(str(folder / "best.safetensors"), str(folder / "last.safetensors"), trainer.step, trainer.seconds, before, after)
 
 
@@ -85,11 +102,18 @@ def _resumed(options: TrainOptions) -> TrainOptions:
 
 
 def _clips(options: TrainOptions, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:
-    training = load([Path(path) for path in options.data], shippable_only=options.shippable)
+    training = load([Path(path) for path in options.data], shippable_only=options.shippable, limit=options.clips)
     if options.val:
-        return training, load([Path(path) for path in options.val])
+        return training, load([Path(path) for path in options.val], limit=options.clips)
     on_note("no --val: the last tenth of the training clips is held out")
     return split_held_out(training)
+
+
+def _recipe(options: TrainOptions, on_gpu: bool) -> Recipe:
+    """The recipe named, as the options change it."""
+    recipe = fine_tuning(RECIPES[options.recipe]) if options.init else RECIPES[options.recipe]
+    batch = options.batch or (recipe.batch * 16 if on_gpu and recipe.batch > 1 else recipe.batch)
+    return replace(recipe, batch=batch, patch=options.patch or recipe.patch, learning_rate=options.learning_rate or recipe.learning_rate)
 
 
 def _initial(options: TrainOptions) -> Path | None:

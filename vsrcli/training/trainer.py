@@ -26,12 +26,15 @@ from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr
-from vsrcli.training.data import Batches, Sequences, validation_pairs
+from vsrcli.training.batches import Batches
+from vsrcli.training.data import Sequences, validation_pairs
 from vsrcli.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 _CODES = 255.0
+LOG_NAME = "log.csv"
+_SYNC_STEPS = 10  # on a GPU the loss is looked at this often: each look waits for the card
 _CROP = 8  # high-resolution pixels left out at each border when scoring, as everywhere in the project
 
 
@@ -48,6 +51,7 @@ class TrainingPlan:
         seed: of everything random.
         device: torch's name of it.
         threads: CPU threads, or None for torch's choice.
+        precision: ``fp32``, or ``fp16`` (CUDA) or ``bf16`` for all layers but the last; the weights and the loss stay in float32.
         validation_count: sequences validated on.
         trained_on, licence: for the checkpoint's header.
     """
@@ -61,6 +65,7 @@ class TrainingPlan:
     seed: int = 0
     device: str = "cpu"
     threads: int | None = None
+    precision: str = "fp32"
     validation_count: int = 24
     trained_on: str | None = None
     licence: str | None = "MIT"
@@ -72,8 +77,8 @@ class TrainingPlan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One report of a running training: step, share done (0..1), loss (0..1 units), steps a second, seconds so far, and after a validation
-    the PSNR gain over bicubic by degradation, dB.
+    """One report of a running training: step, share done (0..1), loss (running mean, 0..1 units), steps a second, seconds so far, and after a
+    validation the PSNR gain over bicubic by degradation, dB.
     """
 
     step: int
@@ -100,16 +105,19 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.plan, self.folder = plan, folder
         self.device = torch.device(plan.device)
-        self.batches = Batches(train, plan.domain, plan.recipe.patch, plan.recipe.batch, plan.seed)
+        self.batches = Batches(train, plan.domain, plan.recipe.patch, plan.recipe.batch, plan.seed, device=self.device, workers=plan.threads)
         self.validation = {
             domain: validation_pairs(validate, domain, count=plan.validation_count, size=128) for domain in dict.fromkeys((plan.domain, "clean"))
         }
         self.bicubic = {domain: [self._score(double(low[2]), high) for low, high in pairs] for domain, pairs in self.validation.items()}
+        self._is_initialised = init is not None
+        self._arguments: dict[str, Any] = {}
         self.network = self._start(init).to(self.device)
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.optimizer = torch.optim.Adam(_parameter_groups(self.network), lr=plan.recipe.learning_rate)
-        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.device.type == "cuda")
-        self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.precision == "fp16")
+        self.step, self.seconds, self.best, self.stale = 0, 0.0, -math.inf, 0
+        self.loss = math.nan
         self._limit: int | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -130,30 +138,41 @@ class Trainer:
         Raises:
             ModelError: the loss is no longer a number.
         """
-        gains = self.validate()
-        on_progress(Progress(self.step, self.share, math.nan, 0.0, self.seconds, gains))
-        began, seconds_before, last_validation = time.monotonic(), self.seconds, time.monotonic()
-        first_step = self.step
+        self.batches.prepare(self.step)
         try:
-            while self.share < 1:
-                loss = self._train_step()
-                if not math.isfinite(loss):
-                    raise ModelError(
-                        f"training of {self.plan.model} diverged at step {self.step}: continue from an earlier checkpoint with --init, or change --seed"
-                    )
-                now = time.monotonic()
-                self.seconds = seconds_before + now - began
-                rate = (self.step - first_step) / max(now - began, 1e-9)
-                on_progress(Progress(self.step, self.share, loss, rate, self.seconds))
-                if now - last_validation > self.plan.validate_every and self.share < 1:
-                    gains = self._checkpoint()
-                    on_progress(Progress(self.step, self.share, loss, rate, self.seconds, gains))
-                    last_validation = time.monotonic()
+            return self._run(on_progress)
         except KeyboardInterrupt:
             self.save_state()
             raise
+        finally:
+            self.batches.close()
+
+    def _run(self, on_progress: Callable[[Progress], None]) -> dict[str, float]:
+        gains = self.start()
+        on_progress(Progress(self.step, self.share, self.loss, 0.0, self.seconds, gains))
+        began, seconds_before, last_validation = time.monotonic(), self.seconds, time.monotonic()
+        first_step = self.step
+        while self.share < 1 and not (self.plan.recipe.patience and self.stale >= self.plan.recipe.patience):
+            loss = self._train_step()
+            now = time.monotonic()
+            self.seconds = seconds_before + now - began
+            if self.device.type == "cpu" or self.step % _SYNC_STEPS == 0:
+                self._note_loss(float(loss))
+                on_progress(Progress(self.step, self.share, self.loss, (self.step - first_step) / max(now - began, 1e-9), self.seconds))
+            if now - last_validation > self.plan.validate_every and self.share < 1:
+                gains = self._checkpoint()
+                on_progress(Progress(self.step, self.share, self.loss, 0.0, self.seconds, gains))
+                last_validation = time.monotonic()
         gains = self._checkpoint()
-        on_progress(Progress(self.step, 1.0, math.nan, 0.0, self.seconds, gains))
+        on_progress(Progress(self.step, 1.0, self.loss, 0.0, self.seconds, gains))
+        return gains
+
+    def start(self) -> dict[str, float]:
+        """Validate before the first step; a run that begins with trained weights keeps them as its best so far."""
+        gains = self.validate()
+        if self._is_initialised and self.step == 0 and self.best == -math.inf:
+            self.best = gains[self.plan.domain]
+            self._save("best", gains)
         return gains
 
     @property
@@ -170,7 +189,8 @@ class Trainer:
         self.network.load_state_dict(self.average)
         self.network.eval()
         gains = {}
-        with torch.inference_mode():
+        # the figures are those of float32, whatever the card prefers
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
             for domain, pairs in self.validation.items():
                 scores = [self._score(self._upscale(low), high[2:-2, 2:-2], crop=_CROP - 2) for low, high in pairs]
                 gains[domain] = float(np.mean(np.subtract(scores, self.bicubic[domain])))
@@ -188,6 +208,8 @@ class Trainer:
             "step": self.step,
             "seconds": self.seconds,
             "best": self.best,
+            "stale": self.stale,
+            "loss": self.loss,
             "limit": self._limit,
             "plan": {"model": self.plan.model, "domain": self.plan.domain, "seed": self.plan.seed, "recipe": asdict(self.plan.recipe)},
         }
@@ -216,6 +238,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
+            self.stale, self.loss = state["stale"], state["loss"]
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
 
@@ -224,20 +247,22 @@ class Trainer:
             network, info = load(init)
             if info.model != self.plan.model:
                 raise ModelError(f"{init}: it is a checkpoint of {info.model}, not of {self.plan.model}")
+            self._arguments = dict(info.arguments)
             return network.train()
         network = build(self.spec)
         if self.plan.recipe.near_plain_start:
             network.initialise()
         return network.train()
 
-    def _train_step(self) -> float:
+    def _train_step(self) -> Tensor:
         recipe = self.plan.recipe
         self._limit_passes()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate() * group["unit"]
-        low, high = (torch.from_numpy(array).to(self.device, non_blocking=True) for array in self.batches.at(self.step))
+        low, high = self.batches.at(self.step)
         trim = self.spec.trim
-        with torch.autocast(self.device.type, dtype=torch.float16, enabled=self.scaler.is_enabled()):
+        half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.plan.precision)
+        with torch.autocast(self.device.type, dtype=half, enabled=half is not None):
             result = self.network(low)
         loss = _loss(recipe.loss, result, high[..., trim:-trim, trim:-trim])
         self.optimizer.zero_grad(set_to_none=True)
@@ -249,17 +274,23 @@ class Trainer:
         self.scaler.update()
         self.step += 1
         self._update_average()
-        return float(loss.detach())
+        return loss.detach()
 
-    def _limit_passes(self) -> bool:
-        """Set the recursion that belongs to this part of the run, the weights adapted to it; True when it is less than the network's own."""
+    def _note_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"training of {self.plan.model} diverged at step {self.step}: continue from an earlier checkpoint with --init, or change --seed"
+            )
+        self.loss = loss if math.isnan(self.loss) else 0.98 * self.loss + 0.02 * loss
+
+    def _limit_passes(self) -> None:
+        """Set the recursion that belongs to this part of the run, the weights adapted to it."""
         limit = next(passes for share, passes in reversed(self.plan.recipe.passes) if self.share >= share)
         with torch.no_grad():
             for name, factor in set_passes(self.network, limit).items():
                 self.network.get_parameter(name).mul_(factor)
                 self.average[name].mul_(factor)
         self._limit = limit
-        return limit is not None
 
     def _learning_rate(self) -> float:
         recipe = self.plan.recipe
@@ -275,26 +306,30 @@ class Trainer:
 
     def _checkpoint(self) -> dict[str, float]:
         gains = self.validate()
-        info = CheckpointInfo(
-            model=self.plan.model, domain=self.plan.domain, recipe=self.plan.recipe.name, step=self.step, licence=self.plan.licence,
-            gain_db={domain: round(gain, 3) for domain, gain in gains.items()}, trained_on=self.plan.trained_on,
-            parameters=count_parameters(self.network),
-        )
         # weights trained with fewer passes are of no use in the whole network, so no checkpoint is made of them
-        if not self._limit_passes():
-            averaged = build(self.spec)
-            averaged.load_state_dict(self.average)
-            save(self.folder / "last.safetensors", averaged, info)
+        if self._limit is None:
+            self._save("last", gains)
+            self.stale += 1
             if gains[self.plan.domain] > self.best:
-                self.best = gains[self.plan.domain]
-                save(self.folder / "best.safetensors", averaged, info)
+                self.best, self.stale = gains[self.plan.domain], 0
+                self._save("best", gains)
         self.save_state()
-        log_file = self.folder / "log.csv"
-        with log_file.open("a") as text:
+        with (self.folder / LOG_NAME).open("a") as text:
             if not text.tell():
-                text.write("step,seconds," + ",".join(f"gain_{domain}_db" for domain in gains) + "\n")
-            text.write(f"{self.step},{self.seconds:.0f}," + ",".join(f"{gain:.4f}" for gain in gains.values()) + "\n")
+                text.write("step,seconds,loss,learning_rate,passes," + ",".join(f"gain_{domain}_db" for domain in gains) + "\n")
+            figures = ",".join(f"{gain:.4f}" for gain in gains.values())
+            text.write(f"{self.step},{self.seconds:.0f},{self.loss:.6f},{self._learning_rate():.3g},{self._limit or 'all'},{figures}\n")
         return gains
+
+    def _save(self, name: str, gains: dict[str, float]) -> None:
+        averaged = build(self.spec, self._arguments)
+        averaged.load_state_dict(self.average)
+        info = CheckpointInfo(
+            model=self.plan.model, arguments=self._arguments, domain=self.plan.domain, recipe=self.plan.recipe.name, step=self.step,
+            licence=self.plan.licence, gain_db={domain: round(gain, 3) for domain, gain in gains.items()}, trained_on=self.plan.trained_on,
+            parameters=count_parameters(averaged),
+        )
+        save(self.folder / f"{name}.safetensors", averaged, info)
 
     def _upscale(self, window: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
         result: Tensor = self.network(torch.from_numpy(window)[None, None].to(self.device))
