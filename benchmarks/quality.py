@@ -1,4 +1,4 @@
-"""Gain of the shipped weights over bicubic on clips they never saw: python benchmarks/quality.py DATA [--count N].
+"""Gain over bicubic and Lanczos on clips the weights never saw: python benchmarks/quality.py DATA [--scenes] [--windows] [--sheet FILE.png].
 
 DATA holds a training pack's validation file ``val.mp4`` with its manifest. Middle frame of each sequence, luma, 8 bits, half-sized by the degradation named, through
 the code path of ``vsr upscale``; 8 pixels left out at each border; PSNR over 0..255, SSIM with an 11x11 Gaussian window.
@@ -7,9 +7,12 @@ the code path of ``vsr upscale``; 8 pixels left out at each border; PSNR over 0.
 from __future__ import annotations
 
 import argparse
+from collections import defaultdict
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vsrcli.backends import Backend, Float, open_backend
@@ -18,39 +21,116 @@ from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr, ssim
 from vsrcli.run.upscale import upscale_frame
-from vsrcli.training.data import load, validation_pairs
+from vsrcli.training.data import Sequences, load, validation_pairs
+from vsrcli.training.degradation import Degradation, blur3, clean, compressed
 
 GRAY = PixelFormat("gray", 8, 0, 0, has_chroma=False)
+TESTS: dict[str, Degradation] = {"clean": clean, "crf 18": compressed(18), "crf 23": compressed(23), "crf 28": compressed(28), "blur3": blur3}
+# which of t-2..t+2 the network is shown: all, one frame five times, and what is left at a cut before or after t
+WINDOWS = {"moving": (0, 1, 2, 3, 4), "static": (2, 2, 2, 2, 2), "cut before t": (2, 2, 2, 3, 4), "cut after t": (0, 1, 2, 2, 2)}
+Method = Callable[[Float], Float]
 
 
-def network(backend: Backend, window: Float) -> Float:
-    frames = tuple(Frame((picture.astype(np.uint8),), GRAY, Fraction(0)) for picture in window)
-    return upscale_frame(frames, backend.run, backend, ColorTags()).luma.astype(np.float32)
+def baseline(kernel: str) -> Method:
+    return lambda window: np.clip(np.rint(double(window[2], kernel)), 0, 255)  # type: ignore[arg-type]
+
+
+def network(backend: Backend) -> Method:
+    def upscale(window: Float) -> Float:
+        frames = tuple(Frame((picture.astype(np.uint8),), GRAY, Fraction(0)) for picture in window)
+        return upscale_frame(frames, backend.run, backend, ColorTags()).luma.astype(np.float32)
+
+    return upscale
+
+
+def methods(names: list[str]) -> dict[str, Method]:
+    shipped = [f"{spec.name}:{domain}" for spec in MODELS.values() for domain in spec.domains]
+    found: dict[str, Method] = {"bicubic": baseline("bicubic"), "lanczos": baseline("lanczos")}
+    for name in names or shipped:
+        model, _, domain = name.partition(":")
+        found[name] = network(open_backend("torch", model, domain or None, device="auto", precision="fp32"))
+    return found
+
+
+def table(sequences: Sequences, found: dict[str, Method], count: int, size: int) -> None:
+    print("| test degradation | method | PSNR dB | over bicubic dB | over Lanczos dB | SSIM | sequences below bicubic |\n|---|---|---|---|---|---|---|")
+    for test, degradation in TESTS.items():
+        pairs = validation_pairs(sequences, degradation, count=count, size=size)
+        lanczos = [psnr(high, found["lanczos"](low), crop=8) for low, high in pairs]
+        bicubic = [psnr(high, found["bicubic"](low), crop=8) for low, high in pairs]
+        for name, method in found.items():
+            pictures = [method(low) for low, _ in pairs]
+            scores = [psnr(high, picture, crop=8) for picture, (_, high) in zip(pictures, pairs, strict=True)]
+            similar = np.mean([ssim(high, picture, crop=8) for picture, (_, high) in zip(pictures, pairs, strict=True)])
+            gain, over = np.subtract(scores, bicubic), np.mean(np.subtract(scores, lanczos))
+            below = f"{int((gain < 0).sum())} of {len(gain)} (worst {gain.min():+.2f} dB)"
+            print(f"| {test} | {name} | {np.mean(scores):.2f} | {gain.mean():+.2f} | {over:+.2f} | {similar:.4f} | {below} |", flush=True)
+
+
+def scenes(sequences: Sequences, found: dict[str, Method], count: int, size: int) -> None:
+    pairs = validation_pairs(sequences, clean, count=count, size=size)
+    step = Fraction(len(sequences), min(count, len(sequences)))
+    groups = [sequences.names[int(step * number)] for number in range(len(pairs))]
+    gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for (low, high), group in zip(pairs, groups, strict=True):
+        reference = psnr(high, found["bicubic"](low), crop=8)
+        for name, method in found.items():
+            gains[group][name].append(psnr(high, method(low), crop=8) - (0 if name == "bicubic" else reference))
+    print(f"| scene | sequences | {' | '.join(found)} |\n|---|---|{'---|' * len(found)}")
+    for group, rows in sorted(gains.items()):
+        figures = " | ".join(f"{np.mean(values):{'.2f' if name == 'bicubic' else '+.2f'}}" for name, values in rows.items())
+        print(f"| {group} | {len(rows['bicubic'])} | {figures} |", flush=True)
+
+
+def windows(sequences: Sequences, found: dict[str, Method], count: int, size: int) -> None:
+    pairs = validation_pairs(sequences, clean, count=count, size=size)
+    print("| method | " + " | ".join(WINDOWS) + " |\n|---|" + "---|" * len(WINDOWS))
+    reference = np.mean([psnr(high, found["bicubic"](low), crop=8) for low, high in pairs])
+    for name, method in found.items():
+        if name not in ("bicubic", "lanczos"):
+            gains = [np.mean([psnr(high, method(low[list(order)]), crop=8) for low, high in pairs]) - reference for order in WINDOWS.values()]
+            print(f"| {name} | " + " | ".join(f"{gain:+.2f}" for gain in gains) + " |", flush=True)
+
+
+def sheet(sequences: Sequences, found: dict[str, Method], file: Path, crop: int = 96, zoom: int = 3) -> None:
+    """Five crops where bicubic is furthest from the truth, one a row, with every method beside the ground truth."""
+    pairs = validation_pairs(sequences, clean, count=40, size=256)
+    columns = {name: method for name, method in found.items() if name != "lanczos"}
+    worst = sorted(pairs, key=lambda pair: psnr(pair[1], found["bicubic"](pair[0]), crop=8))[:20:4]
+    rows = []
+    for low, high in worst:
+        error = cv2.boxFilter(np.abs(found["bicubic"](low) - high), -1, (crop, crop))[crop // 2 : -crop // 2, crop // 2 : -crop // 2]
+        top, left = (int(value) for value in np.unravel_index(int(np.argmax(error)), error.shape))
+        row = []
+        for name, picture in [*((name, method(low)) for name, method in columns.items()), ("ground truth", high)]:
+            gain = "" if name == "ground truth" else f"  {psnr(high, picture, crop=8):.2f} dB"
+            part = cv2.resize(picture[top : top + crop, left : left + crop], None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+            tile = np.full((crop * zoom + 24, crop * zoom + 8), 255, np.uint8)
+            tile[20:-4, 4:-4] = np.clip((part - 16) * (255 / 219), 0, 255)
+            cv2.putText(tile, name + gain, (6, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.42, 0, 1, cv2.LINE_AA)
+            row.append(tile)
+        rows.append(np.hstack(row))
+    cv2.imwrite(str(file), np.vstack(rows))
+    print(f"wrote {file}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--count", type=int, default=132, help="sequences")
-    parser.add_argument("--size", type=int, default=256, help="side of the middle part used, pixels")
-    parser.add_argument("--model", action="append", default=[], help="checkpoint file, or name of a shipped network; default: all shipped")
+    parser.add_argument("--count", type=int, default=66, help="sequences, of 132")
+    parser.add_argument("--size", type=int, default=128, help="side of the middle part used, pixels, up to 256")
+    parser.add_argument("--model", action="append", default=[], help="NAME, NAME:DOMAIN or checkpoint file; default: all that ship")
+    parser.add_argument("--scenes", action="store_true", help="gain by scene, on `clean`")
+    parser.add_argument("--windows", action="store_true", help="gain on moving windows, one frame five times, and at cuts, on `clean`")
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a sheet of crops instead")
     arguments = parser.parse_args()
-    names = arguments.model or [spec.name for spec in MODELS.values() if spec.domains]
-    backends = [open_backend("torch", name, None, device="auto", precision="fp32") for name in names]
     sequences = load([arguments.data / "val.mp4"])
-    print("| test degradation | method | PSNR dB | gain over bicubic dB | SSIM |\n|---|---|---|---|---|")
-    for domain in ("clean", "video"):
-        pairs = validation_pairs(sequences, domain, count=arguments.count, size=arguments.size)
-        rows = {"bicubic": [np.clip(np.rint(double(low[2])), 0, 255) for low, _ in pairs], "lanczos": [np.clip(np.rint(double(low[2], "lanczos")), 0, 255) for low, _ in pairs]}
-        rows |= {name: [network(backend, low) for low, _ in pairs] for name, backend in zip(names, backends, strict=True)}
-        reference = None
-        for name, pictures in rows.items():
-            scores = [psnr(high, picture, crop=8) for picture, (_, high) in zip(pictures, pairs, strict=True)]
-            similar = float(np.mean([ssim(high, picture, crop=8) for picture, (_, high) in zip(pictures, pairs, strict=True)]))
-            reference = scores if reference is None else reference
-            gain = np.subtract(scores, reference)
-            worse = f", {int((gain < 0).sum())} of {len(gain)} below bicubic" if name in names else ""
-            print(f"| {domain} | {name} | {np.mean(scores):.2f} | {gain.mean():+.2f} (min {gain.min():+.2f}, max {gain.max():+.2f}{worse}) | {similar:.4f} |", flush=True)
+    found = methods(arguments.model)
+    if arguments.sheet:
+        sheet(sequences, found, arguments.sheet)
+        return
+    show = scenes if arguments.scenes else windows if arguments.windows else table
+    show(sequences, found, arguments.count, arguments.size)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
 from vsrcli.picture.color import from_model, rgb_to_luma, to_model
-from vsrcli.training.degradation import DEGRADATIONS, Clip
+from vsrcli.training.degradation import DEGRADATIONS, Clip, Degradation
 
 log = logging.getLogger(__name__)
 
@@ -187,12 +187,14 @@ def _tiles(clip: Clip) -> list[Clip]:
     ]
 
 
-def validation_pairs(sequences: Sequences, domain: str, *, count: int, size: int) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+def validation_pairs(
+    sequences: Sequences, domain: str | Degradation, *, count: int, size: int
+) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """A fixed set of validation pairs, spread evenly over the sequences: the middle window of each and its true frame.
 
     Args:
         sequences: clips that are never trained on.
-        domain: key in ``DEGRADATIONS``.
+        domain: key in ``DEGRADATIONS``, or a degradation.
         count: how many sequences, at most.
         size: side of the middle part used, high-resolution pixels.
 
@@ -201,10 +203,11 @@ def validation_pairs(sequences: Sequences, domain: str, *, count: int, size: int
     """
     step = Fraction(len(sequences), min(count, len(sequences)))
     pairs = []
+    degrade = DEGRADATIONS[domain] if isinstance(domain, str) else domain
     for index in (int(step * number) for number in range(min(count, len(sequences)))):
         clip = sequences.clips[index]
         top, left = (max(0, (side - size) // 4) for side in clip.shape[1:])
-        low = DEGRADATIONS[domain](clip, 1000 + index)[1:6, top : top + size // 2, left : left + size // 2]
+        low = degrade(clip, 1000 + index)[1:6, top : top + size // 2, left : left + size // 2]
         high = clip[3, 2 * top : 2 * top + 2 * low.shape[1], 2 * left : 2 * left + 2 * low.shape[2]]
         pairs.append((low.astype(np.float32), high.astype(np.float32)))
     return pairs

@@ -55,6 +55,17 @@ def video(clip: Clip, seed: int) -> Clip:
     return x264_round_trip(_codes(np.stack(frames)), crf=crf)
 
 
+def compressed(crf: float) -> Degradation:
+    """``clean``, then the whole sequence through x264 at ``crf``: for tests of what compression costs."""
+
+    def degrade(clip: Clip, seed: int) -> Clip:
+        from vsrcli.media.roundtrip import x264_round_trip
+
+        return x264_round_trip(clean(clip, seed), crf=crf)
+
+    return degrade
+
+
 DEGRADATIONS: dict[str, Degradation] = {"video": video, "clean": clean, "blur3": blur3}
 SEEDED = frozenset({"video"})  # those whose result depends on the seed
 

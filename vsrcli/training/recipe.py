@@ -48,8 +48,8 @@ def fine_tuning(recipe: Recipe) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "ship": Recipe(
-        name="ship", loss="charbonnier", learning_rate=1e-3, batch=8, patch=32, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
-        passes=((0.0, 1), (0.40, 2), (0.60, 3), (0.75, None)), near_plain_start=True, patience=0, domain="video",
+        name="ship", loss="charbonnier", learning_rate=1e-3, batch=2, patch=24, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
+        passes=((0.0, 1), (0.70, 2), (0.85, None)), near_plain_start=True, patience=0, domain="video",
     ),
     "report": Recipe(
         name="report", loss="mse", learning_rate=5e-4, batch=1, patch=None, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
