@@ -26,7 +26,8 @@ ALLOWED: dict[str, set[str]] = {
     "media": {"errors", "frame", "options", "demo"},
     "run": {"errors", "frame", "options", "models", "backends", "picture", "media"},
     "training": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality"},
-    "cli": {"_version", "errors", "options", "models", "media", "run", "training"},
+    "bench": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality", "run", "training"},
+    "cli": {"_version", "errors", "options", "models", "media", "quality", "run", "training", "bench"},
     "__init__": {"_version", "errors", "options", "run"},
 }
 # foreign library -> path prefixes below vsrcli where it may be imported
@@ -36,7 +37,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("cli/",),
     "threading": ("run/prefetch.py",),
     "queue": ("run/prefetch.py",),
-    "cv2": ("picture/resize.py", "media/folders.py", "training/", "demo.py"),
+    "cv2": ("picture/resize.py", "media/folders.py", "quality/metrics.py", "training/", "demo.py"),
     "matplotlib": ("training/curves.py",),
     "torch": (
         "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/previous.py", "models/checkpoint.py",

@@ -146,3 +146,51 @@ def parse_duration(text: str) -> float:
     if match is None or not any(match.groups()):
         raise OptionError(f"{text!r} is not a length of time: write 90s, 15m, 2h or 1h30m")
     return sum(float(value or 0) * unit for value, unit in zip(match.groups(), _UNIT_SECONDS, strict=True))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """Everything ``vsr bench`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    model: tuple[str, ...] = option(
+        (), "Network, NETWORK:DOMAIN, or checkpoint file; repeatable.  [default: all that ship]", flags=("--model", "-m"), metavar="MODEL"
+    )
+    domain: str | None = option(None, "Which of the shipped weights.  [default: those for the degradation]", choices=tuple(DOMAINS))
+    degrade: str = option("clean", "How the low-resolution input is made: clean, blur3, crf:N (clean, then x264), or none (with --lr).", metavar="KIND")
+    lr: str | None = option(None, "Low-resolution input, instead of making it: video or folder of frames.", metavar="PATH")
+    compare: str | None = option(None, "Score this result of any tool against the ground truth, instead of running networks.", metavar="PATH")
+    metrics: tuple[str, ...] = option(("mse", "psnr", "ssim"), "Metrics, separated by commas.", metavar="LIST")
+    protocol: Literal["vsr", "report"] = option(
+        "vsr", "vsr: 8 pixels cropped, SSIM with an 11x11 Gaussian; report: interior 2H-4 x 2W-4, SSIM as scikit-image's default.",
+        choices=("vsr", "report"),
+    )
+    crop: int | None = option(None, "Pixels left out at each border.  [default: 8; 2 for the report's protocol]", metavar="N")
+    range: float = option(255.0, "Peak of the data: MSE is given in these units, floating-point pictures are read in them.", metavar="PEAK")
+    frames: int | None = option(None, "Score only the first N frames.", metavar="N")
+    sequences: int = option(24, "Of a training pack, score this many sequences, as `vsr train` does.", metavar="N")
+    area: int = option(128, "Of a training pack's sequences, side of the middle part scored, pixels, as `vsr train` does.", metavar="N")
+    device: str = option("auto", "Where networks run: auto, cpu, cuda or cuda:N.", flags=("--device", "-d"))
+    precision: Literal["fp16", "fp32"] | None = option(
+        None, "Arithmetic of the networks.  [default: fp16 on CUDA, fp32 on the CPU]", flags=("--fp16", "--fp32"), choices=("fp16", "fp32")
+    )
+
+    def __post_init__(self) -> None:
+        kinds = ("clean", "blur3", "video", "none")
+        crf = re.fullmatch(r"crf:(\d+(?:\.\d+)?)", self.degrade)
+        if self.degrade not in kinds and (crf is None or not 0 <= float(crf[1]) <= 51):
+            raise OptionError(f"--degrade {self.degrade}: choose clean, blur3, none, or crf:N with N from 0 to 51")
+        if (self.degrade == "none") != (self.lr is not None) and self.degrade in ("none", "blur3", "video"):
+            raise OptionError("--degrade none and --lr belong together: the low-resolution input is made, or given")
+        if self.compare is not None and self.model:
+            raise OptionError("--compare scores a result that is there: leave --model away")
+        if not self.range > 0:
+            raise OptionError(f"--range {self.range:g} makes no sense: give the data's peak, such as 255 or 1.0")
+        for name, value, least in (("--crop", self.crop, 0), ("--frames", self.frames, 1), ("--sequences", self.sequences, 1), ("--area", self.area, 32)):
+            if value is not None and value < least:
+                raise OptionError(f"{name} {value} is too small: {least} or more")
+        if not self.metrics:
+            raise OptionError("no metric is left: give --metrics a list such as psnr,ssim")

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "info": "vsrcli.cli.info",
     "models": "vsrcli.cli.models",
     "demo": "vsrcli.cli.demo",
+    "bench": "vsrcli.cli.bench",
     "train": "vsrcli.cli.train",
 }
 

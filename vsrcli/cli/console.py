@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
 from rich.text import Text
 
 
@@ -39,6 +41,20 @@ def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
     console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
     for name, value in rows:
         console.print(f"  {name:<{width}}  {value}", markup=False, soft_wrap=True)
+
+
+def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """A table on stdout: first column to the left, figures to the right; as wide as it needs to be, wherever it is printed."""
+    console = stdout()
+    console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    # figures are never cut off: a narrow terminal wraps them
+    needed = Console(width=10_000).measure(table).maximum
+    console.print(table, width=max(console.width, needed), soft_wrap=True, crop=False)
 
 
 def print_json(value: Any) -> None:

@@ -44,6 +44,8 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "start": _TIME,
     "end": _TIME,
     "extra": _Parsed("KEY=VALUE", _key_value),
+    "frames": click.INT,
+    "crop": click.INT,
     "steps": click.IntRange(min=1),
     "batch": click.INT,
     "patch": click.INT,

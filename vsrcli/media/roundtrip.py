@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -25,21 +27,43 @@ def x264_round_trip(clip: NDArray[np.uint8], *, crf: float, preset: str = "veryf
     Raises:
         InputError: the codec gave back another number of frames.
     """
-    frames, height, width = clip.shape
-    padded = np.pad(clip, ((0, 0), (0, height % 2), (0, width % 2)), mode="edge")
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="nut") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": preset, "threads": "1"})
-        stream.width, stream.height, stream.pix_fmt = padded.shape[2], padded.shape[1], "gray"
-        for picture in padded:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="gray")))
-        container.mux(stream.encode(None))
-    buffer.seek(0)
-    with av.open(buffer, "r") as container:
-        decoded = [
-            np.ndarray((height, width), np.uint8, buffer=memoryview(frame.planes[0]), strides=(frame.planes[0].line_size, 1)).copy()
-            for frame in container.decode(video=0)
-        ]
-    if len(decoded) != frames:
-        raise InputError(f"x264 gave back {len(decoded)} of {frames} frames at crf {crf:g}")
+    decoded = list(x264_stream(iter(clip), crf=crf, preset=preset))
+    if len(decoded) != len(clip):
+        raise InputError(f"x264 gave back {len(decoded)} of {len(clip)} frames at crf {crf:g}")
     return np.stack(decoded)
+
+
+def x264_stream(frames: Iterator[NDArray[np.uint8]], *, crf: float, preset: str = "veryfast") -> Iterator[NDArray[np.uint8]]:
+    """The same for a stream of luma planes of one size: each comes back in its turn, a few dozen frames (the encoder's lookahead) late.
+
+    Args:
+        frames: planes (H, W), uint8.
+        crf: x264's constant rate factor.
+        preset: x264's preset.
+
+    Yields:
+        As many planes of the same shape.
+    """
+    encoder: Any = None
+    decoder: Any = av.CodecContext.create("h264", "r")
+    height = width = 0
+    for number, frame in enumerate(frames):
+        if encoder is None:
+            height, width = frame.shape
+            encoder = av.CodecContext.create("libx264", "w")
+            encoder.width, encoder.height, encoder.pix_fmt = width + width % 2, height + height % 2, "gray"
+            encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
+            encoder.options = {"crf": str(crf), "preset": preset, "threads": "1"}
+        picture = av.VideoFrame.from_ndarray(np.pad(frame, ((0, height % 2), (0, width % 2)), mode="edge"), format="gray")
+        picture.pts = number
+        for packet in encoder.encode(picture):
+            yield from _planes(decoder.decode(packet), height, width)
+    if encoder is not None:
+        for packet in encoder.encode(None):
+            yield from _planes(decoder.decode(packet), height, width)
+        yield from _planes(decoder.decode(None), height, width)
+
+
+def _planes(pictures: Iterable[Any], height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+    for picture in pictures:
+        yield np.ndarray((height, width), np.uint8, buffer=memoryview(picture.planes[0]), strides=(picture.planes[0].line_size, 1)).copy()

@@ -20,6 +20,8 @@ Float = NDArray[np.float32]
 
 # A tile's core is at least this large, however little memory is granted: below, nearly all work would be halo.
 MIN_CORE_PX = 32
+# Low-resolution pixels mirrored around every picture, so that the networks' own zero padding stays off it.
+EDGE_PX = 4
 
 
 @dataclass(frozen=True, slots=True)

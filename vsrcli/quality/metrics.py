@@ -8,8 +8,11 @@ use and give different figures, so whoever prints one names its window.
 from __future__ import annotations
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +20,21 @@ Double = NDArray[np.float64]
 SsimWindow = Literal["gaussian", "uniform"]
 
 K1, K2 = 0.01, 0.03
+_BAND_ROWS = 32
 
 
-def _pair(reference: NDArray[Any], distorted: NDArray[Any], crop: int) -> tuple[Double, Double]:
-    """Check shapes, leave ``crop`` pixels off on each side and convert to float64."""
+def _check_pair(reference: NDArray[Any], distorted: NDArray[Any], crop: int) -> None:
     if reference.shape != distorted.shape or reference.ndim < 2:
         raise ValueError(f"pictures of {reference.shape} and {distorted.shape} cannot be compared: equal shapes (..., H, W) are needed")
     height, width = reference.shape[-2:]
     if crop < 0 or min(height, width) <= 2 * crop:
         raise ValueError(f"crop {crop} leaves nothing of {height}x{width} pixels")
+
+
+def _pair(reference: NDArray[Any], distorted: NDArray[Any], crop: int) -> tuple[Double, Double]:
+    """Check shapes, leave ``crop`` pixels off on each side and convert to float64."""
+    _check_pair(reference, distorted, crop)
+    height, width = reference.shape[-2:]
     inside = (..., slice(crop, height - crop), slice(crop, width - crop))
     return reference[inside].astype(np.float64), distorted[inside].astype(np.float64)
 
@@ -44,6 +53,12 @@ def mse(reference: NDArray[Any], distorted: NDArray[Any], *, crop: int = 0) -> f
     Raises:
         ValueError: shapes differ, or the crop leaves nothing.
     """
+    if reference.dtype == distorted.dtype == np.uint8:
+        _check_pair(reference, distorted, crop)
+        height, width = reference.shape[-2:]
+        inside = (..., slice(crop, height - crop), slice(crop, width - crop))
+        first, second = (np.ascontiguousarray(picture[inside]).reshape(-1, width - 2 * crop) for picture in (reference, distorted))
+        return float(cv2.norm(first, second, cv2.NORM_L2SQR)) / first.size  # a sum of integers, exact
     first, second = _pair(reference, distorted, crop)
     return float(np.mean(np.square(first - second)))
 
@@ -79,15 +94,6 @@ def _weights(window: SsimWindow) -> Double:
     raise ValueError(f"SSIM window {window!r}: it is 'gaussian' or 'uniform'")
 
 
-def _local_mean(values: Double, weights: Double) -> Double:
-    """Weighted mean over every window that lies inside the picture."""
-    for axis in (-2, -1):
-        count = values.shape[axis] - len(weights) + 1
-        moved = np.moveaxis(values, axis, 0)
-        values = np.moveaxis(sum(weight * moved[i : i + count] for i, weight in enumerate(weights)), 0, axis)
-    return values
-
-
 def ssim(
     reference: NDArray[Any],
     distorted: NDArray[Any],
@@ -114,17 +120,98 @@ def ssim(
     """
     if not data_range > 0:
         raise ValueError(f"data range {data_range}: it is above 0")
-    first, second = _pair(reference, distorted, crop)
+    _check_pair(reference, distorted, crop)
     weights = _weights(window)
-    if min(first.shape[-2:]) < len(weights):
-        raise ValueError(f"{first.shape[-2]}x{first.shape[-1]} pixels are smaller than the {len(weights)}x{len(weights)} window of SSIM")
-    samples = len(weights) ** 2
+    height, width = (side - 2 * crop for side in reference.shape[-2:])
+    size = len(weights)
+    if min(height, width) < size:
+        raise ValueError(f"{height}x{width} pixels are smaller than the {size}x{size} window of SSIM")
+    rows = height - size + 1
+    # bands of rows stay in the processor's cache, and OpenCV lets several run at once
+    bands = [(plane, top, min(top + _BAND_ROWS, rows)) for plane in np.ndindex(reference.shape[:-2]) for top in range(0, rows, _BAND_ROWS)]
+
+    is_bytes = reference.dtype == distorted.dtype == np.uint8
+    similarity = _similarity_of_bytes if is_bytes and window == "uniform" else _similarity
+
+    def total(band: tuple[tuple[int, ...], int, int]) -> float:
+        plane, top, bottom = band
+        inside = (*plane, slice(crop + top, crop + bottom + size - 1), slice(crop, crop + width))
+        return float(similarity(reference[inside], distorted[inside], data_range, window))
+
+    if len(bands) == 1:
+        return total(bands[0]) / (rows * (width - size + 1))
+    with ThreadPoolExecutor(min(len(bands), os.cpu_count() or 1)) as pool:
+        return math.fsum(pool.map(total, bands)) / (math.prod(reference.shape[:-2]) * rows * (width - size + 1))
+
+
+def _similarity(first: NDArray[Any], second: NDArray[Any], data_range: float, window: SsimWindow) -> float:
+    """Sum of the similarities of all windows inside two planes."""
+    weights = _weights(window)
+    size = len(weights)
+    samples = size**2
     unbias = samples / (samples - 1) if window == "uniform" else 1.0
-    mean1, mean2 = _local_mean(first, weights), _local_mean(second, weights)
-    variance1 = unbias * (_local_mean(first * first, weights) - mean1 * mean1)
-    variance2 = unbias * (_local_mean(second * second, weights) - mean2 * mean2)
-    covariance = unbias * (_local_mean(first * second, weights) - mean1 * mean2)
+    x, y = first.astype(np.float64), second.astype(np.float64)
+
+    def local_mean(plane: Double) -> Double:
+        return _inside(cv2.sepFilter2D(plane, cv2.CV_64F, weights, weights, borderType=cv2.BORDER_REFLECT), size)
+
+    # similarity needs the two variances only as a sum, so four filters do where five are usual
+    mean1, mean2, covariance = local_mean(x), local_mean(y), local_mean(x * y)
+    x *= x
+    y *= y
+    x += y
+    variances = local_mean(x)
+    means = mean1 * mean2
+    mean1 *= mean1
+    mean2 *= mean2
+    mean1 += mean2
+    covariance -= means
+    variances -= mean1
+    return _total_ratio((means, covariance, mean1, variances), (2, 2 * unbias, 1, unbias), data_range)
+
+
+def _similarity_of_bytes(first: NDArray[Any], second: NDArray[Any], data_range: float, window: SsimWindow) -> float:
+    """The same for bytes and the uniform window: all sums are exact integers, and OpenCV's box filters need one addition a pixel."""
+    size = len(_weights(window))
+    samples = size**2
+
+    def total(plane: NDArray[Any], function: Any = cv2.boxFilter) -> NDArray[np.int32]:
+        return _inside(function(plane, cv2.CV_32S, (size, size), normalize=False, borderType=cv2.BORDER_REFLECT), size)
+
+    sum1, sum2 = total(first), total(second)
+    # at most (49 * 255)**2 = 156 million: far inside 32 bits
+    means = sum1 * sum2
+    squared_means = sum1 * sum1
+    squared_means += sum2 * sum2
+    products = total(cv2.multiply(first, second, dtype=cv2.CV_16U))
+    covariance = products * samples
+    covariance -= means
+    # a*a + b*b = (a - b)**2 + 2ab
+    products *= 2
+    products += total(cv2.absdiff(first, second), cv2.sqrBoxFilter)
+    variances = products
+    variances *= samples
+    variances -= squared_means
+    mean_unit, unit = 1 / samples**2, 1 / (samples * (samples - 1))
+    return _total_ratio((means, covariance, squared_means, variances), (2 * mean_unit, 2 * unit, mean_unit, unit), data_range)
+
+
+def _inside(filtered: NDArray[Any], size: int) -> NDArray[Any]:
+    """Only the windows that lie wholly inside."""
+    margin = size // 2
+    return filtered[margin : filtered.shape[0] - margin, margin : filtered.shape[1] - margin]
+
+
+def _total_ratio(terms: tuple[NDArray[Any], ...], units: tuple[float, ...], data_range: float) -> float:
+    """Sum over all windows of (means + c1)(covariance + c2) / ((squared means + c1)(variances + c2)), each term first brought to its unit."""
     c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    luminance = (2 * mean1 * mean2 + c1) / (mean1 * mean1 + mean2 * mean2 + c1)
-    structure = (2 * covariance + c2) / (variance1 + variance2 + c2)
-    return float(np.mean(luminance * structure))
+    scaled: list[Double] = []
+    for term, unit, constant in zip(terms, units, (c1, c2, c1, c2), strict=True):
+        value = np.multiply(term, unit)
+        value += constant
+        scaled.append(value)
+    means, covariance, squared_means, variances = scaled
+    means *= covariance
+    squared_means *= variances
+    means /= squared_means
+    return float(means.sum())

@@ -28,14 +28,12 @@ from vsrcli.models import ModelSpec
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_chroma
 from vsrcli.picture.color import from_model, to_model
-from vsrcli.picture.tiles import upscale_plane
+from vsrcli.picture.tiles import EDGE_PX, upscale_plane
 from vsrcli.picture.windows import windows
 from vsrcli.run.prefetch import Prefetch
 
 log = logging.getLogger(__name__)
 
-# Low-resolution pixels mirrored around the picture, so that the network's own zero padding stays off it.
-EDGE_PX = 4
 _DECODED_AHEAD = 8
 _UPSCALED_AHEAD = 4
 

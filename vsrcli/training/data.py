@@ -89,6 +89,11 @@ def _spread(clips: list[Clip], limit: int) -> list[Clip]:
     return clips if len(clips) <= limit else [clips[index * len(clips) // limit] for index in range(limit)]
 
 
+def is_pack(file: Path) -> bool:
+    """Whether a manifest beside ``file`` lists its sequences."""
+    return bool(_manifest(file))
+
+
 def _manifest(file: Path) -> list[dict[str, str]]:
     manifest = file.with_name("manifest.csv")
     if not manifest.is_file():
@@ -128,7 +133,8 @@ def _read_folder(folder: Path) -> list[Clip]:
             if picture.ndim == 3:
                 luma = np.rint(rgb_to_luma(picture)).astype(np.uint8)
             else:
-                luma = _limited_codes(picture, 8 if picture.dtype == np.uint8 else 16, full=True)
+                # gray pictures hold luma codes as they are, like those of `vsr extract --luma`
+                luma = picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
             yield luma, detector.is_cut(luma, 8)
 
     return _runs(frames(), folder)

@@ -6,12 +6,13 @@ All take and return limited-range luma codes: clip (T, H, W) uint8 with even H a
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.picture.resize import Kernel, half
+from vsrcli.picture.resize import Float, Kernel, half
 
 Clip = NDArray[np.uint8]
 Degradation = Callable[[Clip, int], Clip]
@@ -20,13 +21,23 @@ Degradation = Callable[[Clip, int], Clip]
 def clean(clip: Clip, seed: int) -> Clip:
     """Antialiased bicubic half-sizing (MATLAB ``imresize``, a = -0.5), rounded; ``seed`` changes nothing."""
     del seed
-    return _codes(np.stack([half(frame.astype(np.float32)) for frame in clip]))
+    return _codes(np.stack([half_clean(frame) for frame in clip]))
 
 
 def blur3(clip: Clip, seed: int) -> Clip:
     """The report's: Gaussian blur of sigma 3 at high resolution, then half size (2x2 mean); ``seed`` changes nothing."""
     del seed
-    return _codes(np.stack([half(cv2.GaussianBlur(frame.astype(np.float32), (0, 0), 3.0), "nearest") for frame in clip]))
+    return _codes(np.stack([half_blurred(frame) for frame in clip]))
+
+
+def half_clean(plane: NDArray[Any]) -> Float:
+    """``clean`` of one plane (H, W) of any scale, not rounded: float32 (H/2, W/2)."""
+    return half(plane.astype(np.float32))
+
+
+def half_blurred(plane: NDArray[Any]) -> Float:
+    """``blur3`` of one plane (H, W) of any scale, not rounded: float32 (H/2, W/2)."""
+    return half(cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 3.0), "nearest")
 
 
 def video(clip: Clip, seed: int) -> Clip:

@@ -25,6 +25,7 @@ from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors
 from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.picture.resize import double
+from vsrcli.picture.tiles import EDGE_PX, upscale_plane
 from vsrcli.quality.metrics import psnr
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import Sequences, validation_pairs
@@ -141,7 +142,7 @@ class Trainer:
         self.batches.prepare(self.step)
         try:
             return self._run(on_progress)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line turns it
             self.save_state()
             raise
         finally:
@@ -192,7 +193,7 @@ class Trainer:
         # the figures are those of float32, whatever the card prefers
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
             for domain, pairs in self.validation.items():
-                scores = [self._score(self._upscale(low), high[2:-2, 2:-2], crop=_CROP - 2) for low, high in pairs]
+                scores = [self._score(upscale_plane(low, self._infer, self.spec, max_pixels=None, edge_px=EDGE_PX), high) for low, high in pairs]
                 gains[domain] = float(np.mean(np.subtract(scores, self.bicubic[domain])))
         self.network.load_state_dict(trained)
         self.network.train()
@@ -331,14 +332,14 @@ class Trainer:
         )
         save(self.folder / f"{name}.safetensors", averaged, info)
 
-    def _upscale(self, window: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        result: Tensor = self.network(torch.from_numpy(window)[None, None].to(self.device))
-        values: np.ndarray[Any, np.dtype[np.float32]] = result[0, 0].float().cpu().numpy()
+    def _infer(self, windows: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        result: Tensor = self.network(torch.from_numpy(np.ascontiguousarray(windows))[:, None].to(self.device))
+        values: np.ndarray[Any, np.dtype[np.float32]] = result[:, 0].float().cpu().numpy()
         return values
 
     @staticmethod
-    def _score(picture: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], crop: int = _CROP) -> float:
-        return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=crop)
+    def _score(picture: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> float:
+        return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=_CROP)
 
 
 def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:

@@ -1,0 +1,244 @@
+"""A benchmark: every method over every frame of a ground truth, through the code path of ``vsr upscale``, scored as the protocol says.
+
+Frames stream: what is kept of each is a number a metric. Each method has a pass of its own, so that its memory can be told from the others'.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrcli.bench.memory import PeakMemory
+from vsrcli.bench.methods import Method, baselines, networks
+from vsrcli.bench.truth import Case, Picture, Source, aligned, pack_cases, read_pack, truth_cases
+from vsrcli.errors import InputError, OptionError
+from vsrcli.options import BenchOptions
+from vsrcli.quality.metrics import SsimWindow, mse, ssim
+from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
+
+_CROPS = {"vsr": 8, "report": 2}
+_WINDOWS: dict[str, SsimWindow] = {"vsr": "gaussian", "report": "uniform"}
+_WINDOW_NAMES = {"gaussian": "11x11 Gaussian of sigma 1.5, population covariance", "uniform": "7x7 uniform, sample covariance (scikit-image's default)"}
+FRAME_METRICS = ("mse", "psnr", "ssim")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchProgress:
+    """Where a benchmark stands: share done (0..1, None where the length is unknown), the method running and frames it has done."""
+
+    share: float | None
+    method: str
+    frames: int
+
+
+Report = Callable[[BenchProgress], None]
+
+
+class Bench:
+    """One ground truth and how it is scored.
+
+    Args:
+        path: video, folder of pictures, or the video of a training pack.
+        options: how.
+
+    Raises:
+        InputError: the ground truth, or what is given beside it, cannot be read or does not fit.
+        OptionError: an unknown metric, or a crop that leaves nothing.
+    """
+
+    def __init__(self, path: Path, options: BenchOptions) -> None:
+        self.path, self.options = path, options
+        unknown = [name for name in options.metrics if name not in FRAME_METRICS]
+        if unknown:
+            raise OptionError(f"unknown metric {unknown[0]!r}: choose from {', '.join(FRAME_METRICS)}")
+        self.crop = _CROPS[options.protocol] if options.crop is None else options.crop
+        self._window = _WINDOWS[options.protocol]
+        self._sequences = None if options.lr or options.compare else read_pack(path)
+        if self._sequences is None:
+            if options.degrade == "video":
+                raise OptionError("--degrade video is random, clip by clip, and for training packs only: choose crf:N instead")
+            self._truth: Source | None = Source(path, options.range)
+            self._low = Source(Path(options.lr), options.range) if options.lr else None
+            self.width, self.height = self._truth.width // 2 * 2, self._truth.height // 2 * 2
+            if options.compare:
+                self.width, self.height = self._truth.width, self._truth.height
+        else:
+            self._truth = self._low = None
+            self.height, self.width = (min(options.area, side) for side in self._sequences.clips[0].shape[1:])
+        if min(self.width, self.height) - 2 * self.crop < 11:
+            raise OptionError(f"a crop of {self.crop} leaves too little of {self.width}x{self.height} pixels: give a smaller --crop")
+
+    def run(self, on_progress: Report = lambda progress: None) -> BenchReport:
+        """Score everything.
+
+        Raises:
+            InputError: frames that do not fit each other.
+            ModelError: no such model, or a bad checkpoint.
+            BackendError: the device is missing, or a network failed.
+        """
+        rows: list[BenchRow] = []
+        times: list[float] = []
+        if self.options.compare:
+            rows.append(self._compare(Path(self.options.compare), times, on_progress))
+        else:
+            loaders = networks(self.options)
+            for method in baselines():
+                times.clear()
+                rows.append(self._measure(partial(_itself, method), times, (0.0, 0.0 if loaders else 1 / len(baselines())), on_progress))
+            for number, load in enumerate(loaders):
+                times.clear()
+                # interpolation takes next to no time: only networks move the bar
+                rows.append(self._measure(load, times, (number / len(loaders), 1 / len(loaders)), on_progress))
+        rows = _with_gains(rows)
+        if not times:
+            raise InputError(f"{self.path}: no frame to score")
+        return BenchReport(
+            ground_truth=self.path.name, protocol=self.options.protocol, degradation=self._describe(), width=self.width, height=self.height,
+            frames=len(times), crop=self.crop, data_range=self.options.range, metrics=self._infos(), rows=tuple(rows), times=times,
+        )
+
+    def shots(self, report: BenchReport) -> list[Shot]:
+        """The worst and the median frame (by the PSNR of the last row) as pictures, by a second pass that upscales these two only."""
+        values = report.rows[-1].per_frame.get("psnr") or [-error for error in report.rows[-1].per_frame.get("mse", [])]
+        if self.options.compare or not values:
+            return []
+        order = sorted(range(len(values)), key=values.__getitem__)
+        wanted = {order[0]: "worst frame", order[len(order) // 2]: "median frame"} if len(order) > 1 else {order[0]: "the frame"}
+        methods = [*baselines(), *(load() for load in networks(self.options))]
+        found = []
+        for number, case in enumerate(self._cases()):
+            if number not in wanted:
+                continue
+            pictures = {method.name: _as_luma(method.upscale(case.window)) for method in methods}
+            figures = {name: self._scores(case.truth.luma, picture)["psnr"] for name, picture in pictures.items()}
+            title = f"{wanted[number]} ({number}" + (f", {float(case.truth.time):.2f} s)" if case.truth.time is not None and self._truth else ")")
+            found.append(Shot(title, _as_bytes(case.truth.luma), {name: _as_bytes(picture) for name, picture in pictures.items()}, figures))
+        return sorted(found, key=lambda shot: not shot.title.startswith("worst"))
+
+    def _cases(self) -> Iterator[Case]:
+        if self._sequences is not None:
+            return pack_cases(self._sequences, self.options.degrade, self.options.sequences, self.options.area)
+        assert self._truth is not None
+        return truth_cases(self._truth, self.options.degrade, self._low, self.options.frames)
+
+    def _count(self) -> int | None:
+        if self._sequences is not None:
+            return min(self.options.sequences, len(self._sequences))
+        count = self._truth.count if self._truth else None
+        return self.options.frames if count is None else min(count, self.options.frames or count)
+
+    def _measure(self, load: Callable[[], Method], times: list[float], part: tuple[float, float], on_progress: Report) -> BenchRow:
+        """One method's pass; ``part`` is where on the bar it begins and how much of it it takes."""
+        count, seconds = self._count(), 0.0
+        scores: dict[str, list[float]] = {name: [] for name in (*self.options.metrics, "psnr")}
+        with PeakMemory() as memory:
+            method = load()
+            memory.device = method.device
+            for number, case in enumerate(self._cases()):
+                began = time.perf_counter()
+                picture = method.upscale(case.window)
+                seconds += time.perf_counter() - began
+                self._add(scores, case.truth, _as_luma(picture), times)
+                share = part[0] + part[1] * min(1.0, (number + 1) / count) if count else None
+                on_progress(BenchProgress(share, method.name, number + 1))
+        return self._row(method.name, method.is_baseline, scores, len(times) / seconds if seconds else None, memory.megabytes)
+
+    def _compare(self, result: Path, times: list[float], on_progress: Report) -> BenchRow:
+        assert self._truth is not None
+        other = Source(result, self.options.range)
+        if (other.width, other.height) != (self._truth.width, self._truth.height):
+            raise InputError(
+                f"{result} has {other.width}x{other.height} pixels, {self.path} {self._truth.width}x{self._truth.height}: only equal sizes can be compared"
+            )
+        count = self._count()
+        scores: dict[str, list[float]] = {name: [] for name in (*self.options.metrics, "psnr")}
+        for number, (truth, picture) in enumerate(aligned(self._truth, other, self.options.frames)):
+            if self.options.frames is not None and number >= self.options.frames:
+                break
+            self._add(scores, truth, picture.luma, times)
+            on_progress(BenchProgress(min(1.0, (number + 1) / count) if count else None, result.name, number + 1))
+        return self._row(result.name, False, scores, None, None)
+
+    def _add(self, scores: dict[str, list[float]], truth: Picture, picture: NDArray[Any], times: list[float]) -> None:
+        for name, value in self._scores(truth.luma, picture).items():
+            scores[name].append(value)
+        times.append(float(len(times) if truth.time is None else truth.time))
+
+    def _scores(self, truth: NDArray[Any], picture: NDArray[Any]) -> dict[str, float]:
+        error = mse(truth, picture, crop=self.crop)
+        values = {"psnr": psnr_of(error)}
+        if "mse" in self.options.metrics:
+            values["mse"] = error * (self.options.range / 255.0) ** 2
+        if "ssim" in self.options.metrics:
+            values["ssim"] = ssim(truth, picture, window=self._window, crop=self.crop)
+        return values
+
+    def _row(self, name: str, is_baseline: bool, scores: dict[str, list[float]], rate: float | None, memory: float | None) -> BenchRow:
+        means = {metric: float(np.mean(values)) for metric, values in scores.items() if values}
+        return BenchRow(name, is_baseline, means, scores, None, rate, memory)
+
+    def _infos(self) -> tuple[MetricInfo, ...]:
+        inside = f"{self.crop} pixels left out at each border"
+        unit = f"data of 0..{self.options.range:g}"
+        known = {
+            "mse": MetricInfo("mse", "MSE", False, 6 if self.options.range <= 1 else 3, f"luma, {unit}, {inside}"),
+            "psnr": MetricInfo("psnr", "PSNR dB", True, 2, f"luma, over the whole range, mean over frames of each frame's figure, {inside}"),
+            "ssim": MetricInfo("ssim", "SSIM", True, 4, f"luma, {_WINDOW_NAMES[self._window]}, {inside}"),
+        }
+        return tuple(known[name] for name in self.options.metrics)
+
+    def _describe(self) -> str:
+        if self.options.compare:
+            return f"none: {Path(self.options.compare).name} is compared as it is"
+        if self.options.lr:
+            return f"low resolution given: {Path(self.options.lr).name}"
+        kind = {
+            "clean": "antialiased bicubic half size (MATLAB imresize, a = -0.5), 8 bits",
+            "blur3": "Gaussian blur of sigma 3, then 2x2 mean, 8 bits",
+            "video": "blur, half size, noise, x264 (training/degradation.py), 8 bits",
+        }.get(self.options.degrade)
+        kind = kind or f"antialiased bicubic half size, then x264 at crf {self.options.degrade.removeprefix('crf:')}, 8 bits"
+        if self._truth is not None and self._truth.is_float:
+            kind = kind.replace("8 bits", "16 bits")
+        part = f"; middle {self.width}x{self.height} of the middle frames of {self._count()} sequences" if self._sequences is not None else ""
+        return kind + part
+
+
+def _itself(method: Method) -> Method:
+    return method
+
+
+def psnr_of(error: float) -> float:
+    """PSNR over 0..255 of a mean squared error in squared codes, dB; infinite for none."""
+    return math.inf if error == 0 else 20 * math.log10(255.0) - 10 * math.log10(error)
+
+
+def _with_gains(rows: list[BenchRow]) -> list[BenchRow]:
+    reference = next((row for row in rows if row.name == "bicubic"), None)
+    if reference is None:
+        return rows
+    result = []
+    for row in rows:
+        # a frame that both reproduce exactly (black, say) is no gain and no loss
+        pairs = zip(row.per_frame["psnr"], reference.per_frame["psnr"], strict=True)
+        gain = float(np.mean([0.0 if one == other else one - other for one, other in pairs]))
+        result.append(BenchRow(row.name, row.is_baseline, row.means, row.per_frame, gain, row.frames_per_second, row.peak_memory_mb))
+    return result
+
+
+def _as_luma(picture: NDArray[Any]) -> NDArray[Any]:
+    """Codes of 8 or 16 bits on the scale of 8-bit ones."""
+    return picture if picture.dtype == np.uint8 else picture.astype(np.float64) / 256.0
+
+
+def _as_bytes(luma: NDArray[Any]) -> NDArray[np.uint8]:
+    codes: NDArray[np.uint8] = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    return codes
