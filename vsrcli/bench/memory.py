@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -24,10 +25,8 @@ class PeakMemory:
         self.megabytes: float | None = None
 
     def __enter__(self) -> PeakMemory:
-        try:
+        with suppress(OSError):
             _RESET.write_text("5")  # resets the process's high-water mark (proc(5))
-        except OSError:
-            pass
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()

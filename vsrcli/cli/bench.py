@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,6 @@ def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress:
     """
     log_to_stderr(0 if quiet else verbose)
     outputs = {kind: values.pop(f"{kind}_file") for kind in ("json", "csv", "plot", "html")}
-    values["metrics"] = tuple(name.strip() for name in ",".join(values["metrics"]).split(",") if name.strip())
     options = BenchOptions(**values)
     _check_outputs(outputs, len(truths), overwrite)
 
@@ -100,10 +100,10 @@ def _check_outputs(outputs: dict[str, str | None], truths: int, overwrite: bool)
 
 
 def _deliver(file: str, content: str | bytes) -> None:
-    data = content.encode() if isinstance(content, str) else content
-    if file == "-":
-        click.get_binary_stream("stdout").write(data)
+    if file == "-" and isinstance(content, str):
+        sys.stdout.write(content)
         return
+    data = content.encode() if isinstance(content, str) else content
     temporary = Path(file).with_name(f".{Path(file).name}.part")
     try:
         temporary.write_bytes(data)
@@ -130,7 +130,7 @@ def _print(report: BenchReport) -> None:
     header = ["method", *(metric.title for metric in report.metrics), "over bicubic dB", "frames/s", "peak MB"]
     rows = [_cells(report, row) for row in report.rows]
     if all(row.gain_db is None for row in report.rows):
-        header, rows = header[: -3], [row[:-3] for row in rows]
+        header, rows = header[:-3], [row[:-3] for row in rows]
     print_table(f"{report.ground_truth}: {inner}", header, rows)
 
 

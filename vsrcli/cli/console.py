@@ -54,7 +54,7 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
         table.add_row(*(escape(cell) for cell in row))
     # figures are never cut off: a narrow terminal wraps them
     needed = Console(width=10_000).measure(table).maximum
-    console.print(table, width=max(console.width, needed), soft_wrap=True, crop=False)
+    Console(file=sys.stdout, highlight=False, width=max(console.width, needed)).print(table)
 
 
 def print_json(value: Any) -> None:

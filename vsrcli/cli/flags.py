@@ -38,12 +38,17 @@ def _key_value(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 _TIME = _Parsed("TIME", parse_time)
 _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
     "start": _TIME,
     "end": _TIME,
     "extra": _Parsed("KEY=VALUE", _key_value),
+    "metrics": _Parsed("LIST", _names),
     "frames": click.INT,
     "crop": click.INT,
     "steps": click.IntRange(min=1),
@@ -91,7 +96,7 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
     if isinstance(default, bool):
         return [click.option(*names, field.name, is_flag=True, default=default, help=meta["help"])]
     kind: Any = click.Choice(meta["choices"]) if meta["choices"] else _TYPES.get(field.name, str if default in (None, ()) else type(default))
-    shown = str(default) if isinstance(default, Fraction) else default
+    shown = str(default) if isinstance(default, Fraction) else ",".join(default) if isinstance(default, tuple) and default else default
     return [
         click.option(
             *names, field.name, type=kind, default=shown, multiple=default == (), show_default=default not in (None, ()), metavar=meta["metavar"],

@@ -1,0 +1,298 @@
+"""``vsr bench``: the figures are right, whatever the ground truth is kept in, and what does not fit is refused."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from clips import texture, write_clip
+from vsrcli.bench.run import Bench
+from vsrcli.bench.truth import Source, truth_cases
+from vsrcli.cli import _run
+from vsrcli.errors import InputError, OptionError
+from vsrcli.media.roundtrip import x264_round_trip
+from vsrcli.options import BenchOptions, TrainOptions
+from vsrcli.picture.resize import double, half
+from vsrcli.quality.metrics import psnr, ssim
+from vsrcli.quality.report import BenchReport, BenchRow
+from vsrcli.training.run import train
+
+SIZE = (96, 64)
+
+
+def _detail(count: int = 6) -> list[Any]:
+    """Pictures that interpolation cannot restore, with motion, codes 16..235."""
+    blocks = np.kron(np.random.default_rng(4).integers(30, 220, (50, 50)), np.ones((3, 3)))
+    return [blocks[2 * n : 2 * n + SIZE[1], n : n + SIZE[0]].astype(np.uint8) for n in range(count)]
+
+
+def _ffv1(path: Path, pictures: list[Any], pix_fmt: str, bits: int = 8, ticks: list[int] | None = None) -> Path:
+    """Lossless luma exactly as given (8-bit codes, shifted up for more bits)."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = pictures[0].shape[1], pictures[0].shape[0], pix_fmt
+        for number, picture in enumerate(pictures):
+            frame = av.VideoFrame(picture.shape[1], picture.shape[0], pix_fmt)
+            dtype = np.uint8 if bits == 8 else np.uint16
+            for index, plane in enumerate(frame.planes):
+                width = plane.line_size // np.dtype(dtype).itemsize
+                target = np.frombuffer(plane, dtype).reshape(-1, width)  # type: ignore[call-overload]
+                target[...] = 128 << (bits - 8)
+                if index == 0:
+                    target[: picture.shape[0], : picture.shape[1]] = picture.astype(dtype) << (bits - 8)
+            frame.pts, frame.time_base = ticks[number] if ticks else number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _row(report: BenchReport, name: str) -> BenchRow:
+    return next(row for row in report.rows if row.name == name)
+
+
+def _baselines(path: Path, **options: Any) -> BenchReport:
+    """Without networks: what is tested here does not need them."""
+    bench = Bench(path, BenchOptions(**({"model": ("previous",)} | options)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vsrcli.bench.run.networks", lambda _: [])
+        return bench.run()
+
+
+def test_baselines_by_hand(tmp_path: Path) -> None:
+    pictures = _detail()
+    report = _baselines(_ffv1(tmp_path / "a.mkv", pictures, "yuv420p"))
+    assert report.frames == len(pictures)
+    row = _row(report, "bicubic")
+    for number, picture in enumerate(pictures):
+        low = np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(np.uint8)
+        assert row.per_frame["psnr"][number] == pytest.approx(psnr(picture, double(low), crop=8), rel=1e-12)
+        assert row.per_frame["ssim"][number] == pytest.approx(ssim(picture, double(low), crop=8), rel=1e-12)
+    assert row.means["psnr"] == pytest.approx(np.mean(row.per_frame["psnr"]))
+    assert row.gain_db == 0
+    assert _row(report, "lanczos").gain_db == pytest.approx(_row(report, "lanczos").means["psnr"] - row.means["psnr"])
+
+
+def test_the_reports_protocol(tmp_path: Path) -> None:
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    pictures = _detail(1)
+    report = _baselines(_ffv1(tmp_path / "a.mkv", pictures, "gray"), protocol="report", degrade="blur3")
+    low = np.clip(np.rint(half(cv2.GaussianBlur(pictures[0].astype(np.float32), (0, 0), 3.0), "nearest")), 0, 255).astype(np.uint8)
+    true, result = pictures[0][2:-2, 2:-2], double(low)[2:-2, 2:-2]
+    means = _row(report, "bicubic").means
+    assert means["ssim"] == pytest.approx(structural_similarity(true, result), rel=1e-6)
+    assert means["mse"] == pytest.approx(np.mean((true.astype(float) - result) ** 2), rel=1e-9)
+
+
+def test_depths_and_containers_agree(tmp_path: Path) -> None:
+    """The same content as 8-, 10- and 16-bit video and as gray, 16-bit and RGB pictures scores the same within 0.01 dB."""
+    pictures = _detail(3)
+    figures = {
+        "8 bits": _baselines(_ffv1(tmp_path / "8.mkv", pictures, "yuv420p")),
+        "10 bits": _baselines(_ffv1(tmp_path / "10.mkv", pictures, "yuv420p10le", 10)),
+        "16 bits": _baselines(_ffv1(tmp_path / "16.mkv", pictures, "gray16le", 16)),
+    }
+    for name, dtype, factor in (("png8", np.uint8, 1), ("tif16", np.uint16, 257)):
+        (tmp_path / name).mkdir()
+        for number, picture in enumerate(pictures):
+            cv2.imwrite(str(tmp_path / name / f"{number}.{name[:3]}"), picture.astype(dtype) * dtype(factor))
+        figures[name] = _baselines(tmp_path / name)
+    (tmp_path / "rgb").mkdir()
+    for number, picture in enumerate(pictures):  # full-range gray in R, G and B whose BT.601 luma is the picture
+        cv2.imwrite(str(tmp_path / "rgb" / f"{number}.png"), np.dstack([np.rint((picture.astype(float) - 16) * 65535 / 219).astype(np.uint16)] * 3))
+    figures["rgb"] = _baselines(tmp_path / "rgb")
+    for name, report in figures.items():
+        for method in ("nearest", "bicubic", "lanczos"):
+            assert _row(report, method).means["psnr"] == pytest.approx(_row(figures["8 bits"], method).means["psnr"], abs=0.01), name
+
+
+def test_floating_point_fields(tmp_path: Path) -> None:
+    """The same field in 0..1 and in 0..255: PSNR and SSIM agree, MSE is in the units of the data."""
+    fields = [picture.astype(np.float32) / 255 for picture in _detail(2)]
+    for name, factor in (("unit", 1.0), ("codes", 255.0)):
+        (tmp_path / name).mkdir()
+        for number, field in enumerate(fields):
+            cv2.imwrite(str(tmp_path / name / f"{number}.tiff"), field * np.float32(factor))
+    unit, codes = _baselines(tmp_path / "unit", range=1.0), _baselines(tmp_path / "codes")
+    assert _row(unit, "bicubic").means["psnr"] == pytest.approx(_row(codes, "bicubic").means["psnr"], abs=1e-4)
+    assert _row(unit, "bicubic").means["ssim"] == pytest.approx(_row(codes, "bicubic").means["ssim"], abs=1e-5)
+    assert _row(unit, "bicubic").means["mse"] == pytest.approx(_row(codes, "bicubic").means["mse"] / 255**2, rel=1e-4)
+
+
+def test_given_low_resolution_equals_one_made(tmp_path: Path) -> None:
+    pictures = _detail()
+    truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
+    low = _ffv1(tmp_path / "low.mkv", [np.clip(np.rint(half(picture.astype(np.float32))), 0, 255) for picture in pictures], "gray")
+    assert _row(_baselines(truth, lr=str(low)), "bicubic").per_frame == _row(_baselines(truth), "bicubic").per_frame
+    with pytest.raises(InputError, match="half of"):
+        _baselines(truth, lr=str(truth))
+
+
+def test_compression_is_that_of_the_whole_sequence(tmp_path: Path) -> None:
+    pictures = _detail(30)
+    source = Source(_ffv1(tmp_path / "a.mkv", pictures, "gray"))
+    lows = np.stack([np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(np.uint8) for picture in pictures])
+    expected = x264_round_trip(lows, crf=30)
+    cases = list(truth_cases(source, "crf:30", None, None))
+    assert len(cases) == 30
+    for number, case in enumerate(cases):
+        assert np.array_equal(case.window[2].luma, expected[number])
+        assert np.array_equal(case.truth.luma, pictures[number])
+
+
+def test_windows_are_those_of_upscale(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "cut.mp4", frames=12, size=SIZE, scenes=2)
+    numbers = [[round(frame.time * 25) for frame in case.window] for case in truth_cases(Source(path), "clean", None, None)]
+    assert numbers[5] == [3, 4, 5, 5, 5]
+    assert numbers[6] == [6, 6, 6, 7, 8]
+    first = [[round(frame.time * 25) for frame in case.window] for case in truth_cases(Source(path), "clean", None, 3)]
+    assert first == numbers[:3]
+
+
+class TestCompare:
+    def test_with_itself(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
+        assert _run(["bench", "--compare", str(truth), str(truth), "--json", "-", "-q"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        assert report["rows"][0]["means"] == {"mse": 0.0, "psnr": None, "ssim": 1.0}
+        assert report["undefined"] == ["a.mkv.psnr: infinite: at least one picture is identical to its truth"]
+
+    def test_with_a_copy_one_frame_late(self, tmp_path: Path) -> None:
+        pictures = _detail()
+        truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
+        late = _ffv1(tmp_path / "b.mkv", [pictures[0], *pictures[:-1]], "gray")
+        values = Bench(truth, BenchOptions(compare=str(late))).run().rows[0].per_frame["psnr"]
+        assert values[0] == math.inf
+        assert all(value == pytest.approx(psnr(pictures[n], pictures[n - 1], crop=8)) for n, value in enumerate(values) if n)
+
+    def test_with_a_frame_missing(self, tmp_path: Path) -> None:
+        pictures = _detail()
+        truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
+        gap = _ffv1(tmp_path / "b.mkv", pictures[:2] + pictures[3:], "gray", ticks=[0, 1, 3, 4, 5])
+        with pytest.raises(InputError, match=r"frame 2 of .*a.mkv is at 0.080 s, and .*b.mkv has no frame there"):
+            Bench(truth, BenchOptions(compare=str(gap))).run()
+        short = _ffv1(tmp_path / "c.mkv", pictures[:-1], "gray")
+        with pytest.raises(InputError, match=r"a.mkv has 6 frames, .*c.mkv only 5"):
+            Bench(truth, BenchOptions(compare=str(short))).run()
+        assert Bench(truth, BenchOptions(compare=str(short), frames=5)).run().frames == 5
+
+    def test_with_another_size(self, tmp_path: Path) -> None:
+        truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
+        small = _ffv1(tmp_path / "b.mkv", [picture[:32, :48] for picture in _detail()], "gray")
+        with pytest.raises(InputError, match="48x32 pixels.*only equal sizes"):
+            Bench(truth, BenchOptions(compare=str(small))).run()
+
+
+def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    called = []
+    import vsrcli.bench.methods as methods
+
+    original = methods.upscale_frame
+
+    def spy(*arguments: Any) -> Any:
+        called.append(arguments)
+        return original(*arguments)
+
+    monkeypatch.setattr(methods, "upscale_frame", spy)
+    truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
+    report = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).run()
+    assert len(called) == 2
+    row = _row(report, "delta:video")
+    assert row.frames_per_second is not None
+    assert row.frames_per_second > 0
+    assert row.peak_memory_mb is None or row.peak_memory_mb > 50
+    shots = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).shots(report)
+    assert [shot.title.split(" (")[0] for shot in shots] == ["worst frame", "median frame"]
+    assert shots[0].psnr["delta:video"] == min(row.per_frame["psnr"])
+
+
+def test_bench_and_train_report_the_same_figures(shared: Path, tmp_path: Path) -> None:
+    data = shared / "data"
+    trained = train(
+        TrainOptions(
+            model="previous", domain="video", data=(str(data / "val.mp4"),), val=(str(data / "val.mp4"),), out=str(tmp_path / "run"), steps=2,
+            device="cpu", threads=1, patch=8, batch=1, recipe="ship",
+        )
+    )  # fmt: skip
+    for degradation in ("video", "clean"):
+        options = BenchOptions(model=(trained.last,), degrade=degradation, device="cpu", metrics=("psnr",))
+        row = Bench(data / "val.mp4", options).run().rows[-1]
+        assert row.gain_db == pytest.approx(trained.gain_db[degradation], abs=1e-9)
+
+
+def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
+    files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv", "plot", "html")}
+    arguments = ["bench", str(truth), "-m", "delta", "-d", "cpu"] + [part for kind, file in files.items() for part in (f"--{kind}", str(file))]
+    assert _run(arguments) == 0
+    printed = capsys.readouterr().out
+    assert "delta:" in printed
+    assert "bicubic" in printed
+    assert "peak MB" in printed
+    assert json.loads(files["json"].read_text())["frames"] == 2
+    rows = list(csv.DictReader(files["csv"].read_text().splitlines()))
+    assert len(rows) == 2 * 4
+    assert {row["method"] for row in rows} > {"nearest", "bicubic", "lanczos"}
+    assert files["plot"].read_bytes().startswith(b"\x89PNG")
+    assert "<html" in files["html"].read_text()
+    before = files["json"].read_text()
+    assert _run(arguments) == 1
+    assert "replace it with -y" in capsys.readouterr().err
+    assert files["json"].read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--degrade", "crf:60"], "crf:N with N from 0 to 51"),
+        (["--degrade", "blurry"], "choose clean"),
+        (["--degrade", "none"], "belong together"),
+        (["--metrics", "psnr,beauty"], "unknown metric 'beauty'"),
+        (["--metrics", ","], "no metric"),
+        (["--crop", "30"], "smaller --crop"),
+        (["--range", "0"], "makes no sense"),
+        (["--compare", "x.mkv", "-m", "delta"], "leave --model away"),
+        (["--json", "nowhere/x.json"], "no folder"),
+        (["--json", "-", "--csv", "-"], "only one"),
+        (["--lr", "missing.mkv"], "no such file"),
+        (["-m", "nothing"], "unknown model"),
+        (["--degrade", "video"], "training packs only"),
+    ],
+)
+def test_wrong_usage_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+    truth = _ffv1(tmp_path / "a.mkv", _detail(1), "gray")
+    assert _run(["bench", str(truth), "--no-progress", *arguments]) in (1, 2)
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert len(error.strip().splitlines()) == 1
+
+
+def test_frames_that_both_methods_restore_exactly_are_no_gain(tmp_path: Path) -> None:
+    flat = [np.full(SIZE[::-1], 60, np.uint8), _detail(1)[0]]
+    report = _baselines(_ffv1(tmp_path / "a.mkv", flat, "gray"))
+    assert _row(report, "bicubic").means["psnr"] == math.inf
+    lanczos = _row(report, "lanczos")
+    assert lanczos.gain_db == pytest.approx((lanczos.per_frame["psnr"][1] - _row(report, "bicubic").per_frame["psnr"][1]) / 2)
+    assert json.dumps(report.as_json(), allow_nan=False)
+
+
+def test_options_stand_alone() -> None:
+    with pytest.raises(OptionError):
+        replace(BenchOptions(), frames=0)
+
+
+def test_texture_is_restored_well(tmp_path: Path) -> None:
+    """A smooth picture comes back nearly whole: nothing is shifted by half a pixel on the way."""
+    pictures = [texture(number, SIZE) for number in range(2)]
+    report = _baselines(_ffv1(tmp_path / "a.mkv", pictures, "gray"))
+    assert _row(report, "bicubic").means["psnr"] > 40
