@@ -20,7 +20,7 @@ Double = NDArray[np.float64]
 SsimWindow = Literal["gaussian", "uniform"]
 
 K1, K2 = 0.01, 0.03
-_BAND_ROWS = 32
+_BAND_ROWS = 64
 
 
 def _check_pair(reference: NDArray[Any], distorted: NDArray[Any], crop: int) -> None:
@@ -166,8 +166,10 @@ def _similarity(first: NDArray[Any], second: NDArray[Any], data_range: float, wi
     mean2 *= mean2
     mean1 += mean2
     covariance -= means
+    covariance *= 2
     variances -= mean1
-    return _total_ratio((means, covariance, mean1, variances), (2, 2 * unbias, 1, unbias), data_range)
+    means *= 2
+    return _total_ratio((means, covariance, mean1, variances), (1.0, 1.0 / unbias), data_range)
 
 
 def _similarity_of_bytes(first: NDArray[Any], second: NDArray[Any], data_range: float, window: SsimWindow) -> float:
@@ -178,22 +180,24 @@ def _similarity_of_bytes(first: NDArray[Any], second: NDArray[Any], data_range: 
     def total(plane: NDArray[Any], function: Any = cv2.boxFilter) -> NDArray[np.int32]:
         return _inside(function(plane, cv2.CV_32S, (size, size), normalize=False, borderType=cv2.BORDER_REFLECT), size)
 
+    # every sum is at most 2 * (49 * 255)**2 = 312 million: far inside 32 bits. Doubled products and squares give the rest:
+    # a*a + b*b = (a - b)**2 + 2ab, for pixels and for the sums alike
     sum1, sum2 = total(first), total(second)
-    # at most (49 * 255)**2 = 156 million: far inside 32 bits
     means = sum1 * sum2
-    squared_means = sum1 * sum1
-    squared_means += sum2 * sum2
-    products = total(cv2.multiply(first, second, dtype=cv2.CV_16U))
-    covariance = products * samples
-    covariance -= means
-    # a*a + b*b = (a - b)**2 + 2ab
-    products *= 2
-    products += total(cv2.absdiff(first, second), cv2.sqrBoxFilter)
-    variances = products
+    means += means
+    squared_means = sum1 - sum2
+    squared_means *= squared_means
+    squared_means += means
+    products = total(np.multiply(first, second, dtype=np.uint16))
+    products = products + products
+    variances = total(cv2.absdiff(first, second), cv2.sqrBoxFilter)
+    variances = variances + products
     variances *= samples
     variances -= squared_means
-    mean_unit, unit = 1 / samples**2, 1 / (samples * (samples - 1))
-    return _total_ratio((means, covariance, squared_means, variances), (2 * mean_unit, 2 * unit, mean_unit, unit), data_range)
+    covariance = products
+    covariance *= samples
+    covariance -= means
+    return _total_ratio((means, covariance, squared_means, variances), (samples**2, samples * (samples - 1)), data_range)
 
 
 def _inside(filtered: NDArray[Any], size: int) -> NDArray[Any]:
@@ -202,15 +206,19 @@ def _inside(filtered: NDArray[Any], size: int) -> NDArray[Any]:
     return filtered[margin : filtered.shape[0] - margin, margin : filtered.shape[1] - margin]
 
 
-def _total_ratio(terms: tuple[NDArray[Any], ...], units: tuple[float, ...], data_range: float) -> float:
-    """Sum over all windows of (means + c1)(covariance + c2) / ((squared means + c1)(variances + c2)), each term first brought to its unit."""
-    c1, c2 = (K1 * data_range) ** 2, (K2 * data_range) ** 2
-    scaled: list[Double] = []
-    for term, unit, constant in zip(terms, units, (c1, c2, c1, c2), strict=True):
-        value = np.multiply(term, unit)
-        value += constant
-        scaled.append(value)
-    means, covariance, squared_means, variances = scaled
+def _total_ratio(terms: tuple[NDArray[Any], ...], units: tuple[float, float], data_range: float) -> float:
+    """Sum over all windows of (2 m1 m2 + c1)(2 cov + c2) / ((m1^2 + m2^2 + c1)(var1 + var2 + c2)).
+
+    Args:
+        terms: 2 m1 m2, 2 cov, m1^2 + m2^2, var1 + var2 of every window; those of means in ``units[0]``-ths, the others in ``units[1]``-ths.
+        units: see there.
+        data_range: distance of the extreme values.
+    """
+    of_means, of_variances = units[0] * (K1 * data_range) ** 2, units[1] * (K2 * data_range) ** 2
+    means, covariance, squared_means, variances = (
+        np.add(term, constant, dtype=np.float64)
+        for term, constant in zip(terms, (of_means, of_variances, of_means, of_variances), strict=True)
+    )
     means *= covariance
     squared_means *= variances
     means /= squared_means
