@@ -76,7 +76,7 @@ def check_size(title: str, width: int, height: int, least: int) -> None:
 
 def as_codes(luma: Luma) -> NDArray[np.uint8]:
     """The nearest 8-bit codes of luma on the scale 0..255, same shape; what lies outside is clipped, as in a file."""
-    return np.clip(np.rint(luma), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(luma), 0, 255).astype(np.uint8, order="C")
 
 
 def mean_of(values: list[float]) -> float:

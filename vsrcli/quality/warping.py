@@ -32,13 +32,13 @@ INFO = MetricInfo(
 
 Flow = NDArray[np.float32]
 _LEAST_SIDE = 32  # OpenCV's DIS reads outside its memory, and may crash, from about 12 pixels downwards
-_LEAST_VISIBLE = 0.25  # of the pixels; at a cut some agree by chance, and say nothing about flicker
+_LEAST_VISIBLE = 1 / 3  # of the pixels; at a cut some agree by chance, and say nothing about flicker
 
 
 class WarpingError:
     """Warping error of one clip; keeps the :class:`~vsrcli.quality.sequence.SequenceMetric` protocol.
 
-    The first frame has no value, nor has one of which less than a quarter can be found in the frame before (a cut).
+    The first frame has no value, nor has one of which less than a third can be found in the frame before (a cut).
 
     Args:
         width: of the pictures, pixels.
@@ -53,7 +53,7 @@ class WarpingError:
     def __init__(self, width: int, height: int) -> None:
         check_size("the warping error", width, height, _LEAST_SIDE)
         self._width, self._height = width, height
-        self._dis = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
         self._grid: Flow = np.stack((columns, rows), axis=-1)
         self._previous: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
@@ -71,7 +71,7 @@ class WarpingError:
             source = self._grid + back
             visible = self._visible(back, forth, source)
             if np.count_nonzero(visible) >= _LEAST_VISIBLE * visible.size:
-                moved = cv2.remap(shown_before, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                moved = _sampled(shown_before, source)
                 error = (shown - moved)[visible].astype(np.float64) / 255
                 value = float(np.mean(np.square(error))) * 1000
         self._values.append(value)
@@ -88,14 +88,21 @@ class WarpingError:
     def _visible(self, back: Flow, forth: Flow, source: Flow) -> NDArray[np.bool_]:
         """Which pixels of the present frame the previous one shows too; shape (H, W)."""
         inside: NDArray[np.bool_] = np.all((source >= 0) & (source <= (self._width - 1, self._height - 1)), axis=-1)
-        returned: Flow = cv2.remap(forth, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        returned = _sampled(forth, source)
         length = _squares(back)
         meets = _squares(back + returned) <= 0.01 * (length + _squares(returned)) + 0.5
         slope = np.zeros_like(length)
         slope[:, :-1] += _squares(np.diff(back, axis=1))
         slope[:-1] += _squares(np.diff(back, axis=0))
         smooth = slope <= 0.01 * length + 0.002
-        return inside & meets & smooth
+        visible: NDArray[np.bool_] = inside & meets & smooth
+        return visible
+
+
+def _sampled(values: NDArray[np.float32], source: Flow) -> NDArray[np.float32]:
+    """Values of shape (H, W) or (H, W, C) at the places (x, y) that ``source`` names, bilinear; the edge goes on outside."""
+    found = cv2.remap(values, source[..., 0], source[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(found, np.float32)
 
 
 def _squares(vectors: NDArray[Any]) -> NDArray[Any]:
