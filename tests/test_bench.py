@@ -14,8 +14,8 @@ import av
 import cv2
 import numpy as np
 import pytest
-
 from clips import texture, write_clip
+
 from vsrcli.bench.run import Bench
 from vsrcli.bench.truth import Source, truth_cases
 from vsrcli.cli import _run
@@ -25,6 +25,7 @@ from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
 from vsrcli.quality.metrics import psnr, ssim
 from vsrcli.quality.report import BenchReport, BenchRow
+from vsrcli.run.upscale import upscale_frame
 from vsrcli.training.run import train
 
 SIZE = (96, 64)
@@ -188,21 +189,18 @@ class TestCompare:
     def test_with_another_size(self, tmp_path: Path) -> None:
         truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
         small = _ffv1(tmp_path / "b.mkv", [picture[:32, :48] for picture in _detail()], "gray")
-        with pytest.raises(InputError, match="48x32 pixels.*only equal sizes"):
+        with pytest.raises(InputError, match=r"48x32 pixels.*only equal sizes"):
             Bench(truth, BenchOptions(compare=str(small))).run()
 
 
 def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
-    import vsrcli.bench.methods as methods
-
-    original = methods.upscale_frame
 
     def spy(*arguments: Any) -> Any:
         called.append(arguments)
-        return original(*arguments)
+        return upscale_frame(*arguments)
 
-    monkeypatch.setattr(methods, "upscale_frame", spy)
+    monkeypatch.setattr("vsrcli.bench.methods.upscale_frame", spy)
     truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
     report = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).run()
     assert len(called) == 2
@@ -227,6 +225,18 @@ def test_bench_and_train_report_the_same_figures(shared: Path, tmp_path: Path) -
         options = BenchOptions(model=(trained.last,), degrade=degradation, device="cpu", metrics=("psnr",))
         row = Bench(data / "val.mp4", options).run().rows[-1]
         assert row.gain_db == pytest.approx(trained.gain_db[degradation], abs=1e-9)
+
+
+def test_metrics_over_sequences(tmp_path: Path) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    pictures = [np.pad(picture, ((0, 64), (0, 32)), mode="reflect") for picture in _detail()]
+    report = _baselines(_ffv1(tmp_path / "a.mkv", pictures, "gray"), metrics=("warp", "psnr", "vmaf_neg", "xpsnr"))
+    assert [info.name for info in report.metrics] == ["warp", "psnr", "vmaf_neg", "xpsnr"]
+    for row in report.rows:
+        assert {len(values) for values in row.per_frame.values()} == {6}
+        assert math.isnan(row.per_frame["warp"][0])
+    assert _row(report, "lanczos").means["vmaf_neg"] > _row(report, "nearest").means["vmaf_neg"]
+    assert json.dumps(report.as_json(), allow_nan=False)
 
 
 def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -163,7 +163,9 @@ class BenchOptions:
     degrade: str = option("clean", "How the low-resolution input is made: clean, blur3, crf:N (clean, then x264), or none (with --lr).", metavar="KIND")
     lr: str | None = option(None, "Low-resolution input, instead of making it: video or folder of frames.", metavar="PATH")
     compare: str | None = option(None, "Score this result of any tool against the ground truth, instead of running networks.", metavar="PATH")
-    metrics: tuple[str, ...] = option(("mse", "psnr", "ssim"), "Metrics, separated by commas.", metavar="LIST")
+    metrics: tuple[str, ...] = option(
+        ("mse", "psnr", "ssim"), "Metrics, separated by commas: mse, psnr, ssim, warp (temporal), xpsnr, vmaf, vmaf_neg.", metavar="LIST"
+    )
     protocol: Literal["vsr", "report"] = option(
         "vsr", "vsr: 8 pixels cropped, SSIM with an 11x11 Gaussian; report: interior 2H-4 x 2W-4, SSIM as scikit-image's default.",
         choices=("vsr", "report"),

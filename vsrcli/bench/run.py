@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 
 from vsrcli.bench.memory import PeakMemory
 from vsrcli.bench.methods import Method, baselines, networks
+from vsrcli.bench.sequence import sequence_metrics
 from vsrcli.bench.truth import Case, Picture, Source, aligned, pack_cases, read_pack, truth_cases
 from vsrcli.errors import InputError, OptionError
 from vsrcli.options import BenchOptions
 from vsrcli.quality.metrics import SsimWindow, mse, ssim
 from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
+from vsrcli.quality.sequence import SEQUENCE_METRICS
 
 _CROPS = {"vsr": 8, "report": 2}
 _WINDOWS: dict[str, SsimWindow] = {"vsr": "gaussian", "report": "uniform"}
@@ -56,25 +59,31 @@ class Bench:
 
     def __init__(self, path: Path, options: BenchOptions) -> None:
         self.path, self.options = path, options
-        unknown = [name for name in options.metrics if name not in FRAME_METRICS]
+        unknown = [name for name in options.metrics if name not in (*FRAME_METRICS, *SEQUENCE_METRICS)]
         if unknown:
-            raise OptionError(f"unknown metric {unknown[0]!r}: choose from {', '.join(FRAME_METRICS)}")
+            raise OptionError(f"unknown metric {unknown[0]!r}: choose from {', '.join((*FRAME_METRICS, *SEQUENCE_METRICS))}")
+        self._over_sequence = tuple(dict.fromkeys(name for name in options.metrics if name in SEQUENCE_METRICS))
         self.crop = _CROPS[options.protocol] if options.crop is None else options.crop
-        self._window = _WINDOWS[options.protocol]
         self._sequences = None if options.lr or options.compare else read_pack(path)
         if self._sequences is None:
             if options.degrade == "video":
                 raise OptionError("--degrade video is random, clip by clip, and for training packs only: choose crf:N instead")
             self._truth: Source | None = Source(path, options.range)
             self._low = Source(Path(options.lr), options.range) if options.lr else None
+            self.rate = self._truth.rate
             self.width, self.height = self._truth.width // 2 * 2, self._truth.height // 2 * 2
             if options.compare:
                 self.width, self.height = self._truth.width, self._truth.height
         else:
             self._truth = self._low = None
+            self.rate = 25.0
             self.height, self.width = (min(options.area, side) for side in self._sequences.clips[0].shape[1:])
         if min(self.width, self.height) - 2 * self.crop < 11:
             raise OptionError(f"a crop of {self.crop} leaves too little of {self.width}x{self.height} pixels: give a smaller --crop")
+        if self._sequences is not None and self._over_sequence:
+            raise OptionError(f"{self._over_sequence[0]} needs frames that follow each other, and a training pack gives single ones: leave it out of --metrics")
+        with _Scores(self) as scores:  # what is missing shows before the work
+            self._infos = scores.infos
 
     def run(self, on_progress: Report = lambda progress: None) -> BenchReport:
         """Score everything.
@@ -102,7 +111,7 @@ class Bench:
             raise InputError(f"{self.path}: no frame to score")
         return BenchReport(
             ground_truth=self.path.name, protocol=self.options.protocol, degradation=self._describe(), width=self.width, height=self.height,
-            frames=len(times), crop=self.crop, data_range=self.options.range, metrics=self._infos(), rows=tuple(rows), times=times,
+            frames=len(times), crop=self.crop, data_range=self.options.range, metrics=self._infos, rows=tuple(rows), times=times,
         )
 
     def shots(self, report: BenchReport) -> list[Shot]:
@@ -118,7 +127,7 @@ class Bench:
             if number not in wanted:
                 continue
             pictures = {method.name: _as_luma(method.upscale(case.window)) for method in methods}
-            figures = {name: self._scores(case.truth.luma, picture)["psnr"] for name, picture in pictures.items()}
+            figures = {name: psnr_of(mse(case.truth.luma, picture, crop=self.crop)) for name, picture in pictures.items()}
             title = f"{wanted[number]} ({number}" + (f", {float(case.truth.time):.2f} s)" if case.truth.time is not None and self._truth else ")")
             found.append(Shot(title, _as_bytes(case.truth.luma), {name: _as_bytes(picture) for name, picture in pictures.items()}, figures))
         return sorted(found, key=lambda shot: not shot.title.startswith("worst"))
@@ -138,18 +147,18 @@ class Bench:
     def _measure(self, load: Callable[[], Method], times: list[float], part: tuple[float, float], on_progress: Report) -> BenchRow:
         """One method's pass; ``part`` is where on the bar it begins and how much of it it takes."""
         count, seconds = self._count(), 0.0
-        scores: dict[str, list[float]] = {name: [] for name in (*self.options.metrics, "psnr")}
-        with PeakMemory() as memory:
+        with PeakMemory() as memory, _Scores(self) as scores:
             method = load()
             memory.device = method.device
             for number, case in enumerate(self._cases()):
                 began = time.perf_counter()
                 picture = method.upscale(case.window)
                 seconds += time.perf_counter() - began
-                self._add(scores, case.truth, _as_luma(picture), times)
+                scores.add(case.truth, _as_luma(picture), times)
                 share = part[0] + part[1] * min(1.0, (number + 1) / count) if count else None
                 on_progress(BenchProgress(share, method.name, number + 1))
-        return self._row(method.name, method.is_baseline, scores, len(times) / seconds if seconds else None, memory.megabytes)
+            means, per_frame = scores.finish()
+        return BenchRow(method.name, method.is_baseline, means, per_frame, None, len(times) / seconds if seconds else None, memory.megabytes)
 
     def _compare(self, result: Path, times: list[float], on_progress: Report) -> BenchRow:
         assert self._truth is not None
@@ -159,41 +168,14 @@ class Bench:
                 f"{result} has {other.width}x{other.height} pixels, {self.path} {self._truth.width}x{self._truth.height}: only equal sizes can be compared"
             )
         count = self._count()
-        scores: dict[str, list[float]] = {name: [] for name in (*self.options.metrics, "psnr")}
-        for number, (truth, picture) in enumerate(aligned(self._truth, other, self.options.frames)):
-            if self.options.frames is not None and number >= self.options.frames:
-                break
-            self._add(scores, truth, picture.luma, times)
-            on_progress(BenchProgress(min(1.0, (number + 1) / count) if count else None, result.name, number + 1))
-        return self._row(result.name, False, scores, None, None)
-
-    def _add(self, scores: dict[str, list[float]], truth: Picture, picture: NDArray[Any], times: list[float]) -> None:
-        for name, value in self._scores(truth.luma, picture).items():
-            scores[name].append(value)
-        times.append(float(len(times) if truth.time is None else truth.time))
-
-    def _scores(self, truth: NDArray[Any], picture: NDArray[Any]) -> dict[str, float]:
-        error = mse(truth, picture, crop=self.crop)
-        values = {"psnr": psnr_of(error)}
-        if "mse" in self.options.metrics:
-            values["mse"] = error * (self.options.range / 255.0) ** 2
-        if "ssim" in self.options.metrics:
-            values["ssim"] = ssim(truth, picture, window=self._window, crop=self.crop)
-        return values
-
-    def _row(self, name: str, is_baseline: bool, scores: dict[str, list[float]], rate: float | None, memory: float | None) -> BenchRow:
-        means = {metric: float(np.mean(values)) for metric, values in scores.items() if values}
-        return BenchRow(name, is_baseline, means, scores, None, rate, memory)
-
-    def _infos(self) -> tuple[MetricInfo, ...]:
-        inside = f"{self.crop} pixels left out at each border"
-        unit = f"data of 0..{self.options.range:g}"
-        known = {
-            "mse": MetricInfo("mse", "MSE", False, 6 if self.options.range <= 1 else 3, f"luma, {unit}, {inside}"),
-            "psnr": MetricInfo("psnr", "PSNR dB", True, 2, f"luma, over the whole range, mean over frames of each frame's figure, {inside}"),
-            "ssim": MetricInfo("ssim", "SSIM", True, 4, f"luma, {_WINDOW_NAMES[self._window]}, {inside}"),
-        }
-        return tuple(known[name] for name in self.options.metrics)
+        with _Scores(self) as scores:
+            for number, (truth, picture) in enumerate(aligned(self._truth, other, self.options.frames)):
+                if self.options.frames is not None and number >= self.options.frames:
+                    break
+                scores.add(truth, picture.luma, times)
+                on_progress(BenchProgress(min(1.0, (number + 1) / count) if count else None, result.name, number + 1))
+            means, per_frame = scores.finish()
+        return BenchRow(result.name, False, means, per_frame)
 
     def _describe(self) -> str:
         if self.options.compare:
@@ -210,6 +192,61 @@ class Bench:
             kind = kind.replace("8 bits", "16 bits")
         part = f"; middle {self.width}x{self.height} of the middle frames of {self._count()} sequences" if self._sequences is not None else ""
         return kind + part
+
+
+class _Scores:
+    """The metrics asked for, over one pass; a context manager, since some of them hold programs and files."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._names, self._crop, self._range = bench.options.metrics, bench.crop, bench.options.range
+        self._window = _WINDOWS[bench.options.protocol]
+        self._per_frame: dict[str, list[float]] = {name: [] for name in (*(name for name in self._names if name in FRAME_METRICS), "psnr")}
+        self._sequence = sequence_metrics(
+            [name for name in self._names if name in SEQUENCE_METRICS], bench.width - 2 * bench.crop, bench.height - 2 * bench.crop, bench.rate
+        )
+
+    def __enter__(self) -> _Scores:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        for metric in self._sequence:
+            metric.close()
+
+    @property
+    def infos(self) -> tuple[MetricInfo, ...]:
+        """How the metrics are shown, in the order asked for."""
+        inside = f"{self._crop} pixels left out at each border"
+        known = {
+            "mse": MetricInfo("mse", "MSE", False, 9 if self._range <= 1 else 3, f"luma, data of 0..{self._range:g}, {inside}"),
+            "psnr": MetricInfo("psnr", "PSNR dB", True, 2, f"luma, over the whole range, mean over frames of each frame's figure, {inside}"),
+            "ssim": MetricInfo("ssim", "SSIM", True, 4, f"luma, {_WINDOW_NAMES[self._window]}, {inside}"),
+        }
+        known |= {info.name: info for metric in self._sequence for info in metric.infos}
+        return tuple(known[name] for name in dict.fromkeys(self._names))
+
+    def add(self, truth: Picture, picture: NDArray[Any], times: list[float]) -> None:
+        """Score one frame, and note its time."""
+        luma, crop = truth.luma, self._crop
+        error = mse(luma, picture, crop=crop)
+        self._per_frame["psnr"].append(psnr_of(error))
+        if "mse" in self._names:
+            self._per_frame["mse"].append(error * (self._range / 255.0) ** 2)
+        if "ssim" in self._names:
+            self._per_frame["ssim"].append(ssim(luma, picture, window=self._window, crop=crop))
+        height, width = luma.shape
+        inside = (slice(crop, height - crop), slice(crop, width - crop))
+        for metric in self._sequence:
+            metric.add(luma[inside].astype(np.float64), picture[inside].astype(np.float64))
+        times.append(float(len(times) if truth.time is None else truth.time))
+
+    def finish(self) -> tuple[dict[str, float], dict[str, list[float]]]:
+        """Means, and every frame's figures."""
+        means = {name: float(np.mean(values)) for name, values in self._per_frame.items() if values}
+        per_frame = dict(self._per_frame)
+        for metric in self._sequence:
+            for name, (figure, values) in metric.finish().items():
+                means[name], per_frame[name] = figure, values
+        return means, per_frame
 
 
 def _itself(method: Method) -> Method:

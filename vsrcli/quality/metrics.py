@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
@@ -131,12 +132,12 @@ def ssim(
     bands = [(plane, top, min(top + _BAND_ROWS, rows)) for plane in np.ndindex(reference.shape[:-2]) for top in range(0, rows, _BAND_ROWS)]
 
     is_bytes = reference.dtype == distorted.dtype == np.uint8
-    similarity = _similarity_of_bytes if is_bytes and window == "uniform" else _similarity
+    similarity: Callable[..., float] = _similarity_of_bytes if is_bytes and window == "uniform" else _similarity
 
     def total(band: tuple[tuple[int, ...], int, int]) -> float:
         plane, top, bottom = band
-        inside = (*plane, slice(crop + top, crop + bottom + size - 1), slice(crop, crop + width))
-        return float(similarity(reference[inside], distorted[inside], data_range, window))
+        inside: Any = (*plane, slice(crop + top, crop + bottom + size - 1), slice(crop, crop + width))
+        return similarity(reference[inside], distorted[inside], data_range, window)
 
     if len(bands) == 1:
         return total(bands[0]) / (rows * (width - size + 1))
