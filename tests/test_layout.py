@@ -38,7 +38,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "threading": ("run/prefetch.py",),
     "queue": ("run/prefetch.py",),
     "cv2": ("picture/resize.py", "media/folders.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
-    "matplotlib": ("training/curves.py",),
+    "matplotlib": ("training/curves.py", "quality/plot.py"),
     "torch": (
         "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/previous.py", "models/checkpoint.py",
         "backends/torch.py", "training/batches.py", "training/trainer.py",
