@@ -137,7 +137,7 @@ def _print(report: BenchReport) -> None:
 def _cells(report: BenchReport, row: BenchRow) -> list[str]:
     figures = [_shown(row.means[metric.name], f".{metric.digits}f") for metric in report.metrics]
     gain = "" if row.gain_db is None else _shown(row.gain_db, "+.2f")
-    rate = "" if row.frames_per_second is None else f"{row.frames_per_second:.3g}"
+    rate = "" if row.frames_per_second is None else f"{row.frames_per_second:{'.0f' if row.frames_per_second >= 100 else '.3g'}}"
     memory = "" if row.peak_memory_mb is None else f"{row.peak_memory_mb:.0f}"
     return [row.name, *figures, gain, rate, memory]
 

@@ -139,10 +139,11 @@ def ssim(
         inside: Any = (*plane, slice(crop + top, crop + bottom + size - 1), slice(crop, crop + width))
         return similarity(reference[inside], distorted[inside], data_range, window)
 
+    count = int(math.prod(reference.shape[:-2]) * rows * (width - size + 1))
     if len(bands) == 1:
-        return total(bands[0]) / (rows * (width - size + 1))
+        return total(bands[0]) / count
     with ThreadPoolExecutor(min(len(bands), os.cpu_count() or 1)) as pool:
-        return math.fsum(pool.map(total, bands)) / (math.prod(reference.shape[:-2]) * rows * (width - size + 1))
+        return math.fsum(pool.map(total, bands)) / count
 
 
 def _similarity(first: NDArray[Any], second: NDArray[Any], data_range: float, window: SsimWindow) -> float:

@@ -72,7 +72,8 @@ def _table(report: BenchReport) -> str:
         if has_gain:
             cells.append(f"<td>{_figure(row.gain_db, '+.2f')}</td>")
         if has_speed:
-            cells += [f"<td>{_figure(row.frames_per_second, '.3g')}</td>", f"<td>{_figure(row.peak_memory_mb, '.0f')}</td>"]
+            speed = _figure(row.frames_per_second, ".0f" if (row.frames_per_second or 0) >= 100 else ".3g")
+            cells += [f"<td>{speed}</td>", f"<td>{_figure(row.peak_memory_mb, '.0f')}</td>"]
         lines.append(f'<tr{" class=baseline" if row.is_baseline else ""}><th scope="row">{escape(row.name)}</th>{"".join(cells)}</tr>')
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"

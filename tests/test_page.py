@@ -1,0 +1,181 @@
+"""A benchmark's page and curves: what stands in them, that nothing is loaded from elsewhere, and that the page works in a browser."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vsrcli.quality.page import render
+from vsrcli.quality.plot import plot
+from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
+
+METRICS = (
+    MetricInfo("psnr", "PSNR dB", True, 2, "8 pixels left out"),
+    MetricInfo("ssim", "SSIM", True, 4, "11x11 Gaussian"),
+    MetricInfo("warp", "warping error", False, 3, "the first frame has none"),
+)
+HOSTILE = '</script><b onload="x">&amp;'
+
+
+def _report(frames: int = 40, name: str = "film.mp4") -> BenchReport:
+    rng = np.random.default_rng(0)
+
+    def row(method: str, level: float, is_baseline: bool) -> BenchRow:
+        wave = level + np.sin(np.arange(frames) / 9) + rng.normal(0, 0.1, frames)
+        per_frame = {"psnr": wave.tolist(), "ssim": (wave / 50).tolist(), "warp": [math.nan, *(1 / wave[1:]).tolist()]}
+        means = {metric: float(np.mean(values[1:] or [math.nan])) for metric, values in per_frame.items()}
+        return BenchRow(method, is_baseline, means, per_frame, level - 30, 12.5, 400.0)
+
+    rows = (row("nearest", 29, True), row("bicubic", 30, True), row("delta:video", 32.5, False))
+    times = [number / 25 for number in range(frames)]
+    return BenchReport(name, "vsr", "half size", 160, 96, frames, 8, 255.0, METRICS, rows, times)
+
+
+def _shots(name: str = "worst frame (3, 0.12 s)") -> list[Shot]:
+    rng = np.random.default_rng(1)
+    truth = rng.integers(16, 236, (96, 160)).astype(np.uint8)
+    pictures = {"nearest": truth // 2, "bicubic": truth // 3, "delta:video": truth}
+    return [Shot(name, truth, pictures, {"nearest": 20.0, "bicubic": 21.0, "delta:video": math.inf})]
+
+
+def test_the_table_shows_every_figure() -> None:
+    page = render(_report(), _shots())
+    for shown in ("film.mp4", "PSNR dB", "delta:video", "+2.50", "−1.00", "12.5", "400", "11x11 Gaussian", "worst frame (3, 0.12 s)"):
+        assert shown in page
+    assert page.count("class=best") == len(METRICS)
+
+
+def test_hostile_names_stay_text() -> None:
+    page = render(_report(name=HOSTILE), _shots(HOSTILE))
+    assert HOSTILE not in page
+    assert page.count("<script") == page.count("</script>") == 2
+
+
+def test_nothing_is_loaded_from_elsewhere() -> None:
+    page = render(_report(), _shots())
+    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)[a-z/]", page.replace("image.src = picture.src", ""))
+    assert not re.findall(r"url\(|@import|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/2000/svg)", page)
+
+
+def test_values_that_are_no_numbers() -> None:
+    report = _report()
+    report.rows[2].means["psnr"] = math.inf
+    report.rows[2].per_frame["psnr"][4] = math.inf
+    report.rows[1].means["warp"] = math.nan
+    page = render(report, [])
+    assert "<td class=best>∞</td>" in page
+    assert "<td>–</td>" in page
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    assert data["curves"]["metrics"][0]["rows"][2]["y"][4] is None
+
+
+def test_long_clips_keep_their_worst_frames_and_stay_small() -> None:
+    report = _report(frames=100_000)
+    report.rows[2].per_frame["psnr"][77_777] = 3.0
+    page = render(report, [])
+    assert len(page) < 3_000_000
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
+    assert 77_777 in data["curves"]["frames"]
+
+
+def test_one_frame_and_no_pictures() -> None:
+    assert "<table>" in render(_report(frames=1), [])
+
+
+@pytest.mark.parametrize("frames", [1, 30])
+def test_plot_is_a_png(frames: int) -> None:
+    report = _report(frames=frames, name="$x_^ film & more.mp4")
+    report.rows[0].per_frame["psnr"][0] = math.inf
+    assert plot(report).startswith(b"\x89PNG")
+
+
+BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+# What a reader does, done by a script beside the page; what it sees goes into the document, which the browser prints at the end.
+DRIVER = """<script>
+const problems = [], seen = {};
+addEventListener("error", event => problems.push(String(event.message)));
+addEventListener("securitypolicyviolation", event => problems.push("CSP " + event.violatedDirective));
+for (const level of ["error", "warn"]) console[level] = (...words) => problems.push(words.join(" "));
+addEventListener("load", () => setTimeout(() => {
+  const slider = document.querySelector(".compare input"), left = document.querySelector("img.left");
+  const clip = () => getComputedStyle(left).clipPath;
+  seen.before = clip();
+  slider.value = 20; slider.dispatchEvent(new Event("input"));
+  seen.after = clip();
+  seen.loaded = left.naturalWidth;
+  const select = document.querySelector("select[data-side=left]"), source = left.src;
+  select.value = "0"; select.dispatchEvent(new Event("change"));
+  seen.changed = left.src !== source; seen.name = document.querySelector(".left-name").textContent;
+  const paths = () => [...document.querySelectorAll("#curves path")].map(path => path.getAttribute("d")).join();
+  const drawn = paths();
+  document.querySelectorAll(".tabs button")[1].click();
+  seen.switched = paths() !== drawn && drawn.length > 100;
+  const svg = document.querySelector("#curves svg"), box = svg.getBoundingClientRect();
+  svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, clientY: box.top + 50 }));
+  seen.hover = document.querySelector(".legend").textContent;
+  const zoom = document.querySelector("[data-zoom]");
+  const width = left.clientWidth; zoom.click(); seen.zoomed = left.clientWidth !== width; zoom.click();
+  seen.page = document.documentElement.scrollWidth; seen.window = innerWidth;
+  seen.paper = getComputedStyle(document.body).backgroundColor;
+  seen.problems = problems;
+  const node = document.createElement("pre"); node.id = "seen"; node.textContent = JSON.stringify(seen); document.body.append(node);
+}, 300));
+</script></head>"""
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (500, "dark")])
+def test_the_page_works_in_a_browser(tmp_path: Path, width: int, scheme: str) -> None:
+    page = tmp_path / "page.html"
+    # a frame of 360 pixels stands for a phone: the window itself cannot be that narrow
+    page.write_text(render(_report(), _shots()).replace("</head>", DRIVER))
+    dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else ["--blink-settings=preferredColorScheme=1"]
+    command = [
+        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", *dark,
+        "--virtual-time-budget=4000", "--dump-dom", page.as_uri(),
+    ]  # fmt: skip
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r'<pre id="seen">(.*?)</pre>', printed, re.DOTALL)
+    assert found, printed[-2000:]
+    seen = json.loads(found[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+    assert seen["problems"] == []
+    assert "50%" in seen["before"]
+    assert "80%" in seen["after"]
+    assert seen["loaded"] == 160
+    assert seen["changed"]
+    assert seen["name"] == "◂ nearest, 20.00 dB"
+    assert seen["switched"]
+    assert "frame" in seen["hover"]
+    assert "delta:video" in seen["hover"]
+    assert seen["zoomed"]
+    assert seen["page"] <= seen["window"]
+    red = int(re.findall(r"\d+", seen["paper"])[0])
+    assert red > 200 if scheme == "light" else red < 60
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
+def test_the_page_fits_a_phone(tmp_path: Path) -> None:
+    driver = DRIVER.replace("document.body.append(node)", 'parent.postMessage(node.textContent, "*")')
+    (tmp_path / "page.html").write_text(render(_report(), _shots()).replace("</head>", driver))
+    frame = tmp_path / "phone.html"
+    frame.write_text(
+        '<body><iframe src="page.html" width="360" height="800" style="border:0"></iframe><script>addEventListener("message", event => {'
+        'const node = document.createElement("pre"); node.id = "seen"; node.textContent = event.data; document.body.append(node); });</script>'
+    )
+    command = [
+        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files",
+        "--virtual-time-budget=4000", "--dump-dom", frame.as_uri(),
+    ]  # fmt: skip
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    found = re.search(r'"page":(\d+),"window":(\d+)', printed)
+    assert found, printed[-2000:]
+    assert int(found[1]) <= int(found[2]) == 360
