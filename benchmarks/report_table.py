@@ -1,8 +1,10 @@
 """The report's table on stand-ins for its data: python benchmarks/report_table.py [--frames N] [--checkpoints DIR].
 
-The report's protocol: luma, Gaussian blur of sigma 3 and half size (`blur3`), windows of five frames, scored over the interior of 2H-4 x 2W-4, PSNR and SSIM
-with scikit-image's default window, data range 255 (gem) or 1 (field). The data are not the report's (benchmarks/standins.py): its figures stand beside ours to show what it
-measured, not to be compared number for number. Nothing here was trained on the stand-ins, while the report trained on the same video that it tested on.
+The report's protocol: luma; Gaussian blur of sigma 3 at high resolution, then half size (`blur3`); windows of five frames; MSE, SSIM and PSNR over the
+interior of 2H-4 x 2W-4, means over frames; SSIM with scikit-image's default 7x7 uniform window; data range 255 (gem) or 1 (field). Every picture goes
+through the code path of `vsr upscale` as gray full-range luma, the gem in 8 bits, the field as v * 255 in 16 bits, so that each checkpoint gets the scale
+that it was trained on. The data are not the report's (benchmarks/standins.py), and nothing was trained on them, while the report trained on the same video
+that it tested on: its figures stand beside ours to show what it measured, not to be compared number for number.
 """
 
 from __future__ import annotations
@@ -10,7 +12,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,87 +21,124 @@ import numpy as np
 from numpy.typing import NDArray
 from standins import FIELD_FRAMES, GEM_FRAMES, field, gem
 
-from vsrcli.backends import open_backend
-from vsrcli.errors import ModelError
+from vsrcli.backends import Backend, open_backend
 from vsrcli.frame import ColorTags, Frame, PixelFormat
+from vsrcli.models import MODELS
+from vsrcli.models.weights import file_name, folder
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import mse, psnr, ssim
 from vsrcli.run.upscale import upscale_frame
 from vsrcli.training.degradation import half_blurred
 
-GRAY16 = PixelFormat("gray16le", 16, 0, 0, has_chroma=False)
-GRAY8 = PixelFormat("gray", 8, 0, 0, has_chroma=False)
+Window = tuple[Frame, ...]
+Method = Callable[[Window], NDArray[np.integer]]
+
 NETWORKS = {"Previous": "previous", "Delta": "delta", "5-parallel": "5-parallel"}
-# What the report measured on its own data: MSE, SSIM, PSNR. Its "raw" row is an artefact (height and width swapped) and left out.
-REPORTED = {
-    ("gem", "Delta"): (125.1786, 0.9155, 27.1675),
-    ("gem", "5-parallel"): (127.5626, 0.9184, 27.0820),
-    ("field", "Previous"): (4.9283e-05, 0.9896, 43.0746),
-    ("field", "Delta"): (1.9801e-05, 0.9943, 46.0013),
-    ("field", "5-parallel"): (2.8866e-05, 0.9953, 45.6618),
-}
-Method = Callable[[tuple[Frame, ...]], NDArray[np.generic]]
+AUTHORS = "5-parallel-diamond.pth"
+TAGS = ColorTags(range="full")
 
 
-def methods(checkpoints: Path | None) -> dict[str, Method | str]:
-    """Row -> method, or why there is none."""
-    found: dict[str, Method | str] = {"raw (bicubic)": lambda window: double(window[2].luma)}
-    wanted = [(row, name, "blur3") for row, name in NETWORKS.items()]
-    if checkpoints is not None and (checkpoints / "5-parallel-diamond.pth").is_file():
-        wanted.append(("5-parallel, the authors' weights", str(checkpoints / "5-parallel-diamond.pth"), None))  # type: ignore[arg-type]
-    for row, name, domain in wanted:
-        try:
-            backend = open_backend("torch", name, domain, device="auto", precision="fp32")
-        except ModelError as error:
-            found[row] = str(error)
-            continue
-        found[row] = lambda window, backend=backend: upscale_frame(window, backend.run, backend, ColorTags()).luma  # type: ignore[misc]
+@dataclass(frozen=True)
+class StandIn:
+    """A generated data set, and what the report measured on its own one: row -> MSE, SSIM, PSNR as text."""
+
+    title: str
+    frames: int
+    make: Callable[..., Iterator[NDArray[np.uint8]] | Iterator[NDArray[np.float32]]]
+    data_range: float
+    layout: PixelFormat
+    theirs: str
+    reported: dict[str, tuple[str, str, str]]
+
+
+STANDINS = (
+    StandIn(
+        "gem (0..255)", GEM_FRAMES, gem, 255.0, PixelFormat("gray", 8, 0, 0, has_chroma=False), "Diamond",
+        {"Delta": ("125.1786", "0.9155", "27.1675"), "5-parallel": ("127.5626", "0.9184", "27.0820")},
+    ),
+    StandIn(
+        "field (0..1)", FIELD_FRAMES, field, 1.0, PixelFormat("gray16le", 16, 0, 0, has_chroma=False), "Climate",
+        {
+            "Previous": ("4.9283e-05", "0.9896", "43.0746"),
+            "Delta": ("1.9801e-05", "0.9943", "46.0013"),
+            "5-parallel": ("2.8866e-05", "0.9953", "45.6618"),
+        },
+    ),
+)  # fmt: skip
+
+
+def windows(data: StandIn, count: int) -> Iterator[tuple[Window, NDArray[np.float64]]]:
+    """``count`` windows spread evenly over the clip: five low-resolution frames, and the middle one at high resolution on the scale of ``data_range``."""
+    peak = data.layout.peak
+    for number in range(count):
+        centre = min(max(int((number + 0.5) * data.frames / count), 2), data.frames - 3)
+        truths = [picture.astype(np.float64) for picture in data.make(only=range(centre - 2, centre + 3))]
+        codes = [np.rint(half_blurred(truth) * (peak / data.data_range)).clip(0, peak).astype(data.layout.dtype) for truth in truths]
+        yield tuple(Frame((low,), data.layout, Fraction(place)) for place, low in enumerate(codes)), truths[2]
+
+
+def bicubic(window: Window) -> NDArray[np.integer]:
+    return double(window[2].luma)
+
+
+def network(backend: Backend) -> Method:
+    return lambda window: upscale_frame(window, backend.run, backend, TAGS).luma
+
+
+def methods(authors: Path | None) -> dict[str, Method | None]:
+    """Row -> method, or None where no weights ship."""
+    found: dict[str, Method | None] = {"raw (bicubic)": bicubic}
+    for row, name in NETWORKS.items():
+        ships = "blur3" in MODELS[name].domains and (folder() / file_name(name, "blur3")).is_file()
+        found[row] = network(open_backend("torch", name, "blur3", device="auto", precision="fp32")) if ships else None
+    if authors:
+        found["5-parallel, the authors' weights"] = network(open_backend("torch", str(authors), None, device="auto", precision="fp32"))
     return found
 
 
-def windows(name: str, count: int) -> list[tuple[tuple[Frame, ...], NDArray[np.float64]]]:
-    """``count`` windows spread over a data set, each with its true frame on the scale of 8-bit codes."""
-    total = GEM_FRAMES if name == "gem" else FIELD_FRAMES
-    result = []
-    for number in range(count):
-        centre = int((number + 0.5) * total / count)
-        only = np.arange(centre - 2, centre + 3)
-        frames = [picture.astype(np.float64) for picture in (gem(only=only) if name == "gem" else field(only=only))]
-        if name == "field":
-            frames = [picture * 255.0 for picture in frames]
-        bits, layout = (8, GRAY8) if name == "gem" else (16, GRAY16)
-        lows = [np.clip(np.rint(half_blurred(picture) * (1 << (bits - 8))), 0, (1 << bits) - 1).astype(layout.dtype) for picture in frames]
-        result.append((tuple(Frame((low,), layout, Fraction(place)) for place, low in enumerate(lows)), frames[2]))
-        print(f"\r{name}: {number + 1} of {count} windows rendered", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return result
+def score(data: StandIn, found: dict[str, Method | None], count: int) -> dict[str, NDArray[np.float64]]:
+    """Row -> mean MSE, SSIM and PSNR; only rows that have a method."""
+    figures: dict[str, list[tuple[float, float, float]]] = {row: [] for row, method in found.items() if method}
+    inside = (slice(2, -2), slice(2, -2))
+    for number, (window, truth) in enumerate(windows(data, count), 1):
+        for row, method in found.items():
+            if method:
+                picture = method(window).astype(np.float64) * (data.data_range / data.layout.peak)
+                pair = truth[inside], picture[inside]
+                figures[row].append((mse(*pair), ssim(*pair, data_range=data.data_range, window="uniform"), psnr(*pair, data_range=data.data_range)))
+        print(f"{data.title}: {number} of {count} frames", file=sys.stderr, flush=True)
+    return {row: np.mean(values, axis=0) for row, values in figures.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--frames", type=int, default=12, help="frames scored of each data set, spread over it")
-    data = os.environ.get("VSR_TEST_DATA")
-    parser.add_argument("--checkpoints", type=Path, default=Path(data) / "checkpoints" if data else None, help="folder with the authors' .pth files")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=12, help="frames scored of each stand-in, spread evenly over it (default: %(default)s)")
+    place = f"folder with the authors' {AUTHORS}; default: $VSR_TEST_DATA/checkpoints where that is set"
+    parser.add_argument("--checkpoints", type=Path, metavar="DIR", help=place)
     arguments = parser.parse_args()
-    rows = methods(arguments.checkpoints)
-    print(f"{arguments.frames} frames of each data set, spread over it.\n")
-    print("| stand-in | network | MSE | SSIM | PSNR dB | the report, on its own data: MSE, SSIM, PSNR |\n|---|---|---|---|---|---|")
-    for name, title in (("gem", "gem (0..255)"), ("field", "field (0..1)")):
-        peak = 255.0 if name == "gem" else 1.0
-        cases = windows(name, arguments.frames)
-        for row, method in rows.items():
-            reported = REPORTED.get((name, row))
-            beside = "-" if reported is None else f"{reported[0]:.6g}, {reported[1]:.4f}, {reported[2]:.2f} dB"
-            if isinstance(method, str):
-                print(f"| {title} | {row} | - | - | {method} | {beside} |", flush=True)
-                continue
-            figures = []
-            for window, truth in cases:
-                picture = method(window).astype(np.float64) / (1 if name == "gem" else 256)
-                inside = (truth[2:-2, 2:-2] * (peak / 255), picture[2:-2, 2:-2] * (peak / 255))
-                figures.append((mse(*inside), ssim(*inside, data_range=peak, window="uniform"), psnr(*inside, data_range=peak)))
-            error, similarity, ratio = np.mean(figures, axis=0)
-            print(f"| {title} | {row} | {error:.6g} | {similarity:.4f} | {ratio:.2f} | {beside} |", flush=True)
+    if arguments.frames < 1:
+        parser.error(f"--frames {arguments.frames}: at least 1")
+    authors = None
+    if arguments.checkpoints or os.environ.get("VSR_TEST_DATA"):
+        authors = (arguments.checkpoints or Path(os.environ["VSR_TEST_DATA"]) / "checkpoints") / AUTHORS
+        if not authors.is_file():
+            if arguments.checkpoints:
+                parser.error(f"--checkpoints: there is no {authors}")
+            print(f"no {authors}: the row of the authors' weights is left out", file=sys.stderr)
+            authors = None
+    found = methods(authors)
+    print(f"{arguments.frames} frames of each stand-in, spread evenly over {GEM_FRAMES} (gem) and {FIELD_FRAMES} (field). The last four columns are the")
+    print("report's own data and its figures on them: other pictures, so not comparable number for number.\n")
+    print("| stand-in | network | MSE | SSIM | PSNR dB | report's data | its MSE | its SSIM | its PSNR dB |\n|---|---|---|---|---|---|---|---|---|")
+    for data in STANDINS:
+        scores = score(data, found, arguments.frames)
+        for row in found:
+            ours = "no blur3 weights ship | - | -"
+            if row in scores:
+                error, similarity, ratio = scores[row]
+                ours = f"{error:{'.2f' if data.data_range > 1 else '.4e'}} | {similarity:.4f} | {ratio:.2f}"
+            theirs = " | ".join((data.theirs, *data.reported[row])) if row in data.reported else "- | - | - | -"
+            print(f"| {data.title} | {row} | {ours} | {theirs} |", flush=True)
 
 
 if __name__ == "__main__":
