@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +16,7 @@ import torch
 from clips import write_clip
 
 from vsrcli.cli import _run
-from vsrcli.errors import InputError, ModelError, OptionError
+from vsrcli.errors import InputError, ModelError, OptionError, OutputError
 from vsrcli.media.demo import write_demo
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock, set_passes
@@ -194,6 +196,36 @@ def test_ctrl_c_saves_the_run(tmp_path: Path) -> None:
     again = Trainer(_plan(), tmp_path, _clips(), _clips())
     again.resume()
     assert again.step == 2
+
+
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt while the weights are half changed: what is saved equals a run of whole steps."""
+    trainer = Trainer(_plan(), tmp_path / "cut", _clips(), _clips())
+    update = trainer._update_average
+
+    def interrupted() -> None:
+        if trainer.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        update()
+
+    monkeypatch.setattr(trainer, "_update_average", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    saved = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
+    assert saved["step"] == 3
+    steps = Trainer(_plan(), tmp_path / "steps", _clips(), _clips())
+    while steps.step < 3:
+        steps._train_step()
+    for name, value in steps.network.state_dict().items():
+        assert torch.equal(value, saved["network"][name]), name
+        assert torch.equal(steps.average[name], saved["average"][name]), name
+
+
+def test_a_run_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
+    trainer = Trainer(_plan(), tmp_path / "run", _clips(), _clips())
+    (tmp_path / "run").rmdir()
+    with pytest.raises(OutputError, match="cannot be saved there"):
+        trainer.save_state()
 
 
 def test_resume_refuses_another_run(tmp_path: Path) -> None:

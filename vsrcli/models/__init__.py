@@ -56,15 +56,15 @@ MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
         ModelSpec(
-            "delta", "vsrcli.models.delta:Delta", 83_702, 37, ("video",),
+            "delta", "vsrcli.models.delta:Delta", 83_702, 37, ("video", "clean", "blur3"),
             "one shared 2D network, deeper for nearer frames, then a recursive 3D one (reconstructed from the report)",
         ),
         ModelSpec(
-            "5-parallel", "vsrcli.models.five_parallel:FiveParallel", 259_938, 28, ("video",),
+            "5-parallel", "vsrcli.models.five_parallel:FiveParallel", 259_938, 28, ("video", "clean", "blur3"),
             "five 2D networks, one a frame, then a deep recursive 3D one",
         ),
         ModelSpec(
-            "previous", "vsrcli.models.previous:Previous", 73_706, 9, (),
+            "previous", "vsrcli.models.previous:Previous", 73_706, 9, ("clean", "blur3"),
             "the predecessor: a 2D network on every frame, then a small 3D one",
         ),
     )

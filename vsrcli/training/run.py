@@ -110,10 +110,15 @@ def _clips(options: TrainOptions, on_note: Callable[[str], None]) -> tuple[Seque
 
 
 def _recipe(options: TrainOptions, on_gpu: bool) -> Recipe:
-    """The recipe named, as the options change it."""
+    """The recipe named, as the options change it; a card has room for larger batches of larger patches."""
     recipe = fine_tuning(RECIPES[options.recipe]) if options.init else RECIPES[options.recipe]
-    batch = options.batch or (recipe.batch * 16 if on_gpu and recipe.batch > 1 else recipe.batch)
-    return replace(recipe, batch=batch, patch=options.patch or recipe.patch, learning_rate=options.learning_rate or recipe.learning_rate)
+    is_small = on_gpu and recipe.patch is not None
+    return replace(
+        recipe,
+        batch=options.batch or (32 if is_small else recipe.batch),
+        patch=options.patch or (64 if is_small else recipe.patch),
+        learning_rate=options.learning_rate or recipe.learning_rate,
+    )
 
 
 def _initial(options: TrainOptions) -> Path | None:

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vsrcli.errors import ModelError, OptionError
+from vsrcli.errors import ModelError, OptionError, OutputError
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
 from vsrcli.models.layers import WindowNetwork, set_passes
@@ -141,20 +144,22 @@ class Trainer:
         """
         self.batches.prepare(self.step)
         try:
-            return self._run(on_progress)
+            with _Interrupts() as interrupts:
+                return self._run(on_progress, interrupts)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line turns it
             self.save_state()
             raise
         finally:
             self.batches.close()
 
-    def _run(self, on_progress: Callable[[Progress], None]) -> dict[str, float]:
+    def _run(self, on_progress: Callable[[Progress], None], interrupts: _Interrupts) -> dict[str, float]:
         gains = self.start()
         on_progress(Progress(self.step, self.share, self.loss, 0.0, self.seconds, gains))
         began, seconds_before, last_validation = time.monotonic(), self.seconds, time.monotonic()
         first_step = self.step
         while self.share < 1 and not (self.plan.recipe.patience and self.stale >= self.plan.recipe.patience):
             loss = self._train_step()
+            interrupts.check()
             now = time.monotonic()
             self.seconds = seconds_before + now - began
             if self.device.type == "cpu" or self.step % _SYNC_STEPS == 0:
@@ -200,7 +205,11 @@ class Trainer:
         return gains
 
     def save_state(self) -> None:
-        """Write ``state.pt`` (everything needed to go on exactly) under a temporary name first."""
+        """Write ``state.pt`` (everything needed to go on exactly) under a temporary name first.
+
+        Raises:
+            OutputError: the folder is gone, the disk full, or the like; what was saved before is left as it was.
+        """
         state = {
             "network": self.network.state_dict(),
             "average": self.average,
@@ -215,8 +224,12 @@ class Trainer:
             "plan": {"model": self.plan.model, "domain": self.plan.domain, "seed": self.plan.seed, "recipe": asdict(self.plan.recipe)},
         }
         temporary = self.folder / ".state.pt.part"
-        torch.save(state, temporary)
-        temporary.replace(self.folder / "state.pt")
+        try:
+            torch.save(state, temporary)
+            temporary.replace(self.folder / "state.pt")
+        except (OSError, RuntimeError) as error:  # torch reports a full disk or a missing folder as RuntimeError
+            temporary.unlink(missing_ok=True)
+            raise OutputError(f"{self.folder}: the run cannot be saved there ({str(error).splitlines()[0]})") from error
 
     def resume(self) -> None:
         """Go on from ``state.pt``.
@@ -340,6 +353,34 @@ class Trainer:
     @staticmethod
     def _score(picture: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> float:
         return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=_CROP)
+
+
+class _Interrupts:
+    """Holds Ctrl-C back until the step at work is done, so that what is saved then is a whole step; a second one is not held back."""
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = None
+        self._is_main = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> _Interrupts:
+        if self._is_main:
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_main:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt where one was asked for."""
+        if self._asked:
+            raise KeyboardInterrupt
 
 
 def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
