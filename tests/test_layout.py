@@ -35,7 +35,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "av": ("media/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "threading": ("run/prefetch.py", "training/trainer.py"),
+    "threading": ("run/prefetch.py", "training/interrupts.py"),
     "queue": ("run/prefetch.py",),
     "cv2": ("picture/resize.py", "media/folders.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
     "matplotlib": ("training/curves.py", "quality/plot.py"),

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -32,6 +29,7 @@ from vsrcli.picture.tiles import EDGE_PX, upscale_plane
 from vsrcli.quality.metrics import psnr
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import Sequences, validation_pairs
+from vsrcli.training.interrupts import Interrupts
 from vsrcli.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -144,7 +142,7 @@ class Trainer:
         """
         self.batches.prepare(self.step)
         try:
-            with _Interrupts() as interrupts:
+            with Interrupts() as interrupts:
                 return self._run(on_progress, interrupts)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line turns it
             self.save_state()
@@ -152,7 +150,7 @@ class Trainer:
         finally:
             self.batches.close()
 
-    def _run(self, on_progress: Callable[[Progress], None], interrupts: _Interrupts) -> dict[str, float]:
+    def _run(self, on_progress: Callable[[Progress], None], interrupts: Interrupts) -> dict[str, float]:
         gains = self.start()
         on_progress(Progress(self.step, self.share, self.loss, 0.0, self.seconds, gains))
         began, seconds_before, last_validation = time.monotonic(), self.seconds, time.monotonic()
@@ -353,34 +351,6 @@ class Trainer:
     @staticmethod
     def _score(picture: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> float:
         return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=_CROP)
-
-
-class _Interrupts:
-    """Holds Ctrl-C back until the step at work is done, so that what is saved then is a whole step; a second one is not held back."""
-
-    def __init__(self) -> None:
-        self._asked = False
-        self._before: Any = None
-        self._is_main = threading.current_thread() is threading.main_thread()
-
-    def __enter__(self) -> _Interrupts:
-        if self._is_main:
-            self._before = signal.signal(signal.SIGINT, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._is_main:
-            signal.signal(signal.SIGINT, self._before)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
-            raise KeyboardInterrupt
-        self._asked = True
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt where one was asked for."""
-        if self._asked:
-            raise KeyboardInterrupt
 
 
 def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
