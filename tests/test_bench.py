@@ -271,6 +271,7 @@ def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["--crop", "30"], "smaller --crop"),
         (["--range", "0"], "makes no sense"),
         (["--compare", "x.mkv", "-m", "delta"], "leave --model away"),
+        (["--compare", "x.mkv", "--lr", "y.mkv"], "leave --lr away"),
         (["--json", "nowhere/x.json"], "no folder"),
         (["--json", "-", "--csv", "-"], "only one"),
         (["--lr", "missing.mkv"], "no such file"),

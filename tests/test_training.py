@@ -16,7 +16,7 @@ import torch
 from clips import write_clip
 
 from vsrcli.cli import _run
-from vsrcli.errors import InputError, ModelError, OptionError, OutputError
+from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError
 from vsrcli.media.demo import write_demo
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock, set_passes
@@ -228,6 +228,14 @@ def test_a_run_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
         trainer.save_state()
 
 
+def test_what_is_wrong_shows_before_the_clips_are_read(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for changes, error in (({"out": str(tmp_path / "file" / "run")}, OutputError), ({"init": "nothing"}, ModelError), ({"device": "toaster"}, BackendError)):
+        options = {"data": (str(tmp_path / "missing.mp4"),), "out": str(tmp_path / "run"), "steps": 1} | changes
+        with pytest.raises(error):
+            train(TrainOptions(**options))  # type: ignore[arg-type]
+
+
 def test_resume_refuses_another_run(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no run to resume"):
         Trainer(_plan(), tmp_path, _clips(), _clips()).resume()
@@ -396,3 +404,16 @@ def test_training_from_scratch_on_the_command_line_gains(tmp_path: Path, capsys:
     assert report["gain_db"]["clean"] > report["gain_before_db"]["clean"] + 0.5
     assert "over bicubic" in printed.err
     assert (tmp_path / "run" / "curves.png").is_file()
+
+
+@pytest.mark.gpu
+def test_training_on_a_card_gains_and_resumes(tmp_path: Path) -> None:
+    clips = _clips(3, 64)
+    plan = _plan(steps=60, device="cuda:0", precision="fp16", threads=None)
+    trainer = Trainer(plan, tmp_path, clips, clips)
+    before = trainer.validate()["clean"]
+    assert trainer.run()["clean"] > before + 0.2
+    assert all(tensor.device.type == "cuda" for tensor in trainer.batches._on_device.values())
+    again = Trainer(plan, tmp_path, clips, clips)
+    again.resume()
+    assert again.step == 60

@@ -189,6 +189,8 @@ class BenchOptions:
             raise OptionError("--degrade none and --lr belong together: the low-resolution input is made, or given")
         if self.compare is not None and self.model:
             raise OptionError("--compare scores a result that is there: leave --model away")
+        if self.compare is not None and self.lr is not None:
+            raise OptionError("--compare scores a result as it is: leave --lr away")
         if not self.range > 0:
             raise OptionError(f"--range {self.range:g} makes no sense: give the data's peak, such as 255 or 1.0")
         for name, value, least in (("--crop", self.crop, 0), ("--frames", self.frames, 1), ("--sequences", self.sequences, 1), ("--area", self.area, 32)):

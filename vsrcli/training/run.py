@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vsrcli.backends.torch import choose_device
-from vsrcli.errors import ModelError, OptionError
+from vsrcli.errors import ModelError, OptionError, OutputError
 from vsrcli.models import DOMAINS, MODELS
 from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
@@ -41,6 +41,7 @@ def train(
         ModelError: nothing to resume, a checkpoint of another network, or the training diverged.
         BackendError: the device is not there.
         OptionError: the folder already holds a run.
+        OutputError: the folder cannot be written to.
     """
     if options.resume is not None:
         folder, options = Path(options.resume), _resumed(options)
@@ -48,9 +49,10 @@ def train(
         folder = Path(str(options.out))
         if (folder / "state.pt").exists():
             raise OptionError(f"{folder} already holds a run: go on with --resume {folder}, or choose another --out")
+    initial, device = _initial(options), choose_device(options.device)
+    _make_folder(folder)
     training, validation = _clips(options, on_note)
     on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
-    device = choose_device(options.device)
     recipe = _recipe(options, device.type == "cuda")
     plan = TrainingPlan(
         model=options.model, domain=options.domain or recipe.domain, recipe=recipe, steps=options.steps, seconds=options.time,
@@ -60,7 +62,7 @@ def train(
     )
     if plan.precision == "fp16" and device.type == "cpu":
         raise OptionError("--precision fp16 needs a CUDA GPU: leave it away on the CPU")
-    trainer = Trainer(plan, folder, training, validation, _initial(options))
+    trainer = Trainer(plan, folder, training, validation, initial)
     if (folder / "state.pt").exists():
         trainer.resume()
     (folder / "options.json").write_text(json.dumps(asdict(options), indent=2) + "\n")
@@ -84,6 +86,16 @@ def train(
     elif best - after[domain] > 0.02:
         on_note(f"the best weights of the run are {best - after[domain]:.2f} dB better than its last: use {folder / 'best.safetensors'}")
     return TrainReport(str(folder / "best.safetensors"), str(folder / "last.safetensors"), trainer.step, trainer.seconds, before, after)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{folder}: no run can be kept there ({error.strerror}): name another --out") from error
 
 
 def _resumed(options: TrainOptions) -> TrainOptions:
