@@ -85,3 +85,17 @@ def test_refusals() -> None:
         psnr(picture, picture, data_range=0)
     with pytest.raises(ValueError, match="hann"):
         ssim(picture, picture, window="hann")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["noisy", "unrelated", "flat"])
+@pytest.mark.parametrize("window", ["gaussian", "uniform"])
+def test_ssim_of_large_pictures_is_scikit_images(kind: str, window: SsimWindow) -> None:
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
+    rng = np.random.default_rng(3)
+    reference, distorted = pair(520, 600, 8)
+    if kind == "unrelated":
+        reference, distorted = (rng.integers(0, 256, (520, 600)).astype(np.uint8) for _ in range(2))
+    elif kind == "flat":
+        reference, distorted = np.full((520, 600), 255, np.uint8), np.full((520, 600), 3, np.uint8)
+    options: dict[str, Any] = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False} if window == "gaussian" else {}
+    assert ssim(reference, distorted, window=window) == pytest.approx(structural_similarity(reference, distorted, **options), rel=1e-6)
