@@ -153,7 +153,7 @@ def ssim(
 @cache
 def _pool() -> ThreadPoolExecutor:
     """Threads for parts of a picture, kept: new ones would have to get their memory anew for every picture."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="vsr-ssim")
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="ssim")
 
 
 def _similarity(first: NDArray[Any], second: NDArray[Any], data_range: float, window: SsimWindow) -> float:
