@@ -7,7 +7,7 @@ chroma planes, 8 bits in uint8 or 9..16 bits in the low bits of uint16. Packed f
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -21,18 +21,20 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 UNSPECIFIED = 2
 
 _SUBSAMPLING = {"444": (0, 0), "440": (0, 1), "422": (1, 0), "420": (1, 1), "411": (2, 0), "410": (2, 2)}
-_PLANAR = re.compile(r"yuv(?P<j>j)?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?|gray(?P<gray>\d+)?(?:le)?")
+_PLANAR = re.compile(r"yuv(?P<a>a)?j?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?|gray(?P<gray>\d+)?(?:le)?|gbr(?P<rgba>a)?p(?P<rgb>\d+)?(?:le)?")
 
 
 @dataclass(frozen=True, slots=True)
 class PixelFormat:
-    """A planar luma-chroma (or luma only) layout.
+    """A planar layout: luma and chroma, luma only, or RGB.
 
     Attributes:
         name: FFmpeg's name of it, such as ``yuv420p10le``.
         bits: significant bits of a sample, 8..16.
         log2_chroma_w, log2_chroma_h: binary logarithm of the chroma subsampling, as in FFmpeg's descriptors.
         has_chroma: False for gray.
+        has_alpha: whether a plane of opacity, of luma's size and full range, comes last.
+        is_rgb: the planes are green, blue, red; only extracting and assembling pictures handle such frames.
     """
 
     name: str
@@ -40,18 +42,28 @@ class PixelFormat:
     log2_chroma_w: int
     log2_chroma_h: int
     has_chroma: bool
+    has_alpha: bool = False
+    is_rgb: bool = False
 
     @classmethod
     def parse(cls, name: str) -> PixelFormat | None:
-        """Describe FFmpeg's planar format ``name``, or return None for one that is not little-endian planar YUV or gray."""
+        """Describe FFmpeg's planar format ``name``, or return None for one that is not little-endian planar YUV, gray or RGB of whole numbers."""
         match = _PLANAR.fullmatch(name)
         if match is None:
             return None
+        if name.startswith("gbr"):
+            return cls(name, int(match["rgb"] or 8), 0, 0, has_chroma=True, has_alpha=bool(match["rgba"]), is_rgb=True)
         if match["sub"] is None:
             return cls(name, int(match["gray"] or 8), 0, 0, has_chroma=False)
         if match["sub"] not in _SUBSAMPLING:
             return None
-        return cls(name, int(match["bits"] or 8), *_SUBSAMPLING[match["sub"]], has_chroma=True)
+        return cls(name, int(match["bits"] or 8), *_SUBSAMPLING[match["sub"]], has_chroma=True, has_alpha=bool(match["a"]))
+
+    @property
+    def opaque(self) -> PixelFormat:
+        """The same layout without alpha."""
+        name = self.name.replace("yuva", "yuv").replace("gbrap", "gbrp")
+        return replace(self, name=name, has_alpha=False)
 
     @property
     def dtype(self) -> type[np.uint8] | type[np.uint16]:
@@ -90,12 +102,48 @@ class ColorTags:
         return self.range == "full"
 
 
+@dataclass(frozen=True, slots=True)
+class MasteringDisplay:
+    """The display that HDR video was graded on (SMPTE ST 2086).
+
+    Attributes:
+        red, green, blue, white: CIE 1931 (x, y).
+        max_luminance, min_luminance: cd/m2.
+    """
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    max_luminance: Fraction
+    min_luminance: Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Hdr:
+    """Static HDR metadata of a stream; what it does not have is None.
+
+    Attributes:
+        mastering: the grading display.
+        content_light: brightest pixel and brightest frame average (MaxCLL, MaxFALL; CTA-861.3), cd/m2.
+        dynamic: names of metadata that change from frame to frame and that no encoder here takes, such as ``Dolby Vision``.
+    """
+
+    mastering: MasteringDisplay | None = None
+    content_light: tuple[int, int] | None = None
+    dynamic: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.mastering or self.content_light or self.dynamic)
+
+
 @dataclass(slots=True)
 class Frame:
     """One picture and the time it belongs to.
 
     Attributes:
-        planes: luma of shape (H, W), then chroma planes of ``format.chroma_size``; may be strided views; never written to.
+        planes: luma of shape (H, W), then chroma planes of ``format.chroma_size``, then alpha of shape (H, W), as ``format`` says; may be strided views;
+            never written to.
         format: layout of the planes.
         time: presentation time in seconds, counted from the beginning of the file (its earliest stream).
         duration: how long the frame is shown, seconds; 0 where the source does not say.
@@ -107,6 +155,16 @@ class Frame:
     time: Fraction
     duration: Fraction = Fraction(0)
     scene_cut: bool = False
+
+    @property
+    def chroma(self) -> tuple[Plane, ...]:
+        """The chroma planes: two or none."""
+        return self.planes[1:3] if self.format.has_chroma else ()
+
+    @property
+    def alpha(self) -> Plane | None:
+        """Opacity, shape (H, W), or None."""
+        return self.planes[-1] if self.format.has_alpha else None
 
     @property
     def luma(self) -> Plane:
@@ -154,6 +212,8 @@ class VideoInfo:
         tags: colour tags.
         sample_aspect: pixel width / height, or None for untagged.
         rotation: display rotation in degrees, counter-clockwise, as FFmpeg's display matrix says.
+        display_matrix: that matrix, 9 numbers as FFmpeg has them (it may mirror as well), or None.
+        hdr: static HDR metadata.
         interlaced: True when the stream says so or its first frames do.
         rate: average frame rate (frames a second), or None where unknown.
         time_base: unit of the stream's timestamps, seconds.
@@ -179,6 +239,8 @@ class VideoInfo:
     start: Fraction
     duration: Fraction | None
     metadata: dict[str, str] = field(default_factory=dict)
+    display_matrix: tuple[int, ...] | None = None
+    hdr: Hdr = field(default_factory=Hdr)
 
 
 @dataclass(slots=True)

@@ -33,7 +33,10 @@ def option(
 class EncoderOptions:
     """How the output video is encoded."""
 
-    codec: str = option("libx264", "Video encoder, by FFmpeg's name (libx264, libx265, libsvtav1, libvpx-vp9, ffv1, ...).", flags=("--codec", "-c"))
+    codec: str = option(
+        "auto", "Video encoder, by FFmpeg's name (libx264, libx265, libsvtav1, libvpx-vp9, ffv1, prores_ks, hevc_nvenc, ...); `auto` takes libx264, for more "
+        "than 8 bits and HDR libx265, in .webm libvpx-vp9.", flags=("--codec", "-c"),
+    )
     crf: float = option(16.0, "Constant quality: smaller is better and larger; for encoders that have it.")
     preset: str = option("medium", "Encoder's speed preset; for encoders that have it.")
     pix_fmt: str | None = option(None, "Pixel format of the output.  [default: the source's, where the encoder takes it]")
@@ -58,13 +61,24 @@ class UpscaleOptions:
     start: Fraction | None = option(None, "Begin here: seconds or [HH:]MM:SS[.fff].", metavar="TIME")
     end: Fraction | None = option(None, "Stop before this time: seconds or [HH:]MM:SS[.fff].", metavar="TIME")
     audio: Literal["copy", "none"] = option("copy", "What becomes of the audio.", choices=("copy", "none"))
-    deinterlace: Literal["auto", "off"] = option("auto", "Deinterlace (bwdif) pictures marked as interlaced.", choices=("auto", "off"))
+    deinterlace: Literal["auto", "off", "field"] = option(
+        "auto", "Deinterlace (bwdif) pictures marked as interlaced: one frame for each, or one for each field.", choices=("auto", "off", "field")
+    )
+    bake_rotation: bool = option(False, "Turn the pictures themselves instead of carrying the display rotation.")
+    hwaccel: Literal["auto", "none", "cuda"] = option(
+        "none", "Decode on a GPU; auto where one is. Falls back to the processor by itself.", choices=("auto", "none", "cuda")
+    )
+    value_range: tuple[float, float] | None = option(
+        None, "For folders of 32-bit float TIFF (simulation fields): the values that become black and white.", flags=("--range",), metavar="MIN MAX"
+    )
+    format: str | None = option(None, "Container of an output that is `-` (standard output).  [default: nut]", choices=("nut", "y4m", "matroska", "mpegts"))
     device: str = option("auto", "Where the network runs: auto, cpu, cuda or cuda:N; auto takes CUDA where it works.", flags=("--device", "-d"))
     precision: Literal["fp16", "fp32"] | None = option(
         None, "Arithmetic of the network.  [default: fp16 on CUDA, fp32 on the CPU]", flags=("--fp16", "--fp32"), choices=("fp16", "fp32")
     )
     overwrite: bool = option(False, "Replace the output if it exists.", flags=("--overwrite", "-y"))
-    strict: bool = option(False, "Make any damage in the source an error instead of a warning.")
+    strict: bool = option(False, "Refuse what would lose anything: a damaged source, streams, colours or depth that the output cannot keep.")
+    verify: bool = option(False, "Check the output against the source before it gets its name, as `vsr verify` does.")
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
     def __post_init__(self) -> None:
@@ -77,8 +91,12 @@ class UpscaleOptions:
                 raise OptionError(f"{name} {float(value):g} is negative: times count from the beginning of the file")
         if self.end is not None and self.end <= (self.start or 0):
             raise OptionError(f"--end {float(self.end):g} is not after --start {float(self.start or 0):g}: nothing would be left")
-        if self.audio not in ("copy", "none") or self.deinterlace not in ("auto", "off") or self.precision not in (None, "fp16", "fp32"):
-            raise OptionError(f"unknown choice among audio={self.audio!r}, deinterlace={self.deinterlace!r}, precision={self.precision!r}")
+        if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
+            raise OptionError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} makes no sense: give the smaller value first")
+        allowed = {"audio": ("copy", "none"), "deinterlace": ("auto", "off", "field"), "precision": (None, "fp16", "fp32"), "hwaccel": ("auto", "none", "cuda")}
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                raise OptionError(f"unknown {name} {getattr(self, name)!r}: choose from {', '.join(str(choice) for choice in choices)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

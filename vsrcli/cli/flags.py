@@ -45,6 +45,7 @@ def _names(text: str) -> tuple[str, ...]:
 _TIME = _Parsed("TIME", parse_time)
 _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
+    "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
     "start": _TIME,
     "end": _TIME,
     "extra": _Parsed("KEY=VALUE", _key_value),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import av
@@ -27,6 +27,7 @@ class Container:
         keeps_rotation: whether it has a place for the display rotation.
         keeps_aspect: whether it stores the sample aspect ratio itself (PyAV cannot hand it to the others; there only the codec's own
             header can carry it).
+        codec: the encoder that ``auto`` means here; None where it depends on the source.
     """
 
     format: str
@@ -34,6 +35,7 @@ class Container:
     keeps_timestamps: bool = True
     keeps_rotation: bool = True
     keeps_aspect: bool = False
+    codec: str | None = None
 
 
 _FASTSTART = {"movflags": "+faststart"}
@@ -43,9 +45,9 @@ CONTAINERS: dict[str, Container] = {
     ".m4v": Container("mp4", _FASTSTART, keeps_aspect=True),
     ".mov": Container("mov", _FASTSTART, keeps_aspect=True),
     ".mkv": Container("matroska"),
-    ".webm": Container("webm"),
+    ".webm": Container("webm", codec="libvpx-vp9"),
     ".ts": Container("mpegts", keeps_rotation=False),
-    ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False),
+    ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False, codec="libx264"),
 }
 
 _X264_NAMES = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -177,6 +179,26 @@ def find_codec(name: str) -> av.codec.Codec:
     if codec.type != "video":
         raise OutputError(f"{name!r} is no video encoder but one for {codec.type}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1")
     return codec
+
+
+def resolve_codec(options: EncoderOptions, target: Path | str, *, bits: int, is_hdr: bool) -> EncoderOptions:
+    """Put a real encoder in the place of ``auto``.
+
+    Args:
+        options: as the user gave them.
+        target: the output; its ending names the container.
+        bits: of the source's samples.
+        is_hdr: whether its transfer function or its metadata are those of HDR.
+
+    Returns:
+        The options with an encoder of FFmpeg's name.
+    """
+    if options.codec != "auto":
+        return options
+    container = container_of(target)
+    if container.codec is not None:
+        return replace(options, codec=container.codec)
+    return replace(options, codec="libx265" if bits > 8 or is_hdr else "libx264")
 
 
 def choose_format(options: EncoderOptions, wanted: PixelFormat) -> tuple[PixelFormat, str | None]:

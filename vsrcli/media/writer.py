@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat, VideoInfo
-from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, open_quietly
+from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, open_quietly, resolve_codec
 from vsrcli.media.pictures import PictureMaker
 from vsrcli.media.streams import StreamCopier, StreamPlan
 from vsrcli.options import EncoderOptions
@@ -126,6 +126,7 @@ class VideoWriter:
         self.frames = 0
         self._target, self._shown, self._video = target.resolve(), target, video
         self._container = container_of(target)
+        encoder = resolve_codec(encoder, target, bits=video.format.bits, is_hdr=False)
         self._codec_name = find_codec(encoder.codec).name
         self.format, _ = choose_format(encoder, video.format)
         settings = encoder_settings(encoder)

@@ -18,7 +18,7 @@ import numpy as np
 from vsrcli.backends import Backend, Float, open_backend
 from vsrcli.errors import BackendError, InputError, OptionError
 from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
-from vsrcli.media.encoders import choose_format
+from vsrcli.media.encoders import choose_format, resolve_codec
 from vsrcli.media.probe import completeness, probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.streams import StreamPlan, plan_streams
@@ -180,7 +180,8 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         width=2 * info.width, height=2 * info.height, format=info.format, tags=info.tags, sample_aspect=info.sample_aspect,
         rotation=info.rotation, time_base=schedule.time_base, rate=info.rate if options.fps == "source" else options.fps,
     )
-    format_note = choose_format(options.encoder, info.format)[1]
+    encoder = resolve_codec(options.encoder, target, bits=info.format.bits, is_hdr=False)
+    format_note = choose_format(encoder, info.format)[1]
     notes = [line for line in (format_note, _rate_note(info, options.fps), _interlace_note(info, options)) if line]
     notes += [
         f"stream {plan.stream.index} ({plan.stream.kind} {plan.stream.codec}) is left out: {plan.reason}" for plan in streams if plan.action == "drop"
