@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ def write_clip(
 
     ``pictures`` (arrays of shape (H, W), or (H, W, 3) for RGB) take the pattern's place.
     """
+    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 reads it once in a process
     if pictures is not None:
         frames, size = len(pictures), pictures[0].shape[1::-1]
     with av.open(str(path), "w", format=muxer, options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}) as container:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import av.codec
 import av.logging
+from av.video.codeccontext import VideoCodecContext
 
 from vsrcli.errors import OutputError
-from vsrcli.frame import PixelFormat
+from vsrcli.frame import ColorTags, Hdr, PixelFormat
 from vsrcli.options import EncoderOptions
 
 
@@ -105,12 +107,24 @@ ENCODERS: dict[str, Encoder] = {
     "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True),
 }
 
+_SOFTWARE_TWINS = {"h264_nvenc": "libx264", "hevc_nvenc": "libx265", "av1_nvenc": "libsvtav1"}
+
+_HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 and ARIB STD-B67 in ITU-T H.273
+
 # Layouts that some encoders take instead of planar ones; they carry the same samples.
-_SEMI_PLANAR = {
+_PACKED = {
     "nv12": PixelFormat("nv12", 8, 1, 1, has_chroma=True),
     "nv16": PixelFormat("nv16", 8, 1, 0, has_chroma=True),
     "p010le": PixelFormat("p010le", 10, 1, 1, has_chroma=True),
+    **{name: PixelFormat(name, 8, 0, 0, has_chroma=True, is_rgb=True) for name in ("rgb24", "bgr24", "rgb0", "bgr0")},
+    **{name: PixelFormat(name, 8, 0, 0, has_chroma=True, has_alpha=True, is_rgb=True) for name in ("rgba", "bgra", "argb")},
+    **{name: PixelFormat(name, 16, 0, 0, has_chroma=True, is_rgb=True) for name in ("rgb48le", "rgb48be")},
+    **{name: PixelFormat(name, 16, 0, 0, has_chroma=True, has_alpha=True, is_rgb=True) for name in ("rgba64le", "rgba64be")},
 }
+# Lossless encoders that FFmpeg lists no formats for: they take every one.
+_TAKE_ALL = ("rawvideo", "wrapped_avframe")
+# It lists formats with alpha and refuses them: libx265 has to be built for it.
+_NO_ALPHA = ("libx265",)
 
 
 def container_of(target: Path | str) -> Container:
@@ -181,6 +195,11 @@ def find_codec(name: str) -> av.codec.Codec:
     return codec
 
 
+def is_hdr(tags: ColorTags, hdr: Hdr) -> bool:
+    """Whether video is high dynamic range: by its transfer function (PQ, HLG) or its metadata."""
+    return tags.transfer in _HDR_TRANSFERS or bool(hdr)
+
+
 def resolve_codec(options: EncoderOptions, target: Path | str, *, bits: int, is_hdr: bool) -> EncoderOptions:
     """Put a real encoder in the place of ``auto``.
 
@@ -192,6 +211,9 @@ def resolve_codec(options: EncoderOptions, target: Path | str, *, bits: int, is_
 
     Returns:
         The options with an encoder of FFmpeg's name.
+
+    Raises:
+        OutputError: the output's ending names no container.
     """
     if options.codec != "auto":
         return options
@@ -199,6 +221,30 @@ def resolve_codec(options: EncoderOptions, target: Path | str, *, bits: int, is_
     if container.codec is not None:
         return replace(options, codec=container.codec)
     return replace(options, codec="libx265" if bits > 8 or is_hdr else "libx264")
+
+
+def without_nvidia(options: EncoderOptions) -> tuple[EncoderOptions, str | None]:
+    """Put the software encoder of the same standard in the place of an NVENC one that cannot be opened here.
+
+    Returns:
+        The options, and a line for the user where they were changed.
+    """
+    twin = _SOFTWARE_TWINS.get(options.codec)
+    if twin is None:
+        return options, None
+
+    def open_it() -> None:
+        context = av.CodecContext.create(options.codec, "w")
+        if not isinstance(context, VideoCodecContext):
+            raise ValueError(f"{options.codec} is no video encoder")
+        context.width, context.height, context.pix_fmt, context.time_base = 640, 480, "yuv420p", Fraction(1, 25)
+        context.open(strict=False)
+
+    reason = open_quietly(open_it)
+    if reason is None:
+        return options, None
+    preset = options.preset if options.preset in _X264_PRESETS else EncoderOptions().preset
+    return replace(options, codec=twin, preset=preset), f"{options.codec} does not work here ({reason}): {twin} encodes instead"
 
 
 def choose_format(options: EncoderOptions, wanted: PixelFormat) -> tuple[PixelFormat, str | None]:
@@ -209,38 +255,53 @@ def choose_format(options: EncoderOptions, wanted: PixelFormat) -> tuple[PixelFo
         wanted: the source's planar format.
 
     Returns:
-        The format (planar YUV, gray, nv12, nv16 or p010le), and a line for the user where it is not the source's.
+        The format (planar YUV, gray, RGB where the source is, or a packed one of the same samples), and a line for the user where samples are lost or of
+        another kind.
 
     Raises:
         OutputError: no such encoder, or it does not take the format asked for, or no YUV at all.
     """
     codec = find_codec(options.codec)
-    taken = [described for name in (item.name for item in codec.video_formats or ()) if (described := _describe(name)) is not None]
+    names = [wanted.opaque.name if options.codec == "wrapped_avframe" else wanted.name] if options.codec in _TAKE_ALL else [
+        item.name for item in codec.video_formats or ()
+    ]  # fmt: skip
+    if options.codec in _TAKE_ALL and options.pix_fmt is not None:
+        names = [options.pix_fmt]
+    taken = [described for name in names if (described := _describe(name)) is not None and not (described.has_alpha and options.codec in _NO_ALPHA)]
     if options.pix_fmt is not None:
-        return _asked_format(options, taken)
+        return _asked_format(options, taken, wanted)
+    taken = [candidate for candidate in taken if candidate.is_rgb == wanted.is_rgb]
     if not taken:
-        raise OutputError(f"{options.codec} takes no YUV pictures: choose another encoder with --codec")
+        raise OutputError(f"{options.codec} takes no {'RGB' if wanted.is_rgb else 'YUV'} pictures: choose another encoder with --codec")
     plain = wanted.name.replace("yuvj", "yuv")
     for name in (wanted.name, plain):
         for candidate in taken:
             if candidate.name == name and not (name.startswith("yuvj") and any(other.name == plain for other in taken)):
                 return candidate, _mjpeg_note(options)
     best = min(taken, key=lambda candidate: _distance(candidate, wanted))
-    if (best.bits, best.log2_chroma_w, best.log2_chroma_h, best.has_chroma) == (
+    losses = _losses(best, wanted)
+    if not losses and (best.bits, best.log2_chroma_w, best.log2_chroma_h, best.has_chroma) == (
         wanted.bits, wanted.log2_chroma_w, wanted.log2_chroma_h, wanted.has_chroma,
     ):  # fmt: skip
         return best, None
-    loss = ", which loses bit depth" if best.bits < wanted.bits else ""
-    if wanted.has_chroma and (best.log2_chroma_w > wanted.log2_chroma_w or best.log2_chroma_h > wanted.log2_chroma_h):
-        loss += ", which loses chroma resolution"
-    return best, f"{options.codec} does not take {wanted.name}: the output is {best.name}{loss}"
+    return best, f"{options.codec} does not take {wanted.name}: the output is {best.name}{', which loses ' + ' and '.join(losses) if losses else ''}"
 
 
-def _asked_format(options: EncoderOptions, taken: list[PixelFormat]) -> tuple[PixelFormat, str | None]:
+def _losses(chosen: PixelFormat, wanted: PixelFormat) -> list[str]:
+    losses = ["bit depth"] if chosen.bits < wanted.bits else []
+    if wanted.has_chroma and not chosen.has_chroma:
+        losses.append("colour")
+    elif wanted.has_chroma and (chosen.log2_chroma_w > wanted.log2_chroma_w or chosen.log2_chroma_h > wanted.log2_chroma_h):
+        losses.append("chroma resolution")
+    return losses + (["alpha"] if wanted.has_alpha and not chosen.has_alpha else [])
+
+
+def _asked_format(options: EncoderOptions, taken: list[PixelFormat], wanted: PixelFormat) -> tuple[PixelFormat, str | None]:
     for candidate in taken:
-        if candidate.name == options.pix_fmt:
-            return candidate, None
-    names = ", ".join(candidate.name for candidate in taken)
+        if candidate.name == options.pix_fmt and candidate.is_rgb == wanted.is_rgb:
+            losses = _losses(candidate, wanted)
+            return candidate, f"--pix-fmt {candidate.name} loses {' and '.join(losses)} of {wanted.name}" if losses else None
+    names = ", ".join(candidate.name for candidate in taken if candidate.is_rgb == wanted.is_rgb)
     raise OutputError(f"{options.codec} does not take pixel format {options.pix_fmt!r}: choose from {names or 'another encoder'}")
 
 
@@ -249,18 +310,19 @@ def _mjpeg_note(options: EncoderOptions) -> str | None:
 
 
 def _describe(name: str) -> PixelFormat | None:
-    return _SEMI_PLANAR.get(name) or PixelFormat.parse(name)
+    return _PACKED.get(name) or PixelFormat.parse(name)
 
 
-def _distance(candidate: PixelFormat, wanted: PixelFormat) -> tuple[bool, int, int, int, bool, bool]:
+def _distance(candidate: PixelFormat, wanted: PixelFormat) -> tuple[bool, bool, int, int, int, bool, bool]:
     loses_colour = wanted.has_chroma and not candidate.has_chroma
+    loses_alpha = wanted.has_alpha and not candidate.has_alpha
     wide, high = candidate.log2_chroma_w - wanted.log2_chroma_w, candidate.log2_chroma_h - wanted.log2_chroma_h
     if not wanted.has_chroma:
         wide, high = -candidate.log2_chroma_w, -candidate.log2_chroma_h
     lost_bits = max(0, wanted.bits - candidate.bits)
     lost_chroma = max(0, wide) + max(0, high) if wanted.has_chroma else 2 + wide + high
-    extra = max(0, candidate.bits - wanted.bits) + max(0, -wide) + max(0, -high)
-    return loses_colour, lost_bits, lost_chroma, extra, candidate.name.startswith("yuvj"), candidate.name in _SEMI_PLANAR
+    extra = max(0, candidate.bits - wanted.bits) + max(0, -wide) + max(0, -high) + 4 * (candidate.has_alpha and not wanted.has_alpha)
+    return loses_colour, loses_alpha, lost_bits, lost_chroma, extra, candidate.name.startswith("yuvj"), candidate.name in _PACKED
 
 
 def open_quietly(open_it: Callable[[], None]) -> str | None:

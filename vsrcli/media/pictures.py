@@ -25,11 +25,16 @@ class PictureMaker:
             full_range: whether the encoder is given full-range codes.
             share: whether the encoder may be given the frame's own memory.
         """
-        self._source, self._target, self._tags, self._share = source, target, tags, share
+        self._given, self._target, self._tags, self._share = source, target, tags, share
         self._to_full = full_range
+        self._source = source.opaque
+        if target.has_alpha:
+            self._source = source if source.has_alpha else _with_alpha(source)
         # swscale takes gray for full range, whatever it is told: gray goes through it as YUV with neutral chroma
-        self._between = target if target.has_chroma else _planar(source if source.has_chroma else _planar_420(source.bits), target.bits)
-        self._direct = _same_samples(source, target) and tags.is_full_range == full_range
+        self._between = target
+        if not target.has_chroma:
+            self._between = _planar(self._source if source.has_chroma else _planar_420(source.bits), target.bits)
+        self._direct = _same_samples(self._source, target) and tags.is_full_range == full_range
         self._reformatter = VideoReformatter()
 
     def make(self, frame: Frame) -> av.VideoFrame:
@@ -41,18 +46,24 @@ class PictureMaker:
         Returns:
             A picture of the target format, tagged with the frame's colours; time is not set.
         """
-        picture = _wrap(frame.planes, self._target.name, share=self._share) if self._direct else self._convert(frame)
+        planes = frame.planes
+        if self._given.has_alpha and not self._target.has_alpha:
+            planes = planes[:-1]
+        elif self._target.has_alpha and not self._given.has_alpha:
+            planes = (*planes, _filled(planes[0].shape, self._given.peak, self._given))
+        picture = _wrap(planes, self._target.name, share=self._share) if self._direct else self._convert(planes)
         picture.color_range = _FULL if self._to_full else (_LIMITED if self._tags.range == "limited" else 0)
         picture.colorspace, picture.color_primaries, picture.color_trc = self._tags.matrix, self._tags.primaries, self._tags.transfer
         return picture
 
-    def _convert(self, frame: Frame) -> av.VideoFrame:
-        planes, layout = frame.planes, self._source
+    def _convert(self, planes: tuple[Plane, ...]) -> av.VideoFrame:
+        layout = self._source
+        height, width = planes[0].shape
+        if layout.is_rgb:
+            return self._reformatter.reformat(_wrap(planes, layout.name, share=False), format=self._target.name)
         if not layout.has_chroma:
             layout = _planar(self._between, layout.bits)
-            width, height = layout.chroma_size(frame.width, frame.height)
-            grey = np.full((height, width), 1 << (layout.bits - 1))
-            neutral: Plane = grey.astype(np.uint8) if layout.bits == 8 else grey.astype(np.uint16)
+            neutral = _filled(layout.chroma_size(width, height)[::-1], 1 << (layout.bits - 1), layout)
             planes = (planes[0], neutral, neutral)
         picture = _wrap(planes, layout.name, share=False)
         if not _same_samples(layout, self._between) or self._tags.is_full_range != self._to_full:
@@ -64,7 +75,17 @@ class PictureMaker:
             )
         if self._target.has_chroma:
             return picture
-        return _wrap((_view(picture, 0, self._target.dtype, frame.height, frame.width),), self._target.name, share=False)
+        return _wrap((_view(picture, 0, self._target.dtype, height, width),), self._target.name, share=False)
+
+
+def _with_alpha(layout: PixelFormat) -> PixelFormat:
+    name = layout.name.replace("yuvj", "yuv").replace("yuv", "yuva").replace("gbrp", "gbrap")
+    return PixelFormat(name, layout.bits, layout.log2_chroma_w, layout.log2_chroma_h, layout.has_chroma, has_alpha=True, is_rgb=layout.is_rgb)
+
+
+def _filled(shape: tuple[int, ...], value: int, layout: PixelFormat) -> Plane:
+    plane: Plane = np.full(shape, value).astype(np.uint8) if layout.bits == 8 else np.full(shape, value).astype(np.uint16)
+    return plane
 
 
 def _same_samples(one: PixelFormat, other: PixelFormat) -> bool:

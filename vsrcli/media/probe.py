@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -10,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.media.sidedata import display_matrix, hdr_metadata
 from vsrcli.media.siting import chroma_location
 
 _RANGES = {1: "limited", 2: "full"}
-_BT709 = 1
+_RGB, _BT709 = 0, 1
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 # AVFieldOrder: 0 unknown, 1 progressive, the others interlaced one way or another
 _PROGRESSIVE_ORDERS = (0, 1)
@@ -29,8 +32,12 @@ _TAIL_SECONDS = 2
 _TOLERATED_GAP = Fraction(1, 2)
 
 
-def open_input(path: Path) -> InputContainer:
+def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
     """Open a file for reading.
+
+    Args:
+        path: the file.
+        hwaccel: a device that decodes; where it refuses, PyAV raises ``PermissionError`` or an error of FFmpeg's, which pass through as they are.
 
     Raises:
         InputError: missing, a folder, empty, not readable, or nothing that FFmpeg knows.
@@ -43,7 +50,7 @@ def open_input(path: Path) -> InputContainer:
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes): copy or download it again")
         # absolute, since FFmpeg takes what stands before a colon for a protocol
-        return av.open(str(path.resolve()), metadata_errors="replace")
+        return av.open(str(path.resolve()), metadata_errors="replace", hwaccel=hwaccel)
     except av.FFmpegError as error:
         raise InputError(f"{path}: FFmpeg cannot open it ({error.strerror}): it is no media file, or its beginning or index is missing") from error
     except OSError as error:
@@ -69,11 +76,24 @@ def find_video(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def probe(path: Path) -> VideoInfo:
+def decoder_of(stream: VideoStream) -> Callable[[av.Packet[Any]], list[Any]]:
+    """What turns the packets of a video stream into frames; the empty packet at the end brings out what it still holds.
+
+    FFmpeg's own decoders of VP8 and VP9 leave alpha out: where the container says that there is some, libvpx decodes.
+    """
+    name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(_codec_name(stream))
+    if name is None or stream.metadata.get("alpha_mode") != "1":
+        return lambda packet: packet.decode()
+    context: Any = av.CodecContext.create(name, "r")
+    return lambda packet: list(context.decode(packet if packet.size else None))
+
+
+def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
     """Describe a video file.
 
     Args:
         path: the file.
+        keep_rgb: whether RGB pictures are to be delivered as planes of green, blue and red, instead of luma and chroma.
 
     Returns:
         What is in it; a frame or two are decoded for what headers leave out.
@@ -87,7 +107,7 @@ def probe(path: Path) -> VideoInfo:
         if not frames:
             raise InputError(f"{path}: not one frame of its video ({_codec_name(stream)}) can be decoded: the file is damaged")
         first = frames[0]
-        stored, delivered = first.format.name, delivered_format(first.format.name)
+        stored, delivered = first.format.name, delivered_format(first.format.name, keep_rgb=keep_rgb)
         streams = tuple(_describe(each) for each in container.streams)
         if stream.time_base is None:
             raise InputError(f"{path}: its video has no time base: the file is damaged")
@@ -110,6 +130,8 @@ def probe(path: Path) -> VideoInfo:
             start=start,
             duration=_duration(container, start),
             metadata=dict(container.metadata),
+            display_matrix=display_matrix(first),
+            hdr=hdr_metadata(first),
         )
 
 
@@ -168,22 +190,29 @@ def tolerated_gap(info: VideoInfo) -> Fraction:
     return max(_TOLERATED_GAP, 2 / info.rate if info.rate else Fraction(0))
 
 
-def delivered_format(stored: str) -> PixelFormat:
-    """The planar format that frames of FFmpeg's format ``stored`` are delivered in: the same samples where that is possible; RGB
-    becomes 4:4:4.
+def delivered_format(stored: str, *, keep_rgb: bool = False) -> PixelFormat:
+    """The planar format that frames of FFmpeg's format ``stored`` are delivered in: the same samples where that is possible; RGB becomes 4:4:4 luma and
+    chroma unless ``keep_rgb``; alpha stays.
+
+    Raises:
+        InputError: a format without a planar twin.
     """
     plain = PixelFormat.parse(stored.replace("yuvj", "yuv"))
-    if plain is not None:
+    if plain is not None and (keep_rgb or not plain.is_rgb):
         return plain
     described = av.VideoFormat(stored)
     bits = next((depth for depth in _DEPTHS if depth >= max(part.bits for part in described.components)), _DEPTHS[-1])
+    has_alpha = has_transparency(stored)
+    if has_alpha and bits == 14 and not keep_rgb:
+        bits = 16
     suffix = "" if bits == 8 else f"{bits}le"
-    if described.is_rgb or described.has_palette:
-        name = f"yuv444p{suffix}"
-    elif not any(part.is_chroma for part in described.components):
-        name = f"gray{suffix}"
+    if is_rgb(stored):
+        name = f"gbr{'a' * has_alpha}p{suffix}" if keep_rgb else f"yuv{'a' * has_alpha}444p{suffix}"
+    elif sum(not part.is_alpha for part in described.components) < 3:
+        name = f"yuva444p{suffix}" if has_alpha else f"gray{suffix}"
     else:
-        name = f"yuv{_SUBSAMPLINGS.get((described.chroma_width(16), described.chroma_height(16)), '444')}p{suffix}"
+        subsampling = _SUBSAMPLINGS.get((described.chroma_width(16), described.chroma_height(16)), "444")
+        name = f"yuv{'a' * has_alpha}{subsampling}p{suffix}"
     parsed = PixelFormat.parse(name)
     if parsed is None:
         raise InputError(f"pixel format {stored} is none that vsr knows: convert the video to yuv420p first")
@@ -199,8 +228,16 @@ def is_rgb(stored: str) -> bool:
     return described.is_rgb or described.has_palette
 
 
+def has_transparency(stored: str) -> bool:
+    """True when frames of that format carry alpha of their own (a palette's is not looked at)."""
+    described = av.VideoFormat(stored)
+    return not described.has_palette and any(part.is_alpha for part in described.components)
+
+
 def _tags(stream: VideoStream, frame: av.VideoFrame, delivered: PixelFormat) -> ColorTags:
     context = stream.codec_context
+    if delivered.is_rgb:
+        return ColorTags("full", _RGB, int(context.color_primaries), int(context.color_trc))
     if is_rgb(frame.format.name):
         return ColorTags("limited", _BT709, int(context.color_primaries), int(context.color_trc))
     value = int(context.color_range) or int(frame.color_range)
@@ -215,9 +252,10 @@ def _tags(stream: VideoStream, frame: av.VideoFrame, delivered: PixelFormat) -> 
 
 def _decodable(container: InputContainer, stream: VideoStream) -> Any:
     try:
+        decode = decoder_of(stream)
         for packet in container.demux(stream):
             try:
-                yield from packet.decode()
+                yield from decode(packet)
             except av.FFmpegError:
                 continue
     except av.FFmpegError:

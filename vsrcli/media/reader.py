@@ -9,17 +9,15 @@ from fractions import Fraction
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import av
-import numpy as np
-from av.filter import Graph
-from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
-from vsrcli.frame import Damage, Frame, Plane, VideoInfo
-from vsrcli.media.probe import find_video, is_rgb, open_input, probe, promised_end, tolerated_gap
+from vsrcli.frame import Damage, Frame, VideoInfo
+from vsrcli.media.decoding import Unpacker, deinterlaced, device_for
+from vsrcli.media.probe import decoder_of, delivered_format, find_video, open_input, probe, promised_end, tolerated_gap
 from vsrcli.media.scenes import CutDetector
 
 log = logging.getLogger(__name__)
@@ -44,7 +42,16 @@ class VideoReader:
     """
 
     def __init__(
-        self, path: Path, *, start: Fraction | None = None, end: Fraction | None = None, context: int = 0, deinterlace: bool = True, strict: bool = False
+        self,
+        path: Path,
+        *,
+        start: Fraction | None = None,
+        end: Fraction | None = None,
+        context: int = 0,
+        deinterlace: Literal["auto", "off", "field"] = "auto",
+        strict: bool = False,
+        keep_rgb: bool = False,
+        hwaccel: Literal["auto", "none", "cuda"] = "none",
     ) -> None:
         """Open a file.
 
@@ -53,19 +60,22 @@ class VideoReader:
             start: first time wanted, seconds; None for the beginning.
             end: time before which to stop, seconds; None for the end.
             context: frames to give before ``start`` and from ``end`` on, where there are any; their times tell them apart.
-            deinterlace: whether interlaced pictures go through FFmpeg's bwdif, one frame for each.
+            deinterlace: ``auto``: interlaced pictures go through FFmpeg's bwdif, one frame for each; ``field``: one for each field; ``off``: they stay.
             strict: whether the first damage raises.
+            keep_rgb: whether RGB pictures stay planes of green, blue and red.
+            hwaccel: decode on this kind of device, in software where there is none or it does not take the video.
 
         Raises:
             InputError: as ``probe``.
         """
-        self.info: VideoInfo = probe(path)
+        self.info: VideoInfo = probe(path, keep_rgb=keep_rgb)
         self.damage = Damage()
         self._path, self._start, self._end, self._context, self._strict = path, start, end, context, strict
         self._deinterlace = deinterlace
         self._unwanted_damage = 0
+        self._device = device_for(path, hwaccel)
+        self._unpacker = Unpacker(self.info.pixel_format, self.info.format)
         self._frames: Generator[Frame] = self._wanted()
-        self._is_rgb = is_rgb(self.info.pixel_format)
 
     def __iter__(self) -> Iterator[Frame]:
         return self._frames
@@ -107,12 +117,12 @@ class VideoReader:
             run_up = max(Fraction(seconds), (self._context + _MEMORY + 1) * spacing)
             if run_up >= start:
                 break
-            with open_input(self._path) as container:
+            with open_input(self._path, hwaccel=self._device) as container:
                 frames = self._from(container, start - run_up)
                 if frames is not None:
                     yield from frames
                     return
-        with open_input(self._path) as container:
+        with open_input(self._path, hwaccel=self._device) as container:
             yield from self._frames_of(container, find_video(container, self._path))
 
     def _from(self, container: Any, time: Fraction) -> Iterator[Frame] | None:
@@ -136,8 +146,8 @@ class VideoReader:
     def _frames_of(self, container: Any, stream: VideoStream, *, sought: bool = False) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         pictures = self._decoded(container, stream)
-        if self._deinterlace:
-            pictures = _deinterlaced(pictures)
+        if self._deinterlace != "off":
+            pictures = deinterlaced(pictures, per_field=self._deinterlace == "field")
         detector, bits = CutDetector(), self.info.format.bits
         spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
         time: Fraction | None = None
@@ -156,14 +166,14 @@ class VideoReader:
                 time = Fraction(0) if time is None else time + spacing
             duration = (picture.duration or 0) * (picture.time_base or Fraction(0))
             end = max(end, time + (duration or spacing))
-            planes = self._planes(picture)
+            planes = self._unpacker.planes(picture)
             yield Frame(planes, self.info.format, time, duration, scene_cut=detector.is_cut(planes[0], bits))
         if time is not None:
             self._note_missing_end(stream, end)
 
     def _decoded(self, container: Any, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Every frame that decodes, damage counted; where the demuxer gives up, what the decoder still holds comes out."""
-        packets = container.demux(stream)
+        packets, decode = container.demux(stream), decoder_of(stream)
         while True:
             try:
                 packet = next(packets, None)
@@ -176,7 +186,7 @@ class VideoReader:
             if packet.is_corrupt:
                 self._hurt("corrupt_packets", "a corrupt packet", packet.pts)
             try:
-                pictures = packet.decode()
+                pictures = decode(packet)
             except av.FFmpegError as error:
                 self._hurt("corrupt_packets", f"a packet that cannot be decoded ({error.strerror})", packet.pts)
                 continue
@@ -189,6 +199,8 @@ class VideoReader:
     def _check_unchanged(self, picture: av.VideoFrame) -> None:
         before = (self.info.width, self.info.height, self.info.pixel_format)
         now = (picture.width, picture.height, picture.format.name)
+        if self._device is not None:  # it gives the same samples in an order of its own
+            before, now = (*before[:2], self.info.format.name), (*now[:2], delivered_format(picture.format.name).name)
         if now != before:
             time = float((picture.pts or 0) * (picture.time_base or 0) - self.info.start)
             raise InputError(
@@ -212,52 +224,6 @@ class VideoReader:
             self.damage.missing_seconds = float(missing)
             if self._strict:
                 raise InputError(f"{self._path} is damaged: its last {float(missing):.2f} s of video are missing; without --strict the rest is upscaled")
-
-    def _planes(self, picture: av.VideoFrame) -> tuple[Plane, ...]:
-        layout = self.info.format
-        if picture.format.name.replace("yuvj", "yuv") != layout.name:
-            if self._is_rgb:
-                picture = picture.reformat(format=layout.name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
-            else:
-                picture = picture.reformat(format=layout.name)
-        shapes = [(picture.height, picture.width)]
-        if layout.has_chroma:
-            shapes += 2 * [layout.chroma_size(picture.width, picture.height)[::-1]]
-        itemsize = np.dtype(layout.dtype).itemsize
-        return tuple(
-            np.ndarray(shape, layout.dtype, buffer=memoryview(plane), strides=(plane.line_size, itemsize))
-            for shape, plane in zip(shapes, picture.planes, strict=False)
-        )
-
-
-def _deinterlaced(pictures: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Weave the fields of interlaced pictures into whole frames, one for one; progressive ones pass untouched."""
-    graph: Graph | None = None
-    for picture in pictures:
-        if graph is None:
-            # the filter holds a frame back: nothing goes through it before the first picture that needs it
-            if not picture.interlaced_frame:
-                yield picture
-                continue
-            graph = Graph()
-            source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=picture.time_base)
-            filtered, sink = graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
-            source.link_to(filtered)
-            filtered.link_to(sink)
-            graph.configure()
-        graph.push(picture)
-        yield from _pull(graph)
-    if graph is not None:
-        graph.push(None)
-        yield from _pull(graph)
-
-
-def _pull(graph: Graph) -> Iterator[Any]:
-    while True:
-        try:
-            yield graph.pull()
-        except (av.BlockingIOError, av.EOFError):
-            return
 
 
 def _shown(time: Fraction | None) -> str:

@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +21,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
-from vsrcli.frame import ColorTags, Frame, PixelFormat, VideoInfo
-from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, open_quietly, resolve_codec
+from vsrcli.frame import ColorTags, Frame, Hdr, PixelFormat, VideoInfo
+from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, is_hdr, open_quietly, resolve_codec
 from vsrcli.media.pictures import PictureMaker
+from vsrcli.media.sidedata import hdr_settings
 from vsrcli.media.streams import StreamCopier, StreamPlan
 from vsrcli.options import EncoderOptions
 
@@ -41,6 +42,8 @@ class OutputVideo:
         tags: their colours.
         sample_aspect: pixel width / height; None for untagged.
         rotation: display rotation in degrees, counter-clockwise.
+        display_matrix: the same as FFmpeg's 9 numbers, which may mirror as well; None: ``rotation`` says all.
+        hdr: static HDR metadata.
         time_base: unit of the ticks, seconds.
         rate: frames a second, exact or average; None where unknown.
     """
@@ -53,6 +56,8 @@ class OutputVideo:
     rotation: float
     time_base: Fraction
     rate: Fraction | None
+    display_matrix: tuple[int, ...] | None = None
+    hdr: Hdr = field(default_factory=Hdr)
 
 
 def check_target(source: Path, target: Path, overwrite: bool) -> None:
@@ -102,8 +107,8 @@ class VideoWriter:
         video: OutputVideo,
         encoder: EncoderOptions,
         *,
-        source: VideoInfo,
-        plan: tuple[StreamPlan, ...],
+        source: VideoInfo | None,
+        plan: tuple[StreamPlan, ...] = (),
         start: Fraction | None = None,
         end: Fraction | None = None,
     ) -> None:
@@ -113,7 +118,7 @@ class VideoWriter:
             target: the file; its ending names the container.
             video: what will be written.
             encoder: how.
-            source: the file whose streams, chapters and tags are carried over.
+            source: the file whose streams, chapters and tags are carried over; None where there is none.
             plan: what happens to its streams.
             start: source time at which the output begins, seconds; None where nothing is cut off.
             end: source time at which copied streams end, seconds; None for their own end.
@@ -126,7 +131,7 @@ class VideoWriter:
         self.frames = 0
         self._target, self._shown, self._video = target.resolve(), target, video
         self._container = container_of(target)
-        encoder = resolve_codec(encoder, target, bits=video.format.bits, is_hdr=False)
+        encoder = resolve_codec(encoder, target, bits=video.format.bits, is_hdr=is_hdr(video.tags, video.hdr))
         self._codec_name = find_codec(encoder.codec).name
         self.format, _ = choose_format(encoder, video.format)
         settings = encoder_settings(encoder)
@@ -243,21 +248,13 @@ class VideoWriter:
             raise OutputError(f"{self._shown}: {reason}: choose another --codec, or name the output .mkv")
         stream = opened[0]
         context = stream.codec_context
-        context.width, context.height, context.pix_fmt = video.width, video.height, self.format.name
-        context.time_base = video.time_base
-        context.flags |= Flags.frame_duration
-        context.color_range = 2 if is_full else _RANGES[video.tags.range]
-        context.colorspace, context.color_primaries, context.color_trc = video.tags.matrix, video.tags.primaries, video.tags.transfer
-        if video.sample_aspect is not None:
-            context.sample_aspect_ratio = video.sample_aspect
+        self._configure(stream, is_full)
         if video.tags.chroma_location is not None and (self.format.log2_chroma_w, self.format.log2_chroma_h) == (1, 1):
             settings.setdefault("chroma_sample_location", video.tags.chroma_location)
         if container.format == "avi":
             settings.setdefault("bf", "0")  # it has no place for the order of reordered frames
-        if container.format in ("mp4", "mov") and context.codec.canonical_name == "hevc":
-            context.codec_tag = "hvc1"
-        if video.rotation and container.keeps_rotation:
-            stream.set_display_rotation(video.rotation)
+        for key, value in hdr_settings(video.hdr, codec).items():
+            settings[key] = f"{value}:{settings[key]}" if key in settings else value
         context.options = dict(settings)
         reason = open_quietly(lambda: context.open(strict=False))
         if reason is not None:
@@ -269,11 +266,28 @@ class VideoWriter:
             raise OutputError(f"{self._shown}: {codec} does not know the option {unknown}: see `ffmpeg -h encoder={codec}`")
         return stream
 
-    def _add_copies(self, source: VideoInfo, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
+    def _configure(self, stream: VideoStream, is_full: bool) -> None:
+        video, container, context = self._video, self._container, stream.codec_context
+        context.width, context.height, context.pix_fmt = video.width, video.height, self.format.name
+        context.time_base = video.time_base
+        context.flags |= Flags.frame_duration
+        context.color_range = 2 if is_full else _RANGES[video.tags.range]
+        context.colorspace, context.color_primaries, context.color_trc = video.tags.matrix, video.tags.primaries, video.tags.transfer
+        if video.sample_aspect is not None:
+            context.sample_aspect_ratio = video.sample_aspect
+        if container.format in ("mp4", "mov") and context.codec.canonical_name == "hevc":
+            context.codec_tag = "hvc1"
+        if container.keeps_rotation and video.display_matrix is not None:
+            stream.set_display_matrix(video.display_matrix)
+        elif container.keeps_rotation and video.rotation:
+            stream.set_display_rotation(video.rotation)
+
+    def _add_copies(self, source: VideoInfo | None, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
         output = self._require_output()
 
         def begin() -> None:
-            self._copier = StreamCopier(source, plan, output, start=start, end=end)
+            if source is not None:
+                self._copier = StreamCopier(source, plan, output, start=start, end=end)
             output.start_encoding()
 
         reason = open_quietly(begin)
@@ -343,8 +357,15 @@ def _demuxer(container: Container) -> str:
 
 def _notes(container: Container, codec: str, video: OutputVideo) -> tuple[str, ...]:
     notes = []
-    if video.rotation and not container.keeps_rotation:
-        notes.append(f"a {container.format} file cannot hold the rotation of {video.rotation:g} degrees: name the output .mp4 to keep it")
+    if (video.rotation or video.display_matrix) and not container.keeps_rotation:
+        notes.append(
+            f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
+            "pictures with --bake-rotation"
+        )
+    if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(video.hdr, codec):
+        notes.append(f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does")
+    if video.hdr.dynamic:
+        notes.append(f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it")
     if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
         notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
     return tuple(notes)

@@ -146,7 +146,7 @@ def upscale(
     with (
         VideoWriter(target, job.video, options.encoder, source=job.info, plan=job.streams, start=options.start, end=options.end) as writer,
         VideoReader(
-            source, start=options.start, end=options.end, context=backend.spec.radius, deinterlace=options.deinterlace == "auto",
+            source, start=options.start, end=options.end, context=backend.spec.radius, deinterlace=options.deinterlace,
             strict=options.strict,
         ) as reader,
     ):
