@@ -35,7 +35,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "av": ("media/",),
     "click": ("cli/",),
     "rich": ("cli/",),
-    "threading": ("run/prefetch.py", "training/interrupts.py"),
+    "threading": ("run/prefetch.py", "training/interrupts.py", "media/pipe.py"),
     "queue": ("run/prefetch.py",),
     "cv2": ("picture/resize.py", "media/folders.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
     "matplotlib": ("training/curves.py", "quality/plot.py"),

@@ -15,6 +15,7 @@ from av.video.codeccontext import VideoCodecContext
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Hdr, PixelFormat
+from vsrcli.media.pipe import piped_container
 from vsrcli.options import EncoderOptions
 
 
@@ -50,6 +51,16 @@ CONTAINERS: dict[str, Container] = {
     ".webm": Container("webm", codec="libvpx-vp9"),
     ".ts": Container("mpegts", keeps_rotation=False),
     ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False, codec="libx264"),
+    ".nut": Container("nut", keeps_rotation=False, codec="rawvideo"),
+    ".y4m": Container("yuv4mpegpipe", keeps_timestamps=False, keeps_rotation=False, keeps_aspect=True, codec="wrapped_avframe"),
+}
+
+# What may go through a pipe: nothing in it is written twice.
+PIPED: dict[str, Container] = {
+    "nut": CONTAINERS[".nut"],
+    "y4m": CONTAINERS[".y4m"],
+    "matroska": Container("matroska", {"live": "1"}),
+    "mpegts": CONTAINERS[".ts"],
 }
 
 _X264_NAMES = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
@@ -128,11 +139,16 @@ _NO_ALPHA = ("libx265",)
 
 
 def container_of(target: Path | str) -> Container:
-    """Return the container that the ending of ``target`` names.
+    """Return the container that the ending of ``target`` names, or that standard output is given.
 
     Raises:
         OutputError: an unknown ending, or none.
     """
+    piped = piped_container(target)
+    if piped is not None:
+        if piped not in PIPED:
+            raise OutputError(f"standard output cannot be {piped!r}: choose --format from {', '.join(PIPED)}")
+        return PIPED[piped]
     suffix = Path(target).suffix.lower()
     if suffix not in CONTAINERS:
         what = f"unknown file name ending {suffix!r}" if suffix else "no file name ending"

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.sidedata import display_matrix, hdr_metadata
 from vsrcli.media.siting import chroma_location
 
@@ -42,6 +43,8 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
     Raises:
         InputError: missing, a folder, empty, not readable, or nothing that FFmpeg knows.
     """
+    if is_standard_input(path):
+        return _open_standard_input()
     if path.is_dir():
         raise InputError(f"{path} is a folder: name a video file")
     if not path.exists():
@@ -55,6 +58,13 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
         raise InputError(f"{path}: FFmpeg cannot open it ({error.strerror}): it is no media file, or its beginning or index is missing") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _open_standard_input() -> InputContainer:
+    try:
+        return av.open(standard_input().reader(), metadata_errors="replace")
+    except av.FFmpegError as error:
+        raise InputError(f"standard input holds nothing that FFmpeg knows ({error.strerror}): pipe y4m or nut, such as `ffmpeg -i in.mp4 -f nut -`") from error
 
 
 def find_video(container: InputContainer, path: Path) -> VideoStream:
@@ -82,7 +92,7 @@ def decoder_of(stream: VideoStream) -> Callable[[av.Packet[Any]], list[Any]]:
     FFmpeg's own decoders of VP8 and VP9 leave alpha out: where the container says that there is some, libvpx decodes.
     """
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(_codec_name(stream))
-    if name is None or stream.metadata.get("alpha_mode") != "1":
+    if name is None or {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") != "1":
         return lambda packet: packet.decode()
     context: Any = av.CodecContext.create(name, "r")
     return lambda packet: list(context.decode(packet if packet.size else None))
@@ -157,7 +167,7 @@ def completeness(info: VideoInfo) -> Completeness:
     Raises:
         InputError: the file cannot be opened any more.
     """
-    if info.duration is None:
+    if info.duration is None or is_standard_input(info.path):
         return Completeness(Fraction(0), Fraction(0))
     result = _measure(info, near_the_end=True)
     # the index may be as damaged as the rest: believe bad news only after reading all packets

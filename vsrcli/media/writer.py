@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,13 +21,14 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Frame, Hdr, PixelFormat, VideoInfo
+from vsrcli.media.destination import FileDestination, PipeDestination
 from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, is_hdr, open_quietly, resolve_codec
 from vsrcli.media.pictures import PictureMaker
+from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
 from vsrcli.media.streams import StreamCopier, StreamPlan
 from vsrcli.options import EncoderOptions
 
-_LONGEST_NAME_BYTES = 200
 _RANGES = {None: 0, "limited": 1, "full": 2}
 
 
@@ -71,6 +71,9 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
     Raises:
         OutputError: unknown ending, the input itself, a folder, existing, or in a folder that is missing or not writable.
     """
+    if piped_container(target) is not None:
+        container_of(target)
+        return
     folder = target.resolve().parent
     if target.is_dir():
         raise OutputError(f"{target} is a folder: name a file in it")
@@ -88,6 +91,28 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target}: the folder {folder} is not writable: choose another one")
 
 
+def lost_in(target: Path, codec: str, video: OutputVideo) -> list[str]:
+    """What container and encoder cannot keep of shape and light: a line for each.
+
+    Raises:
+        OutputError: the target's ending names no container.
+    """
+    container = container_of(target)
+    notes = []
+    if (video.rotation or video.display_matrix) and not container.keeps_rotation:
+        notes.append(
+            f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
+            "pictures with --bake-rotation"
+        )
+    if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(video.hdr, codec):
+        notes.append(f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does")
+    if video.hdr.dynamic:
+        notes.append(f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it")
+    if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
+        notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
+    return notes
+
+
 class VideoWriter:
     """Writes one file: the encoded video, and the streams copied from the source beside it.
 
@@ -97,7 +122,6 @@ class VideoWriter:
     Attributes:
         origin: source time that is output time 0, seconds; set it before the first ``write`` of a trimmed run.
         format: pixel format that the encoder is given.
-        notes: lines for the user: what the container cannot carry.
         frames: frames written so far.
     """
 
@@ -129,7 +153,7 @@ class VideoWriter:
         """
         self.origin = start or Fraction(0)
         self.frames = 0
-        self._target, self._shown, self._video = target.resolve(), target, video
+        self._folder, self._shown, self._video = target.resolve().parent, target, video
         self._container = container_of(target)
         encoder = resolve_codec(encoder, target, bits=video.format.bits, is_hdr=is_hdr(video.tags, video.hdr))
         self._codec_name = find_codec(encoder.codec).name
@@ -141,12 +165,14 @@ class VideoWriter:
         self._pictures = PictureMaker(
             video.format, self.format, video.tags, full_range=is_full, share=encoder_of(encoder.codec).copies_input
         )
-        self.notes = _notes(self._container, encoder.codec, video)
         self._durations: dict[int, int] = {}
         self._copier: StreamCopier | None = None
         self._output: OutputContainer | None = None
         self._finished = False
-        self._part = self._create_part()
+        try:
+            self._place: FileDestination | PipeDestination = FileDestination(target) if piped_container(target) is None else PipeDestination()
+        except OSError as error:
+            raise self._failure(error) from error
         try:
             self._stream = self._open_encoder(encoder.codec, settings, is_full)
             self._add_copies(source, plan, start, end)
@@ -183,11 +209,12 @@ class VideoWriter:
         self._try(lambda: self._mux(self._stream.encode(picture)))
         self.frames += 1
 
-    def finish(self, expected_frames: int) -> None:
+    def finish(self, expected_frames: int, check: Callable[[Path], None] | None = None) -> None:
         """Flush the encoder, copy what is left, check the file and give it its name.
 
         Args:
             expected_frames: how many frames the file must hold.
+            check: called with the whole file under its temporary name; what it raises keeps the file from getting its own.
 
         Raises:
             OutputError: the file is not whole; nothing is left of it, and an existing target is as it was.
@@ -196,10 +223,11 @@ class VideoWriter:
             if not self.frames:
                 raise OutputError(f"{self._shown}: there is no frame to write")
             self._try(self._flush)
-            self._check(expected_frames)
-            _sync(self._part)
-            self._part.replace(self._target)
-            _sync(self._target.parent)
+            if self._place.part is not None:
+                self._check(self._place.part, expected_frames)
+                if check is not None:
+                    check(self._place.part)
+            self._place.publish()
         except OSError as error:
             self.abort()
             raise self._failure(error) from error
@@ -213,7 +241,7 @@ class VideoWriter:
         if self._finished:
             return
         # removed before it is closed: closing writes a trailer, and moving the index to the front would read all of a long file again
-        self._part.unlink(missing_ok=True)
+        self._place.discard()
         if self._copier is not None:
             self._copier.close()
         if self._output is not None:
@@ -221,21 +249,12 @@ class VideoWriter:
             with contextlib.suppress(av.FFmpegError, OSError, ValueError):
                 output.close()
 
-    def _create_part(self) -> Path:
-        stem = self._target.name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore")
-        part = self._target.parent / f".{stem}.{secrets.token_hex(4)}.part"
-        try:
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-        except OSError as error:
-            raise self._failure(error) from error
-        return part
-
     def _open_encoder(self, codec: str, settings: dict[str, str], is_full: bool) -> VideoStream:
         video, container = self._video, self._container
         opened: list[VideoStream] = []
 
         def add() -> None:
-            output = av.open(str(self._part), "w", format=container.format, container_options=dict(container.options))
+            output = av.open(self._place.sink, "w", format=container.format, container_options=dict(container.options))
             self._output = output
             rate = (video.rate or Fraction(25)).limit_denominator(1_000_000)
             stream = output.add_stream(codec, rate=rate)
@@ -319,10 +338,10 @@ class VideoWriter:
         self._output = None
         output.close()
 
-    def _check(self, expected_frames: int) -> None:
+    def _check(self, part: Path, expected_frames: int) -> None:
         counts: dict[int, int] = {}
         try:
-            with av.open(str(self._part), "r", format=_demuxer(self._container)) as written:
+            with av.open(str(part), "r", format=_demuxer(self._container)) as written:
                 for packet in written.demux():
                     if packet.size:
                         counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
@@ -345,35 +364,11 @@ class VideoWriter:
         number = getattr(error, "errno", None)
         reason = getattr(error, "strerror", None) or str(error)
         if number == errno.ENOSPC:
-            return OutputError(f"no space left on the disk of {self._target.parent} for {self._shown}: free some, or choose another folder")
+            return OutputError(f"no space left on the disk of {self._folder} for {self._shown}: free some, or choose another folder")
         if number in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return OutputError(f"{self._shown}: the folder {self._target.parent} is not writable ({reason}): choose another one")
+            return OutputError(f"{self._shown}: the folder {self._folder} is not writable ({reason}): choose another one")
         return OutputError(f"{self._shown}: cannot be written with {self._codec_name}: {reason}")
 
 
 def _demuxer(container: Container) -> str:
     return {"mp4": "mov", "webm": "matroska"}.get(container.format, container.format)
-
-
-def _notes(container: Container, codec: str, video: OutputVideo) -> tuple[str, ...]:
-    notes = []
-    if (video.rotation or video.display_matrix) and not container.keeps_rotation:
-        notes.append(
-            f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
-            "pictures with --bake-rotation"
-        )
-    if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(video.hdr, codec):
-        notes.append(f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does")
-    if video.hdr.dynamic:
-        notes.append(f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it")
-    if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
-        notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
-    return tuple(notes)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,21 +16,19 @@ from typing import Any
 import numpy as np
 
 from vsrcli.backends import Backend, Float, open_backend
-from vsrcli.errors import BackendError, InputError, OptionError
-from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
-from vsrcli.media.encoders import choose_format, resolve_codec
-from vsrcli.media.probe import completeness, probe
-from vsrcli.media.reader import VideoReader
-from vsrcli.media.streams import StreamPlan, plan_streams
-from vsrcli.media.timing import Schedule, Scheduled
-from vsrcli.media.writer import OutputVideo, VideoWriter, check_target
+from vsrcli.errors import BackendError, InputError
+from vsrcli.frame import ColorTags, Frame, Plane
+from vsrcli.media.pipe import is_standard_input, standard_input
+from vsrcli.media.timing import Scheduled
+from vsrcli.media.writer import VideoWriter
 from vsrcli.models import ModelSpec
 from vsrcli.options import UpscaleOptions
-from vsrcli.picture.chroma import upscale_chroma
+from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.color import from_model, to_model
 from vsrcli.picture.tiles import EDGE_PX, upscale_plane
 from vsrcli.picture.windows import windows
 from vsrcli.run.prefetch import Prefetch
+from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
 
 log = logging.getLogger(__name__)
 
@@ -83,25 +81,6 @@ class UpscaleReport:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Everything that is decided before the work starts.
-
-    Attributes:
-        info: the source.
-        streams: what happens to each of its streams.
-        schedule: which frames are shown when.
-        video: the output's video stream.
-        notes: lines for the user.
-    """
-
-    info: VideoInfo
-    streams: tuple[StreamPlan, ...]
-    schedule: Schedule
-    video: OutputVideo
-    notes: tuple[str, ...]
-
-
 def upscale(
     source: str | Path,
     target: str | Path,
@@ -143,14 +122,8 @@ def upscale(
         if on_note is not None:
             on_note(line)
 
-    with (
-        VideoWriter(target, job.video, options.encoder, source=job.info, plan=job.streams, start=options.start, end=options.end) as writer,
-        VideoReader(
-            source, start=options.start, end=options.end, context=backend.spec.radius, deinterlace=options.deinterlace,
-            strict=options.strict,
-        ) as reader,
-    ):
-        for line in (*job.notes, *writer.notes):
+    with open_writer(job, options) as writer, open_reader(job, options, backend.spec.radius) as reader:
+        for line in job.notes:
             note(line)
         _work(job, options, backend, reader, writer, report, on_progress)
         report.damage = reader.damage.as_dict()
@@ -163,43 +136,18 @@ def upscale(
     return report
 
 
-def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
-    """Check source, target and options against each other, before anything expensive.
-
-    Raises:
-        InputError: the source is missing, no video, or cut off before the range asked for ends.
-        OutputError: the target cannot be written, or its container refuses a stream.
-        OptionError: the range lies outside the source.
-    """
-    info = probe(source)
-    check_target(source, target, options.overwrite)
-    _check_range(info, options)
-    streams = plan_streams(info, target, options.audio)
-    schedule = Schedule(options.fps, time_base=info.time_base, start=options.start, end=options.end)
-    video = OutputVideo(
-        width=2 * info.width, height=2 * info.height, format=info.format, tags=info.tags, sample_aspect=info.sample_aspect,
-        rotation=info.rotation, time_base=schedule.time_base, rate=info.rate if options.fps == "source" else options.fps,
-    )
-    encoder = resolve_codec(options.encoder, target, bits=info.format.bits, is_hdr=False)
-    format_note = choose_format(encoder, info.format)[1]
-    notes = [line for line in (format_note, _rate_note(info, options.fps), _interlace_note(info, options)) if line]
-    notes += [
-        f"stream {plan.stream.index} ({plan.stream.kind} {plan.stream.codec}) is left out: {plan.reason}" for plan in streams if plan.action == "drop"
-    ]
-    return Job(info, streams, schedule, video, tuple(notes))
-
-
-def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], backend: Backend, tags: ColorTags) -> Frame:
+def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], backend: Backend, tags: ColorTags, siting: str | None = None) -> Frame:
     """Double one frame.
 
     Args:
         window: the frame in the middle of its neighbours, all of one size and format.
         run: the backend's ``run``, or one around it that measures.
         backend: the network's description and limits.
-        tags: the source's, for range and chroma siting.
+        tags: for range and chroma siting of the result.
+        siting: where the chroma of the window's frames lies, if not where ``tags`` say.
 
     Returns:
-        A frame of twice the size, with the middle frame's format, time and duration; luma by the network, chroma interpolated.
+        A frame of twice the size, with the middle frame's format, time and duration; luma by the network, chroma and alpha interpolated.
 
     Raises:
         BackendError: the network failed, or gave something that is no number.
@@ -213,15 +161,19 @@ def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], back
         raise BackendError(f"the network gave values that are no numbers at {float(frame.time):.3f} s in {backend.precision}: try --fp32")
     luma = from_model(values, layout.bits, full, backend.luma_scale)
     width, height = layout.chroma_size(2 * frame.width, 2 * frame.height)
-    chroma = [upscale_chroma(plane, format=layout, location=tags.chroma_location, out_size=(height, width)) for plane in frame.planes[1:]]
-    return Frame((luma, *chroma), layout, frame.time, frame.duration, frame.scene_cut)
+    location = tags.chroma_location
+    chroma = [
+        upscale_chroma(plane, format=layout, location=siting or location, out_location=location, out_size=(height, width)) for plane in frame.chroma
+    ]
+    alpha = [] if frame.alpha is None else [upscale_alpha(frame.alpha, layout.peak)]
+    return Frame((luma, *chroma, *alpha), layout, frame.time, frame.duration, frame.scene_cut)
 
 
 def _work(
     job: Job,
     options: UpscaleOptions,
     backend: Backend,
-    reader: VideoReader,
+    reader: Iterable[Frame],
     writer: VideoWriter,
     report: UpscaleReport,
     on_progress: Callable[[UpscaleProgress], None] | None,
@@ -241,16 +193,18 @@ def _work(
         for window in windows(items, spec.radius, lambda item: item.frame.scene_cut):
             middle = window[spec.radius]
             if middle.ticks:
-                frame = upscale_frame(tuple(item.frame for item in window), timed, backend, job.info.tags)
+                frame = upscale_frame(tuple(item.frame for item in window), timed, backend, job.tags, job.siting)
                 yield Scheduled(frame, middle.ticks, middle.duration)
 
     begin = options.start or Fraction(0)
     end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
     with (
-        Prefetch(reader, _DECODED_AHEAD, "decode") as decoded,
+        Prefetch(_turned(reader, job), _DECODED_AHEAD, "decode") as decoded,
         Prefetch(upscaled(counted(job.schedule.run(decoded)), backend.spec), _UPSCALED_AHEAD, "network") as results,
     ):
         for item in results:
+            if is_standard_input(job.source) and not report.frames_upscaled:
+                standard_input().seal()  # by now all who read it have begun
             if job.schedule.origin is not None:
                 writer.origin = job.schedule.origin
             for tick in item.ticks:
@@ -262,32 +216,10 @@ def _work(
                 on_progress(UpscaleProgress(share, report.frames_upscaled, report.frames_out))
 
 
+def _turned(frames: Iterable[Frame], job: Job) -> Iterator[Frame]:
+    for frame in frames:
+        yield frame if job.orientation is None else job.orientation.turn(frame)
+
+
 def _in_range(frame: Frame, options: UpscaleOptions) -> bool:
     return (options.start is None or frame.time >= options.start) and (options.end is None or frame.time < options.end)
-
-
-def _check_range(info: VideoInfo, options: UpscaleOptions) -> None:
-    if options.start is not None and info.duration is not None and options.start >= info.duration:
-        raise OptionError(f"--start {float(options.start):g} is after the end of {info.path} ({float(info.duration):.3f} s)")
-    found = completeness(info)
-    if found.missing and (options.end is None or options.end > found.present):
-        promised = float(info.duration or 0)
-        raise InputError(
-            f"{info.path} is cut off: {float(found.present):.2f} s of the {promised:.2f} s its header promises are there; "
-            f"get it whole, or upscale what is there with --end {float(found.present):.2f}"
-        )
-
-
-def _rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
-    if fps == "source" or info.rate == fps:
-        return None
-    rate = "an unknown rate" if info.rate is None else f"{float(info.rate):.6g} frames/s"
-    return f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: --fps source keeps every frame and its timestamp"
-
-
-def _interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
-    if not info.interlaced:
-        return None
-    if options.deinterlace == "auto":
-        return "the source is interlaced: it is deinterlaced (bwdif) first; --deinterlace off leaves its fields woven"
-    return "the source is interlaced and is not deinterlaced: moving edges will comb"

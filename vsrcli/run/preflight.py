@@ -1,0 +1,269 @@
+"""What will happen, decided before the work starts: what becomes of every stream, of time, colour and shape; what is lost, and whether that is allowed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+from vsrcli.errors import InputError, OptionError, OutputError
+from vsrcli.frame import ColorTags, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.media.encoders import choose_format, encoder_of, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.pipe import is_standard_input, output_pipe
+from vsrcli.media.probe import completeness, is_rgb, probe
+from vsrcli.media.reader import VideoReader
+from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.timing import Schedule
+from vsrcli.media.writer import OutputVideo, VideoWriter, check_target, lost_in
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.picture.orientation import Orientation
+
+STANDARD_OUTPUT = "-"
+_FOLDER_RATE = Fraction(30)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Everything that is decided before the work starts.
+
+    Attributes:
+        source, target: what is read and written; ``-`` has become a pipe's name.
+        info: the source as it is stored.
+        streams: what happens to each of its streams.
+        schedule: which frames are shown when.
+        video: the output's video stream.
+        encoder: how it is encoded, with a real encoder's name.
+        orientation: how frames are turned before anything else; None: not at all.
+        tags: colour tags of the frames that go through the network.
+        notes: lines for the user.
+        losses: those of them that tell of something lost.
+    """
+
+    source: Path
+    target: Path
+    info: VideoInfo
+    streams: tuple[StreamPlan, ...]
+    schedule: Schedule
+    video: OutputVideo
+    encoder: EncoderOptions
+    orientation: Orientation | None
+    tags: ColorTags
+    notes: tuple[str, ...]
+    losses: tuple[str, ...]
+
+    @property
+    def siting(self) -> str | None:
+        """Where the chroma of turned frames lies; None where the tags say it."""
+        return None if self.orientation is None else self.orientation.siting(self.tags)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the source is a folder of pictures."""
+        return self.source.is_dir()
+
+
+def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
+    """Check source, target and options against each other, before anything expensive.
+
+    Args:
+        source: a file, a folder of pictures, or ``-``.
+        target: the same.
+        options: as the user gave them.
+
+    Raises:
+        InputError: the source is missing, no video, or cut off before the range asked for ends.
+        OutputError: the target cannot be written; or (``strict``) something would be lost.
+        OptionError: the range lies outside the source, or options do not belong together.
+    """
+    target = _named(target, options)
+    to_folder = is_folder_target(target)
+    _check_place(source, target, options, to_folder)
+    info = _describe(source, options)
+    _check_range(info, options)
+    orientation = None
+    if options.bake_rotation and info.display_matrix is not None:
+        orientation = Orientation.of_matrix(info.display_matrix)
+    losses: list[str] = []
+    notes: list[str] = []
+    video = _video(info, options, orientation)
+    encoder = options.encoder
+    streams: tuple[StreamPlan, ...] = ()
+    if to_folder:
+        losses += _folder_losses(info)
+        notes.append(f"the output is a folder of pictures: {target}")
+    else:
+        encoder = resolve_codec(encoder, target, bits=info.format.bits, is_hdr=is_hdr(info.tags, info.hdr))
+        encoder, line = without_nvidia(encoder)
+        notes += [line] if line else []
+        format_losses, encoder = _format_losses(info, video, encoder)
+        losses += [*format_losses, *lost_in(target, encoder.codec, video)]
+        if not source.is_dir():
+            streams = plan_streams(info, target, options.audio)
+            notes += _stream_notes(streams)
+            losses += [_stream_line(plan) for plan in streams if _loses(plan)]
+    if options.strict and losses:
+        raise OutputError(f"{target}: --strict allows no loss: {losses[0]}")
+    notes += [line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line]
+    schedule = Schedule(options.fps, time_base=_time_base(info, options), start=options.start, end=options.end)
+    video = replace(video, time_base=schedule.time_base)
+    return Job(source, target, info, streams, schedule, video, encoder, orientation, info.tags, (*notes, *losses), tuple(losses))
+
+
+def open_reader(job: Job, options: UpscaleOptions, context: int) -> VideoReader:
+    """Open the source of a job.
+
+    Args:
+        job: what to do.
+        options: the run's.
+        context: frames to give before and after the range asked for.
+
+    Raises:
+        InputError: it cannot be opened any more.
+    """
+    if job.is_folder:
+        return FolderReader(job.source, rate=_folder_rate(options), start=options.start, end=options.end, context=context, value_range=options.value_range)
+    return VideoReader(
+        job.source, start=options.start, end=options.end, context=context, deinterlace=options.deinterlace, strict=options.strict, hwaccel=options.hwaccel
+    )
+
+
+def open_writer(job: Job, options: UpscaleOptions) -> VideoWriter:
+    """Open the target of a job.
+
+    Raises:
+        OutputError: it refuses.
+    """
+    if is_folder_target(job.target):
+        return FolderWriter(job.target, job.video, overwrite=options.overwrite, value_range=options.value_range)
+    source = None if job.is_folder else job.info
+    return VideoWriter(job.target, job.video, job.encoder, source=source, plan=job.streams, start=options.start, end=options.end)
+
+
+def is_folder_target(target: Path) -> bool:
+    """Whether an output is a folder of pictures: one that is there, or a name without an ending."""
+    return target.is_dir() or (not target.suffix and target.name not in ("", STANDARD_OUTPUT) and ":" not in target.name)
+
+
+def _named(target: Path, options: UpscaleOptions) -> Path:
+    if str(target) == STANDARD_OUTPUT:
+        return output_pipe(options.format or "nut")
+    if options.format is not None:
+        raise OptionError(f"--format {options.format} is for standard output: the ending of {target} names its container")
+    return target
+
+
+def _check_place(source: Path, target: Path, options: UpscaleOptions, to_folder: bool) -> None:
+    if not to_folder:
+        check_target(source, target, options.overwrite)
+        return
+    if source.exists() and target.exists() and target.samefile(source):
+        raise OutputError(f"{target} is the input itself: name another folder")
+    check_folder_target(target, options.overwrite)
+
+
+def _describe(source: Path, options: UpscaleOptions) -> VideoInfo:
+    if source.is_dir():
+        with FolderReader(source, rate=_folder_rate(options), value_range=options.value_range) as reader:
+            return reader.info
+    if options.value_range is not None:
+        raise OptionError("--range is for folders of floating-point pictures: a video's codes say for themselves what is black and white")
+    return probe(source)
+
+
+def _folder_rate(options: UpscaleOptions) -> Fraction:
+    return _FOLDER_RATE if options.fps == "source" else options.fps
+
+
+def _time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
+    return info.time_base / 2 if options.deinterlace == "field" and info.interlaced else info.time_base
+
+
+def _video(info: VideoInfo, options: UpscaleOptions, orientation: Orientation | None) -> OutputVideo:
+    rate = info.rate if options.fps == "source" else options.fps
+    if options.fps == "source" and rate is not None and options.deinterlace == "field" and info.interlaced:
+        rate *= 2
+    turned = orientation or Orientation()
+    width, height = turned.size(2 * info.width, 2 * info.height)
+    is_baked = orientation is not None
+    return OutputVideo(
+        width=width, height=height, format=turned.layout(info.format), tags=info.tags, sample_aspect=turned.aspect(info.sample_aspect),
+        rotation=0.0 if is_baked else info.rotation, display_matrix=None if is_baked else info.display_matrix, time_base=info.time_base, rate=rate,
+        hdr=info.hdr,
+    )  # fmt: skip
+
+
+def _format_losses(info: VideoInfo, video: OutputVideo, encoder: EncoderOptions) -> tuple[list[str], EncoderOptions]:
+    """What the encoder cannot keep of the pixels; and the encoder, told to halve the chroma of RGB where it is made for players."""
+    if is_rgb(info.pixel_format) and encoder.pix_fmt is None and encoder_of(encoder.codec).crf is not None:
+        halved = PixelFormat.parse(video.format.name.replace("444", "420"))
+        if halved is not None:
+            chosen = choose_format(encoder, halved)[0]
+            lost = " and loses alpha" if video.format.has_alpha and not chosen.has_alpha else ""
+            line = f"RGB becomes {chosen.name} (BT.709){lost}: --pix-fmt yuv444p keeps the colours' resolution, few players show it; --codec ffv1 keeps all"
+            return [line], replace(encoder, pix_fmt=chosen.name)
+    line = choose_format(encoder, video.format)[1]
+    return ([] if line is None else [line]), encoder
+
+
+def _folder_losses(info: VideoInfo) -> list[str]:
+    kept = [stream for stream in info.streams if stream.kind == "audio"]
+    losses = []
+    if kept:
+        losses.append(f"a folder of pictures holds no sound: {len(kept)} audio track{'s' * (len(kept) > 1)} left out; `vsr assemble --audio-from` brings it back")
+    if info.rotation or info.display_matrix:
+        losses.append(f"pictures hold no display rotation ({info.rotation:g} degrees): --bake-rotation turns them")
+    if info.sample_aspect not in (None, 1):
+        losses.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")
+    return losses
+
+
+def _loses(plan: StreamPlan) -> bool:
+    return bool(getattr(plan, "loses", plan.action == "drop"))
+
+
+def _stream_line(plan: StreamPlan) -> str:
+    stream = plan.stream
+    name = " ".join(part for part in (stream.kind, stream.codec, stream.language) if part)
+    done = {"drop": "left out", "convert": f"converted to {getattr(plan, 'codec', None)}"}.get(plan.action, plan.action)
+    return f"stream {stream.index} ({name}) is {done}: {plan.reason}"
+
+
+def _stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
+    """One line for all that is carried as it is, one for each stream that is not and is no loss."""
+
+    def shown(stream: StreamInfo) -> str:
+        return " ".join(part for part in (str(stream.index), stream.codec or stream.kind, stream.language) if part)
+
+    carried = [shown(plan.stream) for plan in streams if plan.action in ("copy", "attach")]
+    lines = [f"copied: stream{'s' * (len(carried) > 1)} {', '.join(carried)}"] if carried else []
+    return lines + [_stream_line(plan) for plan in streams if plan.action in ("convert", "drop") and not _loses(plan)]
+
+
+def _check_range(info: VideoInfo, options: UpscaleOptions) -> None:
+    if options.start is not None and info.duration is not None and options.start >= info.duration:
+        raise OptionError(f"--start {float(options.start):g} is after the end of {info.path} ({float(info.duration):.3f} s)")
+    if info.path.is_dir() or is_standard_input(info.path):
+        return
+    found = completeness(info)
+    if found.missing and (options.end is None or options.end > found.present):
+        promised = float(info.duration or 0)
+        raise InputError(
+            f"{info.path} is cut off: {float(found.present):.2f} s of the {promised:.2f} s its header promises are there; "
+            f"get it whole, or upscale what is there with --end {float(found.present):.2f}"
+        )
+
+
+def _rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
+    if fps == "source" or info.rate == fps:
+        return None
+    rate = "an unknown rate" if info.rate is None else f"{float(info.rate):.6g} frames/s"
+    return f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: --fps source keeps every frame and its timestamp"
+
+
+def _interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
+    if not info.interlaced:
+        return None
+    if options.deinterlace == "off":
+        return "the source is interlaced and is not deinterlaced: moving edges will comb"
+    each = "each field becomes a frame" if options.deinterlace == "field" else "each picture becomes a frame"
+    return f"the source is interlaced: it is deinterlaced (bwdif) first, {each}; --deinterlace off leaves its fields woven"
