@@ -8,6 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from fake import FakeBackend
 
 from vsrcli.media.demo import write_demo
 
@@ -57,3 +58,11 @@ def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("clips") / "demo.mp4"
     write_demo(path, seconds=1.0, size=(96, 64))
     return path
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
+    """A network that only interpolates, in the place of every other one that ``upscale`` would open."""
+    backend = FakeBackend()
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", lambda *arguments, **options: backend)
+    return backend

@@ -10,47 +10,19 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from fake import FakeBackend
 
 import vsrcli
 from vsrcli.backends import Backend, Float
 from vsrcli.errors import BackendError, InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.media.reader import VideoReader
-from vsrcli.models import MODELS, LumaScale, ModelSpec
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
 from vsrcli.quality.metrics import psnr
 from vsrcli.run import upscale as module
 from vsrcli.run.upscale import upscale, upscale_frame
-
-
-class FakeBackend:
-    """A network that only interpolates: fast, and its result is known. Counts its windows and remembers whose frames they held."""
-
-    name, device, precision, domain = "fake", "cpu", "fp32", None
-    luma_scale: LumaScale = "limited"
-    spec: ModelSpec = MODELS["delta"]
-    max_pixels = 1 << 20
-
-    def __init__(self, fail_at: int | None = None) -> None:
-        self.windows: list[Float] = []
-        self._fail_at = fail_at
-
-    def run(self, windows: Float) -> Float:
-        if self._fail_at == len(self.windows):
-            raise BackendError("out of memory on fake: use a smaller source")
-        self.windows.append(windows[0].copy())
-        result: Float = double(windows[:, self.spec.radius], "bilinear")[:, 2:-2, 2:-2].astype(np.float32)
-        return result
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
-    backend = FakeBackend()
-    monkeypatch.setattr(module, "open_backend", lambda *arguments, **options: backend)
-    return backend
-
 
 FAST = EncoderOptions(preset="ultrafast")
 
@@ -228,7 +200,8 @@ def test_refusals_come_before_the_work(
 def test_targets_that_cannot_be(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
     (tmp_path / "there.mp4").write_bytes(b"precious")
     for target, says in [
-        (tmp_path / "there.mp4", "-y replaces it"), (tmp_path / "no" / "o.mp4", "no folder"), (tmp_path, "folder"), (moving_clip, "the input itself"),
+        (tmp_path / "there.mp4", "-y replaces it"), (tmp_path / "no" / "o.mp4", "no folder"), (tmp_path, "folder"),
+        (moving_clip, "the input itself"),
         (tmp_path / "o.xyz", "xyz"),
     ]:  # fmt: skip
         with pytest.raises(OutputError, match=says):

@@ -10,6 +10,7 @@ import click
 
 from vsrcli.cli.console import log_to_stderr, note, print_json, progress_bar, stderr
 from vsrcli.cli.flags import option_flags, upscale_options
+from vsrcli.errors import OptionError
 from vsrcli.options import EncoderOptions, UpscaleOptions
 
 
@@ -34,6 +35,8 @@ def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json:
     """
     log_to_stderr(0 if quiet else verbose)
     options = upscale_options(values)
+    if str(target) == "-" and (as_json or options.verify):
+        raise OptionError(f"the video goes to standard output: {'--json' if as_json else '--verify'} needs an output that is a file")
 
     from vsrcli.run.upscale import UpscaleProgress, upscale
 

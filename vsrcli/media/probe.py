@@ -55,6 +55,8 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
         # absolute, since FFmpeg takes what stands before a colon for a protocol
         return av.open(str(path.resolve()), metadata_errors="replace", hwaccel=hwaccel)
     except av.FFmpegError as error:
+        if hwaccel is not None:
+            raise
         raise InputError(f"{path}: FFmpeg cannot open it ({error.strerror}): it is no media file, or its beginning or index is missing") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error

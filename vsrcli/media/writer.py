@@ -29,6 +29,7 @@ from vsrcli.media.sidedata import hdr_settings
 from vsrcli.media.streams import StreamCopier, StreamPlan
 from vsrcli.options import EncoderOptions
 
+_LONGEST_REORDERING_SECONDS = 3600
 _RANGES = {None: 0, "limited": 1, "full": 2}
 
 
@@ -321,6 +322,9 @@ class VideoWriter:
     def _mux(self, packets: list[Packet[Any]]) -> None:
         output = self._require_output()
         for packet in packets:
+            if packet.pts is not None and packet.dts is not None and packet.time_base is not None:
+                if (packet.pts - packet.dts) * packet.time_base > _LONGEST_REORDERING_SECONDS:
+                    packet.dts = packet.pts  # x265 makes these times up where there are but one or two frames, which stand in order
             time = packet.dts if packet.dts is not None else packet.pts
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.encoders import choose_format, encoder_of, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_hdr, resolve_codec, without_nvidia
 from vsrcli.media.pipe import is_standard_input, output_pipe
 from vsrcli.media.probe import completeness, is_rgb, probe
 from vsrcli.media.reader import VideoReader
@@ -85,6 +85,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         orientation = Orientation.of_matrix(info.display_matrix)
     losses: list[str] = []
     notes: list[str] = []
+    fps = options.fps
     video = _video(info, options, orientation)
     encoder = options.encoder
     streams: tuple[StreamPlan, ...] = ()
@@ -97,6 +98,12 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         notes += [line] if line else []
         format_losses, encoder = _format_losses(info, video, encoder)
         losses += [*format_losses, *lost_in(target, encoder.codec, video)]
+        if fps == "source" and video.rate is not None and not container_of(target).keeps_timestamps:
+            fps = video.rate
+            losses.append(
+                f"{container_of(target).format} keeps no timestamps: the output runs at a constant {float(fps):.6g} frames/s, whatever the source's frames "
+                "are apart; name the output .mkv to keep them"
+            )
         if not source.is_dir():
             streams = plan_streams(info, target, options.audio)
             notes += _stream_notes(streams)
@@ -104,7 +111,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     if options.strict and losses:
         raise OutputError(f"{target}: --strict allows no loss: {losses[0]}")
     notes += [line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line]
-    schedule = Schedule(options.fps, time_base=_time_base(info, options), start=options.start, end=options.end)
+    schedule = Schedule(fps, time_base=_time_base(info, options), start=options.start, end=options.end)
     video = replace(video, time_base=schedule.time_base)
     return Job(source, target, info, streams, schedule, video, encoder, orientation, info.tags, (*notes, *losses), tuple(losses))
 

@@ -1,0 +1,30 @@
+"""A network that only interpolates: fast, and its result is known."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vsrcli.backends import Float
+from vsrcli.errors import BackendError
+from vsrcli.models import MODELS, LumaScale, ModelSpec
+from vsrcli.picture.resize import double
+
+
+class FakeBackend:
+    """Counts its windows and remembers whose frames they held."""
+
+    name, device, precision, domain = "fake", "cpu", "fp32", None
+    luma_scale: LumaScale = "limited"
+    spec: ModelSpec = MODELS["delta"]
+    max_pixels = 1 << 20
+
+    def __init__(self, fail_at: int | None = None) -> None:
+        self.windows: list[Float] = []
+        self._fail_at = fail_at
+
+    def run(self, windows: Float) -> Float:
+        if self._fail_at == len(self.windows):
+            raise BackendError("out of memory on fake: use a smaller source")
+        self.windows.append(windows[0].copy())
+        result: Float = double(windows[:, self.spec.radius], "bilinear")[:, 2:-2, 2:-2].astype(np.float32)
+        return result
