@@ -337,7 +337,8 @@ def test_resolved_codecs() -> None:
 def test_avi_gets_a_constant_rate(tmp_path: Path, fake: FakeBackend, moving_clip: Path) -> None:
     report = run(moving_clip, tmp_path / "o.avi")
     assert any("keeps no timestamps" in line for line in report.notes)
-    assert [frame.time for frame in frames(tmp_path / "o.avi")] == [Fraction(number, 25) for number in range(20)]
+    times = [frame.time for frame in frames(tmp_path / "o.avi")]
+    assert [time - times[0] for time in times] == [Fraction(number, 25) for number in range(20)]
     with pytest.raises(OutputError, match=r"name the output \.mkv"):
         run(moving_clip, tmp_path / "s.avi", strict=True)
 
