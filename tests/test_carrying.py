@@ -191,7 +191,8 @@ def test_raw_video_of_any_layout_goes_through(tmp_path: Path, fake: FakeBackend,
 
 
 @pytest.mark.parametrize(
-    ("stored", "planar", "pairs"), [("nv12", "yuv420p", 1), ("nv16", "yuv422p", 1), ("nv24", "yuv444p", 1), ("p010le", "yuv420p10le", 64), ("p210le", "yuv422p10le", 64)]
+    ("stored", "planar", "pairs"),
+    [("nv12", "yuv420p", 1), ("nv16", "yuv422p", 1), ("nv24", "yuv444p", 1), ("p010le", "yuv420p10le", 64), ("p210le", "yuv422p10le", 64)],
 )  # fmt: skip
 def test_chroma_in_pairs_is_unpacked_exactly(stored: str, planar: str, pairs: int) -> None:
     """What decoders on a GPU and raw devices give: one plane of pairs, samples of 10 bits in the upper bits."""
@@ -396,7 +397,8 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
         video: Any = out.add_stream("rawvideo", rate=30)
         video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
         sound = out.add_stream_from_template(source.streams.audio[0])
-        for packet in source.demux():
+        packets: Any = source.demux()
+        for packet in packets:
             if packet.stream.type == "audio" and packet.size:
                 packet.stream = sound
                 out.mux(packet)

@@ -22,12 +22,12 @@ ALLOWED: dict[str, set[str]] = {
     "backends": {"errors", "models"},
     "picture": {"errors", "frame", "models"},
     "demo": {"errors", "frame"},
-    "quality": {"errors"},
-    "media": {"errors", "frame", "options", "demo"},
-    "run": {"errors", "frame", "options", "models", "backends", "picture", "media"},
+    "quality": {"errors", "frame"},
+    "media": {"errors", "frame", "options", "demo", "quality"},
+    "run": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality"},
     "training": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality"},
     "bench": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality", "run", "training"},
-    "cli": {"_version", "errors", "options", "models", "media", "quality", "run", "training", "bench"},
+    "cli": {"_version", "errors", "frame", "options", "models", "media", "quality", "run", "training", "bench"},
     "__init__": {"_version", "errors", "options", "run"},
 }
 # foreign library -> path prefixes below vsrcli where it may be imported

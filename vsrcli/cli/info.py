@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vsrcli.cli.console import print_facts, print_json
+from vsrcli.frame import Hdr
 
 
 @click.command("info", short_help="Show what vsr sees in a video.")
@@ -32,6 +33,19 @@ def command(source: Path, target: Path | None, as_json: bool) -> None:
         about = " ".join(str(part) for part in (stream["kind"], stream["codec"], stream["detail"], stream["language"]) if part)
         facts.append((f"stream {stream['index']}", f"{about}; to {found['target_suffix']}: {stream['action']} ({stream['reason']})"))
     print_facts(str(source), facts)
+
+
+def _mirrors(matrix: tuple[int, ...]) -> bool:
+    return matrix[0] * matrix[4] < matrix[1] * matrix[3]
+
+
+def _hdr(hdr: Hdr) -> str | None:
+    parts = []
+    if hdr.mastering is not None:
+        parts.append(f"graded on {float(hdr.mastering.min_luminance):g} to {float(hdr.mastering.max_luminance):g} cd/m2")
+    if hdr.content_light is not None:
+        parts.append("MaxCLL {}, MaxFALL {} cd/m2".format(*hdr.content_light))
+    return "; ".join([*parts, *hdr.dynamic]) or None
 
 
 def _describe(source: Path, target: Path | None) -> dict[str, Any]:
@@ -60,8 +74,11 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
             "matrix": info.tags.matrix,
             "primaries": info.tags.primaries,
             "transfer": info.tags.transfer,
+            "chroma_location": info.tags.chroma_location,
+            "hdr": _hdr(info.hdr),
             "sample_aspect": None if info.sample_aspect is None else str(info.sample_aspect),
             "rotation": info.rotation,
+            "mirrored": info.display_matrix is not None and _mirrors(info.display_matrix),
             "interlaced": info.interlaced,
             "frame_rate": None if info.rate is None else str(info.rate),
             "time_base": str(info.time_base),

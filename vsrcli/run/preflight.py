@@ -208,15 +208,16 @@ def _format_losses(info: VideoInfo, video: OutputVideo, encoder: EncoderOptions)
             lost = " and loses alpha" if video.format.has_alpha and not chosen.has_alpha else ""
             line = f"RGB becomes {chosen.name} (BT.709){lost}: --pix-fmt yuv444p keeps the colours' resolution, few players show it; --codec ffv1 keeps all"
             return [line], replace(encoder, pix_fmt=chosen.name)
-    line = choose_format(encoder, video.format)[1]
-    return ([] if line is None else [line]), encoder
+    loss = choose_format(encoder, video.format)[1]
+    return ([] if loss is None else [loss]), encoder
 
 
 def _folder_losses(info: VideoInfo) -> list[str]:
     kept = [stream for stream in info.streams if stream.kind == "audio"]
     losses = []
     if kept:
-        losses.append(f"a folder of pictures holds no sound: {len(kept)} audio track{'s' * (len(kept) > 1)} left out; `vsr assemble --audio-from` brings it back")
+        tracks = f"{len(kept)} audio track{'s' * (len(kept) > 1)}"
+        losses.append(f"a folder of pictures holds no sound: {tracks} left out; `vsr assemble --audio-from` brings it back")
     if info.rotation or info.display_matrix:
         losses.append(f"pictures hold no display rotation ({info.rotation:g} degrees): --bake-rotation turns them")
     if info.sample_aspect not in (None, 1):
