@@ -20,6 +20,7 @@ from vsrcli.errors import OptionError, VsrError
 
 COMMANDS: dict[str, str] = {
     "upscale": "vsrcli.cli.upscale",
+    "verify": "vsrcli.cli.verify",
     "info": "vsrcli.cli.info",
     "models": "vsrcli.cli.models",
     "demo": "vsrcli.cli.demo",

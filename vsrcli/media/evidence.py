@@ -1,0 +1,157 @@
+"""What a file holds beside its pictures, for the certificate: every packet's time and digest, streams, chapters, tags."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+from array import array
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+import av
+import numpy as np
+from av.stream import AttachmentStream, Disposition
+
+from vsrcli.frame import VideoInfo
+from vsrcli.media.encoders import Container, open_quietly
+from vsrcli.media.probe import find_video, open_input, promised_end
+from vsrcli.media.streams import _content_tags
+from vsrcli.quality.certificate import NO_TIME, Chapter, Evidence, Track
+
+_ADTS_SYNC, _ADTS_MASK = 0xFFF0, 0xFFF6
+_ADTS_HEADER, _ADTS_WITH_SUM = 7, 9
+_LANGUAGE_SUFFIX = re.compile(r"-[a-z]{3}$")
+_EMPTY_TEXT = b"\0\0"  # what mp4 fills the time between two lines with
+
+
+def collect(info: VideoInfo) -> Evidence:
+    """Read every packet of a file once; nothing is decoded.
+
+    Args:
+        info: the file. Payloads of its main video are not digested.
+
+    Returns:
+        All streams in the file's order.
+
+    Raises:
+        InputError: it cannot be opened any more.
+    """
+    with open_input(info.path) as container:
+        notes = [_Notes(stream, info) for stream in container.streams]
+        packets = container.demux()
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:
+                break  # a damaged rest: what came before it is what is there
+            if packet is None:
+                break
+            if packet.size:
+                notes[packet.stream_index].add(packet)
+        chapters = tuple(_chapter(chapter, info.start) for chapter in container.chapters())
+        end = promised_end(find_video(container, info.path), info.start)
+        return Evidence(tuple(note.track() for note in notes), chapters, content_tags(dict(container.metadata)), end)
+
+
+def _chapter(found: Any, start: Fraction) -> Chapter:
+    unit = found["time_base"]
+    return Chapter(found["start"] * unit - start, found["end"] * unit - start, found["metadata"].get("title", ""))
+
+
+def content_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags that describe the content, not the file, each once: mov says some again with a language behind the name."""
+    kept = _content_tags(tags, False)
+    return {key: value for key, value in kept.items() if key != "creation_time" and _LANGUAGE_SUFFIX.sub("", key) not in kept.keys() - {key}}
+
+
+def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
+    """What a container gives back of global tags, as a trial in memory shows; names in its own spelling."""
+    buffer = io.BytesIO()
+    kept: dict[str, str] = {}
+
+    def try_it() -> None:
+        with av.open(buffer, "w", format=container.format, container_options=dict(container.options)) as out:
+            stream: Any = out.add_stream("libvpx" if container.format == "webm" else "mpeg4", rate=25)
+            stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
+            out.metadata.update(tags)
+            out.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
+            out.mux(stream.encode(None))
+        buffer.seek(0)
+        with av.open(buffer) as back:
+            kept.update(content_tags(dict(back.metadata)))
+
+    open_quietly(try_it)
+    return kept
+
+
+def payload_sum(info: VideoInfo, index: int, packets: slice) -> str:
+    """The sha256 of the payloads of some packets of one stream, one after the other.
+
+    Args:
+        info: the file.
+        index: the stream's.
+        packets: which, counted as in ``Track.times``.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    total = hashlib.sha256()
+    with open_input(info.path) as container:
+        stream = container.streams[index]
+        payloads = (bytes(packet) for packet in container.demux(stream) if packet.size)
+        for payload in islice(payloads, packets.start, packets.stop):
+            total.update(payload)
+    return total.hexdigest()
+
+
+class _Notes:
+    """What is remembered of one stream while its packets go by: 24 bytes each."""
+
+    def __init__(self, stream: Any, info: VideoInfo) -> None:
+        self._stream, self._start = stream, info.start
+        self._is_video = stream.index == info.video.index
+        self._codec = info.streams[stream.index].codec if stream.index < len(info.streams) else ""
+        self._times, self._lengths, self._digests = array("q"), array("q"), array("Q")
+        self._sum = hashlib.sha256()
+
+    def add(self, packet: Any) -> None:
+        payload = b"" if self._is_video else _unframed(bytes(packet), self._codec)
+        if self._codec == "mov_text" and payload == _EMPTY_TEXT:
+            return
+        self._times.append(NO_TIME if packet.pts is None else packet.pts)
+        self._lengths.append(packet.duration or 0)
+        self._digests.append(int.from_bytes(hashlib.sha256(payload).digest()[:8], "little"))
+        self._sum.update(payload)
+
+    def track(self) -> Track:
+        stream, tags = self._stream, dict(self._stream.metadata)
+        content = bytes(stream.data) if isinstance(stream, AttachmentStream) else None
+        return Track(
+            index=stream.index,
+            kind=stream.type,
+            codec=self._codec,
+            unit=stream.time_base or Fraction(1, 1000),
+            start=self._start,
+            times=np.array(self._times, np.int64),
+            lengths=np.array(self._lengths, np.int64),
+            digests=np.array(self._digests, np.uint64),
+            sha256=self._sum.hexdigest() if content is None else hashlib.sha256(content).hexdigest(),
+            channels=stream.codec_context.channels if stream.type == "audio" and stream.codec_context is not None else 0,
+            is_cover=bool(stream.disposition & Disposition.attached_pic),
+            file_name=tags.get("filename"),
+            language=tags.get("language") or tags.get("LANGUAGE"),
+            title=_content_tags(tags, False).get("title"),
+            disposition=int(stream.disposition),
+        )
+
+
+def _unframed(payload: bytes, codec: str) -> bytes:
+    """AAC without the ADTS header that MPEG-TS puts before each frame (a raw frame never begins with twelve ones: that would be its end)."""
+    if codec != "aac" or len(payload) < _ADTS_WITH_SUM or int.from_bytes(payload[:2], "big") & _ADTS_MASK != _ADTS_SYNC:
+        return payload
+    length = (payload[3] & 3) << 11 | payload[4] << 3 | payload[5] >> 5
+    if length != len(payload):
+        return payload
+    return payload[_ADTS_HEADER if payload[1] & 1 else _ADTS_WITH_SUM :]
