@@ -63,8 +63,8 @@ def _on_one_clock(expected: Timeline, shown: Timeline) -> tuple[Integers, Intege
 
 
 def pair(expected: Timeline, shown: Timeline) -> tuple[Integers, NDArray[np.bool_]]:
-    """Which expected frame each shown one stands for: the same number where there are as many; else by time, the clocks' difference being that of the first
-    frames or of the last, whichever fits more.
+    """Which expected frame each shown one stands for: the same number where there are as many; else by time, the clocks' difference being none, that of the
+    first frames, or that of the last, whichever fits more.
 
     Returns:
         The expected frame's number (the one that should be on screen at that time), int64; and whether it begins just then.
@@ -77,7 +77,7 @@ def pair(expected: Timeline, shown: Timeline) -> tuple[Integers, NDArray[np.bool
         deviation = found - wanted
         return np.arange(len(found), dtype=np.int64), np.abs(deviation - deviation[0]) <= slack
     best: tuple[Integers, NDArray[np.bool_]] | None = None
-    for shift in (found[0] - wanted[0], found[-1] - wanted[-1]):
+    for shift in (0, found[0] - wanted[0], found[-1] - wanted[-1]):
         places = np.clip(np.searchsorted(wanted, found - shift + slack, "right") - 1, 0, None)
         fits = np.abs(found - shift - wanted[places]) <= slack
         if best is None or fits.sum() > best[1].sum():
@@ -118,10 +118,11 @@ def compare_end(expected: Timeline, shown: Timeline, extra: Fraction) -> str | N
     """Whether the last frame ends when it should, to within the clock's rounding and ``extra`` seconds; else what is wrong."""
     if expected.end is None or shown.end is None or not len(expected) or not len(shown):
         return None
-    lengths = [(line.end - int(line.ticks[0])) * line.unit for line in (expected, shown) if line.end is not None]
-    if abs(lengths[0] - lengths[1]) <= tolerance(expected, shown) + extra:
+    first = int(pair(expected, shown)[0][0])
+    wanted, found = (expected.end - int(expected.ticks[first])) * expected.unit, (shown.end - int(shown.ticks[0])) * shown.unit
+    if abs(wanted - found) <= tolerance(expected, shown) + extra:
         return None
-    return f"the last frame ends {float(lengths[1]):.3f} s after the first begins, it should be {float(lengths[0]):.3f} s"
+    return f"the last frame ends {float(found):.3f} s after the first begins, it should be {float(wanted):.3f} s"
 
 
 def best_policy(candidates: dict[str, Timeline], shown: Timeline) -> str:
@@ -186,18 +187,15 @@ class Agreement:
         seen, wanted = cells(small) * unit, cells(own) * unit
         gain, offset = _line(wanted, seen)
         drift = float(np.abs(seen - (gain * wanted + offset)).mean())
-        said = f"{psnr:.1f} dB"
-        elsewhere = None
-        if psnr < self.threshold_db or drift > _CELL_LIMIT:
+        elsewhere = _other_moment(error, own, neighbours) if mean_square >= _VISIBLE_ERROR else None
+        if elsewhere is None and (psnr < self.threshold_db or drift > _CELL_LIMIT):
             blurred = self.blur(own)
             lost = (blurred - own).ravel()
             excuse = float(lost @ lost) / lost.size * unit**2
             if mean_square > max(excuse, _PEAK**2 / 10 ** (self.threshold_db / 10)):
-                elsewhere = f"it does not look like its source: {said}"
+                elsewhere = f"it does not look like its source: {psnr:.1f} dB"
             elif drift > max(_CELL_LIMIT, float(np.abs(cells(blurred) * unit - wanted).mean())):
                 elsewhere = f"its large areas differ from its source's by {drift:.1f} codes"
-        if elsewhere is None and mean_square >= _VISIBLE_ERROR:
-            elsewhere = _other_moment(error, own, neighbours)
         if elsewhere is not None:
             self.wrong_count += 1
             self.wrong = self.wrong or f"number {number} ({seconds:.3f} s): {elsewhere}"

@@ -94,7 +94,7 @@ def verify(
         seen = _compare(job, policies, policy, places)
     expected = seen.expected[policy]
     origin = seen.origin or Fraction(0)
-    zero = origin + (int(expected.ticks[0]) * expected.unit if len(expected) else 0)
+    zero = origin + (int(expected.ticks[places[0]]) * expected.unit if len(expected) and len(places) else 0)
     # without timestamps FFmpeg cannot tell the first frame's either: the decoder's delay is added to it
     first = int(seen.shown.ticks[0]) * seen.shown.unit if len(seen.shown) and container.keeps_timestamps else Fraction(0)
     cut = Cut(begin=origin if options.start else None, end=options.end, shift=zero - first)
