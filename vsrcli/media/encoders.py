@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.codec
@@ -86,6 +87,7 @@ class Encoder:
         fixed: options that are always set, unless the user sets them.
         copies_input: it takes pictures of any alignment and keeps none of them, so that planes may be handed over without a copy.
         has_aspect: its own header carries the sample aspect ratio.
+        range: the only range of codes that its decoders know; None: what it is told.
     """
 
     crf: str | None = None
@@ -94,6 +96,7 @@ class Encoder:
     fixed: Mapping[str, str] = field(default_factory=dict)
     copies_input: bool = False
     has_aspect: bool = False
+    range: Literal["limited", "full"] | None = None
 
 
 _NVENC = Encoder("cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True)
@@ -108,14 +111,17 @@ ENCODERS: dict[str, Encoder] = {
     "libsvtav1": Encoder("crf", "preset", _SVT_PRESETS, copies_input=True),
     # without b=0 libvpx takes crf for a bound within a small bit rate; VP8 always needs a bit rate
     "libvpx-vp9": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True),
-    "libvpx": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "60M"}, copies_input=True),
+    "libvpx": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "60M"}, copies_input=True, range="limited"),
     "h264_nvenc": _NVENC,
     "hevc_nvenc": _NVENC,
     "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed),
     "h264_qsv": _QSV,
     "hevc_qsv": _QSV,
-    "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True),
-    "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True),
+    "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True, range="full"),
+    "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
+    "mpeg2video": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
+    "prores_ks": Encoder(range="limited"),
+    "prores": Encoder(range="limited"),
 }
 
 _SOFTWARE_TWINS = {"h264_nvenc": "libx264", "hevc_nvenc": "libx265", "av1_nvenc": "libsvtav1"}
@@ -211,6 +217,12 @@ def find_codec(name: str) -> av.codec.Codec:
     return codec
 
 
+def is_full_range(codec: str, tags: ColorTags) -> bool:
+    """Whether the encoder is given full-range codes for frames of those tags."""
+    only = encoder_of(codec).range
+    return tags.is_full_range if only is None else only == "full"
+
+
 def is_hdr(tags: ColorTags, hdr: Hdr) -> bool:
     """Whether video is high dynamic range: by its transfer function (PQ, HLG) or its metadata."""
     return tags.transfer in _HDR_TRANSFERS or bool(hdr)
@@ -293,7 +305,7 @@ def choose_format(options: EncoderOptions, wanted: PixelFormat) -> tuple[PixelFo
     for name in (wanted.name, plain):
         for candidate in taken:
             if candidate.name == name and not (name.startswith("yuvj") and any(other.name == plain for other in taken)):
-                return candidate, _mjpeg_note(options)
+                return candidate, None
     best = min(taken, key=lambda candidate: _distance(candidate, wanted))
     losses = _losses(best, wanted)
     if not losses and (best.bits, best.log2_chroma_w, best.log2_chroma_h, best.has_chroma) == (
@@ -319,10 +331,6 @@ def _asked_format(options: EncoderOptions, taken: list[PixelFormat], wanted: Pix
             return candidate, f"--pix-fmt {candidate.name} loses {' and '.join(losses)} of {wanted.name}" if losses else None
     names = ", ".join(candidate.name for candidate in taken if candidate.is_rgb == wanted.is_rgb)
     raise OutputError(f"{options.codec} does not take pixel format {options.pix_fmt!r}: choose from {names or 'another encoder'}")
-
-
-def _mjpeg_note(options: EncoderOptions) -> str | None:
-    return "mjpeg is always full range: luma and chroma codes are converted" if options.codec == "mjpeg" else None
 
 
 def _describe(name: str) -> PixelFormat | None:

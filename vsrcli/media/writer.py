@@ -22,7 +22,7 @@ from av.video.stream import VideoStream
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Frame, Hdr, PixelFormat, VideoInfo
 from vsrcli.media.destination import FileDestination, PipeDestination
-from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, is_hdr, open_quietly, resolve_codec
+from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, is_full_range, is_hdr, open_quietly, resolve_codec
 from vsrcli.media.pictures import PictureMaker
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
@@ -114,6 +114,33 @@ def lost_in(target: Path, codec: str, video: OutputVideo) -> list[str]:
     return notes
 
 
+class _Span:
+    """What the packets of a video cover in time, in their own units.
+
+    MP4 keeps lengths in decoding order, and the whole's as their sum: where the frame decoded last is not the one shown last, its length has to be
+    another than its own for the sum to be right.
+    """
+
+    def __init__(self) -> None:
+        self._begin = self._end = self._first_dts = self._last_dts = 0
+        self._last_duration = 0
+        self._is_empty = True
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Count a packet in, in decoding order."""
+        pts, dts, duration = packet.pts or 0, packet.dts if packet.dts is not None else packet.pts or 0, packet.duration or 0
+        if self._is_empty:
+            self._begin, self._end, self._first_dts, self._is_empty = pts, pts + duration, dts, False
+        self._begin, self._end = min(self._begin, pts), max(self._end, pts + duration)
+        self._last_dts, self._last_duration = dts, duration
+
+    @property
+    def last_length(self) -> int:
+        """What the packet decoded last has to last."""
+        length = (self._end - self._begin) - (self._last_dts - self._first_dts)
+        return length if length > 0 else self._last_duration
+
+
 class VideoWriter:
     """Writes one file: the encoded video, and the streams copied from the source beside it.
 
@@ -162,11 +189,13 @@ class VideoWriter:
         settings = encoder_settings(encoder)
         if not self._container.keeps_timestamps and (video.rate is None or video.rate * video.time_base != 1):
             raise OutputError(f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv")
-        is_full = video.tags.is_full_range or encoder.codec == "mjpeg"
+        is_full = is_full_range(encoder.codec, video.tags)
         self._pictures = PictureMaker(
             video.format, self.format, video.tags, full_range=is_full, share=encoder_of(encoder.codec).copies_input
         )
         self._durations: dict[int, int] = {}
+        self._span = _Span()
+        self._held: Packet[Any] | None = None
         self._copier: StreamCopier | None = None
         self._output: OutputContainer | None = None
         self._finished = False
@@ -291,7 +320,7 @@ class VideoWriter:
         context.width, context.height, context.pix_fmt = video.width, video.height, self.format.name
         context.time_base = video.time_base
         context.flags |= Flags.frame_duration
-        context.color_range = 2 if is_full else _RANGES[video.tags.range]
+        context.color_range = _RANGES["full" if is_full else "limited" if video.tags.is_full_range else video.tags.range]
         context.colorspace, context.color_primaries, context.color_trc = video.tags.matrix, video.tags.primaries, video.tags.transfer
         if video.sample_aspect is not None:
             context.sample_aspect_ratio = video.sample_aspect
@@ -320,21 +349,32 @@ class VideoWriter:
         return self._output
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
-        output = self._require_output()
+        """Write packets of video behind what belongs before them; the very last one waits for ``_flush``."""
         for packet in packets:
             if packet.pts is not None and packet.dts is not None and packet.time_base is not None:
                 if (packet.pts - packet.dts) * packet.time_base > _LONGEST_REORDERING_SECONDS:
                     packet.dts = packet.pts  # x265 makes these times up where there are but one or two frames, which stand in order
-            time = packet.dts if packet.dts is not None else packet.pts
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
-            if self._copier is not None and time is not None and packet.time_base is not None:
-                output.mux(list(self._copier.until(time * packet.time_base)))
-            output.mux(packet)
+                self._span.add(packet)
+            held, self._held = self._held, packet
+            if held is not None:
+                self._deliver(held)
+
+    def _deliver(self, packet: Packet[Any]) -> None:
+        output = self._require_output()
+        time = packet.dts if packet.dts is not None else packet.pts
+        if self._copier is not None and time is not None and packet.time_base is not None:
+            output.mux(list(self._copier.until(time * packet.time_base)))
+        output.mux(packet)
 
     def _flush(self) -> None:
         output = self._require_output()
         self._mux(self._stream.encode(None))
+        if self._held is not None:
+            if self._container.format in ("mp4", "mov"):
+                self._held.duration = self._span.last_length
+            self._deliver(self._held)
         if self._copier is not None:
             for packet in self._copier.until(None):
                 output.mux(packet)

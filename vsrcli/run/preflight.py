@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_hdr, resolve_codec, without_nvidia
-from vsrcli.media.pipe import is_standard_input, output_pipe
+from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb, probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.streams import StreamPlan, plan_streams
@@ -77,6 +77,8 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     """
     target = _named(target, options)
     to_folder = is_folder_target(target)
+    if options.verify and (to_folder or source.is_dir() or is_standard_input(source) or piped_container(target)):
+        raise OptionError("--verify holds one file against another: folders and pipes cannot be read again")
     _check_place(source, target, options, to_folder)
     info = _describe(source, options)
     _check_range(info, options)
@@ -98,6 +100,8 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         notes += [line] if line else []
         format_losses, encoder = _format_losses(info, video, encoder)
         losses += [*format_losses, *lost_in(target, encoder.codec, video)]
+        if is_full_range(encoder.codec, video.tags) != video.tags.is_full_range:
+            notes.append(f"{encoder.codec} is always {encoder_of(encoder.codec).range} range: luma and chroma codes are converted")
         if fps == "source" and video.rate is not None and not container_of(target).keeps_timestamps:
             fps = video.rate
             losses.append(

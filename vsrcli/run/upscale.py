@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vsrcli.backends import Backend, Float, open_backend
-from vsrcli.errors import BackendError, InputError
+from vsrcli.errors import BackendError, InputError, OutputError
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.timing import Scheduled
@@ -28,6 +28,7 @@ from vsrcli.picture.color import from_model, to_model
 from vsrcli.picture.tiles import EDGE_PX, upscale_plane
 from vsrcli.picture.windows import windows
 from vsrcli.run.prefetch import Prefetch
+from vsrcli.run.verify import verify
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,8 @@ class UpscaleReport:
         network_seconds: time in the network alone.
         damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
         notes: lines for the user: what was dropped, converted or decided.
+        verify_seconds: time that holding the output against the source took.
+        checks: the certificate, with ``verify``.
     """
 
     source: str
@@ -79,6 +82,8 @@ class UpscaleReport:
     network_seconds: float = 0.0
     damage: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    verify_seconds: float = 0.0
+    checks: dict[str, Any] | None = None
 
 
 def upscale(
@@ -129,11 +134,30 @@ def upscale(
         report.damage = reader.damage.as_dict()
         if not report.frames_out:
             raise InputError(f"{source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}")
-        writer.finish(report.frames_out)
+        check = (lambda part: _certify(part, job, options, report)) if options.verify else None
+        writer.finish(report.frames_out, check)
     if reader.damage:
         note(f"{source} is damaged, the rest was upscaled: {reader.damage}")
     report.seconds = time.monotonic() - began
     return report
+
+
+def _certify(part: Path, job: Job, options: UpscaleOptions, report: UpscaleReport) -> None:
+    """Hold the finished file against the source; where it fails, keep it under another name than the one that was asked for.
+
+    Raises:
+        OutputError: a check failed.
+    """
+    began = time.monotonic()
+    certificate = verify(job.source, part, options, shown=job.target)
+    report.verify_seconds = time.monotonic() - began
+    report.checks = certificate.as_dict()
+    if certificate.ok:
+        return
+    failed = [f"{check.name}: {check.text}" for check in certificate.checks if not check.passed]
+    aside = job.target.with_name(f"{job.target.stem}.unverified{job.target.suffix}")
+    part.replace(aside)
+    raise OutputError(f"{job.target} is not what it should be ({'; '.join(failed)}): the file is kept as {aside}")
 
 
 def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], backend: Backend, tags: ColorTags, siting: str | None = None) -> Frame:
