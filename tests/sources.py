@@ -11,7 +11,7 @@ import av
 import numpy as np
 
 from vsrcli.frame import ColorTags, Frame, PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.writer import OutputVideo
+from vsrcli.media.output import OutputVideo
 
 YUV420 = PixelFormat("yuv420p", 8, 1, 1, has_chroma=True)
 AUDIO_RATE = 48000

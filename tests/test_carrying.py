@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -302,7 +303,7 @@ def test_fields_become_frames(tmp_path: Path, fake: FakeBackend, monkeypatch: py
     report = run(source, tmp_path / "o.mkv", deinterlace="field")
     assert report.frames_out in (19, 20)
     found = frames(tmp_path / "o.mkv")
-    spacing = {b.time - a.time for a, b in zip(found, found[1:], strict=False)}
+    spacing = {b.time - a.time for a, b in pairwise(found)}
     assert all(abs(step - Fraction(1, 50)) <= Fraction(1, 1000) for step in spacing)
     assert any("each field becomes a frame" in line for line in report.notes)
 
@@ -378,7 +379,7 @@ def test_soft_telecine_gives_the_film_frames(tmp_path: Path, fake: FakeBackend) 
     assert [round(float(frame.luma.mean())) for frame in found] == [round(float(frame.luma.mean())) for frame in frames(source, deinterlace="off")]
     report = run(source, tmp_path / "o.mkv")
     assert (report.frames_in, report.frames_out) == (24, 24)
-    steps = {round(float(b.time - a.time), 2) for a, b in zip(found, found[1:], strict=False)}
+    steps = {round(float(b.time - a.time), 2) for a, b in pairwise(found)}
     assert steps <= {0.03, 0.04, 0.05}
     # a field more for every other picture: film's rate in the mean
     assert abs(float(found[-1].time - found[0].time) - 23 * 1001 / 24000) < 0.04

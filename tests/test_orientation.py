@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from vsrcli.picture.orientation import Orientation
 
 UNIT = 65536
 # what FFmpeg writes for a rotation counter-clockwise, and for a mirrored picture
-MATRICES = {
+MATRICES: dict[str, tuple[tuple[int, ...], Callable[[Any], Any]]] = {
     "none": ((UNIT, 0, 0, 0, UNIT, 0, 0, 0, 1 << 30), lambda picture: picture),
     "90": ((0, -UNIT, 0, UNIT, 0, 0, 0, 0, 1 << 30), lambda picture: np.rot90(picture)),
     "180": ((-UNIT, 0, 0, 0, -UNIT, 0, 0, 0, 1 << 30), lambda picture: np.rot90(picture, 2)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -11,12 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from damage import HDR10, Other, Parts, Shown, rebuild, rich_source
 from fake import FakeBackend
 
-from vsrcli.cli import group
-from vsrcli.errors import InputError
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.quality.certificate import Certificate
 from vsrcli.run.upscale import upscale

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
-import stat
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,9 +17,21 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
-from vsrcli.frame import ColorTags, Frame, Hdr, PixelFormat, VideoInfo
+from vsrcli.frame import Frame, VideoInfo
 from vsrcli.media.destination import FileDestination, PipeDestination
-from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, encoder_settings, find_codec, is_full_range, is_hdr, open_quietly, resolve_codec
+from vsrcli.media.encoders import (
+    Container,
+    choose_format,
+    container_of,
+    encoder_of,
+    encoder_settings,
+    find_codec,
+    is_full_range,
+    is_hdr,
+    open_quietly,
+    resolve_codec,
+)
+from vsrcli.media.output import OutputVideo
 from vsrcli.media.pictures import PictureMaker
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
@@ -31,87 +40,6 @@ from vsrcli.options import EncoderOptions
 
 _LONGEST_REORDERING_SECONDS = 3600
 _RANGES = {None: 0, "limited": 1, "full": 2}
-
-
-@dataclass(frozen=True)
-class OutputVideo:
-    """The video stream to be written.
-
-    Attributes:
-        width, height: luma pixels.
-        format: layout of the frames that are given to ``VideoWriter.write``.
-        tags: their colours.
-        sample_aspect: pixel width / height; None for untagged.
-        rotation: display rotation in degrees, counter-clockwise.
-        display_matrix: the same as FFmpeg's 9 numbers, which may mirror as well; None: ``rotation`` says all.
-        hdr: static HDR metadata.
-        time_base: unit of the ticks, seconds.
-        rate: frames a second, exact or average; None where unknown.
-    """
-
-    width: int
-    height: int
-    format: PixelFormat
-    tags: ColorTags
-    sample_aspect: Fraction | None
-    rotation: float
-    time_base: Fraction
-    rate: Fraction | None
-    display_matrix: tuple[int, ...] | None = None
-    hdr: Hdr = field(default_factory=Hdr)
-
-
-def check_target(source: Path, target: Path, overwrite: bool) -> None:
-    """Refuse a target that cannot be, before anything is read.
-
-    Args:
-        source: the input file.
-        target: the output file.
-        overwrite: whether an existing file may be replaced.
-
-    Raises:
-        OutputError: unknown ending, the input itself, a folder, existing, or in a folder that is missing or not writable.
-    """
-    if piped_container(target) is not None:
-        container_of(target)
-        return
-    folder = target.resolve().parent
-    if target.is_dir():
-        raise OutputError(f"{target} is a folder: name a file in it")
-    container_of(target)
-    if not folder.is_dir():
-        raise OutputError(f"{target}: there is no folder {folder}: make it first")
-    if target.exists():
-        if source.exists() and target.samefile(source):
-            raise OutputError(f"{target} is the input itself: name another output")
-        if not stat.S_ISREG(target.stat().st_mode):
-            raise OutputError(f"{target} is no regular file: name another output")
-        if not overwrite:
-            raise OutputError(f"{target} exists; -y replaces it")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{target}: the folder {folder} is not writable: choose another one")
-
-
-def lost_in(target: Path, codec: str, video: OutputVideo) -> list[str]:
-    """What container and encoder cannot keep of shape and light: a line for each.
-
-    Raises:
-        OutputError: the target's ending names no container.
-    """
-    container = container_of(target)
-    notes = []
-    if (video.rotation or video.display_matrix) and not container.keeps_rotation:
-        notes.append(
-            f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
-            "pictures with --bake-rotation"
-        )
-    if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(video.hdr, codec):
-        notes.append(f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does")
-    if video.hdr.dynamic:
-        notes.append(f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it")
-    if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
-        notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
-    return notes
 
 
 class _Span:
@@ -351,9 +279,9 @@ class VideoWriter:
     def _mux(self, packets: list[Packet[Any]]) -> None:
         """Write packets of video behind what belongs before them; the very last one waits for ``_flush``."""
         for packet in packets:
-            if packet.pts is not None and packet.dts is not None and packet.time_base is not None:
-                if (packet.pts - packet.dts) * packet.time_base > _LONGEST_REORDERING_SECONDS:
-                    packet.dts = packet.pts  # x265 makes these times up where there are but one or two frames, which stand in order
+            early = 0 if packet.pts is None or packet.dts is None else (packet.pts - packet.dts) * (packet.time_base or 0)
+            if early > _LONGEST_REORDERING_SECONDS:
+                packet.dts = packet.pts  # x265 makes these times up where there are but one or two frames, which stand in order
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
                 self._span.add(packet)

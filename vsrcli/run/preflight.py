@@ -9,12 +9,13 @@ from pathlib import Path
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, PixelFormat, StreamInfo, VideoInfo
 from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.output import OutputVideo, check_target, lost_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb, probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.media.timing import Schedule
-from vsrcli.media.writer import OutputVideo, VideoWriter, check_target, lost_in
+from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
 
