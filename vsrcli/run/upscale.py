@@ -28,8 +28,8 @@ from vsrcli.picture.color import from_model, to_model
 from vsrcli.picture.tiles import EDGE_PX, upscale_plane
 from vsrcli.picture.windows import windows
 from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.verify import verify
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
+from vsrcli.run.verify import verify
 
 log = logging.getLogger(__name__)
 
