@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ def test_other_streams_are_dropped_with_a_reason(sources: dict[str, VideoInfo]) 
         StreamInfo(4, "data", ""),
         StreamInfo(5, "attachment", "ttf"),
     )
-    many = VideoInfo(**{**{name: getattr(info, name) for name in VideoInfo.__slots__}, "streams": info.streams + more})
+    many = replace(info, streams=info.streams + more)
     plans = plan_streams(many, "out.mkv", "copy")[2:]
     assert {plan.action for plan in plans} == {"drop"}
     for plan, word in zip(plans, ("cover", "one video", "data", "attachment"), strict=True):

@@ -197,15 +197,35 @@ class StreamInfo:
     is_cover: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class VideoInfo:
-    """What vsr sees in a video file, before decoding it.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What vsr sees in a media file, with or without video.
 
     Attributes:
         path: the file.
         container: FFmpeg's name of the demuxer, such as ``mov,mp4,m4a,3gp,3g2,mj2``.
-        video: the stream that would be upscaled.
+        video: the stream that would be upscaled; None where there is none.
         streams: all streams, ``video`` included.
+        start: time of the file's earliest stream on the file's own clock, seconds (subtracted from every time).
+        duration: seconds from ``start`` to the end, or None where unknown.
+        metadata: global tags of the file.
+    """
+
+    path: Path
+    container: str
+    video: StreamInfo | None
+    streams: tuple[StreamInfo, ...]
+    start: Fraction
+    duration: Fraction | None
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo(FileInfo):
+    """What vsr sees in a video file, before decoding it.
+
+    Attributes:
+        video: the stream that would be upscaled.
         width, height: stored size in luma pixels, before rotation and aspect ratio.
         pixel_format: FFmpeg's name of the stored format (may be packed).
         format: the planar format that frames are delivered in.
@@ -217,15 +237,9 @@ class VideoInfo:
         interlaced: True when the stream says so or its first frames do.
         rate: average frame rate (frames a second), or None where unknown.
         time_base: unit of the stream's timestamps, seconds.
-        start: time of the file's earliest stream on the file's own clock, seconds (subtracted from every time).
-        duration: seconds from ``start`` to the end, or None where unknown.
-        metadata: global tags of the file.
     """
 
-    path: Path
-    container: str
     video: StreamInfo
-    streams: tuple[StreamInfo, ...]
     width: int
     height: int
     pixel_format: str
@@ -236,9 +250,6 @@ class VideoInfo:
     interlaced: bool
     rate: Fraction | None
     time_base: Fraction
-    start: Fraction
-    duration: Fraction | None
-    metadata: dict[str, str] = field(default_factory=dict)
     display_matrix: tuple[int, ...] | None = None
     hdr: Hdr = field(default_factory=Hdr)
 

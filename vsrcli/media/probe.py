@@ -17,7 +17,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
-from vsrcli.frame import UNSPECIFIED, ColorTags, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.frame import UNSPECIFIED, ColorTags, FileInfo, PixelFormat, StreamInfo, VideoInfo
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.sidedata import display_matrix, hdr_metadata
 from vsrcli.media.siting import chroma_location
@@ -145,6 +145,22 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             display_matrix=display_matrix(first),
             hdr=hdr_metadata(first),
         )
+
+
+def probe_file(path: Path) -> FileInfo:
+    """Describe a media file that need hold no video, such as a sound track.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    with open_input(path) as container:
+        streams = tuple(_describe(each) for each in container.streams)
+        pictures = [stream.index for stream in container.streams.video if not _is_cover(stream)]
+        start = _start(container, Fraction(1, av.time_base))
+        return FileInfo(
+            path=path, container=container.format.name, video=streams[pictures[0]] if pictures else None, streams=streams, start=start,
+            duration=_duration(container, start), metadata=dict(container.metadata),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
