@@ -64,7 +64,7 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
 
 def _open_standard_input() -> InputContainer:
     try:
-        return av.open(standard_input().reader(), metadata_errors="replace")
+        return av.open(standard_input().reader(), "r", metadata_errors="replace")
     except av.FFmpegError as error:
         raise InputError(f"standard input holds nothing that FFmpeg knows ({error.strerror}): pipe y4m or nut, such as `ffmpeg -i in.mp4 -f nut -`") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 
@@ -80,5 +81,6 @@ class Orientation:
         return replace(frame, planes=tuple(self._plane(plane) for plane in frame.planes), format=self.layout(frame.format))
 
     def _plane(self, plane: Plane) -> Plane:
-        turned = plane.T if self.transpose else plane
-        return np.ascontiguousarray(turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
+        turned: Any = plane.T if self.transpose else plane
+        result: Plane = np.ascontiguousarray(turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
+        return result
