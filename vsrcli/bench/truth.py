@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame, PixelFormat
-from vsrcli.media.folders import list_pictures, read_picture
+from vsrcli.media.folders import list_pictures
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.roundtrip import x264_stream
 from vsrcli.media.scenes import CutDetector
+from vsrcli.media.stills import read_picture
 from vsrcli.picture.color import rgb_to_luma
 from vsrcli.picture.windows import windows
 from vsrcli.training.data import Sequences, is_pack, load, validation_pairs

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 from vsrcli.errors import InputError, OptionError, OutputError
-from vsrcli.frame import ColorTags, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
 from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.folder_reader import FolderReader
+from vsrcli.media.folder_writer import FolderWriter
+from vsrcli.media.folders import check_folder_target
 from vsrcli.media.output import OutputVideo, check_target, lost_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
-from vsrcli.media.probe import completeness, is_rgb, probe
+from vsrcli.media.probe import completeness, is_rgb
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.media.timing import Schedule
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
+from vsrcli.run.pictures import Conversion, Pictures, describe, folder_rate, picture_layout, picture_tags, plan_conversion
 
 STANDARD_OUTPUT = "-"
-_FOLDER_RATE = Fraction(30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,8 @@ class Job:
         schedule: which frames are shown when.
         video: the output's video stream.
         encoder: how it is encoded, with a real encoder's name.
-        orientation: how frames are turned before anything else; None: not at all.
-        tags: colour tags of the frames that go through the network.
+        conversion: what is done to frames before the network and after.
+        pictures: how the pictures of a folder are called.
         notes: lines for the user.
         losses: those of them that tell of something lost.
     """
@@ -47,15 +51,10 @@ class Job:
     schedule: Schedule
     video: OutputVideo
     encoder: EncoderOptions
-    orientation: Orientation | None
-    tags: ColorTags
+    conversion: Conversion
+    pictures: Pictures
     notes: tuple[str, ...]
     losses: tuple[str, ...]
-
-    @property
-    def siting(self) -> str | None:
-        """Where the chroma of turned frames lies; None where the tags say it."""
-        return None if self.orientation is None else self.orientation.siting(self.tags)
 
     @property
     def is_folder(self) -> bool:
@@ -80,48 +79,73 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     to_folder = is_folder_target(target)
     if options.verify and (to_folder or source.is_dir() or is_standard_input(source) or piped_container(target)):
         raise OptionError("--verify holds one file against another: folders and pipes cannot be read again")
-    _check_place(source, target, options, to_folder)
-    info = _describe(source, options)
-    _check_range(info, options)
-    orientation = None
-    if options.bake_rotation and info.display_matrix is not None:
-        orientation = Orientation.of_matrix(info.display_matrix)
-    losses: list[str] = []
-    notes: list[str] = []
-    fps = options.fps
-    video = _video(info, options, orientation)
-    encoder = options.encoder
-    streams: tuple[StreamPlan, ...] = ()
+    if not to_folder:
+        check_target(source, target, options.overwrite)
+    info, pictures = describe(source, options)
     if to_folder:
-        losses += _folder_losses(info)
-        notes.append(f"the output is a folder of pictures: {target}")
-    else:
-        encoder = resolve_codec(encoder, target, bits=info.format.bits, is_hdr=is_hdr(info.tags, info.hdr))
-        encoder, line = without_nvidia(encoder)
-        notes += [line] if line else []
-        format_losses, encoder = _format_losses(info, video, encoder)
-        losses += [*format_losses, *lost_in(target, encoder.codec, video)]
-        if is_full_range(encoder.codec, video.tags) != video.tags.is_full_range:
-            notes.append(f"{encoder.codec} is always {encoder_of(encoder.codec).range} range: luma and chroma codes are converted")
-        if fps == "source" and video.rate is not None and not container_of(target).keeps_timestamps:
-            fps = video.rate
-            losses.append(
-                f"{container_of(target).format} keeps no timestamps: the output runs at a constant {float(fps):.6g} frames/s, whatever the source's frames "
-                "are apart; name the output .mkv to keep them"
-            )
-        if not source.is_dir():
-            streams = plan_streams(info, target, options.audio)
-            notes += _stream_notes(streams)
-            losses += [_stream_line(plan) for plan in streams if _loses(plan)]
-    if options.strict and losses:
-        raise OutputError(f"{target}: --strict allows no loss: {losses[0]}")
-    notes += [line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line]
-    schedule = Schedule(fps, time_base=_time_base(info, options), start=options.start, end=options.end)
+        _check_folder(source, target, pictures, options)
+    _check_range(info, options)
+    turned = (options.bake_rotation or to_folder) and info.display_matrix is not None
+    conversion = plan_conversion(info, Orientation.of_matrix(info.display_matrix) if turned and info.display_matrix else None, to_folder=to_folder)
+    video = _video(info, options, conversion)
+    plan = _plan_folder(info, target, video, options) if to_folder else _plan_file(info, source, target, video, options)
+    if options.strict and plan.losses:
+        raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
+    notes = [*plan.notes, *(line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line)]
+    schedule = Schedule(plan.fps, time_base=_time_base(info, options), start=options.start, end=options.end)
     video = replace(video, time_base=schedule.time_base)
-    return Job(source, target, info, streams, schedule, video, encoder, orientation, info.tags, (*notes, *losses), tuple(losses))
+    return Job(source, target, info, plan.streams, schedule, video, plan.encoder, conversion, pictures, (*notes, *plan.losses), tuple(plan.losses))
 
 
-def open_reader(job: Job, options: UpscaleOptions, context: int) -> VideoReader:
+@dataclass(slots=True)
+class _Plan:
+    """What depends on the kind of output."""
+
+    encoder: EncoderOptions
+    fps: Fraction | Literal["source"]
+    streams: tuple[StreamPlan, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
+
+
+def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, options: UpscaleOptions) -> _Plan:
+    encoder = resolve_codec(options.encoder, target, bits=info.format.bits, is_hdr=is_hdr(info.tags, info.hdr))
+    encoder, line = without_nvidia(encoder)
+    format_losses, encoder = _format_losses(info, video, encoder)
+    plan = _Plan(encoder, options.fps, notes=[line] if line else [], losses=[*format_losses, *lost_in(target, encoder.codec, video)])
+    if is_full_range(encoder.codec, video.tags) != video.tags.is_full_range:
+        plan.notes.append(f"{encoder.codec} is always {encoder_of(encoder.codec).range} range: luma and chroma codes are converted")
+    container = container_of(target)
+    if plan.fps == "source" and video.rate is not None and not container.keeps_timestamps:
+        plan.fps = video.rate
+        plan.losses.append(
+            f"{container.format} keeps no timestamps: the output runs at a constant {float(plan.fps):.6g} frames/s, whatever the source's frames "
+            "are apart; name the output .mkv to keep them"
+        )
+    if not source.is_dir():
+        plan.streams = plan_streams(info, target, options.audio)
+        plan.notes += _stream_notes(plan.streams)
+        plan.losses += [_stream_line(item) for item in plan.streams if _loses(item)]
+    return plan
+
+
+def _plan_folder(info: VideoInfo, target: Path, video: OutputVideo, options: UpscaleOptions) -> _Plan:
+    plan = _Plan(options.encoder, options.fps, notes=[f"the output is a folder of pictures: {target}"])
+    if video.format.is_rgb and not info.format.is_rgb and info.format.bits not in (8, 16):
+        plan.notes.append(f"the pictures have 16 bits for the source's {info.format.bits}")
+    if info.rotation or info.display_matrix:
+        plan.notes.append(f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned")
+    tracks = sum(stream.kind == "audio" for stream in info.streams)
+    if tracks and options.audio != "none":
+        plan.losses.append(
+            f"a folder of pictures holds no sound: {tracks} audio track{'s' * (tracks > 1)} left out; `vsr assemble --audio-from` brings it back"
+        )
+    if info.sample_aspect not in (None, 1):
+        plan.losses.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")
+    return plan
+
+
+def open_reader(job: Job, options: UpscaleOptions, context: int) -> VideoReader | FolderReader:
     """Open the source of a job.
 
     Args:
@@ -133,20 +157,23 @@ def open_reader(job: Job, options: UpscaleOptions, context: int) -> VideoReader:
         InputError: it cannot be opened any more.
     """
     if job.is_folder:
-        return FolderReader(job.source, rate=_folder_rate(options), start=options.start, end=options.end, context=context, value_range=options.value_range)
+        return FolderReader(job.source, rate=folder_rate(options), start=options.start, end=options.end, context=context, value_range=options.value_range)
     return VideoReader(
         job.source, start=options.start, end=options.end, context=context, deinterlace=options.deinterlace, strict=options.strict, hwaccel=options.hwaccel
     )
 
 
-def open_writer(job: Job, options: UpscaleOptions) -> VideoWriter:
+def open_writer(job: Job, options: UpscaleOptions) -> VideoWriter | FolderWriter:
     """Open the target of a job.
 
     Raises:
         OutputError: it refuses.
     """
     if is_folder_target(job.target):
-        return FolderWriter(job.target, job.video, overwrite=options.overwrite, value_range=options.value_range)
+        pictures = job.pictures
+        return FolderWriter(
+            job.target, job.video, pattern=pictures.pattern, first=pictures.first, overwrite=options.overwrite, value_range=pictures.value_range
+        )
     source = None if job.is_folder else job.info
     return VideoWriter(job.target, job.video, job.encoder, source=source, plan=job.streams, start=options.start, end=options.end)
 
@@ -164,41 +191,29 @@ def _named(target: Path, options: UpscaleOptions) -> Path:
     return target
 
 
-def _check_place(source: Path, target: Path, options: UpscaleOptions, to_folder: bool) -> None:
-    if not to_folder:
-        check_target(source, target, options.overwrite)
-        return
+def _check_folder(source: Path, target: Path, pictures: Pictures, options: UpscaleOptions) -> None:
     if source.exists() and target.exists() and target.samefile(source):
         raise OutputError(f"{target} is the input itself: name another folder")
-    check_folder_target(target, options.overwrite)
-
-
-def _describe(source: Path, options: UpscaleOptions) -> VideoInfo:
-    if source.is_dir():
-        with FolderReader(source, rate=_folder_rate(options), value_range=options.value_range) as reader:
-            return reader.info
-    if options.value_range is not None:
-        raise OptionError("--range is for folders of floating-point pictures: a video's codes say for themselves what is black and white")
-    return probe(source)
-
-
-def _folder_rate(options: UpscaleOptions) -> Fraction:
-    return _FOLDER_RATE if options.fps == "source" else options.fps
+    check_folder_target(target, pictures.pattern, options.overwrite)
 
 
 def _time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
     return info.time_base / 2 if options.deinterlace == "field" and info.interlaced else info.time_base
 
 
-def _video(info: VideoInfo, options: UpscaleOptions, orientation: Orientation | None) -> OutputVideo:
+def _video(info: VideoInfo, options: UpscaleOptions, conversion: Conversion) -> OutputVideo:
     rate = info.rate if options.fps == "source" else options.fps
     if options.fps == "source" and rate is not None and options.deinterlace == "field" and info.interlaced:
         rate *= 2
-    turned = orientation or Orientation()
+    turned = conversion.orientation or Orientation()
     width, height = turned.size(2 * info.width, 2 * info.height)
-    is_baked = orientation is not None
+    is_baked = conversion.orientation is not None
+    if conversion.bits is None:
+        layout, tags = turned.layout(conversion.layout or info.format), conversion.tags
+    else:
+        layout, tags = picture_layout(info, conversion.bits), picture_tags(info)
     return OutputVideo(
-        width=width, height=height, format=turned.layout(info.format), tags=info.tags, sample_aspect=turned.aspect(info.sample_aspect),
+        width=width, height=height, format=layout, tags=tags, sample_aspect=turned.aspect(info.sample_aspect),
         rotation=0.0 if is_baked else info.rotation, display_matrix=None if is_baked else info.display_matrix, time_base=info.time_base, rate=rate,
         hdr=info.hdr,
     )  # fmt: skip
@@ -215,19 +230,6 @@ def _format_losses(info: VideoInfo, video: OutputVideo, encoder: EncoderOptions)
             return [line], replace(encoder, pix_fmt=chosen.name)
     loss = choose_format(encoder, video.format)[1]
     return ([] if loss is None else [loss]), encoder
-
-
-def _folder_losses(info: VideoInfo) -> list[str]:
-    kept = [stream for stream in info.streams if stream.kind == "audio"]
-    losses = []
-    if kept:
-        tracks = f"{len(kept)} audio track{'s' * (len(kept) > 1)}"
-        losses.append(f"a folder of pictures holds no sound: {tracks} left out; `vsr assemble --audio-from` brings it back")
-    if info.rotation or info.display_matrix:
-        losses.append(f"pictures hold no display rotation ({info.rotation:g} degrees): --bake-rotation turns them")
-    if info.sample_aspect not in (None, 1):
-        losses.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")
-    return losses
 
 
 def _loses(plan: StreamPlan) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from vsrcli.backends import Backend, Float, open_backend
 from vsrcli.errors import BackendError, InputError, OutputError
 from vsrcli.frame import ColorTags, Frame, Plane
+from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.timing import Scheduled
 from vsrcli.media.writer import VideoWriter
@@ -198,7 +199,7 @@ def _work(
     options: UpscaleOptions,
     backend: Backend,
     reader: Iterable[Frame],
-    writer: VideoWriter,
+    writer: VideoWriter | FolderWriter,
     report: UpscaleReport,
     on_progress: Callable[[UpscaleProgress], None] | None,
 ) -> None:
@@ -217,13 +218,13 @@ def _work(
         for window in windows(items, spec.radius, lambda item: item.frame.scene_cut):
             middle = window[spec.radius]
             if middle.ticks:
-                frame = upscale_frame(tuple(item.frame for item in window), timed, backend, job.tags, job.siting)
-                yield Scheduled(frame, middle.ticks, middle.duration)
+                frame = upscale_frame(tuple(item.frame for item in window), timed, backend, job.conversion.tags, job.conversion.siting)
+                yield Scheduled(job.conversion.outgoing(frame), middle.ticks, middle.duration)
 
     begin = options.start or Fraction(0)
     end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
     with (
-        Prefetch(_turned(reader, job), _DECODED_AHEAD, "decode") as decoded,
+        Prefetch(map(job.conversion.incoming, reader), _DECODED_AHEAD, "decode") as decoded,
         Prefetch(upscaled(counted(job.schedule.run(decoded)), backend.spec), _UPSCALED_AHEAD, "network") as results,
     ):
         for item in results:
@@ -238,11 +239,6 @@ def _work(
             if on_progress is not None:
                 share = None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (item.frame.time - begin) / (end - begin))))
                 on_progress(UpscaleProgress(share, report.frames_upscaled, report.frames_out))
-
-
-def _turned(frames: Iterable[Frame], job: Job) -> Iterator[Frame]:
-    for frame in frames:
-        yield frame if job.orientation is None else job.orientation.turn(frame)
 
 
 def _in_range(frame: Frame, options: UpscaleOptions) -> bool:

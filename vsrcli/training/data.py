@@ -121,8 +121,9 @@ def _read_pack(file: Path, rows: list[dict[str, str]], shippable_only: bool) -> 
 
 
 def _read_folder(folder: Path) -> list[Clip]:
-    from vsrcli.media.folders import list_pictures, read_picture
+    from vsrcli.media.folders import list_pictures
     from vsrcli.media.scenes import CutDetector
+    from vsrcli.media.stills import read_picture
 
     def frames() -> Iterator[tuple[Clip, bool]]:
         detector = CutDetector()
