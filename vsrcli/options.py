@@ -86,17 +86,68 @@ class UpscaleOptions:
             raise OptionError(f"unknown domain {self.domain!r}: choose from {', '.join(DOMAINS)}")
         if self.fps != "source" and not 0 < self.fps <= 1000:
             raise OptionError(f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000, or `source`")
-        for name, value in (("--start", self.start), ("--end", self.end)):
-            if value is not None and value < 0:
-                raise OptionError(f"{name} {float(value):g} is negative: times count from the beginning of the file")
-        if self.end is not None and self.end <= (self.start or 0):
-            raise OptionError(f"--end {float(self.end):g} is not after --start {float(self.start or 0):g}: nothing would be left")
+        _check_range(self.start, self.end)
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise OptionError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} makes no sense: give the smaller value first")
         allowed = {"audio": ("copy", "none"), "deinterlace": ("auto", "off", "field"), "precision": (None, "fp16", "fp32"), "hwaccel": ("auto", "none", "cuda")}
         for name, choices in allowed.items():
             if getattr(self, name) not in choices:
                 raise OptionError(f"unknown {name} {getattr(self, name)!r}: choose from {', '.join(str(choice) for choice in choices)}")
+
+
+def _check_range(start: Fraction | None, end: Fraction | None) -> None:
+    for name, value in (("--start", start), ("--end", end)):
+        if value is not None and value < 0:
+            raise OptionError(f"{name} {float(value):g} is negative: times count from the beginning of the file")
+    if end is not None and end <= (start or 0):
+        raise OptionError(f"--end {float(end):g} is not after --start {float(start or 0):g}: nothing would be left")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractOptions:
+    """Everything ``vsr extract`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    pattern: str = option(
+        "frame%06d.png", "Names of the pictures, with the place of the number; .png, .tif or .tiff. More than 8 bits become 16.", metavar="NAME%06d.png"
+    )
+    luma: bool = option(False, "Gray pictures of the luma codes as they are stored, instead of RGB.")
+    start: Fraction | None = option(None, "Begin here: seconds or [HH:]MM:SS[.fff].", metavar="TIME")
+    end: Fraction | None = option(None, "Stop before this time: seconds or [HH:]MM:SS[.fff].", metavar="TIME")
+    deinterlace: Literal["auto", "off", "field"] = option(
+        "auto", "Deinterlace (bwdif) pictures marked as interlaced: one frame for each, or one for each field.", choices=("auto", "off", "field")
+    )
+    overwrite: bool = option(False, "Replace pictures of the same names.", flags=("--overwrite", "-y"))
+    strict: bool = option(False, "Refuse a damaged source.")
+
+    def __post_init__(self) -> None:
+        _check_range(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssembleOptions:
+    """Everything ``vsr assemble`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    fps: Fraction = option(Fraction(30), "Pictures a second, N or N/D.", metavar="RATE")
+    audio_from: str | None = option(None, "Copy the audio of this file.", metavar="FILE")
+    value_range: tuple[float, float] | None = option(
+        None, "For 32-bit float TIFF: the values that become black and white.", flags=("--range",), metavar="MIN MAX"
+    )
+    format: str | None = option(None, "Container of an output that is `-` (standard output).  [default: nut]", choices=("nut", "y4m", "matroska", "mpegts"))
+    overwrite: bool = option(False, "Replace the output if it exists.", flags=("--overwrite", "-y"))
+    strict: bool = option(False, "Refuse what would lose anything: colour's resolution, depth, alpha.")
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= 1000:
+            raise OptionError(f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ from vsrcli.errors import OptionError, VsrError
 COMMANDS: dict[str, str] = {
     "upscale": "vsrcli.cli.upscale",
     "verify": "vsrcli.cli.verify",
+    "extract": "vsrcli.cli.extract",
+    "assemble": "vsrcli.cli.assemble",
     "info": "vsrcli.cli.info",
     "models": "vsrcli.cli.models",
     "demo": "vsrcli.cli.demo",

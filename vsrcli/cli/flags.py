@@ -11,9 +11,10 @@ import click
 
 from vsrcli.errors import OptionError
 from vsrcli.media.timing import parse_rate, parse_time
-from vsrcli.options import EncoderOptions, UpscaleOptions, parse_duration
+from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions, parse_duration
 
 F = TypeVar("F", bound=Callable[..., Any])
+Options = TypeVar("Options", UpscaleOptions, AssembleOptions)
 
 
 class _Parsed(click.ParamType[Any]):
@@ -73,15 +74,15 @@ def option_flags(*dataclasses: type[Any]) -> Callable[[F], F]:
     return decorate
 
 
-def upscale_options(values: Mapping[str, Any]) -> UpscaleOptions:
-    """Make the options of a run from the command's parameters.
+def with_encoder(dataclass: type[Options], values: Mapping[str, Any]) -> Options:
+    """Make options that have an ``encoder`` from a command's parameters.
 
     Raises:
         OptionError: a value makes no sense.
     """
     encoder = EncoderOptions(**{field.name: values[field.name] for field in fields(EncoderOptions)})
-    own = {field.name: values[field.name] for field in fields(UpscaleOptions) if "help" in field.metadata}
-    return UpscaleOptions(**own, encoder=encoder)
+    own = {field.name: values[field.name] for field in fields(dataclass) if "help" in field.metadata}
+    return dataclass(**own, encoder=encoder)
 
 
 def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:

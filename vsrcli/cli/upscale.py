@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vsrcli.cli.console import log_to_stderr, note, print_json, progress_bar, stderr
-from vsrcli.cli.flags import option_flags, upscale_options
+from vsrcli.cli.flags import option_flags, with_encoder
 from vsrcli.errors import OptionError
 from vsrcli.options import EncoderOptions, UpscaleOptions
 
@@ -34,7 +34,7 @@ def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json:
     vsr upscale in.mp4 out.mp4 --start 1:30 --end 1:40 -y
     """
     log_to_stderr(0 if quiet else verbose)
-    options = upscale_options(values)
+    options = with_encoder(UpscaleOptions, values)
     if str(target) == "-" and (as_json or options.verify):
         raise OptionError(f"the video goes to standard output: {'--json' if as_json else '--verify'} needs an output that is a file")
 

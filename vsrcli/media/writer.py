@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
-from vsrcli.frame import Frame, VideoInfo
+from vsrcli.frame import FileInfo, Frame
 from vsrcli.media.destination import FileDestination, PipeDestination
 from vsrcli.media.encoders import (
     Container,
@@ -87,7 +87,7 @@ class VideoWriter:
         video: OutputVideo,
         encoder: EncoderOptions,
         *,
-        source: VideoInfo | None,
+        source: FileInfo | None,
         plan: tuple[StreamPlan, ...] = (),
         start: Fraction | None = None,
         end: Fraction | None = None,
@@ -259,7 +259,7 @@ class VideoWriter:
         elif container.keeps_rotation and video.rotation:
             stream.set_display_rotation(video.rotation)
 
-    def _add_copies(self, source: VideoInfo | None, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
+    def _add_copies(self, source: FileInfo | None, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
         output = self._require_output()
 
         def begin() -> None:

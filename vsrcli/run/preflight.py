@@ -75,7 +75,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         OutputError: the target cannot be written; or (``strict``) something would be lost.
         OptionError: the range lies outside the source, or options do not belong together.
     """
-    target = _named(target, options)
+    target = named(target, options.format)
     to_folder = is_folder_target(target)
     if options.verify and (to_folder or source.is_dir() or is_standard_input(source) or piped_container(target)):
         raise OptionError("--verify holds one file against another: folders and pipes cannot be read again")
@@ -84,7 +84,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     info, pictures = describe(source, options)
     if to_folder:
         _check_folder(source, target, pictures, options)
-    _check_range(info, options)
+    check_range(info, options.start, options.end)
     turned = (options.bake_rotation or to_folder) and info.display_matrix is not None
     conversion = plan_conversion(info, Orientation.of_matrix(info.display_matrix) if turned and info.display_matrix else None, to_folder=to_folder)
     video = _video(info, options, conversion)
@@ -183,11 +183,16 @@ def is_folder_target(target: Path) -> bool:
     return target.is_dir() or (not target.suffix and target.name not in ("", STANDARD_OUTPUT) and ":" not in target.name)
 
 
-def _named(target: Path, options: UpscaleOptions) -> Path:
+def named(target: Path, container: str | None) -> Path:
+    """The name that an output goes by in the program: that of a pipe in the place of ``-``.
+
+    Raises:
+        OptionError: a container was asked for, and the target is no pipe.
+    """
     if str(target) == STANDARD_OUTPUT:
-        return output_pipe(options.format or "nut")
-    if options.format is not None:
-        raise OptionError(f"--format {options.format} is for standard output: the ending of {target} names its container")
+        return output_pipe(container or "nut")
+    if container is not None:
+        raise OptionError(f"--format {container} is for standard output: the ending of {target} names its container")
     return target
 
 
@@ -254,17 +259,23 @@ def _stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
     return lines + [_stream_line(plan) for plan in streams if plan.action in ("convert", "drop") and not _loses(plan)]
 
 
-def _check_range(info: VideoInfo, options: UpscaleOptions) -> None:
-    if options.start is not None and info.duration is not None and options.start >= info.duration:
-        raise OptionError(f"--start {float(options.start):g} is after the end of {info.path} ({float(info.duration):.3f} s)")
+def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -> None:
+    """Refuse a range of time that the source does not have.
+
+    Raises:
+        OptionError: it begins after the end.
+        InputError: the source is cut off before the range ends.
+    """
+    if start is not None and info.duration is not None and start >= info.duration:
+        raise OptionError(f"--start {float(start):g} is after the end of {info.path} ({float(info.duration):.3f} s)")
     if info.path.is_dir() or is_standard_input(info.path):
         return
     found = completeness(info)
-    if found.missing and (options.end is None or options.end > found.present):
+    if found.missing and (end is None or end > found.present):
         promised = float(info.duration or 0)
         raise InputError(
             f"{info.path} is cut off: {float(found.present):.2f} s of the {promised:.2f} s its header promises are there; "
-            f"get it whole, or upscale what is there with --end {float(found.present):.2f}"
+            f"get it whole, or take what is there with --end {float(found.present):.2f}"
         )
 
 
