@@ -267,7 +267,7 @@ DAMAGES: list[tuple[Callable[[Parts], None], list[str], str]] = [
     (_late_frame, ["timestamps"], r"1 of 30 frames stand elsewhere: number 17 by \+10\.000 ms"),
     (_short_last_frame, ["end"], r"ends 1\.170 s after .* 1\.200 s"),
     (_enlarge, ["size"], "192x132, it should be 192x128"),
-    (_square_pixels, ["aspect"], "the source's are 4/3"),
+    (_square_pixels, ["aspect"], "they should be 4/3"),
     (_lose_rotation, ["rotation"], "none, it should be"),
     (_mirror, ["rotation"], "mirrored"),
     (_change_colour(1, 1), ["colour"], "matrix 1, the source's is 6"),

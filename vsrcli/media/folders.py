@@ -120,6 +120,8 @@ def check_folder_target(target: Path, pattern: FramePattern, overwrite: bool) ->
         raise OutputError(f"{target}: there is no folder {parent}: make it first")
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f"{target}: the folder {parent} is not writable: choose another one")
+    if target.is_dir() and not is_frame_folder(target) and any(not file.name.startswith(".") for file in target.iterdir()):
+        raise OutputError(f"{target} is a folder with other things in it: name a new one for pictures, or a video file in it")
     if target.is_dir() and not overwrite:
         there = next((file.name for file in target.iterdir() if pattern.number(file.name) is not None), None)
         if there is not None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Hdr, PixelFormat
-from vsrcli.media.encoders import container_of, encoder_of
+from vsrcli.media.encoders import container_of, encoder_of, is_full_range
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
 
@@ -74,23 +74,39 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target}: the folder {folder} is not writable: choose another one")
 
 
-def lost_in(target: Path, codec: str, video: OutputVideo) -> list[str]:
-    """What container and encoder cannot keep of shape and light: a line for each.
+def kept_in(target: Path, codec: str, chosen: PixelFormat, video: OutputVideo) -> tuple[OutputVideo, list[str]]:
+    """What of a video container and encoder keep.
+
+    Args:
+        target: the output; its ending names the container.
+        codec: the encoder, by FFmpeg's name.
+        chosen: the pixel format that it is given.
+        video: what is to be written.
+
+    Returns:
+        The video as the file will describe it, and a line for each loss of shape or light.
 
     Raises:
         OutputError: the target's ending names no container.
     """
     container = container_of(target)
+    tags = video.tags
+    if is_full_range(codec, tags) != tags.is_full_range:
+        tags = replace(tags, range="limited" if tags.is_full_range else "full")
+    kept = replace(video, format=chosen, tags=tags)
     notes = []
     if (video.rotation or video.display_matrix) and not container.keeps_rotation:
+        kept = replace(kept, rotation=0.0, display_matrix=None)
         notes.append(
             f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
             "pictures with --bake-rotation"
         )
     if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(video.hdr, codec):
+        kept = replace(kept, hdr=Hdr())
         notes.append(f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does")
     if video.hdr.dynamic:
         notes.append(f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it")
     if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
+        kept = replace(kept, sample_aspect=None)
         notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
-    return notes
+    return kept, notes

@@ -13,7 +13,7 @@ from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_fu
 from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.folders import check_folder_target
-from vsrcli.media.output import OutputVideo, check_target, lost_in
+from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb
 from vsrcli.media.reader import VideoReader
@@ -36,7 +36,9 @@ class Job:
         info: the source as it is stored.
         streams: what happens to each of its streams.
         schedule: which frames are shown when.
-        video: the output's video stream.
+        fps: the output's rate.
+        video: the output's video stream, as frames are given to the writer.
+        promised: the same as the file will describe it: what encoder and container cannot keep is left out.
         encoder: how it is encoded, with a real encoder's name.
         conversion: what is done to frames before the network and after.
         pictures: how the pictures of a folder are called.
@@ -49,7 +51,9 @@ class Job:
     info: VideoInfo
     streams: tuple[StreamPlan, ...]
     schedule: Schedule
+    fps: Fraction | Literal["source"]
     video: OutputVideo
+    promised: OutputVideo
     encoder: EncoderOptions
     conversion: Conversion
     pictures: Pictures
@@ -87,14 +91,17 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     check_range(info, options.start, options.end)
     turned = (options.bake_rotation or to_folder) and info.display_matrix is not None
     conversion = plan_conversion(info, Orientation.of_matrix(info.display_matrix) if turned and info.display_matrix else None, to_folder=to_folder)
-    video = _video(info, options, conversion)
+    video = output_video(info, options, conversion)
     plan = _plan_folder(info, target, video, options) if to_folder else _plan_file(info, source, target, video, options)
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
     notes = [*plan.notes, *(line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line)]
     schedule = Schedule(plan.fps, time_base=_time_base(info, options), start=options.start, end=options.end)
     video = replace(video, time_base=schedule.time_base)
-    return Job(source, target, info, plan.streams, schedule, video, plan.encoder, conversion, pictures, (*notes, *plan.losses), tuple(plan.losses))
+    return Job(
+        source=source, target=target, info=info, streams=plan.streams, schedule=schedule, fps=plan.fps, video=video, promised=plan.promised,
+        encoder=plan.encoder, conversion=conversion, pictures=pictures, notes=(*notes, *plan.losses), losses=tuple(plan.losses),
+    )  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -103,6 +110,7 @@ class _Plan:
 
     encoder: EncoderOptions
     fps: Fraction | Literal["source"]
+    promised: OutputVideo
     streams: tuple[StreamPlan, ...] = ()
     notes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -112,7 +120,8 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
     encoder = resolve_codec(options.encoder, target, bits=info.format.bits, is_hdr=is_hdr(info.tags, info.hdr))
     encoder, line = without_nvidia(encoder)
     format_losses, encoder = _format_losses(info, video, encoder)
-    plan = _Plan(encoder, options.fps, notes=[line] if line else [], losses=[*format_losses, *lost_in(target, encoder.codec, video)])
+    promised, other_losses = kept_in(target, encoder.codec, choose_format(encoder, video.format)[0], video)
+    plan = _Plan(encoder, options.fps, promised, notes=[line] if line else [], losses=[*format_losses, *other_losses])
     if is_full_range(encoder.codec, video.tags) != video.tags.is_full_range:
         plan.notes.append(f"{encoder.codec} is always {encoder_of(encoder.codec).range} range: luma and chroma codes are converted")
     container = container_of(target)
@@ -130,7 +139,7 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
 
 
 def _plan_folder(info: VideoInfo, target: Path, video: OutputVideo, options: UpscaleOptions) -> _Plan:
-    plan = _Plan(options.encoder, options.fps, notes=[f"the output is a folder of pictures: {target}"])
+    plan = _Plan(options.encoder, options.fps, video, notes=[f"the output is a folder of pictures: {target}"])
     if video.format.is_rgb and not info.format.is_rgb and info.format.bits not in (8, 16):
         plan.notes.append(f"the pictures have 16 bits for the source's {info.format.bits}")
     if info.rotation or info.display_matrix:
@@ -206,7 +215,8 @@ def _time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
     return info.time_base / 2 if options.deinterlace == "field" and info.interlaced else info.time_base
 
 
-def _video(info: VideoInfo, options: UpscaleOptions, conversion: Conversion) -> OutputVideo:
+def output_video(info: VideoInfo, options: UpscaleOptions, conversion: Conversion) -> OutputVideo:
+    """What the output of a source should be, where encoder and container keep everything."""
     rate = info.rate if options.fps == "source" else options.fps
     if options.fps == "source" and rate is not None and options.deinterlace == "field" and info.interlaced:
         rate *= 2

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -150,7 +150,7 @@ def _certify(part: Path, job: Job, options: UpscaleOptions, report: UpscaleRepor
         OutputError: a check failed.
     """
     began = time.monotonic()
-    certificate = verify(job.source, part, options, shown=job.target)
+    certificate = verify(job.source, part, replace(options, fps=job.fps), shown=job.target, promised=job.promised)
     report.verify_seconds = time.monotonic() - began
     report.checks = certificate.as_dict()
     if certificate.ok:

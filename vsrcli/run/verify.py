@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from vsrcli.frame import ColorTags, Damage, Frame, PixelFormat, VideoInfo
 from vsrcli.media.encoders import Container, container_of
 from vsrcli.media.evidence import collect
+from vsrcli.media.output import OutputVideo
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.timing import Schedule, Scheduled
@@ -40,7 +41,9 @@ from vsrcli.quality.agreement import (
 )
 from vsrcli.quality.certificate import NO_TIME, Certificate, Check, Cut, Evidence, Track, compare_colour, compare_depth, compare_hdr
 from vsrcli.run.carried import carried_checks
+from vsrcli.run.pictures import plan_conversion
 from vsrcli.run.prefetch import Prefetch
+from vsrcli.run.preflight import output_video
 
 _DECODED_AHEAD = 4
 _CONTEXT = 2
@@ -57,6 +60,7 @@ def verify(
     fps_given: bool = True,
     threshold_db: float = DEFAULT_THRESHOLD_DB,
     shown: Path | None = None,
+    promised: OutputVideo | None = None,
     on_progress: Callable[[float | None, int], None] | None = None,
 ) -> Certificate:
     """Hold an output of ``upscale`` against its source.
@@ -68,6 +72,7 @@ def verify(
         fps_given: whether only that rate will do; otherwise the source's own timestamps and the output's own constant rate pass as well.
         threshold_db: PSNR of the halved output against the source that is always close enough.
         shown: the name that the target will have, whose ending names the container; ``target`` where None.
+        promised: what the output was said to be before the work, with what encoder and container cannot keep left out; None: everything that the source is.
         on_progress: called in this thread after each frame of the source with the share that is done (None where unknown) and the frames compared.
 
     Returns:
@@ -80,7 +85,9 @@ def verify(
     source, target, options = Path(source), Path(target), options or UpscaleOptions()
     name = shown or target
     container, found, made = container_of(name), probe(source), probe(target)
-    job = _Job(found, made, container, options, threshold_db, on_progress, collect(found), collect(made))
+    turned = Orientation.of_matrix(found.display_matrix) if options.bake_rotation and found.display_matrix is not None else None
+    wanted = promised or output_video(found, options, plan_conversion(found, turned, to_folder=False))
+    job = _Job(found, made, container, options, wanted, turned or Orientation(), threshold_db, on_progress, collect(found), collect(made))
     policies: dict[str, Policy] = {_policy_name(options.fps): options.fps}
     if not fps_given:
         policies["source"] = "source"
@@ -117,6 +124,8 @@ class _Job:
     target: VideoInfo
     container: Container
     options: UpscaleOptions
+    wanted: OutputVideo
+    turned: Orientation
     threshold_db: float
     on_progress: Callable[[float | None, int], None] | None
     here: Evidence
@@ -130,15 +139,9 @@ class _Job:
         return round(self.there.end / self.target.time_base)
 
     @property
-    def turned(self) -> Orientation:
-        """How the output's pictures lie against the source's."""
-        matrix = self.source.display_matrix
-        return Orientation.of_matrix(matrix) if self.options.bake_rotation and matrix is not None else Orientation()
-
-    @property
     def size(self) -> tuple[int, int]:
         """Width and height that the output should have."""
-        return self.turned.size(2 * self.source.width, 2 * self.source.height)
+        return self.wanted.width, self.wanted.height
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,27 +315,28 @@ def _time_checks(expected: Timeline, seen: _Seen, also: str) -> Iterator[Check]:
 
 
 def _picture_checks(job: _Job) -> Iterator[Check]:
-    source, target, turned = job.source, job.target, job.turned
+    wanted, target = job.wanted, job.target
     size, found = job.size, (target.width, target.height)
     yield Check("size", found == size, f"{found[0]}x{found[1]}" if found == size else f"{found[0]}x{found[1]}, it should be {size[0]}x{size[1]}")
-    wanted, aspect = turned.aspect(source.sample_aspect) or 1, target.sample_aspect or 1
-    yield Check("aspect", aspect == wanted, f"pixels {aspect}" if aspect == wanted else f"pixels {aspect}, the source's are {wanted}")
-    matrix = None if job.options.bake_rotation else source.display_matrix
-    same = _orientation(matrix) == _orientation(target.display_matrix)
-    wanted_rotation = "none" if matrix is None else _shown_rotation(source)
-    yield Check("rotation", same, _shown_rotation(target) if same else f"{_shown_rotation(target)}, it should be {wanted_rotation}")
-    wrong = compare_colour(source.tags, target.tags, target.video.codec)
+    shape, aspect = wanted.sample_aspect or 1, target.sample_aspect or 1
+    yield Check("aspect", aspect == shape, f"pixels {aspect}" if aspect == shape else f"pixels {aspect}, they should be {shape}")
+    same = _orientation(wanted.display_matrix) == _orientation(target.display_matrix)
+    text = _shown_rotation(target.display_matrix, target.rotation)
+    should = _shown_rotation(wanted.display_matrix, wanted.rotation)
+    yield Check("rotation", same, text if same else f"{text}, it should be {should}")
+    tags = wanted.tags if job.source.format.has_chroma else replace(wanted.tags, matrix=target.tags.matrix)  # gray needs none
+    wrong = compare_colour(tags, target.tags, target.video.codec)
     yield Check("colour", not wrong, "; ".join(wrong) or _shown_tags(target.tags))
-    if source.hdr:
-        wrong = compare_hdr(source.hdr, target.hdr)
-        left = f"; {', '.join(source.hdr.dynamic)} cannot be carried" if source.hdr.dynamic else ""
+    if wanted.hdr:
+        wrong = compare_hdr(wanted.hdr, target.hdr)
+        left = f"; {', '.join(wanted.hdr.dynamic)} cannot be carried" if wanted.hdr.dynamic else ""
         yield Check("hdr", not wrong, ("; ".join(wrong) or "static metadata kept") + left)
-    wrong = compare_depth(source.format, target.format)
+    wrong = compare_depth(wanted.format, target.format)
     yield Check("depth", not wrong, "; ".join(wrong) or f"{target.format.bits} bits ({target.pixel_format})")
 
 
 def _content_checks(job: _Job, agreement: Agreement) -> Iterator[Check]:
-    if job.source.format.has_alpha:
+    if job.wanted.format.has_alpha:
         kept = job.target.format.has_alpha
         difference, number = agreement.alpha
         text = f"it differs by {difference:.1f} codes at most (frame {number})" if kept else f"lost: {job.target.pixel_format} has none"
@@ -357,11 +361,11 @@ def _orientation(matrix: tuple[int, ...] | None) -> tuple[float, ...]:
     return (1.0, 0.0, 0.0, 1.0) if matrix is None else tuple(round(matrix[place] / 65536, 3) + 0.0 for place in (0, 1, 3, 4))
 
 
-def _shown_rotation(info: VideoInfo) -> str:
-    if info.display_matrix is None:
+def _shown_rotation(matrix: tuple[int, ...] | None, rotation: float) -> str:
+    if matrix is None:
         return "none"
-    a, b, c, d = _orientation(info.display_matrix)
-    return f"{info.rotation:g} degrees{', mirrored' if a * d - b * c < 0 else ''}"
+    a, b, c, d = _orientation(matrix)
+    return f"{rotation:g} degrees{', mirrored' if a * d - b * c < 0 else ''}"
 
 
 def _shown_tags(tags: ColorTags) -> str:
