@@ -81,12 +81,13 @@ class Unpacker:
         )
 
     def _converted(self, picture: av.VideoFrame) -> av.VideoFrame:
+        # in one thread: with several, swscale now and then writes eight wrong samples of chroma (once in some hundred pictures of p010)
         name = self._layout.name
         if self._needs_matrix:
-            return picture.reformat(format=name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG)
+            return picture.reformat(format=name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1)
         if self._has_palette:
-            picture = picture.reformat(format="rgb24")  # from there on only bytes move
-        return picture.reformat(format=name)
+            picture = picture.reformat(format="rgb24", threads=1)  # from there on only bytes move
+        return picture.reformat(format=name, threads=1)
 
     def _gray_with_alpha(self, picture: av.VideoFrame) -> tuple[Plane, ...]:
         stored, wanted = _GRAY_WITH_ALPHA[picture.format.name], self._layout.dtype

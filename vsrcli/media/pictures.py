@@ -60,7 +60,7 @@ class PictureMaker:
         layout = self._source
         height, width = planes[0].shape
         if layout.is_rgb:
-            return self._reformatter.reformat(_wrap(planes, layout.name, share=False), format=self._target.name)
+            return self._reformatter.reformat(_wrap(planes, layout.name, share=False), format=self._target.name, threads=1)
         if not layout.has_chroma:
             layout = _planar(self._between, layout.bits)
             neutral = _filled(layout.chroma_size(width, height)[::-1], 1 << (layout.bits - 1), layout)
@@ -72,6 +72,7 @@ class PictureMaker:
                 format=self._between.name,
                 src_color_range=_FULL if self._tags.is_full_range else _LIMITED,
                 dst_color_range=_FULL if self._to_full else _LIMITED,
+                threads=1,  # see Unpacker
             )
         if self._target.has_chroma:
             return picture
