@@ -15,9 +15,9 @@ import numpy as np
 from av.stream import AttachmentStream, Disposition
 
 from vsrcli.frame import VideoInfo
+from vsrcli.media.copier import content_tags
 from vsrcli.media.encoders import Container, open_quietly
 from vsrcli.media.probe import find_video, open_input, promised_end
-from vsrcli.media.streams import _content_tags
 from vsrcli.quality.certificate import NO_TIME, Chapter, Evidence, Track
 
 _ADTS_SYNC, _ADTS_MASK = 0xFFF0, 0xFFF6
@@ -52,7 +52,7 @@ def collect(info: VideoInfo) -> Evidence:
                 notes[packet.stream_index].add(packet)
         chapters = tuple(_chapter(chapter, info.start) for chapter in container.chapters())
         end = promised_end(find_video(container, info.path), info.start)
-        return Evidence(tuple(note.track() for note in notes), chapters, content_tags(dict(container.metadata)), end)
+        return Evidence(tuple(note.track() for note in notes), chapters, described(dict(container.metadata)), end)
 
 
 def _chapter(found: Any, start: Fraction) -> Chapter:
@@ -60,9 +60,9 @@ def _chapter(found: Any, start: Fraction) -> Chapter:
     return Chapter(found["start"] * unit - start, found["end"] * unit - start, found["metadata"].get("title", ""))
 
 
-def content_tags(tags: dict[str, str]) -> dict[str, str]:
+def described(tags: dict[str, str]) -> dict[str, str]:
     """The tags that describe the content, not the file, each once: mov says some again with a language behind the name."""
-    kept = _content_tags(tags, False)
+    kept = content_tags(tags, is_mov=False)
     return {key: value for key, value in kept.items() if key != "creation_time" and _LANGUAGE_SUFFIX.sub("", key) not in kept.keys() - {key}}
 
 
@@ -80,7 +80,7 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
             out.mux(stream.encode(None))
         buffer.seek(0)
         with av.open(buffer) as back:
-            kept.update(content_tags(dict(back.metadata)))
+            kept.update(described(dict(back.metadata)))
 
     open_quietly(try_it)
     return kept
@@ -142,7 +142,7 @@ class _Notes:
             is_cover=bool(stream.disposition & Disposition.attached_pic),
             file_name=tags.get("filename"),
             language=tags.get("language") or tags.get("LANGUAGE"),
-            title=_content_tags(tags, False).get("title"),
+            title=content_tags(tags, is_mov=False).get("title"),
             disposition=int(stream.disposition),
         )
 

@@ -1,53 +1,90 @@
-"""What happens to each stream of the source: decided before the work starts, and the copying of those that are kept.
-
-Copied packets come from a second handle on the source, so that reading the pictures stays a plain iterator.
-"""
+"""What happens to each stream of the source that is not the picture: decided before the work starts."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Generator, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.audio.stream import AudioStream
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
-from vsrcli.errors import InputError, OutputError
-from vsrcli.frame import StreamInfo, VideoInfo
+from vsrcli.frame import FileInfo, StreamInfo
+from vsrcli.media.convert import TEXTS, Sound, choose_sound
 from vsrcli.media.encoders import Container, container_of, open_quietly
-from vsrcli.media.timing import round_half_away
+from vsrcli.media.probe import open_input
 
 _SAMPLE_PACKETS = 3
 _SAMPLE_BYTES = 16 << 20
-# Tags that describe the source file rather than its content: the muxer writes its own.
-_FILE_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "rotate", "vendor_id", "software"}
-_FILE_TAG_STARTS = ("_statistics", "number_of_", "bps", "duration-", "source_id")
-_DEFAULT_HANDLERS = {"VideoHandler", "SoundHandler", "SubtitleHandler", "Core Media Video", "Core Media Audio"}
+# What reads a container back, where it is called otherwise.
+_DEMUXERS = {"mp4": "mov", "webm": "matroska"}
 
-_DEMUXERS = {"mp4": "mov", "mov": "mov", "matroska": "matroska", "webm": "matroska", "mpegts": "mpegts", "avi": "avi"}
 
-_DROPPED = {
-    "data": "data streams are not carried",
-    "attachment": "attachments are not carried",
-    "video": "only one video stream is upscaled",
+@dataclass(frozen=True)
+class Carriage:
+    """What a container is given of the streams that it does not take as they are, and what it has a place for.
+
+    Attributes:
+        streams: whether it holds anything beside the picture.
+        audio: what refused audio is converted to: canonical names of codecs, the first that takes its channels.
+        text: what refused text subtitles are converted to; None: they are left out.
+        attachments: whether it holds fonts and other files.
+        covers: how a cover picture is kept: as an attachment, as a stream, or not at all.
+        chapters, titles, languages: whether it has a place for chapters, and for titles and languages of streams.
+    """
+
+    streams: bool = True
+    audio: tuple[str, ...] = ("aac",)
+    text: str | None = None
+    attachments: bool = False
+    covers: Literal["attachment", "stream"] | None = None
+    chapters: bool = True
+    titles: bool = True
+    languages: bool = True
+
+
+CARRIAGE: Mapping[str, Carriage] = {
+    "mp4": Carriage(text="mov_text", covers="stream"),
+    "mov": Carriage(text="mov_text"),
+    "matroska": Carriage(text="subrip", attachments=True, covers="attachment"),
+    "webm": Carriage(audio=("opus",), text="webvtt"),
+    "mpegts": Carriage(chapters=False, titles=False),
+    "avi": Carriage(audio=("mp3", "ac3"), chapters=False, languages=False),
+    "nut": Carriage(),
+    "yuv4mpegpipe": Carriage(streams=False, audio=(), chapters=False, titles=False, languages=False),
 }
 
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """What happens to one stream of the source, and why."""
+    """What happens to one stream of the source.
+
+    Attributes:
+        stream: which.
+        action: ``upscale`` the picture, ``copy`` the packets, ``convert`` them to ``codec``, ``attach`` the file or cover, or ``drop`` it.
+        reason: why, one phrase for the user.
+        codec: what it is converted to, by its canonical name.
+        loses: whether something is lost that the user did not give up himself.
+    """
 
     stream: StreamInfo
-    action: Literal["upscale", "copy", "drop"]
+    action: Literal["upscale", "copy", "convert", "attach", "drop"]
     reason: str
+    codec: str | None = None
+    loses: bool = False
 
 
-def plan_streams(info: VideoInfo, target: Path | str, audio: Literal["copy", "none"]) -> tuple[StreamPlan, ...]:
+def demuxer_of(container: Container) -> str:
+    """FFmpeg's name of the demuxer that reads a container."""
+    return _DEMUXERS.get(container.format, container.format)
+
+
+def plan_streams(info: FileInfo, target: Path | str, audio: Literal["copy", "none"]) -> tuple[StreamPlan, ...]:
     """Decide what happens to each stream. Whether the container takes a stream is found out by putting its first packets into one in
     memory and reading them back.
 
@@ -60,56 +97,75 @@ def plan_streams(info: VideoInfo, target: Path | str, audio: Literal["copy", "no
         One plan for each stream, in the source's order.
 
     Raises:
-        OutputError: the container does not take an audio track; the message names the ways out.
+        OutputError: the target's ending names no container.
         InputError: the source cannot be opened.
     """
     container = container_of(target)
-    wanted = {s.index for s in info.streams if s.kind == "subtitle" or (s.kind == "audio" and audio == "copy")}
-    refused = _refusals(info, container, wanted)
-    plans = []
-    for stream in info.streams:
-        if stream.index == info.video.index:
-            plans.append(StreamPlan(stream, "upscale", "the picture"))
-        elif stream.index in wanted and stream.index not in refused:
-            plans.append(StreamPlan(stream, "copy", "copied as it is"))
-        elif stream.kind == "audio" and audio == "copy":
-            raise OutputError(
-                f"{target}: its container does not take {stream.codec} audio (stream {stream.index} of {info.path}): "
-                "name the output .mkv, which takes it, or give --audio none"
-            )
-        else:
-            plans.append(StreamPlan(stream, "drop", _drop_reason(stream, container)))
-    return tuple(plans)
+    carriage = CARRIAGE[container.format]
+    wanted = {s.index for s in info.streams if carriage.streams and (s.kind == "subtitle" or (s.kind == "audio" and audio == "copy"))}
+    refused: set[int] = set()
+    converted: dict[int, str | None] = {}
+    if wanted:
+        with open_input(info.path) as source:
+            packets = _first_packets(source, wanted)
+            refused = {index for index in wanted if not _is_taken(source.streams[index], packets[index], container)}
+            converted = {index: _converted(source.streams[index], container) for index in refused}
+    return tuple(_plan(stream, info, container, audio, refused, converted) for stream in info.streams)
 
 
-def _drop_reason(stream: StreamInfo, container: Container) -> str:
-    if stream.is_cover:
-        return "cover pictures are not carried"
+def _plan(
+    stream: StreamInfo, info: FileInfo, container: Container, audio: Literal["copy", "none"], refused: set[int], converted: dict[int, str | None]
+) -> StreamPlan:
+    carriage, name = CARRIAGE[container.format], _NAMES.get(container.format, container.format)
+    if info.video is not None and stream.index == info.video.index:
+        return StreamPlan(stream, "upscale", "the picture")
+    if stream.kind == "audio" and audio == "none":
+        return StreamPlan(stream, "drop", "--audio none")
+    if not carriage.streams:
+        return StreamPlan(stream, "drop", f"{name} holds nothing but the picture", loses=True)
+    if stream.is_cover or stream.kind == "attachment":
+        return _plan_attachment(stream, carriage, name)
+    if stream.kind not in ("audio", "subtitle"):
+        reason = "only one video stream is upscaled" if stream.kind == "video" else f"{stream.kind} streams are not carried"
+        return StreamPlan(stream, "drop", reason, loses=True)
+    if stream.index not in refused:
+        return StreamPlan(stream, "copy", "copied as it is")
+    codec = converted.get(stream.index)
+    if codec is None:
+        return StreamPlan(stream, "drop", f"{name} does not take {stream.codec or 'this'} {_WORDS[stream.kind]}: name the output .mkv to keep it", loses=True)
     if stream.kind == "audio":
-        return "--audio none"
-    if stream.kind == "subtitle":
-        return f"a {container.format} file does not take {stream.codec} subtitles as they are"
-    return _DROPPED.get(stream.kind, f"{stream.kind} streams are not carried")
+        return StreamPlan(stream, "convert", f"{name} does not take {stream.codec} audio; .mkv would copy it", codec, loses=True)
+    is_styled = stream.codec in ("ass", "ssa")
+    lost = ", its styles are lost; .mkv would copy it" if is_styled else ""
+    return StreamPlan(stream, "convert", f"{name} does not take {stream.codec} subtitles{lost}", codec, loses=is_styled)
 
 
-def open_source(info: VideoInfo) -> InputContainer:
-    """Open a further handle on the source.
-
-    Raises:
-        InputError: it cannot be opened any more.
-    """
-    try:
-        return av.open(str(info.path.absolute()), "r", metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        raise InputError(f"{info.path}: cannot be opened again: {error.strerror}") from error
+# How the user knows them.
+_NAMES = {"matroska": "mkv", "mpegts": "ts", "yuv4mpegpipe": "y4m"}
+_WORDS = {"audio": "audio", "subtitle": "subtitles"}
 
 
-def _refusals(info: VideoInfo, container: Container, wanted: set[int]) -> set[int]:
-    if not wanted:
-        return set()
-    with open_source(info) as source:
-        packets = _first_packets(source, wanted)
-        return {index for index in wanted if not _is_taken(source.streams[index], packets[index], container)}
+def _plan_attachment(stream: StreamInfo, carriage: Carriage, name: str) -> StreamPlan:
+    what = "cover picture" if stream.is_cover else "attached file"
+    if carriage.covers is not None if stream.is_cover else carriage.attachments:
+        return StreamPlan(stream, "attach", f"{what}, byte for byte")
+    return StreamPlan(stream, "drop", f"{name} has no place for {'a' if stream.is_cover else 'an'} {what}: name the output .mkv to keep it", loses=True)
+
+
+def sound_for(stream: Stream, container: Container) -> Sound | None:
+    """How a refused sound track is encoded for a container; None where nothing can be made of it."""
+    if not isinstance(stream, AudioStream) or stream.codec_context is None or not stream.codec_context.sample_rate:
+        return None
+    return next((sound for codec in CARRIAGE[container.format].audio if (sound := choose_sound(stream, codec)) is not None), None)
+
+
+def _converted(stream: Stream, container: Container) -> str | None:
+    """What a refused stream becomes, by its codec's canonical name; None where nothing can be made of it."""
+    if stream.type == "audio":
+        sound = sound_for(stream, container)
+        return None if sound is None else sound.codec
+    codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
+    return CARRIAGE[container.format].text if codec in TEXTS else None
 
 
 def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[Packet[Any]]]:
@@ -148,7 +204,7 @@ def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) 
 
     def read() -> None:
         buffer.seek(0)
-        with av.open(buffer, "r", format=_DEMUXERS[container.format]) as back:
+        with av.open(buffer, "r", format=demuxer_of(container)) as back:
             found = back.streams[0]
             if found.codec_context is None or found.codec_context.name != codec:
                 raise ValueError("comes back as something else")
@@ -158,165 +214,3 @@ def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) 
     if open_quietly(write) is not None:
         return False
     return not packets or open_quietly(read) is None
-
-
-
-
-class StreamCopier:
-    """The streams that are copied, from a second handle on the source into an output that is being written.
-
-    Global tags, chapters, and the tags and dispositions of the streams are carried over at once; packets come when asked for. At most one
-    packet is held.
-
-    Attributes:
-        origin: source time that is output time 0, seconds; set it before the first packet is asked for.
-        delivered: packets delivered so far, by index of the output's stream.
-    """
-
-    def __init__(
-        self,
-        source: VideoInfo,
-        plan: tuple[StreamPlan, ...],
-        output: OutputContainer,
-        *,
-        start: Fraction | None = None,
-        end: Fraction | None = None,
-    ) -> None:
-        """Add the streams to ``output``, whose header must not be written yet, and whose stream 0 is the upscaled video.
-
-        Args:
-            source: the file.
-            plan: what to copy.
-            output: the container.
-            start: source time at which the output begins (to within a frame: chapters are cut by it), seconds.
-            end: source time at which it ends, seconds.
-
-        Raises:
-            InputError: the source cannot be opened any more.
-            ValueError, av.FFmpegError: the container refuses a stream.
-        """
-        self.origin = start or Fraction(0)
-        self.delivered: dict[int, int] = {}
-        self._file_start, self._end, self._trimmed = source.start, end, start is not None and start > 0
-        self._pending: Packet[Any] | None = None
-        self._copies: dict[int, Stream] = {}
-        self._input = open_source(source)
-        try:
-            self._add_streams(source, plan, output)
-        except BaseException:
-            self._input.close()
-            raise
-        self._packets = self._read()
-
-    def _add_streams(self, source: VideoInfo, plan: tuple[StreamPlan, ...], output: OutputContainer) -> None:
-        is_mov = output.format.name in ("mp4", "mov")
-        output.metadata.update(_content_tags(self._input.metadata, is_mov))
-        chapters = _cut_chapters(self._input.chapters(), self._file_start, self.origin, self._end)
-        if chapters:
-            output.set_chapters(chapters)
-        _carry(self._input.streams[source.video.index], output.streams[0], is_mov)
-        for item in plan:
-            stream = self._input.streams[item.stream.index]
-            if item.action == "copy":
-                copy = output.add_stream_from_template(stream)
-                _carry(stream, copy, is_mov)
-                self._copies[stream.index] = copy
-                self.delivered[copy.index] = 0
-            else:
-                stream.discard = Discard.all
-
-    def until(self, seconds: Fraction | None) -> Iterator[Packet[Any]]:
-        """Deliver the packets that come before a time of the output.
-
-        Args:
-            seconds: output time; None for all that are left.
-
-        Yields:
-            Packets that belong to the output's streams, timestamps shifted.
-        """
-        while True:
-            packet = self._pending or next(self._packets, None)
-            self._pending = None
-            if packet is None:
-                return
-            time = packet.dts if packet.dts is not None else packet.pts
-            if seconds is not None and time is not None and packet.time_base is not None and time * packet.time_base >= seconds:
-                self._pending = packet
-                return
-            self.delivered[packet.stream_index] += 1
-            yield packet
-
-    def close(self) -> None:
-        """Let go of the source; may be called more than once."""
-        self._packets.close()
-        self._input.close()
-
-    def _read(self) -> Generator[Packet[Any]]:
-        open_streams = set(self._copies)
-        demuxed = self._input.demux() if open_streams else iter(())
-        while open_streams:
-            try:
-                packet = next(demuxed)
-            except (StopIteration, av.FFmpegError):
-                return  # a damaged rest: the reader of the pictures, which sees it too, is the one to report it
-            if packet.size == 0 or packet.stream_index not in open_streams:
-                continue
-            place = self._place(packet)
-            if place == "after":
-                open_streams.discard(packet.stream_index)
-            elif place == "inside":
-                self._shift(packet)
-                packet.stream = self._copies[packet.stream_index]
-                yield packet
-
-    def _place(self, packet: Packet[Any]) -> Literal["before", "inside", "after"]:
-        if packet.pts is None or packet.time_base is None:
-            return "inside"
-        begin = packet.pts * packet.time_base - self._file_start
-        if self._end is not None and begin >= self._end:
-            return "after"
-        if self._trimmed and begin + (packet.duration or 0) * packet.time_base <= self.origin:
-            return "before"
-        return "inside"
-
-    def _shift(self, packet: Packet[Any]) -> None:
-        ticks = round_half_away((self.origin + self._file_start) / packet.time_base)
-        if packet.pts is not None:
-            packet.pts -= ticks
-        if packet.dts is not None:
-            packet.dts -= ticks
-        if packet.stream.type == "subtitle" and packet.pts is not None and packet.pts < 0:
-            packet.duration = max(1, (packet.duration or 0) + packet.pts)
-            packet.pts = packet.dts = 0
-
-
-def _carry(source: Stream, copy: Stream, is_mov: bool) -> None:
-    copy.metadata.update(_content_tags(source.metadata, is_mov))
-    copy.disposition = source.disposition
-
-
-def _content_tags(tags: dict[str, str], is_mov: bool) -> dict[str, str]:
-    kept = {
-        key: value
-        for key, value in tags.items()
-        if key.lower() not in _FILE_TAGS
-        and not key.lower().startswith(_FILE_TAG_STARTS)
-        and not (key == "handler_name" and (not is_mov or value in _DEFAULT_HANDLERS))
-        and not (key == "language" and value == "und")
-    }
-    if "name" in kept:  # what mov calls the title of a track
-        kept.setdefault("title", kept.pop("name"))
-    return kept
-
-
-def _cut_chapters(chapters: list[Any], file_start: Fraction, origin: Fraction, end: Fraction | None) -> list[Any]:
-    cut = []
-    for chapter in chapters:
-        unit = chapter["time_base"]
-        shift = round_half_away((origin + file_start) / unit)
-        begin, stop = max(0, chapter["start"] - shift), chapter["end"] - shift
-        if end is not None:
-            stop = min(stop, round_half_away((end - origin) / unit))
-        if stop > begin:
-            cut.append({**chapter, "start": begin, "end": stop})
-    return cut

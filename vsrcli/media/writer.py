@@ -18,9 +18,9 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import FileInfo, Frame
+from vsrcli.media.copier import StreamCopier
 from vsrcli.media.destination import FileDestination, PipeDestination
 from vsrcli.media.encoders import (
-    Container,
     choose_format,
     container_of,
     encoder_of,
@@ -35,7 +35,7 @@ from vsrcli.media.output import OutputVideo
 from vsrcli.media.pictures import PictureMaker
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
-from vsrcli.media.streams import StreamCopier, StreamPlan
+from vsrcli.media.streams import StreamPlan, demuxer_of
 from vsrcli.options import EncoderOptions
 
 _LONGEST_REORDERING_SECONDS = 3600
@@ -264,7 +264,7 @@ class VideoWriter:
 
         def begin() -> None:
             if source is not None:
-                self._copier = StreamCopier(source, plan, output, start=start, end=end)
+                self._copier = StreamCopier(source, plan, output, self._container, start=start, end=end)
             output.start_encoding()
 
         reason = open_quietly(begin)
@@ -313,7 +313,7 @@ class VideoWriter:
     def _check(self, part: Path, expected_frames: int) -> None:
         counts: dict[int, int] = {}
         try:
-            with av.open(str(part), "r", format=_demuxer(self._container)) as written:
+            with av.open(str(part), "r", format=demuxer_of(self._container)) as written:
                 for packet in written.demux():
                     if packet.size:
                         counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
@@ -340,7 +340,3 @@ class VideoWriter:
         if number in (errno.EACCES, errno.EROFS, errno.EPERM):
             return OutputError(f"{self._shown}: the folder {self._folder} is not writable ({reason}): choose another one")
         return OutputError(f"{self._shown}: cannot be written with {self._codec_name}: {reason}")
-
-
-def _demuxer(container: Container) -> str:
-    return {"mp4": "mov", "webm": "matroska"}.get(container.format, container.format)

@@ -14,7 +14,7 @@ import numpy as np
 from vsrcli.frame import VideoInfo
 from vsrcli.media.encoders import Container, container_of
 from vsrcli.media.evidence import payload_sum, tags_that_fit
-from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams
 from vsrcli.quality.certificate import (
     OFFSET_SECONDS,
     Check,
@@ -31,8 +31,8 @@ from vsrcli.quality.certificate import (
 )
 
 _CONVERTED_OFFSET = Fraction(1, 20)
-# What FFmpeg's muxers have a place for: titles and languages of streams, chapters, and flags of streams (AV_DISPOSITION_*).
-_NO_TITLES, _NO_LANGUAGES, _NO_VIDEO_LANGUAGE, _NO_CHAPTERS = ("mpegts",), ("avi",), ("mpegts",), ("mpegts", "avi")
+_NO_VIDEO_LANGUAGE = ("mpegts",)
+# What FFmpeg's muxers have a place for: flags of streams (AV_DISPOSITION_*).
 _DEFAULT, _ORIGINAL, _COMMENT, _FORCED, _HEARING, _VISUAL = 1, 4, 8, 64, 128, 256
 _FLAGS = {
     "matroska": _DEFAULT | _ORIGINAL | _COMMENT | _FORCED | _HEARING | _VISUAL,
@@ -76,7 +76,7 @@ def carried_checks(
     plan = plan_streams(info, name, audio)
     container = container_of(name)
     pairs, surplus = _pairs(plan, here, there)
-    attached = [item for item in plan if str(item.action) == "attach" or (item.action == "copy" and item.stream.is_cover)]
+    attached = [item for item in plan if item.action == "attach"]
     tolerance = OFFSET_SECONDS if is_exact else frame
     checks = [
         _streams_check(plan, pairs, surplus),
@@ -143,10 +143,9 @@ def _packet_checks(info: VideoInfo, pairs: list[_Pair], cut: Cut, tolerance: Fra
     for pair in pairs:
         if pair.target is None:
             continue
-        action: str = pair.plan.action
-        if action == "convert":
+        if pair.plan.action == "convert":
             converted += 1
-            conversions.append(compare_converted(pair.source, pair.target, cut, getattr(pair.plan, "codec", None)))
+            conversions.append(compare_converted(pair.source, pair.target, cut, pair.plan.codec))
             first = np.flatnonzero(pair.source.within(cut.begin, cut.end, -OFFSET_SECONDS))[:1]
             offsets.append(compare_offsets(pair.source, pair.target, first, cut, _CONVERTED_OFFSET))
             continue
@@ -176,7 +175,7 @@ def _compare_samples(info: VideoInfo, source: Track, target: Track, cut: Cut, pr
 def _chapters_checks(container: Container, here: Evidence, there: Evidence, cut: Cut, frame: Fraction) -> Iterator[Check]:
     if not here.chapters and not there.chapters:
         return
-    if container.format in _NO_CHAPTERS:
+    if not CARRIAGE[container.format].chapters:
         yield Check("chapters", True, f"a {container.format} file has no place for the source's {len(here.chapters)}")
         return
     is_cut = cut.begin is not None or cut.end is not None
@@ -214,9 +213,9 @@ def _tag_checks(container: Container, pairs: list[_Pair], here: Evidence, there:
 
 
 def _stream_tags(container: Container, source: Track, target: Track) -> Iterator[str]:
-    if container.format not in _NO_TITLES and source.title != target.title:
+    if CARRIAGE[container.format].titles and source.title != target.title:
         yield f"{target.label} is called {target.title!r}, the source's {source.title!r}"
-    has_language = container.format not in _NO_LANGUAGES and not (target.kind == "video" and container.format in _NO_VIDEO_LANGUAGE)
+    has_language = CARRIAGE[container.format].languages and not (target.kind == "video" and container.format in _NO_VIDEO_LANGUAGE)
     if has_language and not same_language(source.language, target.language):
         yield f"{target.label} is in {target.language or 'no language'}, the source's in {source.language or 'none'}"
     flags = _FLAGS.get(container.format, 0)

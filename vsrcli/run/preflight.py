@@ -134,7 +134,7 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
     if not source.is_dir():
         plan.streams = plan_streams(info, target, options.audio)
         plan.notes += _stream_notes(plan.streams)
-        plan.losses += [_stream_line(item) for item in plan.streams if _loses(item)]
+        plan.losses += [_stream_line(item) for item in plan.streams if item.loses]
     return plan
 
 
@@ -247,14 +247,10 @@ def _format_losses(info: VideoInfo, video: OutputVideo, encoder: EncoderOptions)
     return ([] if loss is None else [loss]), encoder
 
 
-def _loses(plan: StreamPlan) -> bool:
-    return bool(getattr(plan, "loses", plan.action == "drop"))
-
-
 def _stream_line(plan: StreamPlan) -> str:
     stream = plan.stream
     name = " ".join(part for part in (stream.kind, stream.codec, stream.language) if part)
-    done = {"drop": "left out", "convert": f"converted to {getattr(plan, 'codec', None)}"}.get(plan.action, plan.action)
+    done = {"drop": "left out", "convert": f"converted to {plan.codec}"}.get(plan.action, plan.action)
     return f"stream {stream.index} ({name}) is {done}: {plan.reason}"
 
 
@@ -266,7 +262,7 @@ def _stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
 
     carried = [shown(plan.stream) for plan in streams if plan.action in ("copy", "attach")]
     lines = [f"copied: stream{'s' * (len(carried) > 1)} {', '.join(carried)}"] if carried else []
-    return lines + [_stream_line(plan) for plan in streams if plan.action in ("convert", "drop") and not _loses(plan)]
+    return lines + [_stream_line(plan) for plan in streams if plan.action in ("convert", "drop") and not plan.loses]
 
 
 def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -> None:
