@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import av
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard, Stream
 
 from vsrcli.frame import FileInfo, StreamInfo
-from vsrcli.media.convert import TEXTS, Sound, choose_sound
+from vsrcli.media.convert import TEXT_CODECS, Sound, audio_encoder, can_decode
 from vsrcli.media.encoders import Container, container_of, open_quietly
 from vsrcli.media.probe import open_input
 
@@ -154,9 +153,9 @@ def _plan_attachment(stream: StreamInfo, carriage: Carriage, name: str) -> Strea
 
 def sound_for(stream: Stream, container: Container) -> Sound | None:
     """How a refused sound track is encoded for a container; None where nothing can be made of it."""
-    if not isinstance(stream, AudioStream) or stream.codec_context is None or not stream.codec_context.sample_rate:
+    if not can_decode(stream):
         return None
-    return next((sound for codec in CARRIAGE[container.format].audio if (sound := choose_sound(stream, codec)) is not None), None)
+    return next((sound for codec in CARRIAGE[container.format].audio if (sound := audio_encoder(stream, codec)) is not None), None)
 
 
 def _converted(stream: Stream, container: Container) -> str | None:
@@ -165,7 +164,7 @@ def _converted(stream: Stream, container: Container) -> str | None:
         sound = sound_for(stream, container)
         return None if sound is None else sound.codec
     codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
-    return CARRIAGE[container.format].text if codec in TEXTS else None
+    return CARRIAGE[container.format].text if codec in TEXT_CODECS else None
 
 
 def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[Packet[Any]]]:
