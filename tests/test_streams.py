@@ -14,7 +14,9 @@ from sources import AUDIO_RATE, describe, make_source, packets_of
 
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import StreamInfo, VideoInfo
-from vsrcli.media.streams import StreamCopier, StreamPlan, plan_streams
+from vsrcli.media.copier import StreamCopier
+from vsrcli.media.encoders import container_of
+from vsrcli.media.streams import StreamPlan, plan_streams
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +102,7 @@ def copied(info: VideoInfo, **cut: Any) -> tuple[StreamCopier, list[Any]]:
     plan = plan_streams(info, "out.mkv", "copy")
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        copier = StreamCopier(info, plan, output, **cut)
+        copier = StreamCopier(info, plan, output, container_of("o.mkv"), **cut)
         try:
             return copier, list(copier.until(None))
         finally:
@@ -139,7 +141,7 @@ def test_packets_come_as_far_as_asked_for(sources: dict[str, VideoInfo]) -> None
     info = sources["aac.mp4"]
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        copier = StreamCopier(info, plan_streams(info, "out.mkv", "copy"), output)
+        copier = StreamCopier(info, plan_streams(info, "out.mkv", "copy"), output, container_of("o.mkv"))
         seen = 0
         for step in range(1, 11):
             until = Fraction(step, 10)
@@ -163,7 +165,7 @@ def test_chapters_and_tags_are_carried_and_cut(sources: dict[str, VideoInfo], tm
     plan = plan_streams(info, "out.mkv", "copy")
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        StreamCopier(info, plan, output, start=Fraction(1, 2), end=Fraction(3, 2)).close()
+        StreamCopier(info, plan, output, container_of("o.mkv"), start=Fraction(1, 2), end=Fraction(3, 2)).close()
         chapters: list[Any] = output.chapters()
         cut = [(chapter["start"] * chapter["time_base"], chapter["end"] * chapter["time_base"]) for chapter in chapters]
         assert cut == [(0, Fraction(1, 2)), (Fraction(1, 2), 1)]
