@@ -31,6 +31,8 @@ class Container:
         keeps_rotation: whether it has a place for the display rotation.
         keeps_aspect: whether it stores the sample aspect ratio itself (PyAV cannot hand it to the others; there only the codec's own
             header can carry it).
+        keeps_colours: whether it stores range, matrix, primaries and transfer itself.
+        keeps_range: whether it stores the range, if not the others.
         codec: the encoder that ``auto`` means here; None where it depends on the source.
     """
 
@@ -39,6 +41,8 @@ class Container:
     keeps_timestamps: bool = True
     keeps_rotation: bool = True
     keeps_aspect: bool = False
+    keeps_colours: bool = True
+    keeps_range: bool = False
     codec: str | None = None
 
 
@@ -50,10 +54,12 @@ CONTAINERS: dict[str, Container] = {
     ".mov": Container("mov", _FASTSTART, keeps_aspect=True),
     ".mkv": Container("matroska"),
     ".webm": Container("webm", codec="libvpx-vp9"),
-    ".ts": Container("mpegts", keeps_rotation=False),
-    ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False, codec="libx264"),
-    ".nut": Container("nut", keeps_rotation=False, codec="rawvideo"),
-    ".y4m": Container("yuv4mpegpipe", keeps_timestamps=False, keeps_rotation=False, keeps_aspect=True, codec="wrapped_avframe"),
+    ".ts": Container("mpegts", keeps_rotation=False, keeps_colours=False),
+    ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False, keeps_colours=False, codec="libx264"),
+    ".nut": Container("nut", keeps_rotation=False, keeps_colours=False, codec="rawvideo"),
+    ".y4m": Container(
+        "yuv4mpegpipe", keeps_timestamps=False, keeps_rotation=False, keeps_aspect=True, keeps_colours=False, keeps_range=True, codec="wrapped_avframe"
+    ),
 }
 
 # What may go through a pipe: nothing in it is written twice.
@@ -87,6 +93,7 @@ class Encoder:
         fixed: options that are always set, unless the user sets them.
         copies_input: it takes pictures of any alignment and keeps none of them, so that planes may be handed over without a copy.
         has_aspect: its own header carries the sample aspect ratio.
+        has_colours: its own header carries range, matrix, primaries and transfer.
         range: the only range of codes that its decoders know; None: what it is told.
     """
 
@@ -96,32 +103,33 @@ class Encoder:
     fixed: Mapping[str, str] = field(default_factory=dict)
     copies_input: bool = False
     has_aspect: bool = False
+    has_colours: bool = False
     range: Literal["limited", "full"] | None = None
 
 
-_NVENC = Encoder("cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True)
-_QSV = Encoder("global_quality", "preset", has_aspect=True)
+_NVENC = Encoder("cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True, has_colours=True)
+_QSV = Encoder("global_quality", "preset", has_aspect=True, has_colours=True)
 # MPEG-4 part 2 and JPEG pictures: a constant quantiser of 2 (118 units each) instead of a bit rate.
 _QUANTISED = {"flags": "+qscale", "global_quality": "236"}
 
 ENCODERS: dict[str, Encoder] = {
-    "libx264": Encoder("crf", "preset", _X264_PRESETS, copies_input=True, has_aspect=True),
+    "libx264": Encoder("crf", "preset", _X264_PRESETS, copies_input=True, has_aspect=True, has_colours=True),
     # x265 prints to stderr by itself unless it is told not to
-    "libx265": Encoder("crf", "preset", _X264_PRESETS, {"x265-params": "log-level=none"}, copies_input=True, has_aspect=True),
-    "libsvtav1": Encoder("crf", "preset", _SVT_PRESETS, copies_input=True),
+    "libx265": Encoder("crf", "preset", _X264_PRESETS, {"x265-params": "log-level=none"}, copies_input=True, has_aspect=True, has_colours=True),
+    "libsvtav1": Encoder("crf", "preset", _SVT_PRESETS, copies_input=True, has_colours=True),
     # without b=0 libvpx takes crf for a bound within a small bit rate; VP8 always needs a bit rate
     "libvpx-vp9": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True),
     "libvpx": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "60M"}, copies_input=True, range="limited"),
     "h264_nvenc": _NVENC,
     "hevc_nvenc": _NVENC,
-    "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed),
+    "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed, has_colours=True),
     "h264_qsv": _QSV,
     "hevc_qsv": _QSV,
     "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True, range="full"),
     "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
-    "mpeg2video": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
-    "prores_ks": Encoder(range="limited"),
-    "prores": Encoder(range="limited"),
+    "mpeg2video": Encoder(fixed=_QUANTISED, has_aspect=True, has_colours=True, range="limited"),
+    "prores_ks": Encoder(has_colours=True, range="limited"),
+    "prores": Encoder(has_colours=True, range="limited"),
 }
 
 _SOFTWARE_TWINS = {"h264_nvenc": "libx264", "hevc_nvenc": "libx265", "av1_nvenc": "libsvtav1"}
@@ -217,9 +225,16 @@ def find_codec(name: str) -> av.codec.Codec:
     return codec
 
 
-def is_full_range(codec: str, tags: ColorTags) -> bool:
-    """Whether the encoder is given full-range codes for frames of those tags."""
+def says_colours(codec: str, container: Container) -> bool:
+    """Whether range, matrix, primaries and transfer are written down, by the encoder or the container."""
+    return container.keeps_colours or encoder_of(codec).has_colours
+
+
+def is_full_range(codec: str, tags: ColorTags, container: Container) -> bool:
+    """Whether the encoder is given full-range codes for frames of those tags: not where nothing would say that they are."""
     only = encoder_of(codec).range
+    if only is None and not says_colours(codec, container) and not container.keeps_range:
+        only = "limited"
     return tags.is_full_range if only is None else only == "full"
 
 

@@ -9,8 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vsrcli.errors import OutputError
-from vsrcli.frame import ColorTags, Hdr, PixelFormat
-from vsrcli.media.encoders import container_of, encoder_of, is_full_range
+from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
+from vsrcli.media.encoders import container_of, encoder_of, is_full_range, says_colours
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
 
@@ -91,10 +91,15 @@ def kept_in(target: Path, codec: str, chosen: PixelFormat, video: OutputVideo) -
     """
     container = container_of(target)
     tags = video.tags
-    if is_full_range(codec, tags) != tags.is_full_range:
+    if is_full_range(codec, tags, container) != tags.is_full_range:
         tags = replace(tags, range="limited" if tags.is_full_range else "full")
     kept = replace(video, format=chosen, tags=tags)
-    notes = []
+    notes: list[str] = []
+    if not says_colours(codec, container):
+        kept = replace(kept, tags=ColorTags(tags.range if container.keeps_range else None, chroma_location=tags.chroma_location))
+        if (tags.matrix, tags.primaries, tags.transfer) != (UNSPECIFIED,) * 3 or (tags.range is not None and not container.keeps_range):
+            where = "--format matroska" if piped_container(target) else "an .mkv"
+            notes.append(f"{codec} in {container.format} loses the colour tags: {where} keeps them, or tell the program that reads it")
     if (video.rotation or video.display_matrix) and not container.keeps_rotation:
         kept = replace(kept, rotation=0.0, display_matrix=None)
         notes.append(

@@ -117,7 +117,7 @@ class VideoWriter:
         settings = encoder_settings(encoder)
         if not self._container.keeps_timestamps and (video.rate is None or video.rate * video.time_base != 1):
             raise OutputError(f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv")
-        is_full = is_full_range(encoder.codec, video.tags)
+        is_full = is_full_range(encoder.codec, video.tags, self._container)
         self._pictures = PictureMaker(
             video.format, self.format, video.tags, full_range=is_full, share=encoder_of(encoder.codec).copies_input
         )

@@ -122,9 +122,10 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
     format_losses, encoder = _format_losses(info, video, encoder)
     promised, other_losses = kept_in(target, encoder.codec, choose_format(encoder, video.format)[0], video)
     plan = _Plan(encoder, options.fps, promised, notes=[line] if line else [], losses=[*format_losses, *other_losses])
-    if is_full_range(encoder.codec, video.tags) != video.tags.is_full_range:
-        plan.notes.append(f"{encoder.codec} is always {encoder_of(encoder.codec).range} range: luma and chroma codes are converted")
     container = container_of(target)
+    if is_full_range(encoder.codec, video.tags, container) != video.tags.is_full_range:
+        only = "limited" if video.tags.is_full_range else "full"
+        plan.notes.append(f"{encoder.codec} in {container.format} is always {only} range: luma and chroma codes are converted")
     if plan.fps == "source" and video.rate is not None and not container.keeps_timestamps:
         plan.fps = video.rate
         plan.losses.append(
