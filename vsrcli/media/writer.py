@@ -39,6 +39,7 @@ from vsrcli.media.streams import StreamPlan, demuxer_of
 from vsrcli.options import EncoderOptions
 
 _LONGEST_REORDERING_SECONDS = 3600
+_LEAST_TIMESCALE = 90_000
 _RANGES = {None: 0, "limited": 1, "full": 2}
 
 
@@ -212,7 +213,7 @@ class VideoWriter:
         opened: list[VideoStream] = []
 
         def add() -> None:
-            output = av.open(self._place.sink, "w", format=container.format, container_options=dict(container.options))
+            output = av.open(self._place.sink, "w", format=container.format, container_options=self._container_options())
             self._output = output
             rate = (video.rate or Fraction(25)).limit_denominator(1_000_000)
             stream = output.add_stream(codec, rate=rate)
@@ -242,6 +243,14 @@ class VideoWriter:
             unknown = ", ".join(context.options)
             raise OutputError(f"{self._shown}: {codec} does not know the option {unknown}: see `ffmpeg -h encoder={codec}`")
         return stream
+
+    def _container_options(self) -> dict[str, str]:
+        options = dict(self._container.options)
+        if self._container.format in ("mp4", "mov"):
+            # the whole's length is written in these; in its milliseconds of old, the last frame would lose up to one
+            unit = self._video.time_base.denominator
+            options["movie_timescale"] = str(unit * -(-_LEAST_TIMESCALE // unit))
+        return options
 
     def _configure(self, stream: VideoStream, is_full: bool) -> None:
         video, container, context = self._video, self._container, stream.codec_context

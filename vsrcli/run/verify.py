@@ -47,6 +47,8 @@ from vsrcli.run.preflight import output_video
 
 _DECODED_AHEAD = 4
 _CONTEXT = 2
+# MP4 says how long the whole lasts in units of its own, as a rule milliseconds.
+_HEADER_SECONDS = Fraction(1, 1000)
 _KEEPS_NO_LENGTHS = ("mpegts", "avi")
 
 Policy = Fraction | Literal["source"]
@@ -310,7 +312,7 @@ def _time_checks(expected: Timeline, seen: _Seen, also: str) -> Iterator[Check]:
     yield _check("frames", compare_count(expected, shown), f"{len(shown)} frames{also}")
     yield _check("timestamps", compare_times(expected, shown), f"every frame stands where it should{also}")
     if shown.end is not None and expected.end is not None:
-        yield _check("end", compare_end(expected, shown, shown.unit), "the last frame ends when it should")
+        yield _check("end", compare_end(expected, shown, max(shown.unit, _HEADER_SECONDS)), "the last frame ends when it should")
     yield Check("decoding", not seen.damage, f"damaged: {seen.damage}" if seen.damage else "no damage")
 
 
