@@ -5,6 +5,7 @@ Packets come from a second handle on the source, so that reading the pictures st
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from typing import Any, Literal
@@ -30,6 +31,7 @@ _MIME_TYPES = {"mjpeg": ("image/jpeg", "cover.jpg"), "png": ("image/png", "cover
 
 # Before a range of time, this much is read, for lines of subtitles that are still shown; nearer to the file's beginning, all of it is.
 _RUN_UP_SECONDS = 30
+_LEAST_CLOCK_HZ = 90_000
 
 
 class StreamCopier:
@@ -282,11 +284,15 @@ class StreamCopier:
             yield packet
 
     def _move(self, packet: Packet[Any]) -> None:
-        ticks = round_half_away(self._shift / packet.time_base)
-        if packet.pts is not None:
-            packet.pts -= ticks
-        if packet.dts is not None:
-            packet.dts -= ticks
+        """Bring a packet's times to the output's clock, on a grid fine enough for it: AVI counts in whole packets of sound."""
+        finer = max(1, math.ceil(packet.time_base * _LEAST_CLOCK_HZ))
+        unit = packet.time_base / finer
+        ticks = round_half_away(self._shift / unit)
+        pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
+        packet.time_base = unit
+        packet.pts = None if pts is None else pts * finer - ticks
+        packet.dts = None if dts is None else dts * finer - ticks
+        packet.duration = duration * finer
         if self._plans[packet.stream_index].stream.kind == "subtitle" and packet.pts is not None and packet.pts < 0:
             packet.duration = max(1, (packet.duration or 0) + packet.pts)
             packet.pts = packet.dts = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from vsrcli.media.probe import open_input
 
 _SAMPLE_PACKETS = 3
 _SAMPLE_BYTES = 16 << 20
+# FFmpeg writes these into mp4, but few players know them; and it reads Vorbis there some milliseconds too early after a cut.
+_FEW_PLAYERS = re.compile(r"pcm_.*le|vorbis")
 # What reads a container back, where it is called otherwise.
 _DEMUXERS = {"mp4": "mov", "webm": "matroska"}
 
@@ -189,8 +192,8 @@ def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[P
 def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) -> bool:
     """Whether the container takes the stream's packets and gives them back as the same codec."""
     codec = stream.codec_context.name if stream.codec_context is not None else ""
-    if not codec or (container.format == "mp4" and codec.startswith("pcm_") and codec.endswith("le")):
-        return False  # FFmpeg writes some of this PCM into mp4, but few players know it
+    if not codec or (container.format == "mp4" and _FEW_PLAYERS.fullmatch(codec)):
+        return False
     buffer = io.BytesIO()
 
     def write() -> None:
