@@ -38,7 +38,7 @@ from vsrcli.media.sidedata import hdr_settings
 from vsrcli.media.streams import StreamPlan, demuxer_of
 from vsrcli.options import EncoderOptions
 
-_LONGEST_REORDERING_SECONDS = 3600
+_IN_ORDER_FRAMES = 2
 _LEAST_TIMESCALE = 90_000
 _RANGES = {None: 0, "limited": 1, "full": 2}
 
@@ -288,9 +288,8 @@ class VideoWriter:
     def _mux(self, packets: list[Packet[Any]]) -> None:
         """Write packets of video behind what belongs before them; the very last one waits for ``_flush``."""
         for packet in packets:
-            early = 0 if packet.pts is None or packet.dts is None else (packet.pts - packet.dts) * (packet.time_base or 0)
-            if early > _LONGEST_REORDERING_SECONDS:
-                packet.dts = packet.pts  # x265 makes these times up where there are but one or two frames, which stand in order
+            if self._codec_name == "libx265" and self.frames <= _IN_ORDER_FRAMES:
+                packet.dts = packet.pts  # with so few it takes them from memory that nothing was written to; they stand in order
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
                 self._span.add(packet)
