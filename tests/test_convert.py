@@ -1,0 +1,308 @@
+"""Sound and text that a container does not take: every click at its time, every word in its line."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from sources import describe, output_video, packets_of, picture
+
+from vsrcli.frame import VideoInfo
+from vsrcli.media.convert import audio_encoder, layout_name, read_text, write_text
+from vsrcli.media.streams import plan_streams
+from vsrcli.media.writer import VideoWriter
+from vsrcli.options import EncoderOptions
+
+RATE = 48000
+CLICKS = (Fraction(3, 10), Fraction(1), Fraction(17, 10))
+FAST = EncoderOptions(codec="libx264", crf=30, preset="ultrafast")
+
+
+def clicking(
+    path: Path, codec: str, *, seconds: int = 2, rate: int = RATE, layout: str = "stereo", clicks: tuple[Fraction, ...] = CLICKS,
+    missing: tuple[Fraction, Fraction] | None = None, late: Fraction = Fraction(0), damaged: bool = False,
+) -> VideoInfo:  # fmt: skip
+    """Video at 25 frames a second, and sound that is silent but for a click of 2 ms (a burst of 3 kHz) at each of some times; ``missing`` are times without
+    packets, ``late`` is when the sound begins.
+    """
+    channels = len(av.AudioLayout(layout).channels)
+    samples = np.zeros((channels, seconds * rate), np.float32)
+    burst = 0.8 * np.sin(2 * np.pi * 3000 / rate * np.arange(rate // 500))
+    for click in clicks:
+        place = round(click * rate)
+        samples[:, place : place + len(burst)] = burst
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = out.add_stream(codec, rate=rate)
+        sound.layout = layout
+        sound.metadata.update({"language": "fre", "title": "Clicks"})
+        context = sound.codec_context
+        context.open(strict=False)
+        size, kind = context.frame_size or 1024, context.format
+        for number in range(25 * seconds):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+        resampler = av.AudioResampler(kind.name, layout, rate)
+        for number, begin in enumerate(range(round(late * rate), seconds * rate, size)):
+            chunk = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[:, begin : begin + size]), format="fltp", layout=layout)
+            chunk.sample_rate, chunk.pts, chunk.time_base = rate, begin, Fraction(1, rate)
+            for each in resampler.resample(chunk):
+                for packet in sound.encode(each):
+                    if missing is not None and missing[0] <= packet.pts * packet.time_base < missing[1]:
+                        continue
+                    if damaged and number == 20:
+                        content = bytes(packet)
+                        broken: Any = av.Packet(bytes(len(content)))
+                        broken.pts, broken.dts, broken.duration, broken.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+                        broken.stream = sound
+                        out.mux(broken)
+                        continue
+                    out.mux(packet)
+        out.mux(sound.encode(None))
+    return describe(path)
+
+
+def carried(info: VideoInfo, target: Path, *, start: Fraction | None = None, end: Fraction | None = None, frames: int = 50) -> Path:
+    """Write an output of 128x96 with the source's streams beside it."""
+    video = output_video()
+    codec = EncoderOptions(codec="libvpx-vp9", preset="ultrafast") if target.suffix == ".webm" else FAST
+    with VideoWriter(target, video, codec, source=info, plan=plan_streams(info, target, "copy"), start=start, end=end) as writer:
+        for number in range(frames):
+            writer.write(picture(number, video), number, 1)
+        writer.finish(frames)
+    return target
+
+
+def heard(path: Path) -> tuple[Any, Fraction, Fraction]:
+    """The first track's samples, mixed to one channel, the time of the first one after the first picture, and their rate."""
+    with av.open(str(path)) as file:
+        sound, pictures = file.streams.audio[0], file.streams.video[0]
+        first = min(packet.pts * packet.time_base for packet in file.demux(pictures) if packet.pts is not None and packet.time_base is not None)
+    parts, begin, rate = [], None, 0
+    with av.open(str(path)) as file:
+        sound = file.streams.audio[0]
+        for frame in file.decode(sound):
+            array = frame.to_ndarray().astype(np.float64)
+            array = array if frame.format.is_planar else array.reshape(frame.samples, -1).T
+            rate = frame.sample_rate
+            time = Fraction(frame.pts or 0) * (frame.time_base or 0) - first
+            begin = time if begin is None else begin
+            parts.append(array.mean(0))
+    samples = np.concatenate(parts)
+    return samples / max(1e-9, float(np.abs(samples).max())), begin or Fraction(0), Fraction(rate)
+
+
+def clicks_in(path: Path) -> list[float]:
+    """When the clicks' middles are heard, seconds after the first picture."""
+    samples, begin, rate = heard(path)
+    loud = np.flatnonzero(np.abs(samples) > 0.3)
+    groups = np.split(loud, np.flatnonzero(np.diff(loud) > rate / 50) + 1)
+    return [float(begin) + float(group[0] + group[-1]) / 2 / float(rate) for group in groups if len(group)]
+
+
+def expected(clicks: tuple[Fraction, ...] = CLICKS, origin: Fraction = Fraction(0)) -> list[float]:
+    return [float(click - origin) + 0.001 for click in clicks]
+
+
+REFUSED = [
+    ("pcm_s16le", "o.mp4", "aac"), ("pcm_s16le", "o.m4v", "aac"), ("flac", "o.mov", "aac"), ("flac", "o.ts", "aac"), ("pcm_s16le", "o.webm", "opus"),
+    ("ac3", "o.webm", "opus"), ("flac", "o.avi", "mp3"), ("aac", "o.webm", "opus"), ("libopus", "o.mov", "aac"), ("libopus", "o.avi", "mp3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codec", "name", "becomes"), REFUSED)
+def test_converted_sound_is_where_it_was(tmp_path: Path, codec: str, name: str, becomes: str) -> None:
+    info = clicking(tmp_path / "in.mkv", codec)
+    plan = plan_streams(info, name, "copy")[1]
+    assert (plan.action, plan.codec) == ("convert", becomes)
+    target = carried(info, tmp_path / name)
+    (track,) = [track for track in packets_of(target) if track.kind == "audio"]
+    assert track.codec in (becomes, f"{becomes}float")
+    found = clicks_in(target)
+    assert len(found) == len(CLICKS)
+    assert np.abs(np.subtract(found, expected())).max() < 0.004
+    samples, begin, rate = heard(target)
+    assert abs(float(begin + len(samples) / rate) - 2) < 0.06
+    if name != "o.avi":
+        assert track.metadata["language"] in ("fre", "fra")
+    if name.endswith((".mp4", ".m4v", ".webm", ".avi")):
+        assert track.metadata.get("title", track.metadata.get("name")) == "Clicks"
+
+
+@pytest.mark.parametrize("name", ["o.mp4", "o.webm", "o.avi"])
+def test_cut_is_exact_to_the_sample(tmp_path: Path, name: str) -> None:
+    info = clicking(tmp_path / "in.mkv", "flac" if name != "o.mp4" else "pcm_s16le")
+    start, end = Fraction(24, 25), Fraction(44, 25)
+    target = carried(info, tmp_path / name, start=start, end=end, frames=20)
+    found = clicks_in(target)
+    assert np.abs(np.subtract(found, expected(CLICKS[1:], start))).max() < 0.004
+    samples, begin, rate = heard(target)
+    assert abs(float(begin + len(samples) / rate - (end - start))) < 0.06
+
+
+@pytest.mark.parametrize("codec", ["aac", "libmp3lame", "ac3"])
+def test_sound_is_whole_from_the_first_sample_of_a_cut(tmp_path: Path, codec: str) -> None:
+    """Decoders need what came before: a click right behind the cut is as loud as the others."""
+    clicks = (Fraction(1201, 1200), Fraction(8, 5))
+    info = clicking(tmp_path / "in.mkv", codec, clicks=clicks)
+    target = carried(info, tmp_path / "o.webm", start=Fraction(1), frames=25)
+    samples, begin, rate = heard(target)
+    peaks = [np.abs(samples[max(0, round((click - 1 - begin) * rate)) :][: int(rate) // 200]).max() for click in clicks]
+    assert peaks[0] > 0.7 * peaks[1]
+
+
+def test_gaps_become_silence(tmp_path: Path) -> None:
+    info = clicking(tmp_path / "in.mkv", "pcm_s16le", missing=(Fraction(1, 2), Fraction(9, 10)))
+    found = clicks_in(carried(info, tmp_path / "o.mp4"))
+    assert np.abs(np.subtract(found, expected())).max() < 0.004
+
+
+def test_sound_that_begins_late_stays_late(tmp_path: Path) -> None:
+    for name in ("o.mp4", "o.avi", "o.webm"):
+        info = clicking(tmp_path / f"{name}.mkv", "flac" if name == "o.avi" else "pcm_s16le", late=Fraction(1, 2), clicks=CLICKS[1:])
+        found = clicks_in(carried(info, tmp_path / name))
+        assert np.abs(np.subtract(found, expected(CLICKS[1:]))).max() < 0.004, name
+
+
+def test_damaged_packets_are_silent(tmp_path: Path) -> None:
+    info = clicking(tmp_path / "in.mkv", "ac3", damaged=True)
+    found = clicks_in(carried(info, tmp_path / "o.webm"))
+    assert np.abs(np.subtract(found, expected())).max() < 0.004
+
+
+@pytest.mark.parametrize(("rate", "layout", "name", "channels", "became"), [
+    (96000, "stereo", "o.webm", 2, 48000), (44100, "mono", "o.mp4", 1, 44100), (48000, "5.1", "o.mp4", 6, 48000), (48000, "5.1", "o.avi", 6, 48000),
+    (48000, "7.1", "o.webm", 8, 48000), (22050, "stereo", "o.avi", 2, None), (11025, "stereo", "o.mp4", 2, 11025),
+])  # fmt: skip
+def test_rates_and_channels(tmp_path: Path, rate: int, layout: str, name: str, channels: int, became: int | None) -> None:
+    info = clicking(tmp_path / "in.mkv", "flac" if name == "o.avi" else "pcm_s16le", rate=rate, layout=layout)
+    target = carried(info, tmp_path / name)
+    with av.open(str(target)) as file:
+        context = file.streams.audio[0].codec_context
+        assert context.channels == channels
+        assert became is None or context.sample_rate == became
+    assert np.abs(np.subtract(clicks_in(target), expected())).max() < 0.004
+
+
+def test_layouts_without_an_order_get_the_usual_one() -> None:
+    assert [layout_name(name, count) for name, count in (("2 channels", 2), ("5.1(side)", 6), ("6 channels", 6), ("33 channels", 33))] == [
+        "stereo", "5.1(side)", "5.1", "",
+    ]  # fmt: skip
+
+
+def test_bit_rates_follow_the_channels(tmp_path: Path) -> None:
+    rates = {}
+    for layout in ("mono", "stereo", "5.1"):
+        with av.open(str(clicking(tmp_path / f"{layout}.mkv", "pcm_s16le", layout=layout).path)) as file:
+            for codec in ("aac", "opus"):
+                sound = audio_encoder(file.streams.audio[0], codec)
+                assert sound is not None
+                rates[layout, codec] = sound.bit_rate
+    assert rates == {
+        ("mono", "aac"): 128_000, ("stereo", "aac"): 192_000, ("5.1", "aac"): 576_000,
+        ("mono", "opus"): 128_000, ("stereo", "opus"): 128_000, ("5.1", "opus"): 384_000,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("codec", "payload", "text"), [
+    ("subrip", b"<i>one</i> <font color=\"#fff\">two</font>\r\nthree", "<i>one</i> two\nthree"),
+    ("subrip", b"{\\an8}up {here}", "up {here}"),
+    ("ass", rb"7,0,Default,,0,0,0,,{\i1\pos(1,2)}One{\i0}, two\Nthree\hfour", "<i>One</i>, two\nthree\u00a0four"),
+    ("ass", rb"7,0,Default,,0,0,0,,{\b1}never closed", "<b>never closed</b>"),
+    ("ass", rb"7,0,Default,,0,0,0,,{\p1}m 0 0 l 9 9{\p0}drawn", "drawn"),
+    ("mov_text", b"\0\x06h\xc3\xa9lloand styles behind it", "h\u00e9llo"),
+    ("mov_text", b"\0\x06\xfe\xff\0h\0i", "hi"),
+    ("webvtt", b"<v Someone><b>a</b> &lt;b&gt; &amp; <00:00:01.000>c", "<b>a</b> <b> & c"),
+    ("text", "na\u00efve".encode(), "na\u00efve"),
+])  # fmt: skip
+def test_words_are_read(codec: str, payload: bytes, text: str) -> None:
+    assert read_text(codec, payload) == text
+
+
+def test_words_are_written() -> None:
+    text = "<i>h\u00e9</i> & 1 < 2\n\nend"
+    assert write_text("subrip", text) == text.encode()
+    assert write_text("webvtt", text) == "<i>h\u00e9</i> &amp; 1 &lt; 2\nend".encode()
+    plain = "h\u00e9 & 1 < 2\n\nend".encode()
+    assert write_text("mov_text", text) == len(plain).to_bytes(2, "big") + plain
+    assert [write_text(codec, "") for codec in ("subrip", "webvtt", "mov_text")] == [b" ", b" ", b"\0\x01 "]
+    long = write_text("mov_text", "\u00e9" * 40000)
+    assert int.from_bytes(long[:2], "big") == len(long) - 2 == 65534
+
+
+LINES = [(200, 300, "<i>first</i>"), (1000, 400, "second\nrow"), (1500, 250, "l\u00e4st & <b>bold</b>")]
+
+
+def texts(path: Path, codec: str) -> VideoInfo:
+    """Video with the lines above as subtitles."""
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("mpeg4", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        track: Any = out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
+        if codec == "ass":
+            from vsrcli.media.convert import TEXT_HEADER
+
+            track.codec_context.subtitle_header = TEXT_HEADER
+        track.metadata.update({"language": "ger", "title": "Words"})
+        for number, (begin, duration, line) in enumerate(LINES):
+            words = line.replace("\n", "\\N").replace("<i>", "{\\i1}").replace("</i>", "{\\i0}").replace("<b>", "{\\b1}").replace("</b>", "{\\b0}")
+            content = f"{number},0,Default,,0,0,0,,{words}" if codec == "ass" else line
+            packet: Any = av.Packet(content.encode())
+            packet.stream, packet.time_base = track, Fraction(1, 1000)
+            packet.pts = packet.dts = begin
+            packet.duration = duration
+            out.mux(packet)
+        for number in range(50):
+            frame = av.VideoFrame(64, 48, "yuv420p")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(video.encode(frame))
+        out.mux(video.encode(None))
+    return describe(path)
+
+
+@pytest.mark.parametrize("codec", ["subrip", "ass"])
+@pytest.mark.parametrize(("name", "becomes"), [("o.mp4", "mov_text"), ("o.mov", "mov_text"), ("o.webm", "webvtt")])
+def test_converted_words_and_their_times(tmp_path: Path, codec: str, name: str, becomes: str) -> None:
+    info = texts(tmp_path / "in.mkv", codec)
+    plan = plan_streams(info, name, "copy")[1]
+    assert (plan.action, plan.codec, plan.loses) == ("convert", becomes, codec == "ass")
+    (track,) = [each for each in packets_of(carried(info, tmp_path / name)) if each.kind == "subtitle"]
+    assert track.codec == becomes
+    found = [
+        (time * 1000, length * 1000, read_text(becomes, content))
+        for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+        if content != b"\0\0"
+    ]
+    plain = [(begin, length, line if becomes == "webvtt" else line.replace("<i>", "").replace("</i>", "").replace("<b>", "").replace("</b>", ""))
+             for begin, length, line in LINES]  # fmt: skip
+    assert found == plain
+    assert track.metadata["language"] in ("ger", "deu")
+
+
+def test_words_of_a_cut(tmp_path: Path) -> None:
+    info = texts(tmp_path / "in.mkv", "subrip")
+    target = carried(info, tmp_path / "o.mp4", start=Fraction(6, 5), end=Fraction(8, 5), frames=10)
+    (track,) = [each for each in packets_of(target) if each.kind == "subtitle"]
+    found = [(time * 1000, length * 1000, content[2:].decode()) for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+             if content != b"\0\0"]  # fmt: skip
+    assert found == [(0, 200, "second\nrow"), (300, 250, "l\u00e4st & bold")]
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg program here")
+@pytest.mark.parametrize("name", ["o.mp4", "o.webm"])
+def test_another_program_reads_the_words(tmp_path: Path, name: str) -> None:
+    target = carried(texts(tmp_path / "in.mkv", "subrip"), tmp_path / name)
+    done = subprocess.run(["ffmpeg", "-v", "error", "-i", str(target), "-map", "0:s", "-f", "ass", "-"], capture_output=True, check=True)
+    said = done.stdout.decode()
+    assert "second\\Nrow" in said
+    assert "&Hffffff" in said
+    assert done.stderr == b""
