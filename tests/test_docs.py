@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, TrainOptions, UpscaleOptions
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "weights/README.md")
+PAGES = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "weights/README.md", "docs/containers.md")
 FILES = sorted((ROOT / "vsrcli").rglob("*.py"))
 README = (ROOT / "README.md").read_text()
 
@@ -105,6 +106,16 @@ def test_flags_on_the_pages_exist() -> None:
     shown = {flag for quoted in re.findall(r"`([^`]+)`", text) for flag in re.findall(r"(?<!\S)(--?[a-z][a-z0-9-]*)", quoted)}
     assert "--strict" in shown
     assert shown <= known, f"README.md names flags that do not exist: {sorted(shown - known)}"
+
+
+def test_the_table_of_containers_is_current() -> None:
+    """docs/containers.md is what docs/containers.py makes of the code's own rules."""
+    spec = importlib.util.spec_from_file_location("containers", ROOT / "docs" / "containers.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module: Any = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.page() == module.PAGE.read_text(), "run python docs/containers.py"
 
 
 def test_readme_has_one_test_command() -> None:

@@ -31,7 +31,8 @@ def command(source: Path, target: Path | None, as_json: bool) -> None:
         facts.append(("damage", f"the last {found['missing_seconds']:.2f} s are missing"))
     for stream in found["streams"]:
         about = " ".join(str(part) for part in (stream["kind"], stream["codec"], stream["detail"], stream["language"]) if part)
-        facts.append((f"stream {stream['index']}", f"{about}; to {found['target_suffix']}: {stream['action']} ({stream['reason']})"))
+        does = stream["action"] if stream["becomes"] is None else f"{stream['action']} to {stream['becomes']}"
+        facts.append((f"stream {stream['index']}", f"{about}; to {found['target_suffix']}: {does} ({stream['reason']})"))
     print_facts(str(source), facts)
 
 
@@ -49,7 +50,6 @@ def _hdr(hdr: Hdr) -> str | None:
 
 
 def _describe(source: Path, target: Path | None) -> dict[str, Any]:
-    from vsrcli.errors import OutputError
     from vsrcli.media.encoders import CONTAINERS
     from vsrcli.media.probe import completeness, probe
     from vsrcli.media.streams import plan_streams
@@ -57,11 +57,7 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
     info = probe(source)
     suffix = target.suffix if target is not None else (source.suffix.lower() if source.suffix.lower() in CONTAINERS else ".mkv")
     output = target or source.with_suffix(suffix)
-    plan: dict[int, tuple[str, str]]
-    try:
-        plan = {each.stream.index: (each.action, each.reason) for each in plan_streams(info, output, "copy")}
-    except OutputError as error:
-        plan = {stream.index: ("refused", str(error)) for stream in info.streams if stream.kind == "audio"}
+    plan = {each.stream.index: each for each in plan_streams(info, output, "copy")}
     return {
         "file": str(source),
         "video": {
@@ -91,7 +87,8 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
         "streams": [
             {
                 "index": stream.index, "kind": stream.kind, "codec": stream.codec, "language": stream.language, "title": stream.title,
-                "detail": stream.detail, "action": plan.get(stream.index, ("drop", ""))[0], "reason": plan.get(stream.index, ("drop", ""))[1],
+                "detail": stream.detail, "action": plan[stream.index].action, "becomes": plan[stream.index].codec, "reason": plan[stream.index].reason,
+                "loses": plan[stream.index].loses,
             }
             for stream in info.streams
         ],

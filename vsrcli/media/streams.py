@@ -21,8 +21,8 @@ from vsrcli.media.probe import open_input
 
 _SAMPLE_PACKETS = 3
 _SAMPLE_BYTES = 16 << 20
-# FFmpeg writes these into mp4, but few players know them; and it reads Vorbis there some milliseconds too early after a cut.
-_FEW_PLAYERS = re.compile(r"pcm_.*le|vorbis")
+# FFmpeg writes these, but few players know them there; and in mp4 it reads Vorbis some milliseconds too early after a cut.
+_FEW_PLAYERS = {"mp4": re.compile(r"pcm_.*le|vorbis"), "mov": re.compile("vorbis"), "avi": re.compile("vorbis|opus|flac|alac")}
 # What reads a container back, where it is called otherwise.
 _DEMUXERS = {"mp4": "mov", "webm": "matroska"}
 
@@ -192,7 +192,7 @@ def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[P
 def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) -> bool:
     """Whether the container takes the stream's packets and gives them back as the same codec."""
     codec = stream.codec_context.name if stream.codec_context is not None else ""
-    if not codec or (container.format == "mp4" and _FEW_PLAYERS.fullmatch(codec)):
+    if not codec or (container.format in _FEW_PLAYERS and _FEW_PLAYERS[container.format].fullmatch(codec)):
         return False
     buffer = io.BytesIO()
 
