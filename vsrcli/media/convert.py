@@ -21,15 +21,17 @@ from vsrcli.media.timing import round_half_away
 
 # canonical name of the codec -> FFmpeg's encoder
 SOUND_ENCODERS = {"aac": "aac", "mp3": "libmp3lame", "ac3": "ac3", "opus": "libopus"}
-TEXT_CODECS = ("subrip", "ass", "mov_text", "webvtt", "text")
+TEXT_CODECS = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
 
 _BITS_A_CHANNEL = {"aac": 96_000, "mp3": 128_000, "ac3": 96_000, "opus": 64_000}
 _LEAST_BITS, _MOST_BITS = 128_000, {"mp3": 320_000, "ac3": 640_000, "opus": 510_000}
 _LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 _SMALLER_LAYOUTS = ("7.1", "5.1", "stereo", "mono")
+_NEVER_MIXED = ("mp3",)  # another codec takes more channels
 # Jitter of timestamps up to this is that of the container's clock; more is a gap or an overlap.
 _TOLERATED_SECONDS = Fraction(1, 50)
 _SILENCE_SAMPLES = 1 << 14
+_MOST_PLANES = 8  # PyAV runs over the end of a list of that many
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,8 @@ def audio_encoder(stream: Stream, codec: str) -> Sound | None:
     if codec != "aac":
         rate = max(rate, min(32000, rates[-1]))  # below it, encoders lower their bit rates too
     layouts = [layout_name(context.layout.name, context.channels), _LAYOUTS.get(context.channels, "")]
-    layouts += [name for name in _SMALLER_LAYOUTS if len(av.AudioLayout(name).channels) < context.channels]
+    if codec not in _NEVER_MIXED:
+        layouts += [name for name in _SMALLER_LAYOUTS if len(av.AudioLayout(name).channels) < context.channels]
     for layout in layouts:
         if not layout:
             continue
@@ -229,8 +232,8 @@ class SoundConverter:
         self._resampler = av.AudioResampler(_sample_format(self._sound.encoder), self._sound.layout, self._sound.rate)
 
     def _resample(self, samples: Any, kind: tuple[str, str, int]) -> Iterator[Packet[Any]]:
-        name = av.AudioFormat(kind[0]).planar.name
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples), format=name, layout=kind[1])
+        name = av.AudioFormat(kind[0]).packed.name
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples.T).reshape(1, -1), format=name, layout=kind[1])
         frame.sample_rate, frame.pts, frame.time_base = kind[2], self._place, Fraction(1, kind[2])
         self._place = (self._place or 0) + samples.shape[1]
         if self._resampler is not None:
@@ -262,6 +265,8 @@ class SoundConverter:
 
 def _samples(frame: AudioFrame) -> Any:
     """The samples of a frame, shape (channels, samples)."""
+    if frame.format.is_planar and len(frame.layout.channels) >= _MOST_PLANES:
+        (frame,) = av.AudioResampler(frame.format.packed.name, frame.layout.name, frame.sample_rate).resample(frame)
     array = frame.to_ndarray()
     return array if frame.format.is_planar else array.reshape(frame.samples, -1).T
 
@@ -303,7 +308,7 @@ def read_text(codec: str, payload: bytes) -> str:
         if payload[:2] in (b"\xfe\xff", b"\xff\xfe"):
             return _lines(payload.decode("utf-16", "replace"))
     text = payload.decode("utf-8", "replace").strip("\0")
-    if codec == "ass":
+    if codec in ("ass", "ssa"):
         text = _from_ass(text.split(",", 8)[-1])
     elif codec == "subrip":
         text = _simple(_OVERRIDES.sub(lambda match: "" if match[0].startswith("{\\") else match[0], text))

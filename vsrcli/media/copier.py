@@ -32,6 +32,8 @@ _MIME_TYPES = {"mjpeg": ("image/jpeg", "cover.jpg"), "png": ("image/png", "cover
 # Before a range of time, this much is read, for lines of subtitles that are still shown; nearer to the file's beginning, all of it is.
 _RUN_UP_SECONDS = 30
 _LEAST_CLOCK_HZ = 90_000
+# MP3 keeps parts of a packet in the ones before it, AAC and AC-3 add half of the last one's sound, Opus needs 80 ms to settle.
+_DECODER_SECONDS = Fraction(1, 2)
 
 
 class StreamCopier:
@@ -259,7 +261,8 @@ class StreamCopier:
         begin = packet.pts * packet.time_base - self._source.start
         if self._end is not None and begin >= self._end:
             return "after"
-        if self._start is not None and self._start > 0 and begin + (packet.duration or 0) * packet.time_base <= self.origin:
+        run_up = _DECODER_SECONDS if packet.stream_index in self._converters else 0
+        if self._start is not None and self._start > 0 and begin + (packet.duration or 0) * packet.time_base <= self.origin - run_up:
             return "before"
         return "inside"
 
@@ -271,7 +274,7 @@ class StreamCopier:
             return
         if plan.action == "convert" and plan.codec is not None:
             text = read_text(plan.stream.codec, bytes(packet))
-            if not text:
+            if not text and plan.stream.codec == "mov_text":
                 return  # what mp4 fills the time between two lines with
             packet = _rewritten(packet, write_text(plan.codec, text))
         self._move(packet)
