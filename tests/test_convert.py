@@ -19,6 +19,7 @@ from vsrcli.media.probe import probe
 from vsrcli.media.streams import plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions
+from vsrcli.quality.certificate import same_language
 
 RATE = 48000
 CLICKS = (Fraction(3, 10), Fraction(1), Fraction(17, 10))
@@ -249,7 +250,7 @@ def test_words_are_written() -> None:
 LINES = [(200, 300, "<i>first</i>"), (1000, 400, "second\nrow"), (1500, 250, "l\u00e4st & <b>bold</b>")]
 
 
-def texts(path: Path, codec: str) -> VideoInfo:
+def texts(path: Path, codec: str, language: str = "ger") -> VideoInfo:
     """Video with the lines above as subtitles."""
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream("mpeg4", rate=25)
@@ -259,7 +260,7 @@ def texts(path: Path, codec: str) -> VideoInfo:
             from vsrcli.media.convert import TEXT_HEADER
 
             track.codec_context.subtitle_header = TEXT_HEADER
-        track.metadata.update({"language": "ger", "title": "Words"})
+        track.metadata.update({"language": language, "title": "Words"})
         for number, (begin, duration, line) in enumerate(LINES):
             words = line.replace("\n", "\\N").replace("<i>", "{\\i1}").replace("</i>", "{\\i0}").replace("<b>", "{\\b1}").replace("</b>", "{\\b0}")
             content = f"{number},0,Default,,0,0,0,,{words}" if codec == "ass" else line
@@ -285,7 +286,7 @@ def test_converted_words_and_their_times(tmp_path: Path, codec: str, name: str, 
     (track,) = [each for each in packets_of(carried(info, tmp_path / name)) if each.kind == "subtitle"]
     assert track.codec == becomes
     found = [
-        (time * 1000, length * 1000, read_text(becomes, content))
+        (int(time * 1000), int(length * 1000), read_text(becomes, content))
         for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
         if content != b"\0\0"
     ]
@@ -295,13 +296,24 @@ def test_converted_words_and_their_times(tmp_path: Path, codec: str, name: str, 
     assert track.metadata["language"] in ("ger", "deu")
 
 
+@pytest.mark.parametrize(("language", "kept"), [("fre", "fra"), ("fra", "fra"), ("deu", "ger"), ("swe", "sve"), ("zho", "chi"), ("jpn", "jpn")])
+def test_quicktime_has_languages_by_its_own_names(tmp_path: Path, language: str, kept: str) -> None:
+    info = texts(tmp_path / "in.mkv", "subrip", language=language)
+    (track,) = [each for each in packets_of(carried(info, tmp_path / "o.mov")) if each.kind == "subtitle"]
+    assert track.metadata["language"] == kept
+    assert same_language(language, kept)
+
+
 def test_words_of_a_cut(tmp_path: Path) -> None:
     info = texts(tmp_path / "in.mkv", "subrip")
     target = carried(info, tmp_path / "o.mp4", start=Fraction(6, 5), end=Fraction(8, 5), frames=10)
     (track,) = [each for each in packets_of(target) if each.kind == "subtitle"]
-    found = [(time * 1000, length * 1000, content[2:].decode()) for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
-             if content != b"\0\0"]  # fmt: skip
-    assert found == [(0, 200, "second\nrow"), (300, 250, "l\u00e4st & bold")]
+    found = [
+        (float(time * 1000), float(length * 1000), content[2:].decode())
+        for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+        if content != b"\0\0"
+    ]
+    assert found == [(0.0, 200.0, "second\nrow"), (300.0, 250.0, "l\u00e4st & bold")]
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg program here")

@@ -28,6 +28,11 @@ _FILE_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands", "d
 _FILE_TAG_STARTS = ("_statistics", "number_of_", "bps", "duration-", "source_id")
 _DEFAULT_HANDLERS = {"VideoHandler", "SoundHandler", "SubtitleHandler", "Core Media Video", "Core Media Audio"}
 _MIME_TYPES = {"mjpeg": ("image/jpeg", "cover.jpg"), "png": ("image/png", "cover.png"), "webp": ("image/webp", "cover.webp"), "bmp": ("image/bmp", "cover.bmp")}
+# QuickTime numbers its languages, and FFmpeg's list of them has each by one name only.
+_MOV_LANGUAGES = {
+    "bod": "tib", "cym": "wel", "cze": "ces", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per", "fre": "fra", "hye": "arm", "isl": "ice", "kat": "geo",
+    "mkd": "mac", "msa": "may", "mya": "bur", "nld": "dut", "rum": "ron", "slo": "slk", "sqi": "alb", "swe": "sve", "zho": "chi",
+}  # fmt: skip
 
 # Before a range of time, this much is read, for lines of subtitles that are still shown; nearer to the file's beginning, all of it is.
 _RUN_UP_SECONDS = 30
@@ -90,13 +95,13 @@ class StreamCopier:
         self._packets = self._read()
 
     def _add_streams(self, source: FileInfo, plan: tuple[StreamPlan, ...], output: OutputContainer) -> None:
-        is_mov = output.format.name in ("mp4", "mov")
+        is_mov, is_old_mov = output.format.name in ("mp4", "mov"), output.format.name == "mov"
         output.metadata.update(content_tags(self._input.metadata, is_mov=is_mov))
         chapters = _cut_chapters(self._input.chapters(), source.start, self.origin, self._end)
         if chapters:
             output.set_chapters(chapters)
         if source.video is not None:
-            _carry(self._input.streams[source.video.index], output.streams[0], is_mov)
+            _carry(self._input.streams[source.video.index], output.streams[0], is_mov=is_mov, is_old_mov=is_old_mov)
         for item in plan:
             stream = self._input.streams[item.stream.index]
             if item.action == "attach":
@@ -106,7 +111,7 @@ class StreamCopier:
             if copy is None:
                 stream.discard = Discard.all
                 continue
-            _carry(stream, copy, is_mov)
+            _carry(stream, copy, is_mov=is_mov, is_old_mov=is_old_mov)
             self._copies[stream.index] = copy
             self.delivered[copy.index] = 0
 
@@ -313,8 +318,11 @@ def _joined(head: list[Packet[Any]], rest: Iterator[Packet[Any]]) -> Iterator[Pa
     yield from rest
 
 
-def _carry(source: Stream, copy: Stream, is_mov: bool) -> None:
-    copy.metadata.update(content_tags(source.metadata, is_mov=is_mov))
+def _carry(source: Stream, copy: Stream, *, is_mov: bool, is_old_mov: bool) -> None:
+    tags = content_tags(source.metadata, is_mov=is_mov)
+    if is_old_mov and "language" in tags:
+        tags["language"] = _MOV_LANGUAGES.get(tags["language"], tags["language"])
+    copy.metadata.update(tags)
     copy.disposition = source.disposition
 
 
