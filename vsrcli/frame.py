@@ -209,6 +209,7 @@ class FileInfo:
         start: time of the file's earliest stream on the file's own clock, seconds (subtracted from every time).
         duration: seconds from ``start`` to the end, or None where unknown.
         metadata: global tags of the file.
+        chapters: how many it has.
     """
 
     path: Path
@@ -218,6 +219,7 @@ class FileInfo:
     start: Fraction
     duration: Fraction | None
     metadata: dict[str, str] = field(default_factory=dict)
+    chapters: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
 
     def try_it() -> None:
-        with av.open(buffer, "w", format=container.format, container_options=dict(container.options)) as out:
+        with av.open(buffer, "w", format=container.format) as out:
             stream: Any = out.add_stream("libvpx" if container.format == "webm" else "mpeg4", rate=25)
             stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
             out.metadata.update(tags)

@@ -142,6 +142,7 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             start=start,
             duration=_duration(container, start),
             metadata=dict(container.metadata),
+            chapters=len(container.chapters()),
             display_matrix=display_matrix(first),
             hdr=hdr_metadata(first),
         )
@@ -159,7 +160,7 @@ def probe_file(path: Path) -> FileInfo:
         start = _start(container, Fraction(1, av.time_base))
         return FileInfo(
             path=path, container=container.format.name, video=streams[pictures[0]] if pictures else None, streams=streams, start=start,
-            duration=_duration(container, start), metadata=dict(container.metadata),
+            duration=_duration(container, start), metadata=dict(container.metadata), chapters=len(container.chapters()),
         )  # fmt: skip
 
 

@@ -27,7 +27,7 @@ _ALWAYS_SAY_A_RANGE = ("hevc", "av1", "vp9")
 # Two names of a language in ISO 639-2, bibliographic and terminological: containers know one or the other.
 _LANGUAGES = {
     "alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "chi": "zho", "cze": "ces", "dut": "nld", "fre": "fra", "geo": "kat", "ger": "deu", "gre": "ell",
-    "ice": "isl", "mac": "mkd", "mao": "mri", "may": "msa", "per": "fas", "rum": "ron", "slo": "slk", "tib": "bod", "wel": "cym",
+    "ice": "isl", "mac": "mkd", "mao": "mri", "may": "msa", "per": "fas", "rum": "ron", "slo": "slk", "sve": "swe", "tib": "bod", "wel": "cym",
 }  # fmt: skip
 
 
@@ -313,6 +313,8 @@ def compare_colour(source: ColorTags, target: ColorTags, codec: str) -> list[str
     says_colours = (source.matrix, source.primaries, source.transfer) != (UNSPECIFIED,) * 3
     is_forced = codec in _ALWAYS_SAY_A_RANGE or (codec == "h264" and says_colours)
     same_range = source.range == target.range or (is_forced and source.range is None and target.range == "limited")
+    # x264 says nothing of a range that is all it knows of the colours; it means limited
+    same_range |= codec == "h264" and not says_colours and (source.range, target.range) == ("limited", None)
     if not same_range and codec != "mjpeg":
         wrong.append(f"range {target.range or 'not said'}, the source's is {source.range or 'not said'}")
     if source.chroma_location and target.chroma_location and source.chroma_location != target.chroma_location:

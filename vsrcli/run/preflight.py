@@ -9,7 +9,8 @@ from typing import Literal
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.encoders import choose_format, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.evidence import described, tags_that_fit
 from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.folders import check_folder_target
@@ -17,7 +18,7 @@ from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams
 from vsrcli.media.timing import Schedule
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -136,6 +137,7 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
         plan.streams = plan_streams(info, target, options.audio)
         plan.notes += _stream_notes(plan.streams)
         plan.losses += [_stream_line(item) for item in plan.streams if item.loses]
+        plan.losses += _labels_lost(info, container, plan.streams)
     return plan
 
 
@@ -204,6 +206,21 @@ def named(target: Path, container: str | None) -> Path:
     if container is not None:
         raise OptionError(f"--format {container} is for standard output: the ending of {target} names its container")
     return target
+
+
+def _labels_lost(info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]) -> list[str]:
+    """Chapters, tags, and names of streams that the container has no place for."""
+    carriage = CARRIAGE[container.format]
+    lost = [f"the {info.chapters} chapter{'s' * (info.chapters > 1)}"] if info.chapters and not carriage.chapters else []
+    tags = described(info.metadata)
+    fitting = {key.lower() for key in tags_that_fit(container, tags)} if tags else set()
+    missing = [key for key in tags if key.lower() not in fitting]
+    lost += [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
+    kept = [plan.stream for plan in streams if plan.action != "drop"]
+    lost += ["titles of streams"] if any(stream.title for stream in kept) and not carriage.titles else []
+    has_language = any(stream.language not in (None, "und") for stream in kept)
+    lost += ["languages of streams"] if has_language and not carriage.languages else []
+    return [f"{container.format} has no place for {' and '.join(lost)}: name the output .mkv to keep them"] if lost else []
 
 
 def _check_folder(source: Path, target: Path, pictures: Pictures, options: UpscaleOptions) -> None:
