@@ -20,7 +20,7 @@ from vsrcli.media.convert import TEXT_HEADER, Sound, SoundConverter, read_text, 
 from vsrcli.media.encoders import Container
 from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
-from vsrcli.media.streams import CARRIAGE, StreamPlan, sound_for
+from vsrcli.media.streams import CARRIAGE, StreamPlan, moved_by, sound_for
 from vsrcli.media.timing import round_half_away
 
 # Tags that describe the source file rather than its content: the muxer writes its own.
@@ -37,6 +37,7 @@ _MOV_LANGUAGES = {
 # Before a range of time, this much is read, for lines of subtitles that are still shown; nearer to the file's beginning, all of it is.
 _RUN_UP_SECONDS = 30
 _LEAST_CLOCK_HZ = 90_000
+_LEAD_BYTES = 1 << 20
 # MP3 keeps parts of a packet in the ones before it, AAC and AC-3 add half of the last one's sound, Opus needs 80 ms to settle.
 _DECODER_SECONDS = Fraction(1, 2)
 
@@ -97,7 +98,9 @@ class StreamCopier:
     def _add_streams(self, source: FileInfo, plan: tuple[StreamPlan, ...], output: OutputContainer) -> None:
         is_mov, is_old_mov = output.format.name in ("mp4", "mov"), output.format.name == "mov"
         output.metadata.update(content_tags(self._input.metadata, is_mov=is_mov))
-        chapters = _cut_chapters(self._input.chapters(), source.start, self.origin, self._end)
+        chapters: list[Any] = self._input.chapters()
+        lead = self._lead() if chapters and not is_mov else 0
+        chapters = _cut_chapters(chapters, source.start, self.origin - lead, self._end)
         if chapters:
             output.set_chapters(chapters)
         if source.video is not None:
@@ -167,6 +170,24 @@ class StreamCopier:
             packet.stream, packet.time_base = copy, copy.time_base or Fraction(1, 90000)
             self._covers.append(packet)
         stream.discard = Discard.all
+
+    def _lead(self) -> Fraction:
+        """By how much the container moves all packets, but no chapters, where copied sound begins before output time 0, seconds: a trial in memory shows."""
+        waiting = {item.stream.index for item in self._plans.values() if item.action == "copy" and item.stream.kind == "audio"}
+        early: list[Packet[Any]] = []
+        if not waiting or self._start:
+            return Fraction(0)
+        with open_input(self._source.path) as opened:
+            read = 0
+            for packet in opened.demux([stream for stream in opened.streams if stream.index in waiting]):
+                if packet.stream_index in waiting and packet.pts is not None and packet.time_base is not None:
+                    waiting.discard(packet.stream_index)
+                    if packet.pts * packet.time_base < self._shift:
+                        early.append(packet)
+                read += packet.size
+                if not waiting or read > _LEAD_BYTES:
+                    break
+            return max((moved_by(self._container, packet, self._shift) for packet in early), default=Fraction(0))
 
     def _cover(self, index: int) -> bytes:
         """The content of a cover picture, from a handle of its own."""

@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from vsrcli.frame import FileInfo, StreamInfo
 from vsrcli.media.convert import TEXT_CODECS, Sound, audio_encoder, can_decode
 from vsrcli.media.encoders import Container, container_of, open_quietly
 from vsrcli.media.probe import open_input
+from vsrcli.media.timing import round_half_away
 
 _SAMPLE_PACKETS = 3
 _SAMPLE_BYTES = 16 << 20
@@ -216,3 +218,34 @@ def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) 
     if open_quietly(write) is not None:
         return False
     return not packets or open_quietly(read) is None
+
+
+def moved_by(container: Container, packet: Packet[Any], shift: Fraction) -> Fraction:
+    """By how much a container moves what should begin before time 0, as a trial in memory shows: not where it knows of the encoder's delay.
+
+    Args:
+        container: what is written.
+        packet: the first one of a stream that it takes; used up.
+        shift: is taken off its times, seconds.
+
+    Returns:
+        Seconds, 0 or more.
+    """
+    buffer = io.BytesIO()
+    moved: list[Fraction] = []
+    pts, unit = packet.pts or 0, packet.time_base or Fraction(1, av.time_base)
+    ticks = round_half_away(shift / unit)
+
+    def try_it() -> None:
+        with av.open(buffer, "w", format=container.format) as out:
+            copy = out.add_stream_from_template(packet.stream)
+            out.start_encoding()
+            packet.stream = copy
+            packet.pts = packet.dts = pts - ticks
+            out.mux(packet)
+        buffer.seek(0)
+        with av.open(buffer, "r", format=demuxer_of(container)) as back:
+            moved.extend(found.pts * found.time_base - (pts - ticks) * unit for found in back.demux() if found.pts is not None and found.time_base is not None)
+
+    open_quietly(try_it)
+    return max(Fraction(0), moved[0]) if moved else Fraction(0)
