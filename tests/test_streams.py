@@ -10,13 +10,17 @@ from typing import Any
 
 import av
 import pytest
-from sources import AUDIO_RATE, describe, make_source, packets_of
+from fake import FakeBackend
+from sources import AUDIO_RATE, describe, make_source, output_video, packets_of, picture
 
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import StreamInfo, VideoInfo
 from vsrcli.media.copier import StreamCopier
 from vsrcli.media.encoders import container_of
 from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.writer import VideoWriter
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.run.upscale import upscale
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +209,59 @@ def test_plan_describes_itself(sources: dict[str, VideoInfo]) -> None:
     assert plan_streams(describe(sources["ac3.mkv"].path), Path("out.mkv"), "copy")[1] == StreamPlan(
         sources["ac3.mkv"].streams[1], "copy", "copied as it is"
     )
+
+
+@pytest.mark.parametrize("name", ["o.mkv", "o.nut", "o.webm"])
+def test_chapters_stay_with_the_pictures(sources: dict[str, VideoInfo], tmp_path: Path, name: str) -> None:
+    """MP4 has AAC begin before time 0; containers without negative times move everything behind it."""
+    info, half = (sources["opus.mkv"], Fraction(1, 2)) if name == "o.webm" else (sources["aac.mp4"], 1)
+    video = output_video()
+    codec = EncoderOptions(codec={"o.webm": "libvpx-vp9", "o.nut": "ffv1"}.get(name, "libx264"))
+    with VideoWriter(tmp_path / name, video, codec, source=info, plan=plan_streams(info, name, "copy")) as writer:
+        for number in range(25):
+            writer.write(picture(number, video), number, 1)
+        writer.finish(25)
+    first = min(packets_of(tmp_path / name)[0].times)
+    with av.open(str(tmp_path / name)) as file:
+        found: list[Any] = file.chapters()
+        assert abs(found[1]["start"] * found[1]["time_base"] - first - half) <= Fraction(1, 500)
+
+
+@pytest.mark.parametrize("muxer", ["mp4", "matroska", "mpegts"])
+def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> None:
+    """Two minutes of sound: what a cut near the end has is what reading the whole file gives, and the beginning is not read for it."""
+    info = make_source(tmp_path / "in", muxer=muxer, seconds=120, subtitles=muxer == "matroska", chapters=False)
+    start, end = Fraction(110), Fraction(112)
+    plan = plan_streams(info, "out.mkv", "copy")
+    with av.open(io.BytesIO(), "w", format="matroska") as output:
+        output.add_stream("mpeg4", rate=25)
+        copier = StreamCopier(info, plan, output, container_of("out.mkv"), start=start, end=end)
+        demuxed: list[Fraction] = []
+        place = copier._place
+
+        def noted(packet: Any) -> Any:
+            demuxed.append(packet.pts * packet.time_base - info.start)
+            return place(packet)
+
+        copier._place = noted  # type: ignore[method-assign]
+        packets = list(copier.until(None))
+        copier.close()
+    for track, kind in ((track, track.kind) for track in packets_of(info.path) if track.kind != "video"):
+        wanted = [
+            payload for time, length, payload in zip(track.times, track.durations, track.payloads, strict=True)
+            if time - info.start + length > start and time - info.start < end
+        ]  # fmt: skip
+        assert [bytes(packet) for packet in packets if packet.stream.type == kind] == wanted
+        assert wanted
+    assert min(demuxed) > 60
+    assert min(demuxed) <= start - 20
+
+
+@pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv", "o.webm", "o.ts", "o.avi", "o.nut"])
+@pytest.mark.parametrize("audio", [("pcm_s16le", "flac", "ac3"), ("libopus", "aac", "libmp3lame")])
+@pytest.mark.parametrize("cut", [{}, {"start": Fraction(12, 25), "end": Fraction(32, 25)}], ids=["whole", "cut"])
+def test_certificate_holds_for_every_container(tmp_path: Path, fake: FakeBackend, name: str, audio: tuple[str, ...], cut: dict[str, Any]) -> None:
+    source = make_source(tmp_path / "in.mkv", muxer="matroska", audio=audio, subtitles=True, seconds=2).path
+    encoder = EncoderOptions(codec="libx264", preset="ultrafast") if name not in ("o.webm", "o.nut") else EncoderOptions()
+    report = upscale(source, tmp_path / name, UpscaleOptions(fps=Fraction(25), encoder=encoder, verify=True, **cut))
+    assert report.frames_out == (20 if cut else 50)
