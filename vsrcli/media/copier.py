@@ -84,6 +84,7 @@ class StreamCopier:
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SoundConverter] = {}
         self._sounds: dict[int, Sound] = {}
+        self._phases: dict[int, Fraction] = {}
         self._covers: list[Packet[Any]] = []
         self._input: InputContainer = open_input(source.path)
         try:
@@ -312,11 +313,20 @@ class StreamCopier:
             packet.stream = self._copies[index]
             yield packet
 
+    def _phase(self, packet: Packet[Any]) -> Fraction:
+        """What a sound track is moved by to the container's grid, where that is one of whole packets, seconds: half-way, jitter would put two in one place."""
+        if self._container.keeps_timestamps or packet.pts is None or self._plans[packet.stream_index].stream.kind != "audio":
+            return Fraction(0)
+        if packet.stream_index not in self._phases:
+            first, unit = packet.pts * packet.time_base - self._shift, self._copies[packet.stream_index].time_base or packet.time_base
+            self._phases[packet.stream_index] = first - round_half_away(first / unit) * unit
+        return self._phases[packet.stream_index]
+
     def _move(self, packet: Packet[Any]) -> None:
         """Bring a packet's times to the output's clock, on a grid fine enough for it: AVI counts in whole packets of sound."""
         finer = max(1, math.ceil(packet.time_base * _LEAST_CLOCK_HZ))
         unit = packet.time_base / finer
-        ticks = round_half_away(self._shift / unit)
+        ticks = round_half_away((self._shift + self._phase(packet)) / unit)
         pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
         packet.time_base = unit
         packet.pts = None if pts is None else pts * finer - ticks
