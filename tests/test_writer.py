@@ -190,7 +190,11 @@ def test_metadata_and_chapters_are_carried(source: VideoInfo, folder: Path) -> N
             assert lower["artist"] == "Someone"
             found: list[Any] = file.chapters()
             chapters = [(c["start"] * c["time_base"], c["end"] * c["time_base"], c["metadata"]["title"]) for c in found]
-        assert chapters == [(0, Fraction(1, 2), "Chapter 0"), (Fraction(1, 2), 1, "Chapter 1")]
+        assert [title for _, _, title in chapters] == ["Chapter 0", "Chapter 1"]
+        first = min(streams[0].times)  # in mkv AAC's run-up moves the picture and its chapters
+        for (begin, end, _), wanted in zip(chapters, [(0, Fraction(1, 2)), (Fraction(1, 2), 1)], strict=True):
+            assert abs(begin - first - wanted[0]) <= Fraction(1, 1000)
+            assert abs(end - first - wanted[1]) <= Fraction(1, 1000)
 
 
 def test_trimmed_run_stays_in_sync(source: VideoInfo, folder: Path) -> None:
