@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from sources import output_video, packets_of, picture
 
 from vsrcli.frame import VideoInfo
 from vsrcli.media.convert import audio_encoder, layout_name, read_text, write_text
+from vsrcli.media.evidence import collect
 from vsrcli.media.probe import probe
 from vsrcli.media.streams import plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions
-from vsrcli.quality.certificate import same_language
+from vsrcli.quality.certificate import Cut, compare_converted, same_language
 
 RATE = 48000
 CLICKS = (Fraction(3, 10), Fraction(1), Fraction(17, 10))
@@ -250,7 +252,7 @@ def test_words_are_written() -> None:
 LINES = [(200, 300, "<i>first</i>"), (1000, 400, "second\nrow"), (1500, 250, "l\u00e4st & <b>bold</b>")]
 
 
-def texts(path: Path, codec: str, language: str = "ger") -> VideoInfo:
+def texts(path: Path, codec: str, language: str = "ger", lines: list[tuple[int, int, str]] = LINES) -> VideoInfo:
     """Video with the lines above as subtitles."""
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream("mpeg4", rate=25)
@@ -261,7 +263,7 @@ def texts(path: Path, codec: str, language: str = "ger") -> VideoInfo:
 
             track.codec_context.subtitle_header = TEXT_HEADER
         track.metadata.update({"language": language, "title": "Words"})
-        for number, (begin, duration, line) in enumerate(LINES):
+        for number, (begin, duration, line) in enumerate(lines):
             words = line.replace("\n", "\\N").replace("<i>", "{\\i1}").replace("</i>", "{\\i0}").replace("<b>", "{\\b1}").replace("</b>", "{\\b0}")
             content = f"{number},0,Default,,0,0,0,,{words}" if codec == "ass" else line
             packet: Any = av.Packet(content.encode())
@@ -302,6 +304,28 @@ def test_quicktime_has_languages_by_its_own_names(tmp_path: Path, language: str,
     (track,) = [each for each in packets_of(carried(info, tmp_path / "o.mov")) if each.kind == "subtitle"]
     assert track.metadata["language"] == kept
     assert same_language(language, kept)
+
+
+def test_lines_shown_together_share_a_place(tmp_path: Path) -> None:
+    """mov_text shows one at a time: of two at once FFmpeg's muxer would lose the first, and shift what follows."""
+    lines = [(200, 900, "a"), (200, 300, "b"), (700, 900, "c"), (1500, 200, "d"), (1700, 100, "e")]
+    info = texts(tmp_path / "in.mkv", "ass", lines=lines)
+    rows = [(200, 500, "a\nb"), (500, 700, "a"), (700, 1100, "a\nc"), (1100, 1500, "c"), (1500, 1600, "c\nd"), (1600, 1700, "d"), (1700, 1800, "e")]
+    for start, expected_rows in ((None, rows), (Fraction(3, 5), [(max(0, a - 600), b - 600, text) for a, b, text in rows[1:]])):
+        target = tmp_path / f"{start is None}.mp4"
+        carried(info, target, start=start, frames=50 if start is None else 35)
+        (track,) = [each for each in packets_of(target) if each.kind == "subtitle"]
+        found = [
+            (round(time * 1000), round((time + length) * 1000), content[2:].decode())
+            for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+            if content != b"\0\0"
+        ]
+        assert found == expected_rows
+        here, there = (next(track for track in collect(probe(path)).tracks if track.kind == "subtitle") for path in (info.path, target))
+        cut = Cut(start, None, start or Fraction(0))
+        assert compare_converted(here, there, cut, "mov_text") is None
+        fewer = replace(there, times=there.times[1:], lengths=there.lengths[1:])
+        assert "lines of" in str(compare_converted(here, fewer, cut, "mov_text"))
 
 
 def test_words_of_a_cut(tmp_path: Path) -> None:

@@ -332,6 +332,41 @@ def write_text(codec: str, text: str) -> bytes:
     return len(content).to_bytes(2, "big") + content
 
 
+class OneAtATime:
+    """Lines of a track that shows one at a time, as mov_text does: those shown together become one of several rows for as long as they are."""
+
+    def __init__(self) -> None:
+        self._shown: list[tuple[int, str]] = []
+        self._time = 0
+
+    def add(self, begin: int, end: int, text: str) -> Iterator[tuple[int, int, str]]:
+        """Take the next line, in the order of beginning, and give out what is certain by then.
+
+        Args:
+            begin: when it is shown, in any unit.
+            end: when it goes.
+            text: the words.
+
+        Yields:
+            Lines as they are to be written: begin, end, words.
+        """
+        yield from self._before(begin)
+        self._time = max(self._time, begin)
+        self._shown.append((max(end, self._time + 1), text))
+
+    def rest(self) -> Iterator[tuple[int, int, str]]:
+        """What is left at the end."""
+        yield from self._before(None)
+
+    def _before(self, time: int | None) -> Iterator[tuple[int, int, str]]:
+        while self._shown and (time is None or self._time < time):
+            stop = min(end for end, _ in self._shown)
+            stop = stop if time is None else min(stop, time)
+            yield self._time, stop, "\n".join(text for _, text in self._shown if text)
+            self._time = stop
+            self._shown = [(end, text) for end, text in self._shown if end > stop]
+
+
 def _lines(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
 

@@ -16,11 +16,11 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
 from vsrcli.frame import FileInfo
-from vsrcli.media.convert import TEXT_HEADER, Sound, SoundConverter, read_text, write_text
+from vsrcli.media.convert import TEXT_HEADER, OneAtATime, Sound, SoundConverter, read_text, write_text
 from vsrcli.media.encoders import Container
 from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
-from vsrcli.media.streams import CARRIAGE, StreamPlan, moved_by, sound_for
+from vsrcli.media.streams import CARRIAGE, StreamPlan, lead_of, sound_for
 from vsrcli.media.timing import round_half_away
 
 # Tags that describe the source file rather than its content: the muxer writes its own.
@@ -37,7 +37,6 @@ _MOV_LANGUAGES = {
 # Before a range of time, this much is read, for lines of subtitles that are still shown; nearer to the file's beginning, all of it is.
 _RUN_UP_SECONDS = 30
 _LEAST_CLOCK_HZ = 90_000
-_LEAD_BYTES = 1 << 20
 # MP3 keeps parts of a packet in the ones before it, AAC and AC-3 add half of the last one's sound, Opus needs 80 ms to settle.
 _DECODER_SECONDS = Fraction(1, 2)
 
@@ -85,6 +84,8 @@ class StreamCopier:
         self._converters: dict[int, SoundConverter] = {}
         self._sounds: dict[int, Sound] = {}
         self._phases: dict[int, Fraction] = {}
+        self._rows = {item.stream.index: OneAtATime() for item in plan if item.codec == "mov_text"}
+        self._row_units: dict[int, Fraction] = {}
         self._covers: list[Packet[Any]] = []
         self._input: InputContainer = open_input(source.path)
         try:
@@ -100,7 +101,8 @@ class StreamCopier:
         is_mov, is_old_mov = output.format.name in ("mp4", "mov"), output.format.name == "mov"
         output.metadata.update(content_tags(self._input.metadata, is_mov=is_mov))
         chapters: list[Any] = self._input.chapters()
-        lead = self._lead() if chapters and not is_mov else 0
+        copied = {item.stream.index for item in plan if item.action == "copy" and item.stream.kind == "audio"}
+        lead = lead_of(source, copied, self._container, self._shift) if chapters and not is_mov and not self._start else 0
         chapters = _cut_chapters(chapters, source.start, self.origin - lead, self._end)
         if chapters:
             output.set_chapters(chapters)
@@ -172,24 +174,6 @@ class StreamCopier:
             self._covers.append(packet)
         stream.discard = Discard.all
 
-    def _lead(self) -> Fraction:
-        """By how much the container moves all packets, but no chapters, where copied sound begins before output time 0, seconds: a trial in memory shows."""
-        waiting = {item.stream.index for item in self._plans.values() if item.action == "copy" and item.stream.kind == "audio"}
-        early: list[Packet[Any]] = []
-        if not waiting or self._start:
-            return Fraction(0)
-        with open_input(self._source.path) as opened:
-            read = 0
-            for packet in opened.demux([stream for stream in opened.streams if stream.index in waiting]):
-                if packet.stream_index in waiting and packet.pts is not None and packet.time_base is not None:
-                    waiting.discard(packet.stream_index)
-                    if packet.pts * packet.time_base < self._shift:
-                        early.append(packet)
-                read += packet.size
-                if not waiting or read > _LEAD_BYTES:
-                    break
-            return max((moved_by(self._container, packet, self._shift) for packet in early), default=Fraction(0))
-
     def _cover(self, index: int) -> bytes:
         """The content of a cover picture, from a handle of its own."""
         with open_input(self._source.path) as opened:
@@ -240,6 +224,8 @@ class StreamCopier:
                 yield from self._carried(packet)
         for index, converter in self._converters.items():
             yield from self._owned(converter.push(None, self._shift, self._stop), index)
+        for index, unit in self._row_units.items():
+            yield from self._written(index, unit, self._rows[index].rest())
 
     def _demuxed(self) -> Iterator[Packet[Any]]:
         """The source's packets, from its beginning or from well before the range of time."""
@@ -303,10 +289,22 @@ class StreamCopier:
             text = read_text(plan.stream.codec, bytes(packet))
             if not text and plan.stream.codec == "mov_text":
                 return  # what mp4 fills the time between two lines with
+            if index in self._rows:
+                self._move(packet)
+                yield from self._written(index, packet.time_base, self._rows[index].add(packet.pts or 0, (packet.pts or 0) + (packet.duration or 0), text))
+                return
             packet = _rewritten(packet, write_text(plan.codec, text))
         self._move(packet)
         packet.stream = self._copies[index]
         yield packet
+
+    def _written(self, index: int, unit: Fraction, lines: Iterator[tuple[int, int, str]]) -> Iterator[Packet[Any]]:
+        self._row_units[index] = unit
+        for begin, end, text in lines:
+            made: Any = av.Packet(write_text("mov_text", text))
+            made.pts = made.dts = begin
+            made.duration, made.time_base, made.stream = end - begin, unit, self._copies[index]
+            yield made
 
     def _owned(self, packets: Iterator[Packet[Any]], index: int) -> Iterator[Packet[Any]]:
         for packet in packets:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 from collections.abc import Mapping
@@ -220,17 +221,40 @@ def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) 
     return not packets or open_quietly(read) is None
 
 
-def moved_by(container: Container, packet: Packet[Any], shift: Fraction) -> Fraction:
-    """By how much a container moves what should begin before time 0, as a trial in memory shows: not where it knows of the encoder's delay.
+def lead_of(info: FileInfo, copied: set[int], container: Container, shift: Fraction) -> Fraction:
+    """By how much a container moves all packets, but no chapters, where copied sound begins before output time 0: a trial in memory shows.
 
     Args:
+        info: the source.
+        copied: its sound tracks, by index.
         container: what is written.
-        packet: the first one of a stream that it takes; used up.
-        shift: is taken off its times, seconds.
+        shift: time of the source's clock that is output time 0, seconds.
 
     Returns:
         Seconds, 0 or more.
+
+    Raises:
+        InputError: the source cannot be opened.
     """
+    early: list[Packet[Any]] = []
+    waiting, read = set(copied), 0
+    if not waiting:
+        return Fraction(0)
+    with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
+        for packet in source.demux([stream for stream in source.streams if stream.index in waiting]):
+            if packet.stream_index in waiting and packet.pts is not None and packet.time_base is not None:
+                waiting.discard(packet.stream_index)
+                if packet.pts * packet.time_base < shift:
+                    early.append(packet)
+            read += packet.size
+            if not waiting or read > _SAMPLE_BYTES:
+                break
+        return max((_moved_by(container, packet, shift) for packet in early), default=Fraction(0))
+    return Fraction(0)
+
+
+def _moved_by(container: Container, packet: Packet[Any], shift: Fraction) -> Fraction:
+    """How much later a packet comes back than it was written; not where the container knows of the encoder's delay."""
     buffer = io.BytesIO()
     moved: list[Fraction] = []
     pts, unit = packet.pts or 0, packet.time_base or Fraction(1, av.time_base)

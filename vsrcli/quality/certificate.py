@@ -250,7 +250,8 @@ def compare_converted(source: Track, target: Track, cut: Cut, codec: str | None)
         return f"{target.label}: it should have been converted to {codec}"
     wanted = np.flatnonzero(source.within(cut.begin, cut.end, -OFFSET_SECONDS))
     if source.kind == "subtitle":
-        return None if len(target.times) == len(wanted) else f"{target.label}: {len(target.times)} lines of {len(wanted)}"
+        expected_lines = _rows(source, wanted, cut) if codec == "mov_text" else len(wanted)
+        return None if len(target.times) == expected_lines else f"{target.label}: {len(target.times)} lines of {expected_lines}"
     if source.channels != target.channels:
         return f"{target.label}: {target.channels} channels, the source has {source.channels}"
     begin, end = source.span
@@ -260,6 +261,15 @@ def compare_converted(source: Track, target: Track, cut: Cut, codec: str | None)
     if abs(length - expected) > _CONVERTED_SECONDS:
         return f"{target.label}: it lasts {float(length):.3f} s, the source's {float(expected):.3f} s"
     return None
+
+
+def _rows(source: Track, wanted: Integers, cut: Cut) -> int:
+    """As how many lines those wanted of a source stand in a track that shows one at a time."""
+    begins = np.maximum(source.times[wanted], round((cut.shift + source.start) / source.unit))
+    ends = np.sort(np.maximum(source.times[wanted] + source.lengths[wanted], begins + 1))
+    begins = np.sort(begins)
+    bounds = np.unique(np.concatenate([begins, ends]))
+    return int(np.count_nonzero(np.searchsorted(begins, bounds, "right") > np.searchsorted(ends, bounds, "right")))
 
 
 def compare_chapters(source: tuple[Chapter, ...], target: tuple[Chapter, ...], cut: Cut, tolerance: Fraction) -> str | None:
