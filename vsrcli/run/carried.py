@@ -14,7 +14,7 @@ import numpy as np
 from vsrcli.frame import VideoInfo
 from vsrcli.media.encoders import Container, container_of
 from vsrcli.media.evidence import payload_sum, tags_that_fit
-from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams
+from vsrcli.media.streams import CARRIAGE, StreamPlan, keeps_language, plan_streams
 from vsrcli.quality.certificate import (
     OFFSET_SECONDS,
     Check,
@@ -215,7 +215,7 @@ def _tag_checks(container: Container, pairs: list[_Pair], here: Evidence, there:
 def _stream_tags(container: Container, source: Track, target: Track) -> Iterator[str]:
     if CARRIAGE[container.format].titles and source.title != target.title:
         yield f"{target.label} is called {target.title!r}, the source's {source.title!r}"
-    has_language = CARRIAGE[container.format].languages and not (target.kind == "video" and container.format in _NO_VIDEO_LANGUAGE)
+    has_language = keeps_language(container, source.language) and not (target.kind == "video" and container.format in _NO_VIDEO_LANGUAGE)
     if has_language and not same_language(source.language, target.language):
         yield f"{target.label} is in {target.language or 'no language'}, the source's in {source.language or 'none'}"
     flags = _FLAGS.get(container.format, 0)

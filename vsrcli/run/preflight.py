@@ -18,7 +18,7 @@ from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams
+from vsrcli.media.streams import CARRIAGE, StreamPlan, keeps_language, plan_streams
 from vsrcli.media.timing import Schedule
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -218,8 +218,8 @@ def _labels_lost(info: VideoInfo, container: Container, streams: tuple[StreamPla
     lost += [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
     kept = [plan.stream for plan in streams if plan.action != "drop"]
     lost += ["titles of streams"] if any(stream.title for stream in kept) and not carriage.titles else []
-    has_language = any(stream.language not in (None, "und") for stream in kept)
-    lost += ["languages of streams"] if has_language and not carriage.languages else []
+    languages = sorted({str(stream.language) for stream in kept if not keeps_language(container, stream.language)})
+    lost += [f"the language{'s' * (len(languages) > 1)} {', '.join(languages)}"] if languages else []
     return [f"{container.format} has no place for {' and '.join(lost)}: name the output .mkv to keep them"] if lost else []
 
 
