@@ -21,6 +21,8 @@ CASES = [(spec, name) for spec in MODELS.values() for name in BACKENDS]
 def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
     """A backend with a network of random weights that keep its values alive through all passes."""
     spec, name = request.param
+    if name == "openvino":
+        pytest.importorskip("openvino")
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     torch.manual_seed(7)
     network = build(spec)

@@ -18,8 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     "_version": set(),
     "frame": set(),
     "models": {"errors"},
-    "options": {"errors", "models"},
-    "backends": {"errors", "models"},
+    "options": {"errors", "models", "backends"},
+    "backends": {"_version", "errors", "models"},
     "picture": {"errors", "frame", "models"},
     "demo": {"errors", "frame"},
     "quality": {"errors", "frame"},
@@ -41,11 +41,13 @@ HOMES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("training/curves.py", "quality/plot.py"),
     "torch": (
         "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/previous.py", "models/checkpoint.py",
-        "backends/torch.py", "training/batches.py", "training/trainer.py",
+        "models/export.py", "backends/__init__.py", "backends/torch.py", "backends/graphs.py", "backends/onnx.py", "training/batches.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("quality/vmaf.py",),
     "safetensors": ("models/weights.py", "models/checkpoint.py"),
-    "onnxruntime": ("backends/onnx.py",),
+    "onnx": ("models/export.py", "models/graph.py"),
+    "onnxruntime": ("backends/onnx.py", "models/parity.py"),
+    "openvino": ("backends/openvino.py",),
     "ray": ("run/cluster.py",),
 }  # fmt: skip
 

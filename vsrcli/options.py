@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal
 
+from vsrcli.backends import BACKENDS
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 
@@ -51,7 +52,7 @@ class UpscaleOptions:
         OptionError: a value that makes no sense, alone or beside another one.
     """
 
-    model: str = option(DEFAULT_MODEL, "Network (see `vsr models`), or a .safetensors / .pth checkpoint file.", flags=("--model", "-m"))
+    model: str = option(DEFAULT_MODEL, "Network (see `vsr models`), or a .safetensors / .pth / .onnx file.", flags=("--model", "-m"))
     domain: str | None = option(
         None, "Which of the network's shipped weights: what the source has been through.  [default: video]", choices=tuple(DOMAINS)
     )
@@ -73,6 +74,9 @@ class UpscaleOptions:
     )
     format: str | None = option(None, "Container of an output that is `-` (standard output).  [default: nut]", choices=("nut", "y4m", "matroska", "mpegts"))
     device: str = option("auto", "Where the network runs: auto, cpu, cuda or cuda:N; auto takes CUDA where it works.", flags=("--device", "-d"))
+    backend: str = option(
+        "auto", "What runs it: auto takes PyTorch on CUDA, on the processor OpenVINO where it is installed, else ONNX Runtime.", choices=("auto", *BACKENDS)
+    )
     precision: Literal["fp16", "fp32"] | None = option(
         None, "Arithmetic of the network.  [default: fp16 on CUDA, fp32 on the CPU]", flags=("--fp16", "--fp32"), choices=("fp16", "fp32")
     )
@@ -90,6 +94,7 @@ class UpscaleOptions:
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise OptionError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} makes no sense: give the smaller value first")
         allowed = {"audio": ("copy", "none"), "deinterlace": ("auto", "off", "field"), "precision": (None, "fp16", "fp32"), "hwaccel": ("auto", "none", "cuda")}
+        allowed["backend"] = ("auto", *BACKENDS)
         for name, choices in allowed.items():
             if getattr(self, name) not in choices:
                 raise OptionError(f"unknown {name} {getattr(self, name)!r}: choose from {', '.join(str(choice) for choice in choices)}")
@@ -148,6 +153,35 @@ class AssembleOptions:
     def __post_init__(self) -> None:
         if not 0 < self.fps <= 1000:
             raise OptionError(f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """Everything ``vsr export`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense.
+    """
+
+    model: str = option(DEFAULT_MODEL, "Network (see `vsr models`), or a .safetensors / .pth checkpoint file.", flags=("--model", "-m"))
+    domain: str | None = option(None, "Which of the network's shipped weights.  [default: video]", choices=tuple(DOMAINS))
+    layout: Literal["sliced", "conv3d"] = option(
+        "sliced", "3D convolutions as 2D ones over slices (ONNX Runtime, TensorRT), or whole (OpenVINO).", choices=("sliced", "conv3d")
+    )
+    precision: Literal["fp16", "fp32"] | None = option(
+        None, "Arithmetic of all layers but the last.  [default: fp32]", flags=("--fp16", "--fp32"), choices=("fp16", "fp32")
+    )
+    runner: Literal["vsr", "vs-mlrt"] = option(
+        "vsr", "Who runs the graph: vs-mlrt gets one for whole pictures of 0..1, and a VapourSynth script beside it.", flags=("--target",),
+        choices=("vsr", "vs-mlrt"),
+    )
+    overwrite: bool = option(False, "Replace the output if it exists.", flags=("--overwrite", "-y"))
+
+    def __post_init__(self) -> None:
+        allowed = {"layout": ("sliced", "conv3d"), "precision": (None, "fp32", "fp16"), "runner": ("vsr", "vs-mlrt"), "domain": (None, *DOMAINS)}
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                raise OptionError(f"unknown {name} {getattr(self, name)!r}: choose from {', '.join(str(choice) for choice in choices)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,15 +5,23 @@ Adding a backend is one file beside this one with a class that keeps ``Backend``
 
 from __future__ import annotations
 
+import logging
+import os
+import sys
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.errors import BackendError
 from vsrcli.models import LumaScale, ModelSpec
 
 Float = NDArray[np.float32]
+
+log = logging.getLogger(__name__)
 
 
 class Backend(Protocol):
@@ -54,7 +62,6 @@ class Backend(Protocol):
         """Low-resolution pixels of a window that fit into memory at once; larger pictures are tiled."""
         ...
 
-
     def run(self, windows: Float) -> Float:
         """Upscale a batch of windows.
 
@@ -70,14 +77,39 @@ class Backend(Protocol):
         ...
 
 
-BACKENDS: dict[str, str] = {"torch": "vsrcli.backends.torch:TorchBackend"}
+BACKENDS: dict[str, str] = {
+    "torch": "vsrcli.backends.torch:TorchBackend",
+    "onnx": "vsrcli.backends.onnx:OnnxBackend",
+    "openvino": "vsrcli.backends.openvino:OpenVinoBackend",
+}
+
+
+def machine_bytes() -> int:
+    """Memory of the machine, bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def parse_device(device: str) -> tuple[str, int]:
+    """Read ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Returns:
+        The kind, and the number of the card (0 where none is said).
+
+    Raises:
+        BackendError: none of these.
+    """
+    kind, colon, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdigit())):
+        raise BackendError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N")
+    return kind, int(number or 0)
 
 
 def open_backend(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> Backend:
     """Load a network into a backend.
 
     Args:
-        name: key in ``BACKENDS``.
+        name: key in ``BACKENDS``, or ``auto``: PyTorch on CUDA; on the processor OpenVINO where it is installed, which is the fastest there by
+            measurement, else ONNX Runtime, which is as fast as PyTorch and begins sooner.
         model: name or file, as in ``models.weights.locate``.
         domain: which shipped weights, or None for the default.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -87,6 +119,23 @@ def open_backend(name: str, model: str, domain: str | None, *, device: str, prec
         ModelError: no such model, or a bad checkpoint.
         BackendError: the device is missing, or cannot do that precision.
     """
-    module, _, cls = BACKENDS[name].partition(":")
+    chosen = _choose(model, device) if name == "auto" else name
+    module, _, cls = BACKENDS[chosen].partition(":")
     backend: Backend = getattr(import_module(module), cls)(model, domain, device=device, precision=precision)
+    log.info("backend %s on %s%s", backend.name, backend.device, ", chosen automatically" if name == "auto" else "")
     return backend
+
+
+def _choose(model: str, device: str) -> str:
+    if parse_device(device)[0] == "cuda" or (device == "auto" and _has_cuda()):
+        return "onnx" if model.endswith(".onnx") else "torch"
+    return "onnx" if find_spec("openvino") is None else "openvino"
+
+
+def _has_cuda() -> bool:
+    # PyTorch takes seconds to import: not where there is no driver that it could find
+    if sys.platform == "linux" and not any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()

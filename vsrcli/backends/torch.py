@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import os
 
 import numpy as np
 import torch
 
-from vsrcli.backends import Float
+from vsrcli.backends import Float, machine_bytes, parse_device
 from vsrcli.errors import BackendError
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.checkpoint import load
@@ -44,6 +43,8 @@ class TorchBackend:
         if self.precision == "fp16" and self._device.type == "cpu":
             raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away, or use --device cuda")
         path = locate(model, domain)
+        if path.suffix == ".onnx":
+            raise BackendError(f"{path} is a graph: PyTorch runs checkpoints; leave --backend away, or give --backend onnx")
         network, self.checkpoint = load(path)
         self._network = network.to(self._device)
         self.max_pixels = max(_SMALLEST_TILE, _memory_budget(self._device) // _BYTES_PER_PIXEL[self.precision])
@@ -84,25 +85,23 @@ def choose_device(wanted: str) -> torch.device:
     Raises:
         BackendError: unknown, or CUDA was asked for and is not there.
     """
-    if wanted == "auto":
+    kind, number = parse_device(wanted)
+    if kind == "auto":
         return torch.device("cuda:0" if _cuda_works() else "cpu")
-    if wanted == "cpu":
+    if kind == "cpu":
         return torch.device("cpu")
-    kind, _, number = wanted.partition(":")
-    if kind != "cuda" or (number and not number.isdigit()) or wanted.endswith(":"):
-        raise BackendError(f"unknown device {wanted!r}: use auto, cpu, cuda or cuda:N")
     if not _cuda_works():
         raise BackendError(f"--device {wanted}: PyTorch finds no working CUDA GPU here; use --device cpu, or check the driver with nvidia-smi")
-    if int(number or 0) >= torch.cuda.device_count():
+    if number >= torch.cuda.device_count():
         raise BackendError(f"--device {wanted}: this machine has {torch.cuda.device_count()} CUDA GPU(s), counted from cuda:0")
-    return torch.device("cuda", int(number or 0))
+    return torch.device("cuda", number)
 
 
 def _memory_budget(device: torch.device) -> int:
     """Bytes that the network may use: most of what is free on a card, half of the machine's memory on the CPU."""
     if device.type == "cuda":
         return int(0.8 * torch.cuda.mem_get_info(device)[0])
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return machine_bytes() // 2
 
 
 def _cuda_works() -> bool:
@@ -114,5 +113,3 @@ def _cuda_works() -> bool:
         log.info("CUDA is there but does not work: %s", error)
         return False
     return True
-
-

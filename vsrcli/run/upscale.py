@@ -117,7 +117,7 @@ def upscale(
     source, target, options = Path(source), Path(target), options or UpscaleOptions()
     began = time.monotonic()
     job = prepare(source, target, options)
-    backend = open_backend("torch", options.model, options.domain, device=options.device, precision=options.precision)
+    backend = open_backend(options.backend, options.model, options.domain, device=options.device, precision=options.precision)
     report = UpscaleReport(
         source=str(source), target=str(target), model=backend.spec.name, domain=backend.domain, width=job.video.width, height=job.video.height,
         device=backend.device, backend=backend.name, precision=backend.precision,

@@ -1,0 +1,158 @@
+"""Networks as ONNX files: what they give, what they say of themselves, and the backends that run them."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from vsrcli import backends
+from vsrcli.backends import open_backend
+from vsrcli.backends.graphs import graph_of
+from vsrcli.backends.onnx import OnnxBackend, run_graph
+from vsrcli.cli import _run
+from vsrcli.errors import BackendError, ModelError, OptionError, OutputError
+from vsrcli.models import MODELS
+from vsrcli.models.graph import read_graph
+from vsrcli.options import ExportOptions, UpscaleOptions
+from vsrcli.run.export import TOLERANCE, export_model
+from vsrcli.run.upscale import upscale
+
+
+def window(height: int, width: int, batch: int = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    return np.random.default_rng(height).uniform(16, 235, (batch, 5, height, width)).astype(np.float32)
+
+
+@pytest.mark.parametrize("layout", ["sliced", "conv3d"])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_graph_gives_what_pytorch_gives(tmp_path: Path, model: str, layout: str) -> None:
+    target = tmp_path / "o.onnx"
+    domain = MODELS[model].domains[0]
+    report = export_model(target, ExportOptions(model=model, domain=domain, layout=layout))  # type: ignore[arg-type]  # a literal
+    assert report.max_difference < TOLERANCE["fp32"]
+    assert report.bytes == target.stat().st_size
+    reference = open_backend("torch", model, domain, device="cpu", precision=None)
+    content = target.read_bytes()
+    for size in ((20, 33), (41, 18)):
+        for batch in (1, 3):
+            given = window(*size, batch)
+            expected = reference.run(given)
+            assert run_graph(content, given).shape == expected.shape
+            assert np.abs(run_graph(content, given) - expected).max() < TOLERANCE["fp32"]
+
+
+def test_a_graph_says_what_it_is(tmp_path: Path) -> None:
+    target = tmp_path / "o.onnx"
+    export_model(target, ExportOptions(domain="clean"))
+    properties = {item.key: item.value for item in onnx.load(target).metadata_props}
+    assert json.loads(properties["vsr"])["domain"] == "clean"
+    assert (properties["scale"], properties["radius"], properties["trim"], properties["vsr_layout"]) == ("2", "2", "2", "sliced")
+    graph = read_graph(target)
+    assert (graph.info.model, graph.info.luma_scale) == ("delta", "limited")
+
+
+def test_half_precision_is_smaller_and_close(tmp_path: Path) -> None:
+    full, half = (export_model(tmp_path / f"{precision}.onnx", ExportOptions(precision=precision)) for precision in ("fp32", "fp16"))
+    assert half.bytes < 0.7 * full.bytes
+    assert full.max_difference < half.max_difference < TOLERANCE["fp16"]
+
+
+def test_a_graph_for_vapoursynth_takes_whole_pictures(tmp_path: Path) -> None:
+    target = tmp_path / "o.onnx"
+    report = export_model(target, ExportOptions(runner="vs-mlrt"))
+    assert report.max_difference < TOLERANCE["fp32"]
+    found = run_graph(target.read_bytes(), np.full((1, 5, 24, 32), 0.5, np.float32))
+    assert found.shape == (1, 1, 48, 64)
+    assert np.abs(found - 0.5).max() < 0.02
+    script = (tmp_path / "o.vpy").read_text()
+    compile(script, "o.vpy", "exec")
+    assert "o.onnx" in script
+    assert "range(-2, 2 + 1)" in script
+    with pytest.raises(ModelError, match="exported for vs-mlrt"):
+        OnnxBackend(str(target))
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_upscaling_with_a_file(tmp_path: Path, moving_clip: Path, name: str) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    target = tmp_path / "delta.onnx"
+    export_model(target, ExportOptions())
+    report = upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(model=str(target), backend=name, device="cpu", end=Fraction(1, 6)))
+    assert (report.backend, report.model, report.domain) == (name, "delta", "video")
+    plain = upscale(moving_clip, tmp_path / "p.mp4", UpscaleOptions(backend="torch", device="cpu", end=Fraction(1, 6)))
+    assert plain.backend == "torch"
+    assert report.frames_out == plain.frames_out
+
+
+def test_the_graph_of_a_checkpoint_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = graph_of("previous", "clean", "sliced")
+    (kept,) = (tmp_path / "vsr").iterdir()
+    assert kept.read_bytes() == first.content
+    monkeypatch.setattr("vsrcli.models.export.export", lambda *_, **__: pytest.fail("it was kept"))
+    assert graph_of("previous", "clean", "sliced").content == first.content
+    kept.write_bytes(b"damaged")
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert len(graph_of("previous", "clean", "sliced").content) == len(first.content)
+    assert read_graph(kept).info.model == "previous"
+
+
+def test_a_cache_that_cannot_be_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert graph_of("previous", "clean", "sliced").info.model == "previous"
+
+
+def test_what_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "find_spec", lambda name: None)
+    assert backends._choose("delta", "cpu") == "onnx"
+    assert backends._choose("delta", "cuda:1") == "torch"
+    assert backends._choose("a.onnx", "cuda") == "onnx"
+    monkeypatch.setattr(backends, "find_spec", lambda name: object())
+    assert backends._choose("delta", "cpu") == "openvino"
+    assert backends._choose("a.onnx", "cpu") == "openvino"
+
+
+def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "rubbish.onnx").write_bytes(b"rubbish")
+    with pytest.raises(ModelError, match="no whole ONNX file"):
+        read_graph(tmp_path / "rubbish.onnx")
+    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])), tmp_path / "other.onnx")
+    with pytest.raises(ModelError, match="without vsr's header"):
+        read_graph(tmp_path / "other.onnx")
+    with pytest.raises(BackendError, match="is a graph: PyTorch runs checkpoints"):
+        open_backend("torch", str(tmp_path / "other.onnx"), None, device="cpu", precision=None)
+    for device, says in (("cuda", "has no CUDA|fell back|does not take"), ("tpu", "unknown device"), ("cuda:x", "unknown device")):
+        with pytest.raises(BackendError, match=says):
+            OnnxBackend("delta", device=device)
+    with pytest.raises(BackendError, match="matter of the file"):
+        OnnxBackend("delta", precision="fp16")
+    with pytest.raises(OutputError, match=r"ends in \.onnx"):
+        export_model(tmp_path / "o.bin")
+    with pytest.raises(OutputError, match="-y replaces it"):
+        export_model(tmp_path / "other.onnx")
+    with pytest.raises(OutputError, match="no folder"):
+        export_model(tmp_path / "no" / "o.onnx")
+    with pytest.raises(ModelError, match="exported already"):
+        export_model(tmp_path / "o.onnx", ExportOptions(model=str(tmp_path / "other.onnx")))
+    with pytest.raises(OptionError, match="unknown layout"):
+        ExportOptions(layout="flat")  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(OptionError, match="unknown backend"):
+        UpscaleOptions(backend="tpu")
+    assert _run(["export", str(tmp_path / "o.onnx"), "-m", "previous", "--domain", "clean", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"] == "previous"
+    assert _run(["export", str(tmp_path / "o.onnx")]) == 1
+    assert "-y replaces it" in capsys.readouterr().err
+
+
+def test_a_graph_that_is_off_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TOLERANCE, "fp32", 1e-9)
+    with pytest.raises(OutputError, match="differs from PyTorch"):
+        export_model(tmp_path / "o.onnx")
+    assert not list(tmp_path.iterdir())

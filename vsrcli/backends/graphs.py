@@ -1,0 +1,59 @@
+"""From a checkpoint to the ONNX graph that an inference library is given: exported once, then kept."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import secrets
+from pathlib import Path
+
+from vsrcli._version import __version__
+from vsrcli.models.graph import Graph, Layout, cache_folder, read_graph
+from vsrcli.models.weights import locate, sha256
+
+log = logging.getLogger(__name__)
+
+
+def graph_of(model: str, domain: str | None, layout: Layout) -> Graph:
+    """Get the graph of a model: the file itself where it is one, else made from the checkpoint, or from the cache.
+
+    Args:
+        model: a name in ``MODELS``, a checkpoint, or an ``.onnx`` file.
+        domain: which shipped weights, or None.
+        layout: how the library wants the 3D convolutions; a file keeps its own.
+
+    Raises:
+        ModelError: no such model, or a bad file.
+    """
+    path = locate(model, domain)
+    if path.suffix == ".onnx":
+        return read_graph(path)
+    import torch
+
+    key = hashlib.sha256(f"{sha256(path)} {layout} {__version__} {torch.__version__}".encode()).hexdigest()[:24]
+    kept = cache_folder() / f"{key}.onnx"
+    if kept.is_file():
+        with contextlib.suppress(Exception):  # a damaged one is made again
+            return read_graph(kept)
+    from vsrcli.models.checkpoint import load
+    from vsrcli.models.export import export
+
+    log.info("exporting %s to ONNX (%s)", path.name, layout)
+    network, info = load(path)
+    content = export(network, info, layout=layout)
+    _keep(kept, content)
+    return Graph(content, info, layout)
+
+
+def _keep(path: Path, content: bytes) -> None:
+    """Write a file of the cache whole or not at all; without a cache it is made anew each time."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        log.info("%s: graphs are not kept: %s", path.parent, error.strerror)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)

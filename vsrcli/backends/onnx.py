@@ -1,0 +1,122 @@
+"""ONNX Runtime as a backend: on the CPU with the sliced graph, on CUDA or TensorRT where its build and the machine have them."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from vsrcli.backends import Float, machine_bytes, parse_device
+from vsrcli.backends.graphs import graph_of
+from vsrcli.errors import BackendError
+from vsrcli.models import LumaScale, ModelSpec
+
+log = logging.getLogger(__name__)
+
+# Working memory per low-resolution pixel of a window (measured: 11 KB with either network's sliced graph at 320x180).
+_BYTES_PER_PIXEL = 14 * 1024
+_SMALLEST_TILE = 256 * 256
+_ERRORS_ONLY = 3
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+class OnnxBackend:
+    """A network in ONNX Runtime; keeps ``vsrcli.backends.Backend``.
+
+    Args:
+        model: name in ``MODELS``, a checkpoint, or an ``.onnx`` file of `vsr export`.
+        domain: which shipped weights, or None for the default.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``fp32`` or None; ``fp16`` is a matter of the exported file.
+
+    Raises:
+        ModelError: no such model, or a bad file.
+        BackendError: the device is not there, or the library does not take the graph.
+    """
+
+    name = "onnx"
+
+    def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
+        if precision == "fp16":
+            raise BackendError("--fp16 with ONNX Runtime is a matter of the file: `vsr export --fp16` writes one")
+        self.precision = "fp32"
+        provider, options = _provider(device)
+        graph = graph_of(model, domain, "sliced")
+        self._info = graph.info
+        settings = onnxruntime.SessionOptions()
+        settings.log_severity_level = _ERRORS_ONLY
+        settings.enable_mem_pattern = False  # patterns are for pictures of one size
+        try:
+            self._session = onnxruntime.InferenceSession(graph.content, settings, providers=[(provider, options)])
+        except Exception as error:  # its errors have no common class of their own
+            raise BackendError(f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}") from error
+        found = self._session.get_providers()[0]
+        if found != provider:
+            raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check the CUDA that onnxruntime-gpu needs, or use --device cpu")
+        self.device = device if device != "auto" else "cpu" if provider == _PROVIDERS["cpu"] else "cuda:0"
+        self.max_pixels = max(_SMALLEST_TILE, machine_bytes() // 2 // _BYTES_PER_PIXEL)
+        log.info("%s by ONNX Runtime (%s, %s graph)", self._info.model, found, graph.layout)
+
+    @property
+    def domain(self) -> str | None:
+        """Domain of the weights, or None where unknown."""
+        return self._info.domain
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's description."""
+        return self._info.spec
+
+    @property
+    def luma_scale(self) -> LumaScale:
+        """The scale the checkpoint lives on."""
+        return self._info.luma_scale
+
+    def run(self, windows: Float) -> Float:
+        """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
+        try:
+            result: Any = self._session.run(None, {"windows": np.ascontiguousarray(windows, np.float32)})[0]
+        except Exception as error:  # its errors have no common class of their own
+            height, width = windows.shape[-2:]
+            reason = str(error).splitlines()[0]
+            raise BackendError(f"ONNX Runtime failed on {self.device} at a {width}x{height} picture: {reason}") from error
+        picture: Float = result
+        return picture
+
+
+def run_graph(content: bytes, windows: Float) -> Float:
+    """Run any exported graph once on the processor, as it is.
+
+    Args:
+        content: the ONNX file.
+        windows: its input.
+
+    Raises:
+        BackendError: the library does not take it.
+    """
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = _ERRORS_ONLY
+    try:
+        session = onnxruntime.InferenceSession(content, settings, providers=[_PROVIDERS["cpu"]])
+        result: Float = session.run(None, {"windows": windows})[0]
+    except Exception as error:  # its errors have no common class of their own
+        raise BackendError(f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}") from error
+    return result
+
+
+def _provider(device: str) -> tuple[str, dict[str, Any]]:
+    available = onnxruntime.get_available_providers()
+    kind, number = parse_device(device)
+    if kind == "cuda" and _PROVIDERS["cuda"] not in available:
+        raise BackendError(f"--device {device}: this ONNX Runtime has no CUDA (it has {', '.join(available)}): install onnxruntime-gpu, or use --device cpu")
+    if kind == "cuda" or (kind == "auto" and _PROVIDERS["cuda"] in available and _cuda_works()):
+        return _PROVIDERS["cuda"], {"device_id": number}
+    return _PROVIDERS["cpu"], {}
+
+
+def _cuda_works() -> bool:
+    import torch
+
+    return torch.cuda.is_available()

@@ -1,0 +1,41 @@
+"""``vsr export``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsrcli.cli.console import log_to_stderr, print_json, stderr
+from vsrcli.cli.flags import option_flags
+from vsrcli.options import ExportOptions
+
+
+@click.command("export", short_help="Write a network as an ONNX file.")
+@click.argument("target", metavar="OUT.onnx", type=click.Path(path_type=Path))
+@option_flags(ExportOptions)
+@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
+def command(target: Path, as_json: bool, **values: Any) -> None:
+    """Write a network and its weights as the ONNX file OUT.onnx, for any size of picture, once its results are those of PyTorch.
+
+    \b
+    vsr export delta.onnx --model delta --domain clean
+    vsr export delta-mlrt.onnx --target vs-mlrt --fp16
+    """
+    log_to_stderr(0)
+    options = ExportOptions(**values)
+
+    from vsrcli.run.export import export_model
+
+    report = export_model(target, options)
+    if as_json:
+        print_json(asdict(report))
+        return
+    also = f", and {report.script}" if report.script else ""
+    stderr().print(
+        f"vsr: {report.target}: {report.model} ({report.domain or 'own weights'}), {report.layout}, {report.precision}, {report.bytes / 1e6:.2f} MB{also}; "
+        f"at most {report.max_difference:.2g} grey levels off PyTorch",
+        markup=False,
+    )

@@ -1,0 +1,110 @@
+"""Networks as ONNX graphs: for the backends that run them, and for other programs."""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from dataclasses import asdict
+from typing import Literal
+
+import onnx
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Target
+from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
+from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
+
+# The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
+OPSET = 17
+# Pixels mirrored around the picture where a program hands over whole pictures.
+_EDGE_PX = 4
+_TRACED_SIZE = (24, 32)
+
+
+class _Windows(nn.Module):
+    """(B, frames, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``: the network by slices, or with its 3D convolutions whole."""
+
+    def __init__(self, network: WindowNetwork, *, layout: Layout, half: bool) -> None:
+        super().__init__()
+        self.network, self.layout, self.half_precision = network, layout, half
+
+    def forward(self, windows: Tensor) -> Tensor:
+        """See the class."""
+        x = windows.unsqueeze(1)
+        maps = self.network.frame_maps(x.half() if self.half_precision else x)
+        final = self.network.volume(maps)[0] if self.layout == "sliced" else self._whole(torch.stack(maps, dim=2))
+        result: Tensor = self.network.range(self.network.output(at_least_single(final)))
+        return result[:, 0]
+
+    def _whole(self, x: Tensor) -> Tensor:
+        def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
+            return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
+
+        for layer in self.network.volume.children():
+            if isinstance(layer, RecursiveBlock3d):
+                for _ in range(layer.passes):
+                    x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
+            elif isinstance(layer, SlicedConv3d):
+                x = functional.relu(conv(layer, x))
+        return x[:, :, 0]
+
+
+class _Pictures(nn.Module):
+    """(B, frames, H, W) of 0..1 to (B, 1, 2H, 2W) of 0..1: whole pictures, edges mirrored, as players hand them over."""
+
+    def __init__(self, windows: _Windows, info: CheckpointInfo) -> None:
+        super().__init__()
+        self.windows = windows
+        self.black, self.span = (16.0, 219.0) if info.luma_scale == "limited" else (0.0, 255.0)
+        self.cut = info.spec.scale * _EDGE_PX - info.spec.trim
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """See the class."""
+        padded = functional.pad(pictures * self.span + self.black, (_EDGE_PX,) * 4, mode="reflect")
+        doubled = self.windows(padded)[:, None, self.cut : -self.cut, self.cut : -self.cut]
+        result: Tensor = ((doubled - self.black) / self.span).clamp(0, 1)
+        return result
+
+
+def export(network: WindowNetwork, info: CheckpointInfo, *, layout: Layout, target: Target = "vsr", precision: Literal["fp32", "fp16"] = "fp32") -> bytes:
+    """Make an ONNX graph of a network; batch, height and width are free.
+
+    Args:
+        network: in evaluation mode, float32; it is changed where ``precision`` is ``fp16``.
+        info: what is known of its weights; it is written into the graph.
+        layout: ``sliced``: 3D convolutions as 2D ones over slices, for libraries whose 3D ones are slow; ``conv3d``: whole.
+        target: ``vsr``: input ``windows`` (B, frames, H, W) and output ``pictures`` (B, 2H - 2 trim, 2W - 2 trim), float32 luma on the checkpoint's scale;
+            ``vs-mlrt``: (B, frames, H, W) to (B, 1, 2H, 2W), luma of 0..1.
+        precision: of everything but the last layer.
+
+    Returns:
+        The file's content.
+    """
+    half = precision == "fp16"
+    if half:
+        network.half()
+        network.output.float()
+    wrapped: nn.Module = _Windows(network, layout=layout, half=half)
+    if target == "vs-mlrt":
+        wrapped = _Pictures(wrapped, info)  # type: ignore[arg-type]  # it is one of them
+    buffer = io.BytesIO()
+    height, width = _TRACED_SIZE
+    names = {"windows": {0: "batch", 2: "height", 3: "width"}, "pictures": {0: "batch"}}
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of every shape that it records
+        torch.onnx.export(
+            wrapped.eval(), (torch.rand(1, info.spec.frames, height, width),), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
+            opset_version=OPSET,
+            input_names=["windows"], output_names=["pictures"], dynamic_axes=names,
+        )  # fmt: skip
+    graph = onnx.load_from_string(buffer.getvalue())
+    facts = {"scale": info.spec.scale, "radius": info.spec.radius, "trim": info.spec.trim if target == "vsr" else 0}
+    onnx.helper.set_model_props(
+        graph,
+        {METADATA_KEY: json.dumps(asdict(info), sort_keys=True), LAYOUT_KEY: layout, TARGET_KEY: target, **{key: str(value) for key, value in facts.items()}},
+    )
+    content: bytes = graph.SerializeToString()
+    return content
