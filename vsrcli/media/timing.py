@@ -98,16 +98,13 @@ class Schedule:
         return (self._start is None or frame.time >= self._start) and (self._end is None or frame.time < self._end)
 
     def _schedule(self, frame: Frame, following: Frame | None) -> Scheduled:
+        if following is not None and following.time > frame.time:
+            self._spacing = following.time - frame.time
         if not self._keeps(frame):
             return Scheduled(frame, (), 0)
         if self.origin is None:
             self.origin = frame.time
-        if following is not None:
-            if following.time > frame.time:
-                self._spacing = following.time - frame.time
-            end = following.time
-        else:
-            end = frame.time + (frame.duration or self._spacing)
+        end = following.time if following is not None else frame.time + (frame.duration or self._spacing)
         is_last = following is None or not self._keeps(following)
         scheduled = self._at_source_times(frame, end) if self._rate is None else self._at_slots(frame, end, is_last)
         self.frames_out += len(scheduled.ticks)
