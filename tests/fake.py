@@ -17,6 +17,7 @@ class FakeBackend:
     luma_scale: LumaScale = "limited"
     spec: ModelSpec = MODELS["delta"]
     max_pixels = 1 << 20
+    exact_bands = True
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.windows: list[Float] = []

@@ -20,11 +20,17 @@ from vsrcli.media.reader import VideoReader
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
+from vsrcli.picture.reuse import Reuse
+from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.quality.metrics import psnr
 from vsrcli.run import upscale as module
 from vsrcli.run.upscale import upscale, upscale_frame
 
 FAST = EncoderOptions(preset="ultrafast")
+
+
+def _plain(backend: Backend) -> Reuse:
+    return Reuse(backend.run, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX, exact_bands=backend.exact_bands)
 
 
 def _read(path: Path) -> list[Frame]:
@@ -66,7 +72,7 @@ def test_the_network_beats_bicubic_on_clips_it_never_saw(shared: Path, name: str
     gains = []
     for low, high in validation_pairs(load([shared / "data" / "val.mp4"]), "clean", count=8, size=96):
         window = tuple(Frame((picture.astype(np.uint8),), layout, Fraction(0)) for picture in low)
-        ours = upscale_frame(window, backend.run, backend, ColorTags()).luma
+        ours = upscale_frame(window, _plain(backend), backend, ColorTags()).luma
         bicubic = np.rint(double(low[2])).clip(0, 255)
         gains.append(psnr(high, ours, crop=8) - psnr(high, bicubic, crop=8))
     assert np.mean(gains) > 0.3
@@ -134,7 +140,7 @@ def _still(luma: Any, name: str = "yuv420p") -> tuple[Frame, ...]:
 def test_every_size(size: tuple[int, int], shipped: Backend) -> None:
     rows, columns = np.mgrid[: size[0], : size[1]]
     luma = (110 + 2 * rows + columns).astype(np.uint8)
-    frame = upscale_frame(_still(luma), shipped.run, shipped, ColorTags())
+    frame = upscale_frame(_still(luma), _plain(shipped), shipped, ColorTags())
     assert frame.luma.shape == (2 * size[0], 2 * size[1])
     assert [plane.shape for plane in frame.planes[1:]] == 2 * [size]
     assert np.abs(half(frame.luma) - luma).mean() < 4
@@ -145,7 +151,7 @@ def test_no_visible_border(shipped: Backend) -> None:
     blobs = np.random.default_rng(3).random((40, 60)).astype(np.float32)
     truth = 40 + 160 * np.clip(double(double(blobs)), 0, 1)
     luma = np.rint(half(truth)).astype(np.uint8)
-    ours = upscale_frame(_still(luma), shipped.run, shipped, ColorTags()).luma
+    ours = upscale_frame(_still(luma), _plain(shipped), shipped, ColorTags()).luma
     border = np.ones(truth.shape, bool)
     border[4:-4, 4:-4] = False
 

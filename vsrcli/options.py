@@ -80,6 +80,7 @@ class UpscaleOptions:
     precision: Literal["fp16", "fp32"] | None = option(
         None, "Arithmetic of the network.  [default: fp16 on CUDA, fp32 on the CPU]", flags=("--fp16", "--fp32"), choices=("fp16", "fp32")
     )
+    reuse: bool = option(True, "Leave out what has not changed since the last frame; the output is the same.", flags=("--reuse/--no-reuse",))
     overwrite: bool = option(False, "Replace the output if it exists.", flags=("--overwrite", "-y"))
     strict: bool = option(False, "Refuse what would lose anything: a damaged source, streams, colours or depth that the output cannot keep.")
     verify: bool = option(False, "Check the output against the source before it gets its name, as `vsr verify` does.")

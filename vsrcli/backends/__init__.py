@@ -62,6 +62,11 @@ class Backend(Protocol):
         """Low-resolution pixels of a window that fit into memory at once; larger pictures are tiled."""
         ...
 
+    @property
+    def exact_bands(self) -> bool:
+        """Whether a full-width band of a picture's rows comes out to the same bits as in the whole picture."""
+        ...
+
     def run(self, windows: Float) -> Float:
         """Upscale a batch of windows.
 

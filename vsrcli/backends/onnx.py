@@ -56,6 +56,7 @@ class OnnxBackend:
         if found != provider:
             raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check the CUDA that onnxruntime-gpu needs, or use --device cpu")
         self.device = device if device != "auto" else "cpu" if provider == _PROVIDERS["cpu"] else "cuda:0"
+        self.exact_bands = provider == _PROVIDERS["cpu"]
         self.max_pixels = max(_SMALLEST_TILE, machine_bytes() // 2 // _BYTES_PER_PIXEL)
         log.info("%s by ONNX Runtime (%s, %s graph)", self._info.model, found, graph.layout)
 

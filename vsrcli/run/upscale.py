@@ -26,8 +26,10 @@ from vsrcli.models import ModelSpec
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.color import from_model, to_model
-from vsrcli.picture.tiles import EDGE_PX, upscale_plane
+from vsrcli.picture.reuse import Reuse
+from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.picture.windows import windows
+from vsrcli.run.clock import Clock
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
 from vsrcli.run.verify import verify
@@ -61,6 +63,9 @@ class UpscaleReport:
         frames_out: frames written.
         seconds: wall time of everything.
         network_seconds: time in the network alone.
+        stages: seconds that each stage was at work, side by side with the others: ``decode``, ``network``, ``pictures`` (luma and chroma around the
+            network), ``encode``; and how long the encoder was ``waiting`` for the others.
+        reused: share of the rows that did not have to be computed, since nothing that they depend on had changed.
         damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
         notes: lines for the user: what was dropped, converted or decided.
         verify_seconds: time that holding the output against the source took.
@@ -81,6 +86,8 @@ class UpscaleReport:
     frames_out: int = 0
     seconds: float = 0.0
     network_seconds: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+    reused: float = 0.0
     damage: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     verify_seconds: float = 0.0
@@ -140,7 +147,23 @@ def upscale(
     if reader.damage:
         note(f"{source} is damaged, the rest was upscaled: {reader.damage}")
     report.seconds = time.monotonic() - began
+    log.info("%s", where_time_went(report))
     return report
+
+
+def where_time_went(report: UpscaleReport) -> str:
+    """One line for the user: how long each stage worked, which is the bottleneck, and what would help."""
+    busy = {name: seconds for name, seconds in report.stages.items() if name != "waiting"}
+    slowest = max(busy, key=lambda name: busy[name], default="network")
+    ways_out = {
+        "network": "a GPU or a smaller network would help" if report.device == "cpu" else "a faster GPU or a smaller network would help",
+        "encode": "a faster --preset, or a hardware encoder, would help",
+        "decode": "--hwaccel auto may help",
+        "pictures": "more processor cores would help",
+    }
+    shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in busy.items())
+    reused = f"; {100 * report.reused:.0f} % of the rows were reused" if report.reused else ""
+    return f"of {report.seconds:.1f} s: {shares}, side by side{reused}; the bottleneck is {slowest}: {ways_out[slowest]}"
 
 
 def _certify(part: Path, job: Job, options: UpscaleOptions, report: UpscaleReport) -> None:
@@ -161,13 +184,13 @@ def _certify(part: Path, job: Job, options: UpscaleOptions, report: UpscaleRepor
     raise OutputError(f"{job.target} is not what it should be ({'; '.join(failed)}): the file is kept as {aside}")
 
 
-def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], backend: Backend, tags: ColorTags, siting: str | None = None) -> Frame:
+def upscale_frame(window: tuple[Frame, ...], reuse: Reuse, backend: Backend, tags: ColorTags, siting: str | None = None) -> Frame:
     """Double one frame.
 
     Args:
         window: the frame in the middle of its neighbours, all of one size and format.
-        run: the backend's ``run``, or one around it that measures.
-        backend: the network's description and limits.
+        reuse: around the backend's ``run``.
+        backend: the network's description.
         tags: for range and chroma siting of the result.
         siting: where the chroma of the window's frames lies, if not where ``tags`` say.
 
@@ -180,8 +203,7 @@ def upscale_frame(window: tuple[Frame, ...], run: Callable[[Float], Float], back
     frame = window[len(window) // 2]
     layout, full = frame.format, tags.is_full_range
     lumas: Plane = np.stack([each.luma for each in window])  # type: ignore[assignment]  # all of one type
-    stack = to_model(lumas, layout.bits, full, backend.luma_scale)
-    values = upscale_plane(stack, run, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX)
+    values = reuse.upscale(lumas, lambda codes: to_model(codes, layout.bits, full, backend.luma_scale))
     if not np.isfinite(values).all():
         raise BackendError(f"the network gave values that are no numbers at {float(frame.time):.3f} s in {backend.precision}: try --fp32")
     luma = from_model(values, layout.bits, full, backend.luma_scale)
@@ -203,11 +225,13 @@ def _work(
     report: UpscaleReport,
     on_progress: Callable[[UpscaleProgress], None] | None,
 ) -> None:
+    clocks = {name: Clock() for name in ("decode", "network", "pictures", "encode", "waiting")}
+
     def timed(batch: Float) -> Float:
-        began = time.perf_counter()
-        result = backend.run(batch)
-        report.network_seconds += time.perf_counter() - began
-        return result
+        with clocks["network"]:
+            return backend.run(batch)
+
+    reuse = Reuse(timed, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX, exact_bands=backend.exact_bands, enabled=options.reuse)
 
     def counted(items: Iterable[Scheduled]) -> Iterator[Scheduled]:
         for item in items:
@@ -218,27 +242,34 @@ def _work(
         for window in windows(items, spec.radius, lambda item: item.frame.scene_cut):
             middle = window[spec.radius]
             if middle.ticks:
-                frame = upscale_frame(tuple(item.frame for item in window), timed, backend, job.conversion.tags, job.conversion.siting)
-                yield Scheduled(job.conversion.outgoing(frame), middle.ticks, middle.duration)
+                with clocks["pictures"]:
+                    frame = upscale_frame(tuple(item.frame for item in window), reuse, backend, job.conversion.tags, job.conversion.siting)
+                    frame = job.conversion.outgoing(frame)
+                yield Scheduled(frame, middle.ticks, middle.duration)
 
     begin = options.start or Fraction(0)
     end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
     with (
-        Prefetch(map(job.conversion.incoming, reader), _DECODED_AHEAD, "decode") as decoded,
+        Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode") as decoded,
         Prefetch(upscaled(counted(job.schedule.run(decoded)), backend.spec), _UPSCALED_AHEAD, "network") as results,
     ):
-        for item in results:
+        for item in clocks["waiting"].each(results):
             if is_standard_input(job.source) and not report.frames_upscaled:
                 standard_input().seal()  # by now all who read it have begun
             if job.schedule.origin is not None:
                 writer.origin = job.schedule.origin
-            for tick in item.ticks:
-                writer.write(item.frame, tick, item.duration)
+            with clocks["encode"]:
+                for tick in item.ticks:
+                    writer.write(item.frame, tick, item.duration)
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
             if on_progress is not None:
                 share = None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (item.frame.time - begin) / (end - begin))))
                 on_progress(UpscaleProgress(share, report.frames_upscaled, report.frames_out))
+    report.network_seconds = clocks["network"].seconds
+    report.stages = {name: clock.seconds for name, clock in clocks.items()}
+    report.stages["pictures"] -= report.network_seconds
+    report.reused = 1 - reuse.rows_computed / reuse.rows if reuse.rows else 0.0
 
 
 def _in_range(frame: Frame, options: UpscaleOptions) -> bool:
