@@ -20,7 +20,7 @@ from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr, ssim
-from vsrcli.run.upscale import upscale_frame
+from vsrcli.run.pipeline import upscale_frame
 from vsrcli.training.data import Sequences, load, validation_pairs
 from vsrcli.training.degradation import Degradation, blur3, clean, compressed
 

@@ -26,7 +26,8 @@ from vsrcli.media.pipe import SharedPipe
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import UpscaleReport, upscale
+from vsrcli.run.pipeline import UpscaleReport
+from vsrcli.run.upscale import upscale
 
 needs_ffprobe = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="no ffprobe program here")
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"

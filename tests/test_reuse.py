@@ -19,7 +19,8 @@ from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
 from vsrcli.picture.reuse import Reuse
-from vsrcli.run.upscale import UpscaleReport, upscale, where_time_went
+from vsrcli.run.pipeline import UpscaleReport
+from vsrcli.run.upscale import upscale, where_time_went
 
 SPEC = replace(MODELS["delta"], halo_px=3)
 

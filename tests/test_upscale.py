@@ -24,7 +24,8 @@ from vsrcli.picture.reuse import Reuse
 from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.quality.metrics import psnr
 from vsrcli.run import upscale as module
-from vsrcli.run.upscale import upscale, upscale_frame
+from vsrcli.run.pipeline import upscale_frame
+from vsrcli.run.upscale import upscale
 
 FAST = EncoderOptions(preset="ultrafast")
 

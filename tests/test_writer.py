@@ -438,7 +438,8 @@ def test_disk_full_at_any_packet(packets: int, source: VideoInfo, folder: Path) 
     target.write_bytes(b"precious")
     plan = plan_streams(source, target, "copy")
     writer = VideoWriter(target, output_video(), FAST, source=source, plan=plan)
-    writer._output = _FullDisk(writer._output, packets)  # type: ignore[assignment]
+    assert writer._encoder is not None
+    writer._encoder.output = _FullDisk(writer._encoder.output, packets)  # type: ignore[assignment]
     with pytest.raises(OutputError, match="no space left"):
         filled(writer, [picture(number, output_video()) for number in range(25)])
     assert names(folder) == ["out.mkv"]

@@ -13,7 +13,8 @@ from vsrcli._version import __version__
 if TYPE_CHECKING:
     from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError, VsrError
     from vsrcli.options import EncoderOptions, UpscaleOptions
-    from vsrcli.run.upscale import UpscaleProgress, UpscaleReport, upscale
+    from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
+    from vsrcli.run.upscale import upscale
 
 _HOMES = {
     **dict.fromkeys(("BackendError", "InputError", "ModelError", "OptionError", "OutputError", "VsrError"), "vsrcli.errors"),

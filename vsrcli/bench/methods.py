@@ -16,7 +16,7 @@ from vsrcli.options import BenchOptions
 from vsrcli.picture.resize import Kernel, double
 from vsrcli.picture.reuse import Reuse
 from vsrcli.picture.tiles import EDGE_PX
-from vsrcli.run.upscale import upscale_frame
+from vsrcli.run.pipeline import upscale_frame
 
 # OpenCV's cubic (a = -0.75, no antialiasing) is another convention: 0.3 dB higher on the way up, another test on the way down.
 BASELINES: dict[str, Kernel] = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos"}

@@ -38,7 +38,8 @@ def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json:
     if str(target) == "-" and (as_json or options.verify):
         raise OptionError(f"the video goes to standard output: {'--json' if as_json else '--verify'} needs an output that is a file")
 
-    from vsrcli.run.upscale import UpscaleProgress, upscale
+    from vsrcli.run.pipeline import UpscaleProgress
+    from vsrcli.run.upscale import upscale
 
     with progress_bar(source.name, "frames", enabled=not (quiet or no_progress)) as show:
 

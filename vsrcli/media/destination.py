@@ -12,22 +12,26 @@ _LONGEST_NAME_BYTES = 200
 
 
 class FileDestination:
-    """A hidden temporary file beside the target, ending in ``.part``.
+    """A hidden temporary file ending in ``.part``, beside the target or in a folder of its own.
 
     Attributes:
         sink: what FFmpeg writes to.
         part: the temporary file.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, folder: Path | None = None) -> None:
         """Create it.
+
+        Args:
+            target: the name that the file will have.
+            folder: where it lies until then, on the same disk; None: beside the target.
 
         Raises:
             OSError: the folder refuses.
         """
         self._target = target.resolve()
         stem = self._target.name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore")
-        self.part: Path | None = self._target.parent / f".{stem}.{secrets.token_hex(4)}.part"
+        self.part: Path | None = (folder or self._target.parent) / f".{stem}.{secrets.token_hex(4)}.part"
         self.sink: str | StandardOutput = str(self.part)
         os.close(os.open(self.part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 
@@ -38,9 +42,9 @@ class FileDestination:
             OSError: the disk refuses.
         """
         if self.part is not None:
-            _sync(self.part)
+            sync(self.part)
             self.part.replace(self._target)
-            _sync(self._target.parent)
+            sync(self._target.parent)
 
     def discard(self) -> None:
         """Remove the temporary file; may be called more than once."""
@@ -64,7 +68,8 @@ class PipeDestination:
         """Nothing can be taken back."""
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are safe on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import av
-from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
-from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import FileInfo, Frame
 from vsrcli.media.copier import StreamCopier
 from vsrcli.media.destination import FileDestination, PipeDestination
-from vsrcli.media.encoders import (
-    choose_format,
-    container_of,
-    encoder_of,
-    encoder_settings,
-    find_codec,
-    is_full_range,
-    is_hdr,
-    open_quietly,
-    resolve_codec,
-)
+from vsrcli.media.encoders import container_of, find_codec, open_quietly
+from vsrcli.media.encoding import VideoEncoder, failure
 from vsrcli.media.output import OutputVideo
-from vsrcli.media.pictures import PictureMaker
 from vsrcli.media.pipe import piped_container
-from vsrcli.media.sidedata import hdr_settings
 from vsrcli.media.streams import StreamPlan, demuxer_of
 from vsrcli.options import EncoderOptions
-
-_IN_ORDER_FRAMES = 2
-_LEAST_TIMESCALE = 90_000
-_RANGES = {None: 0, "limited": 1, "full": 2}
 
 
 class _Span:
@@ -92,6 +73,7 @@ class VideoWriter:
         plan: tuple[StreamPlan, ...] = (),
         start: Fraction | None = None,
         end: Fraction | None = None,
+        folder: Path | None = None,
     ) -> None:
         """Open encoder and file, and write the header.
 
@@ -103,6 +85,7 @@ class VideoWriter:
             plan: what happens to its streams.
             start: source time at which the output begins, seconds; None where nothing is cut off.
             end: source time at which copied streams end, seconds; None for their own end.
+            folder: where the file lies until it is whole, on the same disk; None: beside the target.
 
         Raises:
             OutputError: encoder, option, pixel format, container or folder refuse.
@@ -110,30 +93,25 @@ class VideoWriter:
         """
         self.origin = start or Fraction(0)
         self.frames = 0
-        self._folder, self._shown, self._video = target.resolve().parent, target, video
+        self._shown = target
         self._container = container_of(target)
-        encoder = resolve_codec(encoder, target, bits=video.format.bits, is_hdr=is_hdr(video.tags, video.hdr))
-        self._codec_name = find_codec(encoder.codec).name
-        self.format, _ = choose_format(encoder, video.format)
-        settings = encoder_settings(encoder)
+        self._codec_name = encoder.codec
         if not self._container.keeps_timestamps and (video.rate is None or video.rate * video.time_base != 1):
             raise OutputError(f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv")
-        is_full = is_full_range(encoder.codec, video.tags, self._container)
-        self._pictures = PictureMaker(
-            video.format, self.format, video.tags, full_range=is_full, share=encoder_of(encoder.codec).copies_input
-        )
-        self._durations: dict[int, int] = {}
+        if encoder.codec != "auto":
+            find_codec(encoder.codec)
         self._span = _Span()
         self._held: Packet[Any] | None = None
         self._copier: StreamCopier | None = None
-        self._output: OutputContainer | None = None
-        self._finished = False
+        self._encoder: VideoEncoder | None = None
+        self._finished = self._is_spliced = False
         try:
-            self._place: FileDestination | PipeDestination = FileDestination(target) if piped_container(target) is None else PipeDestination()
+            self._place: FileDestination | PipeDestination = FileDestination(target, folder) if piped_container(target) is None else PipeDestination()
         except OSError as error:
-            raise self._failure(error) from error
+            raise failure(error, target, self._codec_name) from error
         try:
-            self._stream = self._open_encoder(encoder.codec, settings, is_full)
+            self._encoder = VideoEncoder(target, video, encoder, self._place.sink)
+            self._codec_name, self.format = self._encoder.codec, self._encoder.format
             self._add_copies(source, plan, start, end)
         except BaseException:
             self.abort()
@@ -158,15 +136,28 @@ class VideoWriter:
             OutputError: the encoder failed, or the disk is full.
             ValueError: the frame is of another size or format.
         """
-        if (frame.width, frame.height, frame.format.name) != (self._video.width, self._video.height, self._video.format.name):
-            raise ValueError(f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}")
-        if self._copier is not None:
-            self._copier.origin = self.origin
-        picture = self._pictures.make(frame)
-        picture.pts, picture.duration, picture.time_base = tick, duration, self._video.time_base
-        self._durations[tick] = duration
-        self._try(lambda: self._mux(self._stream.encode(picture)))
+        encoder = self._opened()
+        self._try(lambda: self._mux(encoder.encode(frame, tick, duration)))
         self.frames += 1
+
+    def splice(self, packets: Iterable[Packet[Any]]) -> None:
+        """Write video that is encoded already, by an encoder of the same settings; then nothing else may be written.
+
+        Args:
+            packets: one for each frame, in decoding order, with rising ``dts``.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+        """
+        stream, self._is_spliced = self._opened().stream, True
+
+        def put() -> None:
+            for packet in packets:
+                packet.stream = stream
+                self._mux([packet])
+                self.frames += 1
+
+        self._try(put)
 
     def finish(self, expected_frames: int, check: Callable[[Path], None] | None = None) -> None:
         """Flush the encoder, copy what is left, check the file and give it its name.
@@ -189,7 +180,7 @@ class VideoWriter:
             self._place.publish()
         except OSError as error:
             self.abort()
-            raise self._failure(error) from error
+            raise failure(error, self._shown, self._codec_name) from error
         except BaseException:
             self.abort()
             raise
@@ -203,73 +194,11 @@ class VideoWriter:
         self._place.discard()
         if self._copier is not None:
             self._copier.close()
-        if self._output is not None:
-            output, self._output = self._output, None
-            with contextlib.suppress(av.FFmpegError, OSError, ValueError):
-                output.close()
-
-    def _open_encoder(self, codec: str, settings: dict[str, str], is_full: bool) -> VideoStream:
-        video, container = self._video, self._container
-        opened: list[VideoStream] = []
-
-        def add() -> None:
-            output = av.open(self._place.sink, "w", format=container.format, container_options=self._container_options())
-            self._output = output
-            rate = (video.rate or Fraction(25)).limit_denominator(1_000_000)
-            stream = output.add_stream(codec, rate=rate)
-            if not isinstance(stream, VideoStream):
-                raise ValueError(f"{codec} is no video encoder")
-            opened.append(stream)
-
-        reason = open_quietly(add)
-        if reason is not None:
-            raise OutputError(f"{self._shown}: {reason}: choose another --codec, or name the output .mkv")
-        stream = opened[0]
-        context = stream.codec_context
-        self._configure(stream, is_full)
-        if video.tags.chroma_location is not None and (self.format.log2_chroma_w, self.format.log2_chroma_h) == (1, 1):
-            settings.setdefault("chroma_sample_location", video.tags.chroma_location)
-        if container.format == "avi":
-            settings.setdefault("bf", "0")  # it has no place for the order of reordered frames
-        for key, value in hdr_settings(video.hdr, codec).items():
-            settings[key] = f"{value}:{settings[key]}" if key in settings else value
-        context.options = dict(settings)
-        reason = open_quietly(lambda: context.open(strict=False))
-        if reason is not None:
-            given = " ".join(f"-e {key}={value}" for key, value in settings.items())
-            size = f"{self.format.name} {video.width}x{video.height}"
-            raise OutputError(f"{self._shown}: {codec} cannot be opened for {size} with {given or 'its defaults'}: {reason}")
-        if context.options:
-            unknown = ", ".join(context.options)
-            raise OutputError(f"{self._shown}: {codec} does not know the option {unknown}: see `ffmpeg -h encoder={codec}`")
-        return stream
-
-    def _container_options(self) -> dict[str, str]:
-        options = dict(self._container.options)
-        if self._container.format in ("mp4", "mov"):
-            # the whole's length is written in these; in its milliseconds of old, the last frame would lose up to one
-            unit = self._video.time_base.denominator
-            options["movie_timescale"] = str(unit * -(-_LEAST_TIMESCALE // unit))
-        return options
-
-    def _configure(self, stream: VideoStream, is_full: bool) -> None:
-        video, container, context = self._video, self._container, stream.codec_context
-        context.width, context.height, context.pix_fmt = video.width, video.height, self.format.name
-        context.time_base = video.time_base
-        context.flags |= Flags.frame_duration
-        context.color_range = _RANGES["full" if is_full else "limited" if video.tags.is_full_range else video.tags.range]
-        context.colorspace, context.color_primaries, context.color_trc = video.tags.matrix, video.tags.primaries, video.tags.transfer
-        if video.sample_aspect is not None:
-            context.sample_aspect_ratio = video.sample_aspect
-        if container.format in ("mp4", "mov") and context.codec.canonical_name == "hevc":
-            context.codec_tag = "hvc1"
-        if container.keeps_rotation and video.display_matrix is not None:
-            stream.set_display_matrix(video.display_matrix)
-        elif container.keeps_rotation and video.rotation:
-            stream.set_display_rotation(video.rotation)
+        if self._encoder is not None:
+            self._encoder.close()
 
     def _add_copies(self, source: FileInfo | None, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
-        output = self._require_output()
+        output = self._output()
 
         def begin() -> None:
             if source is not None:
@@ -280,33 +209,38 @@ class VideoWriter:
         if reason is not None:
             raise OutputError(f"{self._shown}: cannot be begun: {reason}: name the output .mkv, or give --audio none")
 
-    def _require_output(self) -> OutputContainer:
-        if self._output is None:
+    def _opened(self) -> VideoEncoder:
+        if self._encoder is None:
             raise OutputError(f"{self._shown}: the file is closed")
-        return self._output
+        return self._encoder
+
+    def _output(self) -> OutputContainer:
+        output = self._opened().output
+        if output is None:
+            raise OutputError(f"{self._shown}: the file is closed")
+        return output
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
         """Write packets of video behind what belongs before them; the very last one waits for ``_flush``."""
         for packet in packets:
-            if self._codec_name == "libx265" and self.frames <= _IN_ORDER_FRAMES:
-                packet.dts = packet.pts  # with so few it takes them from memory that nothing was written to; they stand in order
             if packet.pts is not None:
-                packet.duration = self._durations.pop(packet.pts, packet.duration)
                 self._span.add(packet)
             held, self._held = self._held, packet
             if held is not None:
                 self._deliver(held)
 
     def _deliver(self, packet: Packet[Any]) -> None:
-        output = self._require_output()
+        output = self._output()
         time = packet.dts if packet.dts is not None else packet.pts
         if self._copier is not None and time is not None and packet.time_base is not None:
+            self._copier.origin = self.origin
             output.mux(list(self._copier.until(time * packet.time_base)))
         output.mux(packet)
 
     def _flush(self) -> None:
-        output = self._require_output()
-        self._mux(self._stream.encode(None))
+        output = self._output()
+        if not self._is_spliced:
+            self._mux(self._opened().flush())
         if self._held is not None:
             if self._container.format in ("mp4", "mov"):
                 self._held.duration = self._span.last_length
@@ -315,7 +249,7 @@ class VideoWriter:
             for packet in self._copier.until(None):
                 output.mux(packet)
             self._copier.close()
-        self._output = None
+        self._opened().output = None
         output.close()
 
     def _check(self, part: Path, expected_frames: int) -> None:
@@ -338,13 +272,4 @@ class VideoWriter:
         try:
             work()
         except (av.FFmpegError, OSError) as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: Exception) -> OutputError:
-        number = getattr(error, "errno", None)
-        reason = getattr(error, "strerror", None) or str(error)
-        if number == errno.ENOSPC:
-            return OutputError(f"no space left on the disk of {self._folder} for {self._shown}: free some, or choose another folder")
-        if number in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return OutputError(f"{self._shown}: the folder {self._folder} is not writable ({reason}): choose another one")
-        return OutputError(f"{self._shown}: cannot be written with {self._codec_name}: {reason}")
+            raise failure(error, self._shown, self._codec_name) from error
