@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -221,6 +225,47 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path, monkey
         assert torch.equal(steps.average[name], saved["average"][name]), name
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_while_validating_saves_the_trained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+    """Not the averaged ones that are being validated; and it does not wait for the validation's end."""
+    trainer = Trainer(_plan(validate_every=0.0), tmp_path, _clips(), _clips())
+    infer = trainer._infer
+
+    def interrupted(windows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        if trainer.step == 2:
+            os.kill(os.getpid(), number)
+        return infer(windows)
+
+    monkeypatch.setattr(trainer, "_infer", interrupted)
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+        trainer.run()
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    steps = Trainer(_plan(), tmp_path / "steps", _clips(), _clips())
+    while steps.step < 2:
+        steps._train_step()
+    for name, value in steps.network.state_dict().items():
+        assert torch.equal(value, saved["network"][name]), name
+
+
+def test_termination_waits_for_the_end_of_a_step_and_a_second_one_saves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for kills, saved_step in ((1, 3), (2, None)):
+        folder = tmp_path / str(kills)
+        trainer = Trainer(_plan(), folder, _clips(), _clips())
+        update = trainer._update_average
+
+        def interrupted(trainer: Trainer = trainer, kills: int = kills, update: Callable[[], None] = update) -> None:
+            if trainer.step == 3:
+                for _ in range(kills):
+                    os.kill(os.getpid(), signal.SIGTERM)
+            update()
+
+        monkeypatch.setattr(trainer, "_update_average", interrupted)
+        with pytest.raises(SystemExit):
+            trainer.run()
+        state = folder / "state.pt"
+        assert (torch.load(state, weights_only=True)["step"] if state.exists() else None) == saved_step
+
+
 def test_a_run_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
     trainer = Trainer(_plan(), tmp_path / "run", _clips(), _clips())
     (tmp_path / "run").rmdir()
@@ -292,6 +337,47 @@ def test_folders_and_bad_data(tmp_path: Path) -> None:
     assert (len(kept), len(held)) == (2, 1)
 
 
+def test_every_file_gives_its_last_tenth_to_validation_and_packs_whole_scenes() -> None:
+    clip = _clips(1).clips[0]
+    names = [f"a/x.mp4#{n}" for n in range(20)] + [f"b/x.mp4#{n}" for n in range(3)] + ["short.mp4#0"]
+    kept, held = split_held_out(Sequences((clip,) * len(names), tuple(names)))
+    assert held.names == ("a/x.mp4#18", "a/x.mp4#19", "b/x.mp4#2")
+    assert sorted(kept.names + held.names) == sorted(names)
+    scenes = ("street",) * 15 + ("sea",) * 5
+    kept, held = split_held_out(Sequences((clip,) * 20, scenes))
+    assert held.names == ("sea",) * 5
+    assert len(split_held_out(Sequences((clip,) * 20, ("street",) * 20))[1]) == 2
+
+
+def test_pictures_of_one_colour_are_not_validated_on(tmp_path: Path) -> None:
+    """The black end of a film: bicubic restores it exactly, and one such would make the mean gain infinite."""
+    clips = _clips()
+    black = Sequences((*clips.clips[:1], np.full((SEQUENCE, 48, 48), 16, np.uint8)), ("a", "b"))
+    trainer = Trainer(_plan(), tmp_path / "a", clips, black)
+    assert np.isfinite(trainer.validate()["clean"])
+    with pytest.raises(InputError, match="single colours"):
+        Trainer(_plan(), tmp_path / "b", clips, Sequences(black.clips[1:], black.names[1:]))
+
+
+def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
+    """A training machine may have none: the pack comes through OpenCV, and `clean` and `blur3` need no encoder."""
+    writer = cv2.VideoWriter(str(tmp_path / "train.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 64))
+    for clip in _clips(2, 64).clips:
+        for picture in clip:
+            writer.write(np.dstack([picture] * 3))
+    writer.release()
+    rows = "".join(f"train,1,scene{number}\n" for number in range(2))
+    (tmp_path / "manifest.csv").write_text("split,shippable,content_group\n" + rows)
+    code = (
+        "import sys; sys.modules['av'] = None\n"
+        "from vsrcli.options import TrainOptions; from vsrcli.training.run import train\n"
+        f"train(TrainOptions(model='previous', domain='blur3', data=({str(tmp_path / 'train.avi')!r},), out={str(tmp_path / 'run')!r}, "
+        "steps=1, batch=1, patch=8, device='cpu', threads=1))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    assert (tmp_path / "run" / "last.safetensors").is_file()
+
+
 def test_pack_and_its_licences(shared: Path) -> None:
     everything = load([shared / "data" / "val.mp4"])
     shippable = load([shared / "data" / "val.mp4"], shippable_only=True)
@@ -335,6 +421,40 @@ def test_early_stopping(tmp_path: Path) -> None:
     assert trainer.stale >= 2
 
 
+def test_a_resumed_fine_tuning_is_judged_by_its_beginning(tmp_path: Path, moving_clip: Path) -> None:
+    """What it gained before it was interrupted counts: neither is it called no gain, nor does the report begin in the middle."""
+    clips = load([moving_clip])
+    train_on, held = split_held_out(clips)
+    Trainer(_plan(steps=1), tmp_path / "start", train_on, held).run()
+    first = train(
+        TrainOptions(
+            model="previous", domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), init=str(tmp_path / "start" / "last.safetensors"),
+            steps=25, learning_rate=1e-3, batch=2, patch=16, device="cpu", threads=1,
+        )
+    )  # fmt: skip
+    assert first.gain_db["clean"] > first.gain_before_db["clean"] + 0.1
+    notes: list[str] = []
+    second = train(TrainOptions(resume=str(tmp_path / "run"), steps=26, device="cpu"), on_note=notes.append)
+    assert second.gain_before_db == first.gain_before_db
+    assert not any(line.startswith("no gain") for line in notes)
+    train(TrainOptions(resume=str(tmp_path / "run"), device="cpu"), on_note=notes.append)
+    assert any("reached its end (26 steps)" in line for line in notes)
+
+
+def test_resuming_keeps_what_the_run_was_started_with(tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(moving_clip.parent)
+    options = TrainOptions(model="previous", domain="clean", data=(moving_clip.name,), out=str(tmp_path / "run"), steps=1, batch=3, patch=9, device="cpu")
+    train(options)
+    monkeypatch.chdir(tmp_path)
+    for changes in ({"data": ("other.mp4",)}, {"batch": 4}, {"learning_rate": 1e-5}, {"recipe": "report"}):
+        flag = "--" + next(iter(changes)).replace("_", "-")
+        with pytest.raises(OptionError, match=f"leave {flag} away"):
+            train(TrainOptions(resume=str(tmp_path / "run"), steps=2, **changes))
+    train(TrainOptions(resume=str(tmp_path / "run"), steps=2, threads=1, device="cpu"))
+    kept = json.loads((tmp_path / "run" / "options.json").read_text())
+    assert (kept["batch"], kept["patch"], kept["learning_rate"], kept["precision"], kept["threads"]) == (3, 9, RECIPES["ship"].learning_rate, "fp32", 1)
+
+
 def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving_clip: Path) -> None:
     notes: list[str] = []
     options = TrainOptions(
@@ -352,7 +472,20 @@ def test_the_report_recipe_is_the_reports() -> None:
     recipe = RECIPES["report"]
     assert (recipe.loss, recipe.learning_rate, recipe.batch, recipe.patch, recipe.domain) == ("mse", 5e-4, 1, None, "blur3")
     assert recipe.patience > 0
-    assert Batches(_clips(2, 64), "blur3", recipe.patch, recipe.batch).at(0)[0].shape == (1, 1, 5, 32, 32)
+    assert not recipe.augment
+    wide = Sequences(tuple(clip[:, :40] for clip in _clips(2, 64).clips), ("a", "b"))
+    batches = Batches(wide, "blur3", recipe.patch, recipe.batch, augment=recipe.augment)
+    assert batches.at(0)[0].shape == (1, 1, 5, 20, 32)
+    for choice in (choice for step in range(40) for choice in batches.choose(step)):
+        assert choice.frames in {(0, 1, 2, 3, 4), (1, 2, 3, 4, 5), (2, 3, 4, 5, 6)}
+        assert {choice.mirrored, choice.upside_down, choice.transposed} == {False}
+
+
+def test_whole_pictures_where_the_recipe_takes_whole_pictures(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "wide.mp4", frames=14, size=(600, 300))
+    assert [clip.shape for clip in load([path], whole=True).clips] == [(SEQUENCE, 300, 600)] * 2
+    assert [clip.shape for clip in load([path]).clips] == [(SEQUENCE, 256, 256), (SEQUENCE, 256, 256)] * 2
+    assert len(load([path], whole=True, limit=2).clips) == 1, "a whole picture counts for the tiles it holds"
 
 
 @pytest.mark.parametrize(

@@ -196,9 +196,11 @@ class TrainOptions:
     model: str = option(DEFAULT_MODEL, "Network to train.", flags=("--model", "-m"), choices=tuple(MODELS))
     domain: str | None = option(None, "What the network learns to undo.  [default: video; blur3 with the report's recipe]", choices=tuple(DOMAINS))
     data: tuple[str, ...] = option((), "Video file, folder of frames, folder of such, or training pack; repeatable.", metavar="PATH")
-    val: tuple[str, ...] = option((), "The same for validation; repeatable.  [default: the last tenth of the training clips]", metavar="PATH")
+    val: tuple[str, ...] = option((), "The same for validation; repeatable.  [default: the last tenth of each file of the training clips]", metavar="PATH")
     out: str | None = option(None, "Folder of the run.", metavar="DIR")
-    resume: str | None = option(None, "Go on with the run in this folder, exactly where it stopped.", metavar="DIR")
+    resume: str | None = option(
+        None, "Go on with the run in this folder, exactly where it stopped; --steps and --time, counted from its beginning, set a new end.", metavar="DIR"
+    )
     init: str | None = option(None, "Begin with the weights of this checkpoint, or of a shipped model's domain.", metavar="CHECKPOINT")
     recipe: str = option("ship", "How it is trained: ours, or the report's.", choices=("ship", "report"))
     steps: int | None = option(None, "Length of the run in steps.", metavar="N")

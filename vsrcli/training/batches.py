@@ -52,11 +52,12 @@ class Batches:
     Args:
         sequences: where they come from.
         domain: key in ``DEGRADATIONS``.
-        patch: side of the low-resolution patch, pixels; None for as much as the smallest clip has.
+        patch: side of the low-resolution patch, pixels; None for whole pictures, of as many rows and columns as every clip has.
         batch: patches a step.
         seed: of everything random.
         device: where the clips live.
         variants: how many differently degraded versions of a clip are made, where the domain's degradation is random at all.
+        augment: whether patches are turned and mirrored and run backwards in time, and windows have edges.
         edge_share: share of windows whose first or last frames stand in for missing neighbours, as at the ends of a clip and at cuts.
         workers: threads that degrade clips; None for one a core.
 
@@ -74,16 +75,19 @@ class Batches:
         *,
         device: torch.device | str = "cpu",
         variants: int = 4,
+        augment: bool = True,
         edge_share: float = 0.1,
         workers: int | None = None,
     ) -> None:
-        smallest = min(min(clip.shape[1:]) for clip in sequences.clips)
+        smallest = [min(clip.shape[axis] for clip in sequences.clips) // 2 for axis in (1, 2)]
         self.sequences, self.domain, self.batch, self.seed = sequences, domain, batch, seed
-        self.patch = patch or smallest // 2
-        if smallest < 2 * self.patch:
-            raise InputError(f"the clips are too small ({smallest} pixels) for training patches of {2 * self.patch}: use larger ones")
+        self.patch = (patch, patch) if patch else (smallest[0], smallest[1])
+        if patch and min(smallest) < patch:
+            raise InputError(
+                f"the clips are too small ({2 * min(smallest)} pixels) for training patches of {2 * patch}: use larger ones, or --patch {min(smallest)}"
+            )
         self.variants = variants if domain in SEEDED else 1
-        self.edge_share = edge_share
+        self.augment, self.edge_share = augment, edge_share
         self.device = torch.device(device)
         self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="vsr-degrade")
         self._degraded: dict[tuple[int, int], Future[Clip]] = {}
@@ -119,7 +123,7 @@ class Batches:
         """The batch of ``step``.
 
         Returns:
-            Windows (batch, 1, 5, patch, patch) and frames (batch, 1, 2*patch, 2*patch), float32, limited-range codes, on the device.
+            Windows (batch, 1, 5, h, w) of the patch's size and frames (batch, 1, 2h, 2w), float32, limited-range codes, on the device.
         """
         pairs = [self._cut(choice) for choice in self.choose(step)]
         low, high = (torch.stack(parts).to(torch.float32) for parts in zip(*pairs, strict=True))
@@ -138,22 +142,25 @@ class Batches:
     def _choice(self, position: int, rng: np.random.Generator) -> Choice:
         epoch, place = divmod(position, len(self.sequences))
         index = int(self._order(epoch)[place])
-        top, left = (int(rng.integers(size // 2 - self.patch + 1)) for size in self.sequences.clips[index].shape[1:])
+        top, left = (int(rng.integers(size // 2 - side + 1)) for size, side in zip(self.sequences.clips[index].shape[1:], self.patch, strict=True))
         reach = _WINDOW // 2
         centre = int(rng.integers(reach, SEQUENCE - reach))
         first, last = centre - reach, centre + reach
+        if not self.augment:
+            return Choice(index, epoch % self.variants, tuple(range(first, last + 1)), top, left, False, False, False)
         if rng.random() < self.edge_share:
             first, last = int(rng.integers(first, centre + 1)), int(rng.integers(centre, last + 1))
         frames = tuple(int(frame) for frame in np.clip(np.arange(centre - reach, centre + reach + 1), first, last))
         mirrored, upside_down, transposed, reversed_ = (bool(value) for value in rng.random(4) < 0.5)
+        transposed &= self.patch[0] == self.patch[1]
         return Choice(index, epoch % self.variants, frames[::-1] if reversed_ else frames, top, left, mirrored, upside_down, transposed)
 
     def _cut(self, choice: Choice) -> tuple[Tensor, Tensor]:
         low, high = self._resident(choice.clip, choice.variant), self._resident(choice.clip, -1)
-        top, left, side = choice.top, choice.left, self.patch
-        area = low[:, top : top + side, left : left + side]
+        top, left, (height, width) = choice.top, choice.left, self.patch
+        area = low[:, top : top + height, left : left + width]
         window = torch.stack([area[frame] for frame in choice.frames])
-        truth = high[choice.frames[_WINDOW // 2], 2 * top : 2 * (top + side), 2 * left : 2 * (left + side)]
+        truth = high[choice.frames[_WINDOW // 2], 2 * top : 2 * (top + height), 2 * left : 2 * (left + width)]
         axes = [axis for axis, flip in ((-1, choice.mirrored), (-2, choice.upside_down)) if flip]
         if axes:
             window, truth = window.flip(axes), truth.flip(axes)

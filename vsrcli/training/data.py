@@ -31,7 +31,7 @@ class Sequences:
 
     Attributes:
         clips: each (SEQUENCE, H, W), uint8, limited-range codes, H and W even.
-        names: where each came from: file and scene.
+        names: where each came from: ``FILE#NUMBER``, or its scene's name in a training pack.
     """
 
     clips: tuple[Clip, ...]
@@ -41,7 +41,7 @@ class Sequences:
         return len(self.clips)
 
 
-def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 2000) -> Sequences:
+def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 2000, whole: bool = False) -> Sequences:
     """Read the clips of training packs, video files, frame folders, and folders that hold any of these.
 
     Args:
@@ -49,6 +49,7 @@ def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 20
         shippable_only: of packs, take only the rows whose licence allows shipping weights.
         limit: most clips to keep of footage other than packs (a clip of full size takes 0.9 MB, its low-resolution versions the same again);
             where there would be more, they are spread over each file.
+        whole: leave large pictures whole instead of cutting them into tiles; each counts as that many clips.
 
     Raises:
         InputError: nothing usable is there.
@@ -56,14 +57,17 @@ def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 20
     sources = [source for path in paths for source in _sources(path)]
     clips: list[Clip] = []
     names: list[str] = []
+    used = 0
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
         rows = [] if source.is_dir() else _manifest(source)
         if rows:
             found, origin = _read_pack(source, rows, shippable_only)
         else:
-            found = _read_folder(source) if source.is_dir() else _read_video(source, max(1, (limit - len(clips)) // left))
-            found = _spread(found, max(1, (limit - len(clips)) // left))
-            origin = [f"{source.name}#{index}" for index in range(len(found))]
+            share = max(1, (limit - used) // left)
+            found = _read_folder(source, whole) if source.is_dir() else _read_video(source, share, whole)
+            found = _spread(found, max(1, share // _tile_count(found[0])) if found else 1)
+            origin = [f"{source}#{index}" for index in range(len(found))]
+        used += sum(map(_tile_count, found))
         clips += found
         names += origin
     if not clips:
@@ -120,7 +124,7 @@ def _read_pack(file: Path, rows: list[dict[str, str]], shippable_only: bool) -> 
     return clips, names
 
 
-def _read_folder(folder: Path) -> list[Clip]:
+def _read_folder(folder: Path, whole: bool) -> list[Clip]:
     from vsrcli.media.folders import list_pictures
     from vsrcli.media.scenes import CutDetector
     from vsrcli.media.stills import read_picture
@@ -138,10 +142,10 @@ def _read_folder(folder: Path) -> list[Clip]:
                 luma = picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
             yield luma, detector.is_cut(luma, 8)
 
-    return _runs(frames(), folder)
+    return _runs(frames(), folder, whole)
 
 
-def _read_video(file: Path, limit: int) -> list[Clip]:
+def _read_video(file: Path, limit: int, whole: bool) -> list[Clip]:
     from vsrcli.media.probe import probe
     from vsrcli.media.reader import VideoReader
 
@@ -155,15 +159,15 @@ def _read_video(file: Path, limit: int) -> list[Clip]:
     count = int((info.duration or 0) * (info.rate or 0))
     tiles = max(1, info.width // _TILE) * max(1, info.height // _TILE)
     if count // SEQUENCE * tiles <= 2 * limit or count < 4 * _PLACES * SEQUENCE:
-        return _runs(frames(), file)
+        return _runs(frames(), file, whole)
     clips: list[Clip] = []
     for place in range(_PLACES):
-        found = _runs(frames((info.duration or 0) * (2 * place + 1) / Fraction(2 * _PLACES)), file, runs=1)
+        found = _runs(frames((info.duration or 0) * (2 * place + 1) / Fraction(2 * _PLACES)), file, whole, runs=1)
         clips += _spread(found, max(1, -(-limit // _PLACES)))
     return clips
 
 
-def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, runs: int | None = None) -> list[Clip]:
+def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, whole: bool, runs: int | None = None) -> list[Clip]:
     """Cut frames, each with whether a scene begins there, into clips of ``SEQUENCE`` frames of one scene, at most ``runs`` of whole pictures."""
     clips: list[Clip] = []
     run: list[Clip] = []
@@ -174,7 +178,7 @@ def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, runs: int | None = 
             raise InputError(f"{source}: its pictures change from {run[-1].shape[::-1]} to {luma.shape[::-1]} pixels; train on one size at a time")
         run.append(luma)
         if len(run) == SEQUENCE:
-            clips += _tiles(np.stack(run))
+            clips += _tiles(np.stack(run), None if whole else _TILE)
             run.clear()
             if runs is not None and (runs := runs - 1) == 0:
                 break
@@ -185,13 +189,20 @@ def _limited_codes(luma: NDArray[np.uint8] | NDArray[np.uint16], bits: int, full
     return from_model(to_model(luma, bits, full, "limited"), 8, False, "limited").astype(np.uint8)
 
 
-def _tiles(clip: Clip) -> list[Clip]:
+def _tiles(clip: Clip, side: int | None) -> list[Clip]:
     height, width = clip.shape[1] // 2 * 2, clip.shape[2] // 2 * 2
+    if side is None:
+        return [np.ascontiguousarray(clip[:, :height, :width])]
     return [
-        np.ascontiguousarray(clip[:, top : min(top + _TILE, height), left : min(left + _TILE, width)])
-        for top in range(0, max(height - _TILE // 2, 1), _TILE)
-        for left in range(0, max(width - _TILE // 2, 1), _TILE)
+        np.ascontiguousarray(clip[:, top : min(top + side, height), left : min(left + side, width)])
+        for top in range(0, max(height - side // 2, 1), side)
+        for left in range(0, max(width - side // 2, 1), side)
     ]
+
+
+def _tile_count(clip: Clip) -> int:
+    """How many clips of full tile size take as much memory as ``clip``, 1 or more."""
+    return max(1, int(clip[0].size) // _TILE**2)
 
 
 def validation_pairs(
@@ -221,15 +232,28 @@ def validation_pairs(
 
 
 def split_held_out(sequences: Sequences, share: float = 0.1) -> tuple[Sequences, Sequences]:
-    """Cut the last ``share`` of the clips off for validation.
+    """Cut the last ``share`` of each file's clips off for validation; of training packs, the last scenes.
 
     Raises:
         InputError: too few clips to hold any out.
     """
-    keep = len(sequences) - max(1, round(len(sequences) * share))
-    if keep < 1:
+    files: dict[str, list[int]] = {}
+    for index, name in enumerate(sequences.names):
+        file, separator, _ = name.rpartition("#")
+        files.setdefault(file if separator else "", []).append(index)
+    held: set[int] = set()
+    for file, indices in files.items():
+        first = len(indices) - max(1, round(len(indices) * share))
+        if not file:  # a scene of a pack goes to one side as a whole, unless it is the only one
+            scene = next(place for place, index in enumerate(indices) if sequences.names[index] == sequences.names[indices[first]])
+            first = scene or first
+        if first > 0:
+            held.update(indices[first:])
+    if not held:
         raise InputError(f"only {len(sequences)} training clip(s): too few to hold one out; give more footage or --val")
-    return (
-        Sequences(sequences.clips[:keep], sequences.names[:keep]),
-        Sequences(sequences.clips[keep:], sequences.names[keep:]),
-    )
+
+    def part(is_held: bool) -> Sequences:
+        chosen = [index for index in range(len(sequences)) if (index in held) == is_held]
+        return Sequences(tuple(sequences.clips[index] for index in chosen), tuple(sequences.names[index] for index in chosen))
+
+    return part(False), part(True)

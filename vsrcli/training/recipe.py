@@ -16,6 +16,7 @@ class Recipe:
         learning_rate: Adam's, at its height.
         batch: patches a step.
         patch: side of the low-resolution patch, pixels; None for whole pictures (of the smallest clip's size).
+        augment: whether patches are turned and mirrored, run backwards in time, and windows shown as at the ends of a clip and at cuts.
         cosine: whether the rate falls to 2 % by a half cosine; else constant.
         warmup_steps: steps over which the rate rises from zero.
         ema: decay of the running average of the weights that is validated and saved; 0 for none.
@@ -31,6 +32,7 @@ class Recipe:
     learning_rate: float
     batch: int
     patch: int | None
+    augment: bool
     cosine: bool
     warmup_steps: int
     ema: float
@@ -53,11 +55,11 @@ def fine_tuning(recipe: Recipe) -> Recipe:
 
 RECIPES: dict[str, Recipe] = {
     "ship": Recipe(
-        name="ship", loss="charbonnier", learning_rate=1e-3, batch=2, patch=24, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
+        name="ship", loss="charbonnier", learning_rate=1e-3, batch=2, patch=24, augment=True, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
         passes=((0.0, 1), (0.70, 2), (0.85, None)), near_plain_start=True, patience=0, domain="video",
     ),
     "report": Recipe(
-        name="report", loss="mse", learning_rate=5e-4, batch=1, patch=None, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
+        name="report", loss="mse", learning_rate=5e-4, batch=1, patch=None, augment=False, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
         passes=((0.0, None),), near_plain_start=False, patience=10, domain="blur3",
     ),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ def train(
             raise OptionError(f"{folder} already holds a run: go on with --resume {folder}, or choose another --out")
     initial, device = _initial(options), choose_device(options.device)
     _make_folder(folder)
-    training, validation = _clips(options, on_note)
-    on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
     recipe = _recipe(options, device.type == "cuda")
+    training, validation = _clips(options, recipe.patch is None, on_note)
+    on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
     plan = TrainingPlan(
         model=options.model, domain=options.domain or recipe.domain, recipe=recipe, steps=options.steps, seconds=options.time,
         validate_every=options.validate_every, seed=options.seed, device=str(device), threads=options.threads,
@@ -61,21 +61,21 @@ def train(
         trained_on=f"{len(training)} clips of {', '.join(sorted({Path(path).name for path in options.data}))}",
     )
     if plan.precision == "fp16" and device.type == "cpu":
-        raise OptionError("--precision fp16 needs a CUDA GPU: leave it away on the CPU")
+        raise OptionError("--precision fp16 needs a CUDA GPU: on the CPU it is fp32")
     trainer = Trainer(plan, folder, training, validation, initial)
     if (folder / "state.pt").exists():
         trainer.resume()
-    (folder / "options.json").write_text(json.dumps(asdict(options), indent=2) + "\n")
-    gains: list[dict[str, float]] = []
+    _keep_options(folder, options, plan)
 
     def watch(progress: Progress) -> None:
         on_progress(progress)
         if progress.gain_db is not None:
-            gains.append(progress.gain_db)
             draw(folder)
 
+    if trainer.share >= 1:
+        on_note(f"the run has reached its end ({_length(options)}): --steps or --time, counted from its beginning, make it longer")
     after = trainer.run(watch)
-    before, best, domain = gains[0], trainer.best, plan.domain
+    before, best, domain = trainer.first_gains or after, trainer.best, plan.domain
     if options.init and best <= before[domain]:
         on_note(
             f"no gain: on {domain} the weights are no better than those they started from ({before[domain]:+.2f} dB over bicubic, now "
@@ -88,6 +88,16 @@ def train(
     return TrainReport(str(folder / "best.safetensors"), str(folder / "last.safetensors"), trainer.step, trainer.seconds, before, after)
 
 
+def _keep_options(folder: Path, options: TrainOptions, plan: TrainingPlan) -> None:
+    """Write what ``--resume`` reads; what depends on the machine or the working folder is kept as it was decided here."""
+    recipe = plan.recipe
+    kept = asdict(options) | {"batch": recipe.batch, "patch": recipe.patch, "learning_rate": recipe.learning_rate, "precision": plan.precision}
+    kept |= {name: [str(Path(path).absolute()) for path in paths] for name, paths in (("data", options.data), ("val", options.val))}
+    if options.init and options.init not in DOMAINS:
+        kept["init"] = str(Path(options.init).absolute())
+    (folder / "options.json").write_text(json.dumps(kept, indent=2) + "\n")
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -98,8 +108,21 @@ def _make_folder(folder: Path) -> None:
         raise OutputError(f"{folder}: no run can be kept there ({error.strerror}): name another --out") from error
 
 
+def _length(options: TrainOptions) -> str:
+    steps = [] if options.steps is None else [f"{options.steps} steps"]
+    return " or ".join([*steps, *([] if options.time is None else [f"{options.time:.0f} s"])])
+
+
+_CHANGEABLE = ("resume", "steps", "time", "device", "precision", "threads", "validate_every")
+
+
 def _resumed(options: TrainOptions) -> TrainOptions:
-    """The options that the folder's run was started with, with a new end where one is given."""
+    """The options that the folder's run was started with, changed where the run stays the same: its end, where it runs, how often it is saved."""
+    given = {field.name: getattr(options, field.name) for field in fields(options) if getattr(options, field.name) != field.default}
+    refused = [name for name in given if name not in _CHANGEABLE]
+    if refused:
+        flags = ", ".join("--" + name.replace("_", "-") for name in refused)
+        raise OptionError(f"--resume goes on with what the run was started with: leave {flags} away, or begin a new run with --init and --out")
     path = Path(str(options.resume)) / "options.json"
     try:
         kept: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in json.loads(path.read_text()).items()}
@@ -109,15 +132,15 @@ def _resumed(options: TrainOptions) -> TrainOptions:
     except (json.JSONDecodeError, TypeError, AttributeError, OSError) as error:
         raise ModelError(f"{path}: cannot be read, so the run cannot be resumed") from error
     if options.steps is not None or options.time is not None:
-        stored = replace(stored, steps=options.steps, time=options.time)
-    return replace(stored, device=options.device)
+        given |= {"steps": options.steps, "time": options.time}
+    return replace(stored, **(given | {"resume": None, "device": options.device}))
 
 
-def _clips(options: TrainOptions, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:
-    training = load([Path(path) for path in options.data], shippable_only=options.shippable, limit=options.clips)
+def _clips(options: TrainOptions, whole: bool, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:
+    training = load([Path(path) for path in options.data], shippable_only=options.shippable, limit=options.clips, whole=whole)
     if options.val:
         return training, load([Path(path) for path in options.val], limit=options.clips)
-    on_note("no --val: the last tenth of the training clips is held out")
+    on_note("no --val: the last tenth of each file's clips is held out")
     return split_held_out(training)
 
 

@@ -24,20 +24,17 @@ from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
 from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import CheckpointInfo
-from vsrcli.picture.resize import double
-from vsrcli.picture.tiles import EDGE_PX, upscale_plane
-from vsrcli.quality.metrics import psnr
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import Sequences, validation_pairs
+from vsrcli.training.data import Sequences
 from vsrcli.training.interrupts import Interrupts
 from vsrcli.training.recipe import Recipe
+from vsrcli.training.validation import Validation
 
 log = logging.getLogger(__name__)
 
 _CODES = 255.0
 LOG_NAME = "log.csv"
 _SYNC_STEPS = 10  # on a GPU the loss is looked at this often: each look waits for the card
-_CROP = 8  # high-resolution pixels left out at each border when scoring, as everywhere in the project
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +104,10 @@ class Trainer:
         torch.manual_seed(plan.seed)
         self.plan, self.folder = plan, folder
         self.device = torch.device(plan.device)
-        self.batches = Batches(train, plan.domain, plan.recipe.patch, plan.recipe.batch, plan.seed, device=self.device, workers=plan.threads)
-        self.validation = {
-            domain: validation_pairs(validate, domain, count=plan.validation_count, size=128) for domain in dict.fromkeys((plan.domain, "clean"))
-        }
-        self.bicubic = {domain: [self._score(double(low[2]), high) for low, high in pairs] for domain, pairs in self.validation.items()}
+        self.validation = Validation(validate, dict.fromkeys((plan.domain, "clean")), plan.validation_count)
+        self.batches = Batches(
+            train, plan.domain, plan.recipe.patch, plan.recipe.batch, plan.seed, device=self.device, workers=plan.threads, augment=plan.recipe.augment
+        )
         self._is_initialised = init is not None
         self._arguments: dict[str, Any] = {}
         self.network = self._start(init).to(self.device)
@@ -120,7 +116,9 @@ class Trainer:
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=plan.precision == "fp16")
         self.step, self.seconds, self.best, self.stale = 0, 0.0, -math.inf, 0
         self.loss = math.nan
+        self.first_gains: dict[str, float] | None = None
         self._limit: int | None = None
+        self._interrupts = Interrupts()
         folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -142,22 +140,23 @@ class Trainer:
         """
         self.batches.prepare(self.step)
         try:
-            with Interrupts() as interrupts:
-                return self._run(on_progress, interrupts)
+            with self._interrupts:
+                return self._run(on_progress)
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line turns it
-            self.save_state()
+            if not self._interrupts.is_step_broken:
+                self.save_state()
             raise
         finally:
             self.batches.close()
 
-    def _run(self, on_progress: Callable[[Progress], None], interrupts: Interrupts) -> dict[str, float]:
+    def _run(self, on_progress: Callable[[Progress], None]) -> dict[str, float]:
         gains = self.start()
         on_progress(Progress(self.step, self.share, self.loss, 0.0, self.seconds, gains))
         began, seconds_before, last_validation = time.monotonic(), self.seconds, time.monotonic()
         first_step = self.step
         while self.share < 1 and not (self.plan.recipe.patience and self.stale >= self.plan.recipe.patience):
-            loss = self._train_step()
-            interrupts.check()
+            with self._interrupts.held():
+                loss = self._train_step()
             now = time.monotonic()
             self.seconds = seconds_before + now - began
             if self.device.type == "cpu" or self.step % _SYNC_STEPS == 0:
@@ -174,6 +173,7 @@ class Trainer:
     def start(self) -> dict[str, float]:
         """Validate before the first step; a run that begins with trained weights keeps them as its best so far."""
         gains = self.validate()
+        self.first_gains = self.first_gains or gains
         if self._is_initialised and self.step == 0 and self.best == -math.inf:
             self.best = gains[self.plan.domain]
             self._save("best", gains)
@@ -188,19 +188,18 @@ class Trainer:
 
     def validate(self) -> dict[str, float]:
         """PSNR gain of the averaged weights over bicubic, mean over the validation pairs, by degradation, dB."""
-        self._limit_passes()
+        with self._interrupts.held():
+            self._limit_passes()
         trained = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.network.load_state_dict(self.average)
         self.network.eval()
-        gains = {}
-        # the figures are those of float32, whatever the card prefers
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
-            for domain, pairs in self.validation.items():
-                scores = [self._score(upscale_plane(low, self._infer, self.spec, max_pixels=None, edge_px=EDGE_PX), high) for low, high in pairs]
-                gains[domain] = float(np.mean(np.subtract(scores, self.bicubic[domain])))
-        self.network.load_state_dict(trained)
-        self.network.train()
-        return gains
+        try:
+            # the figures are those of float32, whatever the card prefers
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False):
+                return self.validation.gains(self._infer, self.spec)
+        finally:  # an interrupt must not leave the averaged weights to be saved as the trained ones
+            self.network.load_state_dict(trained)
+            self.network.train()
 
     def save_state(self) -> None:
         """Write ``state.pt`` (everything needed to go on exactly) under a temporary name first.
@@ -218,6 +217,7 @@ class Trainer:
             "best": self.best,
             "stale": self.stale,
             "loss": self.loss,
+            "first_gains": self.first_gains,
             "limit": self._limit,
             "plan": {"model": self.plan.model, "domain": self.plan.domain, "seed": self.plan.seed, "recipe": asdict(self.plan.recipe)},
         }
@@ -250,7 +250,7 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
-            self.stale, self.loss = state["stale"], state["loss"]
+            self.stale, self.loss, self.first_gains = state["stale"], state["loss"], state["first_gains"]
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
 
@@ -318,20 +318,24 @@ class Trainer:
 
     def _checkpoint(self) -> dict[str, float]:
         gains = self.validate()
-        # weights trained with fewer passes are of no use in the whole network, so no checkpoint is made of them
-        if self._limit is None:
-            self._save("last", gains)
-            self.stale += 1
-            if gains[self.plan.domain] > self.best:
-                self.best, self.stale = gains[self.plan.domain], 0
-                self._save("best", gains)
-        self.save_state()
+        with self._interrupts.held():
+            # weights trained with fewer passes are of no use in the whole network, so no checkpoint is made of them
+            if self._limit is None:
+                self._save("last", gains)
+                self.stale += 1
+                if gains[self.plan.domain] > self.best:
+                    self.best, self.stale = gains[self.plan.domain], 0
+                    self._save("best", gains)
+            self.save_state()
+            self._log(gains)
+        return gains
+
+    def _log(self, gains: dict[str, float]) -> None:
         with (self.folder / LOG_NAME).open("a") as text:
             if not text.tell():
                 text.write("step,seconds,loss,learning_rate,passes," + ",".join(f"gain_{domain}_db" for domain in gains) + "\n")
             figures = ",".join(f"{gain:.4f}" for gain in gains.values())
             text.write(f"{self.step},{self.seconds:.0f},{self.loss:.6f},{self._learning_rate():.3g},{self._limit or 'all'},{figures}\n")
-        return gains
 
     def _save(self, name: str, gains: dict[str, float]) -> None:
         averaged = build(self.spec, self._arguments)
@@ -347,10 +351,6 @@ class Trainer:
         result: Tensor = self.network(torch.from_numpy(np.ascontiguousarray(windows))[:, None].to(self.device))
         values: np.ndarray[Any, np.dtype[np.float32]] = result[:, 0].float().cpu().numpy()
         return values
-
-    @staticmethod
-    def _score(picture: np.ndarray[Any, Any], truth: np.ndarray[Any, Any]) -> float:
-        return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=_CROP)
 
 
 def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
