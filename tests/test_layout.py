@@ -40,7 +40,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "cv2": ("picture/resize.py", "media/stills.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
     "matplotlib": ("training/curves.py", "quality/plot.py"),
     "torch": (
-        "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/previous.py", "models/checkpoint.py",
+        "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/lite.py", "models/previous.py", "models/checkpoint.py",
         "models/export.py", "backends/__init__.py", "backends/torch.py", "backends/graphs.py", "backends/onnx.py", "training/batches.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("quality/vmaf.py",),

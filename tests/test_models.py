@@ -92,17 +92,33 @@ def test_output_range() -> None:
 
 
 @SPECS
-def test_starts_as_a_bilinear_upsampler(spec: ModelSpec) -> None:
+def test_starts_as_a_plain_upsampler(spec: ModelSpec) -> None:
     torch.manual_seed(1)
     network = build(spec)
     network.initialise()
     window = torch.rand(1, 1, 5, 24, 20) * 60 + 98
     with torch.no_grad():
         result = network(window)
-    bilinear = functional.interpolate(window[:, :, 2], scale_factor=2, mode="bilinear")[..., 2:-2, 2:-2]
+    mode = "nearest" if spec.name == "lite" else "bilinear"
+    height, width = (2 * side for side in window.shape[-2:])
+    plain = functional.interpolate(window[:, :, 2], scale_factor=2, mode=mode)[..., spec.trim : height - spec.trim, spec.trim : width - spec.trim]
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
     # 5-parallel's sigmoid is a straight line over mid-grey only
-    assert (result - bilinear)[inner].abs().max() < (3.0 if spec.name == "5-parallel" else 1e-3)
+    assert (result - plain)[inner].abs().max() < (3.0 if spec.name == "5-parallel" else 1e-3)
+
+
+def test_lite_keeps_its_budget() -> None:
+    """At most 20,000 multiply-adds for an output pixel, of which a low-resolution pixel gives four, nothing being reused."""
+    network = build(MODELS["lite"])
+    done: list[int] = []
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_hook(lambda layer, _, out: done.append(layer.weight[0].numel() * out.numel()))
+    height, width = 12, 20
+    with torch.no_grad():
+        network(torch.rand(1, 1, 5, height, width))
+    assert sum(done) == 79_976 * height * width
+    assert sum(done) <= 20_000 * 4 * height * width
 
 
 @pytest.mark.parametrize("name", ["delta", "5-parallel"])

@@ -29,7 +29,7 @@ from vsrcli.quality.metrics import psnr
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import SEQUENCE, Sequences, load, split_held_out, validation_pairs
 from vsrcli.training.degradation import DEGRADATIONS, clean, video
-from vsrcli.training.recipe import RECIPES
+from vsrcli.training.recipe import RECIPES, recipe_for
 from vsrcli.training.run import train
 from vsrcli.training.trainer import Trainer, TrainingPlan, _clip_gradients, _parameter_groups
 
@@ -466,6 +466,24 @@ def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     columns = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
     assert columns == "step,seconds,loss,learning_rate,passes,gain_clean_db"
+
+
+def test_a_network_may_differ_from_the_recipe() -> None:
+    assert recipe_for("ship", "delta") == RECIPES["ship"]
+    assert recipe_for("report", "lite") == RECIPES["report"]
+    lite = recipe_for("ship", "lite")
+    assert (lite.name, lite.loss, lite.learning_rate, lite.batch) == ("ship", RECIPES["ship"].loss, 2e-3, 8)
+
+
+def test_a_network_without_trim_learns_and_comes_back(tmp_path: Path) -> None:
+    clips = _clips()
+    plan = _plan(model="lite", recipe=replace(_plan().recipe, learning_rate=2e-3, warmup_steps=1, ema=0.5, cosine=False), steps=200)
+    trainer = Trainer(plan, tmp_path, clips, clips)
+    before = trainer.validate()
+    gains = trainer.run()
+    assert gains["clean"] > before["clean"] + 0.5
+    again = Trainer(plan, tmp_path / "second", clips, clips, init=tmp_path / "last.safetensors")
+    assert again.validate()["clean"] == pytest.approx(gains["clean"], abs=1e-6)
 
 
 def test_the_report_recipe_is_the_reports() -> None:

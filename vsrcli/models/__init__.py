@@ -67,6 +67,10 @@ MODELS: dict[str, ModelSpec] = {
             "previous", "vsrcli.models.previous:Previous", 73_706, 9, ("clean", "blur3"),
             "the predecessor: a 2D network on every frame, then a small 3D one",
         ),
+        ModelSpec(
+            "lite", "vsrcli.models.lite:Lite", 73_028, 9, ("clean",),
+            "all at the input's size: about a fifteenth of Delta's work", trim=0,
+        ),
     )
 }
 DEFAULT_MODEL = "delta"

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from vsrcli.errors import ModelError
 from vsrcli.models import ModelSpec
 from vsrcli.models.five_parallel import RECURSIVE_STACKS
-from vsrcli.models.layers import WindowNetwork
+from vsrcli.models.layers import Network
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo, check_sum, read_info
 
 
-def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> WindowNetwork:
+def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> Network:
     """Make the network of ``spec`` with fresh random weights.
 
     Raises:
@@ -35,7 +35,7 @@ def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> Window
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)  # see models/layers.py
-    return cast(WindowNetwork, network)
+    return cast(Network, network)
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -59,7 +59,7 @@ def save(path: Path, network: nn.Module, info: CheckpointInfo) -> None:
         raise ModelError(f"{path}: cannot write the checkpoint: {error}") from error
 
 
-def load(path: Path) -> tuple[WindowNetwork, CheckpointInfo]:
+def load(path: Path) -> tuple[Network, CheckpointInfo]:
     """Load a checkpoint file, in evaluation mode, on the CPU, float32.
 
     Args:

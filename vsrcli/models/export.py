@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Target
-from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
+from vsrcli.models.layers import Network, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 # The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
@@ -27,23 +27,28 @@ _TRACED_SIZE = (24, 32)
 class _Windows(nn.Module):
     """(B, frames, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``: the network by slices, or with its 3D convolutions whole."""
 
-    def __init__(self, network: WindowNetwork, *, layout: Layout, half: bool) -> None:
+    def __init__(self, network: Network, *, layout: Layout, half: bool) -> None:
         super().__init__()
         self.network, self.layout, self.half_precision = network, layout, half
 
     def forward(self, windows: Tensor) -> Tensor:
         """See the class."""
         x = windows.unsqueeze(1)
-        maps = self.network.frame_maps(x.half() if self.half_precision else x)
-        final = self.network.volume(maps)[0] if self.layout == "sliced" else self._whole(torch.stack(maps, dim=2))
-        result: Tensor = self.network.range(self.network.output(at_least_single(final)))
-        return result[:, 0]
+        features = self._features(x.half() if self.half_precision else x)
+        return self.network.picture(at_least_single(features), x)[:, 0]
 
-    def _whole(self, x: Tensor) -> Tensor:
+    def _features(self, x: Tensor) -> Tensor:
+        if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
+            return self._whole(self.network, x)
+        return self.network.features(x)
+
+    @staticmethod
+    def _whole(network: WindowNetwork, window: Tensor) -> Tensor:
         def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
             return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
 
-        for layer in self.network.volume.children():
+        x = torch.stack(network.frame_maps(window), dim=2)
+        for layer in network.volume.children():
             if isinstance(layer, RecursiveBlock3d):
                 for _ in range(layer.passes):
                     x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
@@ -69,7 +74,7 @@ class _Pictures(nn.Module):
         return result
 
 
-def export(network: WindowNetwork, info: CheckpointInfo, *, layout: Layout, target: Target = "vsr", precision: Literal["fp32", "fp16"] = "fp32") -> bytes:
+def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Target = "vsr", precision: Literal["fp32", "fp16"] = "fp32") -> bytes:
     """Make an ONNX graph of a network; batch, height and width are free.
 
     Args:

@@ -104,18 +104,13 @@ class OutputRange(nn.Module):
         return (self.high - self.low) * torch.sigmoid(x / 100) + self.low
 
 
-class WindowNetwork(nn.Module, ABC):
-    """What the networks share: one map from each of five frames, then a 3D part that takes the five maps to one picture.
+class Network(nn.Module, ABC):
+    """What everything else knows of a network: features from a window, and a last layer that makes the picture of them.
 
-    A subclass sets ``volume``, ``output`` and, where it needs one, ``range``.
+    A subclass sets ``output``, the last layer that has weights.
     """
 
-    volume: Chain3d
     output: nn.Conv2d
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.range: nn.Module = nn.Identity()
 
     def forward(self, window: Tensor) -> Tensor:
         """Upscale the middle frame of five.
@@ -124,21 +119,52 @@ class WindowNetwork(nn.Module, ABC):
             window: luma of frames t-2..t+2, shape (B, 1, 5, H, W), float, codes 0..255 on the scale the weights were trained on.
 
         Returns:
-            Luma of frame t, shape (B, 1, 2H-4, 2W-4), float32 (float64 for float64 input).
+            Luma of frame t, shape (B, 1, 2H - 2 trim, 2W - 2 trim), float32 (float64 for float64 input).
         """
-        (final,) = self.volume(self.frame_maps(window))
+        features = self.features(window)
         # the last layer stays in float32 under autocast: up there half precision is coarser than a tenth of a grey level
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.range(self.output(at_least_single(final)))
+            result: Tensor = self.picture(at_least_single(features), window)
+        return result
+
+    @abstractmethod
+    def features(self, window: Tensor) -> Tensor:
+        """What the last layer takes, (B, C, h, w), from a window (B, 1, 5, H, W)."""
+
+    @abstractmethod
+    def picture(self, features: Tensor, window: Tensor) -> Tensor:
+        """The result from ``features`` and, for a shortcut, the window itself; not in half precision."""
+
+    @abstractmethod
+    def initialise(self) -> None:
+        """Start as a plain upsampler (bilinear, or nearest neighbour), for training from scratch."""
+
+
+class WindowNetwork(Network):
+    """The networks of two parts: one map from each of five frames, then a 3D part that takes the five maps to one picture.
+
+    A subclass sets ``volume``, ``output`` and, where it needs one, ``range``.
+    """
+
+    volume: Chain3d
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.range: nn.Module = nn.Identity()
+
+    def features(self, window: Tensor) -> Tensor:
+        """(B, C, 2H-4, 2W-4) from a window (B, 1, 5, H, W)."""
+        stack: Stack = self.volume(self.frame_maps(window))
+        return stack[0]
+
+    def picture(self, features: Tensor, window: Tensor) -> Tensor:
+        """The last layer and the output range; the window itself has no part in it."""
+        result: Tensor = self.range(self.output(features))
         return result
 
     @abstractmethod
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps, each (B, 1, 2H, 2W) and of one frame, from a window (B, 1, 5, H, W)."""
-
-    @abstractmethod
-    def initialise(self) -> None:
-        """Start as a bilinear upsampler, for training from scratch (see ``start_near_upsampler``)."""
 
 
 def at_least_single(x: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +63,13 @@ RECIPES: dict[str, Recipe] = {
         passes=((0.0, None),), near_plain_start=False, patience=10, domain="blur3",
     ),
 }
+
+# Where a recipe that is right for the recursive networks is not for another one (measured: benchmarks/RESULTS.md): what differs.
+_DIFFERENCES: dict[tuple[str, str], dict[str, Any]] = {
+    ("ship", "lite"): {"learning_rate": 2e-3, "batch": 8, "passes": ((0.0, None),), "clip_norm": 0.0},
+}
+
+
+def recipe_for(name: str, model: str) -> Recipe:
+    """The recipe ``name`` as it is for the network ``model``."""
+    return replace(RECIPES[name], **_DIFFERENCES.get((name, model), {}))

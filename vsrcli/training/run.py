@@ -15,7 +15,7 @@ from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
 from vsrcli.training.curves import draw
 from vsrcli.training.data import Sequences, load, split_held_out
-from vsrcli.training.recipe import RECIPES, Recipe, fine_tuning
+from vsrcli.training.recipe import Recipe, fine_tuning, recipe_for
 from vsrcli.training.trainer import Progress, Trainer, TrainingPlan
 
 
@@ -146,7 +146,9 @@ def _clips(options: TrainOptions, whole: bool, on_note: Callable[[str], None]) -
 
 def _recipe(options: TrainOptions, on_gpu: bool) -> Recipe:
     """The recipe named, as the options change it; a card has room for larger batches of larger patches."""
-    recipe = fine_tuning(RECIPES[options.recipe]) if options.init else RECIPES[options.recipe]
+    recipe = recipe_for(options.recipe, options.model)
+    if options.init:
+        recipe = fine_tuning(recipe)
     is_small = on_gpu and recipe.patch is not None
     return replace(
         recipe,

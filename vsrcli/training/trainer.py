@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vsrcli.errors import ModelError, OptionError, OutputError
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
-from vsrcli.models.layers import WindowNetwork, set_passes
+from vsrcli.models.layers import Network, set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import Sequences
@@ -254,7 +254,7 @@ class Trainer:
         except (RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ModelError(f"{path}: cannot resume from it: {str(error).splitlines()[0]}") from error
 
-    def _start(self, init: Path | None) -> WindowNetwork:
+    def _start(self, init: Path | None) -> Network:
         if init is not None:
             network, info = load(init)
             if info.model != self.plan.model:
@@ -272,11 +272,10 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate() * group["unit"]
         low, high = self.batches.at(self.step)
-        trim = self.spec.trim
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.plan.precision)
         with torch.autocast(self.device.type, dtype=half, enabled=half is not None):
             result = self.network(low)
-        loss = _loss(recipe.loss, result, high[..., trim:-trim, trim:-trim])
+        loss = _loss(recipe.loss, result, _without_trim(high, self.spec.trim))
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
         if recipe.clip_norm:
@@ -357,6 +356,11 @@ def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     weights = [value for name, value in network.named_parameters() if not name.endswith("bias")]
     biases = [value for name, value in network.named_parameters() if name.endswith("bias")]
     return [{"params": weights, "unit": 1.0}, {"params": biases, "unit": _CODES}]
+
+
+def _without_trim(picture: Tensor, trim: int) -> Tensor:
+    height, width = picture.shape[-2:]
+    return picture[..., trim : height - trim, trim : width - trim]
 
 
 def _loss(kind: str, result: Tensor, truth: Tensor) -> Tensor:
