@@ -213,6 +213,20 @@ def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: py
     assert shots[0].psnr["delta:video"] == min(row.per_frame["psnr"])
 
 
+def test_pages_show_the_telling_part_of_large_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of whole large frames would be tens of megabytes; what is shown is where interpolation fails."""
+    monkeypatch.setattr("vsrcli.bench.run._SHOT_SIZE", (32, 24))
+    flat = np.full((SIZE[1], SIZE[0]), 90, np.uint8)
+    flat[30:50, 60:80] = _detail(1)[0][:20, :20]
+    truth = _ffv1(tmp_path / "a.mkv", [flat], "gray")
+    bench = Bench(truth, BenchOptions(model=("previous",), device="cpu"))
+    (shot,) = bench.shots(bench.run())
+    assert shot.truth.shape == (24, 32)
+    assert {picture.shape for picture in shot.pictures.values()} == {(24, 32)}
+    assert "32×24 pixels" in shot.note
+    assert (shot.truth != 90).sum() > 350
+
+
 def test_bench_and_train_report_the_same_figures(shared: Path, tmp_path: Path) -> None:
     data = shared / "data"
     trained = train(
@@ -265,7 +279,10 @@ def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     [
         (["--degrade", "crf:60"], "crf:N with N from 0 to 51"),
         (["--degrade", "blurry"], "choose clean"),
-        (["--degrade", "none"], "belong together"),
+        (["--degrade", "none"], "give it with --lr"),
+        (["--degrade", "crf:20", "--lr", "y.mkv"], "leave --degrade crf:20 away"),
+        (["b.mkv", "--lr", "y.mkv"], "one GT"),
+        (["b.mkv", "--compare", "y.mkv"], "one GT"),
         (["--metrics", "psnr,beauty"], "unknown metric 'beauty'"),
         (["--metrics", ","], "no metric"),
         (["--crop", "30"], "smaller --crop"),

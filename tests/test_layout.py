@@ -44,6 +44,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "models/export.py", "backends/__init__.py", "backends/torch.py", "backends/graphs.py", "backends/onnx.py", "training/batches.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("quality/vmaf.py",),
+    "flip_evaluator": ("quality/flip.py",),
     "safetensors": ("models/weights.py", "models/checkpoint.py"),
     "onnx": ("models/export.py", "models/graph.py"),
     "onnxruntime": ("backends/onnx.py", "models/parity.py"),

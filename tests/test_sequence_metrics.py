@@ -85,9 +85,10 @@ def script(path: Path, text: str) -> Path:
 
 def test_every_name_gives_one_value_a_frame_in_the_order_asked_for() -> None:
     ffmpeg()
-    names = ("vmaf_neg", "xpsnr", "warp", "vmaf")
+    pytest.importorskip("flip_evaluator")
+    names = ("vmaf_neg", "xpsnr", "flip", "warp", "vmaf")
     metrics = sequence_metrics(names, WIDTH, HEIGHT, 25.0)
-    assert [info.name for metric in metrics for info in metric.infos] == ["vmaf_neg", "vmaf", "xpsnr", "warp"]
+    assert [info.name for metric in metrics for info in metric.infos] == ["vmaf_neg", "vmaf", "xpsnr", "flip", "warp"]
     for metric in metrics:
         metric.close()
     found = scores(names, moving(), noisy(moving(), 3))
@@ -116,6 +117,8 @@ def test_unknown_names_and_small_pictures_are_refused() -> None:
 def test_other_shapes_and_empty_clips(name: str) -> None:
     if name in BOTH:
         ffmpeg()
+    if name == "flip":
+        pytest.importorskip("flip_evaluator")
     (metric,) = sequence_metrics((name,), WIDTH, HEIGHT, 25.0)
     with closing(metric):
         with pytest.raises(ValueError, match=r"made for \(97, 131\)"):
@@ -316,3 +319,26 @@ def test_warping_error_takes_views_and_both_float_types() -> None:
                 metric.add(picture, picture)
             results.append(metric.finish()["warp"][0])
     assert results[0] == pytest.approx(results[1], abs=1e-6)
+
+
+def test_flip_by_hand_and_order() -> None:
+    """Nothing between equal pictures, everything between black and white; limited range is shown as such."""
+    pytest.importorskip("flip_evaluator")
+    black, white = np.full((HEIGHT, WIDTH), 16.0), np.full((HEIGHT, WIDTH), 235.0)
+    picture = texture(WIDTH, HEIGHT)
+    noisy = picture + np.random.default_rng(1).normal(0, 6, picture.shape)
+    with ExitStack() as stack:
+        (metric,) = (stack.enter_context(closing(each)) for each in sequence_metrics(["flip"], WIDTH, HEIGHT, 25))
+        for truth, other in ((picture, picture), (black, white), (black, black - 16), (picture, noisy)):
+            metric.add(truth, other)
+        mean, values = metric.finish()["flip"]
+    assert values[0] == values[2] == 0
+    assert values[1] > 0.9
+    assert 0.02 < values[3] < 0.3
+    assert mean == pytest.approx(np.mean(values))
+
+
+def test_flip_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "flip_evaluator", None)
+    with pytest.raises(BackendError, match=r"vsrcli\[flip\]"):
+        sequence_metrics(["flip"], WIDTH, HEIGHT, 25)

@@ -270,7 +270,7 @@ class BenchOptions:
     lr: str | None = option(None, "Low-resolution input, instead of making it: video or folder of frames.", metavar="PATH")
     compare: str | None = option(None, "Score this result of any tool against the ground truth, instead of running networks.", metavar="PATH")
     metrics: tuple[str, ...] = option(
-        ("mse", "psnr", "ssim"), "Metrics, separated by commas: mse, psnr, ssim, warp (temporal), xpsnr, vmaf, vmaf_neg.", metavar="LIST"
+        ("mse", "psnr", "ssim"), "Metrics, separated by commas: mse, psnr, ssim, warp (temporal), xpsnr, vmaf, vmaf_neg, flip.", metavar="LIST"
     )
     protocol: Literal["vsr", "report"] = option(
         "vsr", "vsr: 8 pixels cropped, SSIM with an 11x11 Gaussian; report: interior 2H-4 x 2W-4, SSIM as scikit-image's default.",
@@ -291,8 +291,10 @@ class BenchOptions:
         crf = re.fullmatch(r"crf:(\d+(?:\.\d+)?)", self.degrade)
         if self.degrade not in kinds and (crf is None or not 0 <= float(crf[1]) <= 51):
             raise OptionError(f"--degrade {self.degrade}: choose clean, blur3, none, or crf:N with N from 0 to 51")
-        if (self.degrade == "none") != (self.lr is not None) and self.degrade in ("none", "blur3", "video"):
-            raise OptionError("--degrade none and --lr belong together: the low-resolution input is made, or given")
+        if self.degrade == "none" and self.lr is None:
+            raise OptionError("--degrade none makes no low-resolution input: give it with --lr")
+        if self.lr is not None and self.degrade not in ("clean", "none"):
+            raise OptionError(f"--lr gives the low-resolution input: leave --degrade {self.degrade} away")
         if self.compare is not None and self.model:
             raise OptionError("--compare scores a result that is there: leave --model away")
         if self.compare is not None and self.lr is not None:

@@ -30,6 +30,7 @@ from vsrcli.quality.sequence import SEQUENCE_METRICS
 _CROPS = {"vsr": 8, "report": 2}
 _WINDOWS: dict[str, SsimWindow] = {"vsr": "gaussian", "report": "uniform"}
 _WINDOW_NAMES = {"gaussian": "11x11 Gaussian of sigma 1.5, population covariance", "uniform": "7x7 uniform, sample covariance (scikit-image's default)"}
+_SHOT_SIZE = (640, 360)  # pixels; width and height of the pictures on the page, at most
 FRAME_METRICS = ("mse", "psnr", "ssim")
 
 
@@ -129,7 +130,11 @@ class Bench:
             pictures = {method.name: _as_luma(method.upscale(case.window)) for method in methods}
             figures = {name: psnr_of(mse(case.truth.luma, picture, crop=self.crop)) for name, picture in pictures.items()}
             title = f"{wanted[number]} ({number}" + (f", {float(case.truth.time):.2f} s)" if case.truth.time is not None and self._truth else ")")
-            found.append(Shot(title, _as_bytes(case.truth.luma), {name: _as_bytes(picture) for name, picture in pictures.items()}, figures))
+            part = _telling_part(np.abs(case.truth.luma - pictures["bicubic"].astype(np.float64)))
+            shown = _as_bytes(case.truth.luma[part])
+            height, width = shown.shape
+            note = "" if shown.shape == case.truth.luma.shape else f"the {width}×{height} pixels where bicubic fails most; dB of the whole frame"
+            found.append(Shot(title, shown, {name: _as_bytes(picture[part]) for name, picture in pictures.items()}, figures, note=note))
         return sorted(found, key=lambda shot: not shot.title.startswith("worst"))
 
     def _cases(self) -> Iterator[Case]:
@@ -269,6 +274,15 @@ def _with_gains(rows: list[BenchRow]) -> list[BenchRow]:
         gain = float(np.mean([0.0 if one == other else one - other for one, other in pairs]))
         result.append(BenchRow(row.name, row.is_baseline, row.means, row.per_frame, gain, row.frames_per_second, row.peak_memory_mb))
     return result
+
+
+def _telling_part(error: NDArray[np.float64]) -> tuple[slice, slice]:
+    """The part of at most ``_SHOT_SIZE`` where the sum of ``error`` (H, W) is greatest: pages of whole large frames would grow to tens of megabytes."""
+    height, width = (min(side, most) for side, most in zip(error.shape, _SHOT_SIZE[::-1], strict=True))
+    sums = np.pad(error, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
+    of_parts = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    top, left = np.unravel_index(int(of_parts.argmax()), of_parts.shape)
+    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 
 
 def _as_luma(picture: NDArray[Any]) -> NDArray[Any]:

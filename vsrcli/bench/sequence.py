@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vsrcli.errors import OptionError
 from vsrcli.media.xpsnr import XpsnrFilter
+from vsrcli.quality.flip import Flip
 from vsrcli.quality.report import MetricInfo
 from vsrcli.quality.sequence import SEQUENCE_METRICS, Luma, SequenceMetric, SequenceScores, as_codes, check_frame
 from vsrcli.quality.vmaf import Vmaf
@@ -42,6 +43,8 @@ def sequence_metrics(names: Sequence[str], width: int, height: int, frames_per_s
                 metrics.append(WarpingError(width, height))
             elif name == "xpsnr":
                 metrics.append(Xpsnr(width, height, frames_per_second))
+            elif name == "flip":
+                metrics.append(Flip(width, height))
             elif name == vmaf[0]:
                 metrics.append(Vmaf(vmaf, width, height))
     except BaseException:

@@ -48,6 +48,8 @@ def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress:
     log_to_stderr(0 if quiet else verbose)
     outputs = {kind: values.pop(f"{kind}_file") for kind in ("json", "csv", "plot", "html")}
     options = BenchOptions(**values)
+    if len(truths) > 1 and (options.lr or options.compare):
+        raise OptionError("--lr and --compare belong to one ground truth: give one GT, or run them one by one")
     _check_outputs(outputs, len(truths), overwrite)
 
     from vsrcli.bench.run import Bench, BenchProgress
@@ -126,7 +128,8 @@ def _csv(reports: list[BenchReport]) -> str:
 
 
 def _print(report: BenchReport) -> None:
-    inner = f"{report.width}x{report.height}, {report.frames} frames, {report.degradation}; protocol {report.protocol}, crop {report.crop}"
+    count = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
+    inner = f"{report.width}x{report.height}, {count}, {report.degradation}; protocol {report.protocol}, crop {report.crop}"
     header = ["method", *(metric.title for metric in report.metrics), "over bicubic dB", "frames/s", "peak MB"]
     rows = [_cells(report, row) for row in report.rows]
     if all(row.gain_db is None for row in report.rows):

@@ -34,8 +34,8 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
         HTML, with everything inline.
     """
     facts = (
-        ("Ground truth", report.ground_truth), ("Size", f"{report.width} × {report.height}"), ("Frames", f"{report.frames:,}"),
-        ("Low resolution", report.degradation), ("Protocol", report.protocol), ("Border left out", f"{report.crop} pixels"),
+        ("Low resolution", report.degradation), ("Size", f"{report.width} × {report.height}"), ("Frames", f"{report.frames:,}"),
+        ("Protocol", f"{report.protocol}, {report.crop} pixels left out at each border"),
         ("Data range", f"0..{report.data_range:g}"),
     )  # fmt: skip
     parts = {
@@ -66,8 +66,8 @@ def _table(report: BenchReport) -> str:
     lines = []
     for row in report.rows:
         cells = [
-            f'<td{" class=best" if row.means.get(metric.name) == best[metric.name] else ""}>{_figure(row.means.get(metric.name), f".{metric.digits}f")}</td>'
-            for metric in report.metrics
+            f'<td{" class=best" if figure == best[metric.name] else ""}>{figure}</td>'
+            for metric, figure in ((metric, _figure(row.means.get(metric.name), f".{metric.digits}f")) for metric in report.metrics)
         ]
         if has_gain:
             cells.append(f"<td>{_figure(row.gain_db, '+.2f')}</td>")
@@ -79,11 +79,12 @@ def _table(report: BenchReport) -> str:
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
 
 
-def _best(report: BenchReport, metric: MetricInfo) -> float | None:
+def _best(report: BenchReport, metric: MetricInfo) -> str | None:
+    """The best figure as it is shown, so that equal ones look equal."""
     values = [row.means[metric.name] for row in report.rows if not math.isnan(row.means.get(metric.name, math.nan))]
     if len(values) < 2:
         return None
-    return max(values) if metric.higher_is_better else min(values)
+    return _figure(max(values) if metric.higher_is_better else min(values), f".{metric.digits}f")
 
 
 def _figure(value: float | None, digits: str) -> str:
@@ -146,8 +147,9 @@ def _shot(number: int, shot: Shot, report: BenchReport) -> str:
         return f'<label>{side}<select data-side="{side.lower()}">{options}</select></label>'
 
     height, width = shot.truth.shape
+    note = f"<small>{escape(shot.note)}</small>" if shot.note else ""
     return (
-        f'<figure class="shot" data-shot="{number}"><figcaption>{escape(shot.title)}</figcaption><div class="choices">{choice("Left", left)}'
+        f'<figure class="shot" data-shot="{number}"><figcaption>{escape(shot.title)}{note}</figcaption><div class="choices">{choice("Left", left)}'
         f'{choice("Right", right)}<label class="zoom"><input type="checkbox" data-zoom>Enlarge</label></div>'
         f'<div class="view"><div class="compare" style="--ratio:{width}/{height};--width:{width}px"><img class="right" alt=""><img class="left" alt="">'
         '<span class="bar"></span><input type="range" min="0" max="100" value="50" step="0.1" aria-label="Divide between left and right picture"></div></div>'

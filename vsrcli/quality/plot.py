@@ -36,7 +36,8 @@ def plot(report: BenchReport) -> bytes:
             axes.plot(places, values, label=row.name, marker="." if len(places) < 40 else None, **style)
         axes.set_ylabel(metric.title)
         axes.grid(alpha=0.3)
-    panels[0].legend(fontsize=8, ncols=min(4, len(report.rows)))
+    # outside of the panels, so that it hides no curve
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", fontsize=8, ncols=min(6, len(report.rows)))
     panels[-1].set_xlabel("time, s" if is_time else "frame")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)

@@ -127,10 +127,11 @@ class Shot:
 
     Attributes:
         title: such as ``worst frame (57, 2.28 s)``.
-        truth: ground-truth luma, (H, W) uint8 codes.
+        truth: ground-truth luma, (H, W) uint8 codes; of large frames a part.
         pictures: method -> luma of the same shape.
-        psnr: method -> PSNR of this frame, dB.
+        psnr: method -> PSNR of the whole frame, dB.
         full_range: whether black and white are 0 and 255 instead of 16 and 235.
+        note: what else there is to say of the pictures.
     """
 
     title: str
@@ -138,3 +139,4 @@ class Shot:
     pictures: dict[str, NDArray[np.uint8]]
     psnr: dict[str, float]
     full_range: bool = False
+    note: str = ""

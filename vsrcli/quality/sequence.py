@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from vsrcli.errors import OptionError
 from vsrcli.quality.report import MetricInfo
 
-SEQUENCE_METRICS = ("warp", "vmaf", "vmaf_neg", "xpsnr")
+SEQUENCE_METRICS = ("warp", "vmaf", "vmaf_neg", "xpsnr", "flip")
 
 Luma = NDArray[np.floating[Any]]
 SequenceScores = dict[str, tuple[float, list[float]]]
