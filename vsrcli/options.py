@@ -14,6 +14,8 @@ from vsrcli.backends import BACKENDS
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 
+AUTO = "auto"  # as a model: one is chosen
+
 
 def option(
     default: Any, help_text: str, *, flags: tuple[str, ...] = (), choices: tuple[str, ...] = (), metavar: str | None = None
@@ -52,7 +54,11 @@ class UpscaleOptions:
         OptionError: a value that makes no sense, alone or beside another one.
     """
 
-    model: str = option(DEFAULT_MODEL, "Network (see `vsr models`), or a .safetensors / .pth / .onnx file.", flags=("--model", "-m"))
+    model: str = option(
+        DEFAULT_MODEL, "Network (see `vsr models`), or a .safetensors / .pth / .onnx file; `auto` takes the best one that keeps the budget on this machine.",
+        flags=("--model", "-m"),
+    )
+    budget: float | None = option(None, "With `--model auto`: how long the network may take in all, such as 2h or 90m.  [default: real time]", metavar="TIME")
     domain: str | None = option(
         None, "Which of the network's shipped weights: what the source has been through.  [default: video]", choices=tuple(DOMAINS)
     )
@@ -91,6 +97,8 @@ class UpscaleOptions:
             raise OptionError(f"unknown domain {self.domain!r}: choose from {', '.join(DOMAINS)}")
         if self.fps != "source" and not 0 < self.fps <= 1000:
             raise OptionError(f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000, or `source`")
+        if self.budget is not None and (self.budget <= 0 or self.model != AUTO):
+            raise OptionError("--budget is a length of time above zero" if self.model == AUTO else "--budget belongs to --model auto")
         _check_range(self.start, self.end)
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise OptionError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} makes no sense: give the smaller value first")

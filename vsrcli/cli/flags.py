@@ -59,6 +59,7 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "learning_rate": click.FLOAT,
     "threads": click.IntRange(min=1),
     "time": _Parsed("TIME", parse_duration),
+    "budget": _Parsed("TIME", parse_duration),
 }
 
 

@@ -31,6 +31,7 @@ def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json:
     \b
     vsr upscale in.mp4 out.mp4
     vsr upscale in.mkv out.mkv --model 5-parallel --fps source --crf 18
+    vsr upscale in.mp4 out.mp4 --model auto --budget 2h
     vsr upscale in.mp4 out.mp4 --start 1:30 --end 1:40 -y
     """
     log_to_stderr(0 if quiet else verbose)

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from vsrcli.backends import open_backend
 from vsrcli.errors import InputError, OutputError
-from vsrcli.options import UpscaleOptions
+from vsrcli.options import AUTO, UpscaleOptions
+from vsrcli.run.choose import choose
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
 from vsrcli.run.verify import verify
@@ -48,6 +49,10 @@ def upscale(
     source, target, options = Path(source), Path(target), options or UpscaleOptions()
     began = time.monotonic()
     job = prepare(source, target, options)
+    choice = None
+    if options.model == AUTO:
+        model, choice = choose(job.info, options)
+        options = replace(options, model=model, budget=None)
     backend = open_backend(options.backend, options.model, options.domain, device=options.device, precision=options.precision)
     report = UpscaleReport(
         source=str(source), target=str(target), model=backend.spec.name, domain=backend.domain, width=job.video.width, height=job.video.height,
@@ -60,7 +65,7 @@ def upscale(
             on_note(line)
 
     with open_writer(job, options) as writer, open_reader(job, options, backend.spec.radius) as reader:
-        for line in job.notes:
+        for line in (*([choice] if choice else []), *job.notes):
             note(line)
         run_stages(job, options, backend, reader, writer, report, on_progress)
         report.damage = reader.damage.as_dict()
