@@ -422,3 +422,35 @@ def test_a_cut_video_beside_whole_audio_is_seen(tmp_path: Path) -> None:
     assert completeness(probe(both)).missing == 0
     both.write_bytes(both.read_bytes()[: both.stat().st_size * 2 // 3])
     assert completeness(probe(both)).missing > 0.6
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
+def test_a_still_picture_beside_long_sound_is_whole(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"still{suffix}"
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libvpx-vp9" if suffix == ".webm" else "libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("libopus", rate=48000)
+        sound.layout = "mono"
+        container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((72, 64), 128, np.uint8), format="yuv420p")))
+        container.mux(video.encode(None))
+        for number in range(150):
+            samples = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="flt", layout="mono")
+            samples.sample_rate, samples.pts, samples.time_base = 48000, 960 * number, Fraction(1, 48000)
+            container.mux(sound.encode(samples))
+        container.mux(sound.encode(None))
+    assert completeness(probe(path)).missing == 0
+    assert len(list(VideoReader(path))) == 1
+
+
+def test_raw_dv_runs_at_its_own_rate(tmp_path: Path) -> None:
+    path = tmp_path / "tape.dv"
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("dvvideo", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        for number in range(4):
+            picture = av.VideoFrame.from_ndarray(np.full((864, 720), 100 + number, np.uint8), format="yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    assert probe(path).rate == 25

@@ -31,6 +31,7 @@ _PROBED_FRAMES = 2
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _TAIL_SECONDS = 2
 _TOLERATED_GAP = Fraction(1, 2)
+_FASTEST = 1000
 
 
 def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
@@ -137,7 +138,7 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or None,
             rotation=float(first.rotation),
             interlaced=_field_order(stream) not in _PROGRESSIVE_ORDERS or any(frame.interlaced_frame for frame in frames),
-            rate=stream.average_rate or stream.guessed_rate,
+            rate=_rate(stream),
             time_base=stream.time_base,
             start=start,
             duration=_duration(container, start),
@@ -301,6 +302,12 @@ def _start(container: InputContainer, grid: Fraction) -> Fraction:
     return (min(starts, default=Fraction(0)) // grid) * grid
 
 
+def _rate(stream: VideoStream) -> Fraction | None:
+    """Frames a second; of raw DV the average is that of the clock."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    return guessed if average and guessed and average > max(_FASTEST, guessed) else average or guessed
+
+
 def _duration(container: InputContainer, start: Fraction) -> Fraction | None:
     if not container.duration:
         return None
@@ -317,7 +324,8 @@ def promised_end(stream: VideoStream, start: Fraction) -> Fraction | None:
         stream: the stream.
         start: ``VideoInfo.start`` of its file.
     """
-    if stream.duration and stream.time_base is not None:
+    # Matroska says it of the whole only, and FFmpeg gives that to streams of few packets: the music's length to a still picture
+    if stream.duration and stream.time_base is not None and "matroska" not in stream.container.format.name:
         return ((stream.start_time or 0) + stream.duration) * stream.time_base - start
     # Matroska: a tag that counts from zero; the language suffix is mkvmerge's
     for name in ("DURATION", "DURATION-eng"):
