@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -454,3 +454,12 @@ def test_raw_dv_runs_at_its_own_rate(tmp_path: Path) -> None:
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     assert probe(path).rate == 25
+
+
+def test_reordered_frames_in_avi_stand_evenly(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "c.avi", options={"bf": "2"})
+    times = [frame.time for frame in _frames(path)]
+    assert len(times) == 30
+    assert {after - before for before, after in pairwise(times)} == {Fraction(1, 25)}
+    cut = [frame.time for frame in _frames(path, start=Fraction(1, 2))]
+    assert cut == [time for time in times if time >= Fraction(1, 2)]

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 # A seek goes to this much before the first frame wanted, then, where too few frames come before that, to this much.
 _RUN_UPS_SECONDS = (1, 10)
+_REORDERED = ("h264", "hevc")
 # Frames before the first one given that deinterlacing and cut detection remember.
 _MEMORY = 3
 # A timestamp that falls back further than this is a clock that began anew (joined recordings), not a frame out of order.
@@ -174,6 +175,8 @@ class VideoReader:
     def _decoded(self, container: Any, stream: VideoStream) -> Iterator[av.VideoFrame]:
         """Every frame that decodes, damage counted; where the demuxer gives up, what the decoder still holds comes out."""
         packets, decode = container.demux(stream), decoder_of(stream)
+        # AVI holds the order of decoding alone: what FFmpeg makes of it for reordered frames runs to and fro
+        by_order = container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERED
         while True:
             try:
                 packet = next(packets, None)
@@ -194,6 +197,8 @@ class VideoReader:
                 if picture.is_corrupt:
                     self._hurt("corrupt_frames", "a corrupt frame", picture.pts)
                 self._check_unchanged(picture)
+                if by_order:
+                    picture.pts = picture.dts
                 yield picture
 
     def _check_unchanged(self, picture: av.VideoFrame) -> None:
