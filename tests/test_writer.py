@@ -100,12 +100,14 @@ def test_every_container_keeps_frames_sound_and_sync(ending: str, source: VideoI
     assert [s.codec for s in after if s.kind == "audio"] == ["aac", "aac"]
     begins = min(after[0].times)
     for was, now in zip(before[1:3], after[1:3], strict=True):
-        assert len(now.times) == len(was.times)
+        # AVI counts from the first packet on: the one of the encoder's delay, all before the beginning, would push back the others
+        skipped = int(ending == "avi")
+        assert len(now.times) == len(was.times) - skipped
         if ending != "ts":
-            assert now.payloads == was.payloads
+            assert now.payloads == was.payloads[skipped:]
         # AVI keeps no timestamps at all, only places in a row of frames
         worst = Fraction(3, 25) if ending == "avi" else Fraction(1, 1000)
-        for a, b in zip(was.times, now.times, strict=True):
+        for a, b in zip(was.times[skipped:], now.times, strict=True):
             assert abs((b - begins) - a) <= worst
 
 

@@ -20,7 +20,7 @@ from vsrcli.media.convert import TEXT_HEADER, OneAtATime, Sound, SoundConverter,
 from vsrcli.media.encoders import Container
 from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
-from vsrcli.media.streams import CARRIAGE, StreamPlan, lead_of, sound_for
+from vsrcli.media.streams import CARRIAGE, StreamPlan, is_cut_off, lead_of, sound_for
 from vsrcli.media.timing import round_half_away
 
 # Tags that describe the source file rather than its content: the muxer writes its own.
@@ -215,7 +215,7 @@ class StreamCopier:
                 packet = next(demuxed)
             except (StopIteration, av.FFmpegError):
                 break  # a damaged rest: the reader of the pictures, which sees it too, is the one to report it
-            if packet.size == 0 or packet.stream_index not in open_streams:
+            if packet.size == 0 or packet.stream_index not in open_streams or is_cut_off(packet, self._source.start, self._container):
                 continue
             place = self._place(packet)
             if place == "after":
@@ -275,7 +275,10 @@ class StreamCopier:
         if self._end is not None and begin >= self._end:
             return "after"
         run_up = _DECODER_SECONDS if packet.stream_index in self._converters else 0
-        if self._start is not None and self._start > 0 and begin + (packet.duration or 0) * packet.time_base <= self.origin - run_up:
+        length = (packet.duration or 0) * packet.time_base
+        if not self._container.keeps_timestamps:
+            length /= 2  # counted from the first packet on: the one that is nearest to the beginning
+        if self._start is not None and self._start > 0 and begin + length <= self.origin - run_up:
             return "before"
         return "inside"
 

@@ -18,6 +18,7 @@ from vsrcli.frame import VideoInfo
 from vsrcli.media.copier import content_tags
 from vsrcli.media.encoders import Container, open_quietly
 from vsrcli.media.probe import find_video, open_input, promised_end
+from vsrcli.media.streams import is_cut_off
 from vsrcli.quality.certificate import NO_TIME, Chapter, Evidence, Track
 
 _ADTS_SYNC, _ADTS_MASK = 0xFFF0, 0xFFF6
@@ -26,11 +27,12 @@ _LANGUAGE_SUFFIX = re.compile(r"-[a-z]{3}$")
 _EMPTY_TEXT = b"\0\0"  # what mp4 fills the time between two lines with
 
 
-def collect(info: VideoInfo) -> Evidence:
+def collect(info: VideoInfo, container: Container | None = None) -> Evidence:
     """Read every packet of a file once; nothing is decoded.
 
     Args:
         info: the file. Payloads of its main video are not digested.
+        container: what it was carried into: packets that are not (``is_cut_off``) are left out; None: all count.
 
     Returns:
         All streams in the file's order.
@@ -38,9 +40,9 @@ def collect(info: VideoInfo) -> Evidence:
     Raises:
         InputError: it cannot be opened any more.
     """
-    with open_input(info.path) as container:
-        notes = [_Notes(stream, info) for stream in container.streams]
-        packets = container.demux()
+    with open_input(info.path) as opened:
+        notes = [_Notes(stream, info) for stream in opened.streams]
+        packets = opened.demux()
         while True:
             try:
                 packet = next(packets, None)
@@ -48,11 +50,11 @@ def collect(info: VideoInfo) -> Evidence:
                 break  # a damaged rest: what came before it is what is there
             if packet is None:
                 break
-            if packet.size:
+            if packet.size and not (container is not None and is_cut_off(packet, info.start, container)):
                 notes[packet.stream_index].add(packet)
-        chapters = tuple(_chapter(chapter, info.start) for chapter in container.chapters())
-        end = promised_end(find_video(container, info.path), info.start)
-        return Evidence(tuple(note.track() for note in notes), chapters, described(dict(container.metadata)), end)
+        chapters = tuple(_chapter(chapter, info.start) for chapter in opened.chapters())
+        end = promised_end(find_video(opened, info.path), info.start)
+        return Evidence(tuple(note.track() for note in notes), chapters, described(dict(opened.metadata)), end)
 
 
 def _chapter(found: Any, start: Fraction) -> Chapter:
@@ -86,11 +88,12 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def payload_sum(info: VideoInfo, index: int, packets: slice) -> str:
+def payload_sum(info: VideoInfo, container: Container, index: int, packets: slice) -> str:
     """The sha256 of the payloads of some packets of one stream, one after the other.
 
     Args:
         info: the file.
+        container: as for ``collect``.
         index: the stream's.
         packets: which, counted as in ``Track.times``.
 
@@ -98,9 +101,9 @@ def payload_sum(info: VideoInfo, index: int, packets: slice) -> str:
         InputError: the file cannot be opened any more.
     """
     total = hashlib.sha256()
-    with open_input(info.path) as container:
-        stream = container.streams[index]
-        payloads = (bytes(packet) for packet in container.demux(stream) if packet.size)
+    with open_input(info.path) as opened:
+        packets_there = (packet for packet in opened.demux(opened.streams[index]) if packet.size)
+        payloads = (bytes(packet) for packet in packets_there if not is_cut_off(packet, info.start, container))
         for payload in islice(payloads, packets.start, packets.stop):
             total.update(payload)
     return total.hexdigest()

@@ -305,7 +305,7 @@ def _start(container: InputContainer, grid: Fraction) -> Fraction:
 def _rate(stream: VideoStream) -> Fraction | None:
     """Frames a second; of raw DV the average is that of the clock."""
     average, guessed = stream.average_rate, stream.guessed_rate
-    return guessed if average and guessed and average > max(_FASTEST, guessed) else average or guessed
+    return guessed if average and guessed and guessed < _FASTEST < average else average or guessed
 
 
 def _duration(container: InputContainer, start: Fraction) -> Fraction | None:

@@ -19,11 +19,16 @@ from av.stream import Discard, Stream
 from vsrcli.frame import FileInfo, StreamInfo
 from vsrcli.media.convert import TEXT_CODECS, Sound, audio_encoder, can_decode
 from vsrcli.media.encoders import Container, container_of, open_quietly
+from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
 from vsrcli.media.timing import round_half_away
 
 _SAMPLE_PACKETS = 3
 _SAMPLE_BYTES = 16 << 20
+# A longer pause between packets of sound is not the jitter of a clock.
+_PAUSE_SECONDS = Fraction(1, 50)
+# Longest delay of an encoder that a file hides before its start.
+_PRIMING_SECONDS = Fraction(1, 10)
 # FFmpeg writes these, but few players know them there; and in mp4 it reads Vorbis some milliseconds too early after a cut.
 _FEW_PLAYERS = {"mp4": re.compile(r"pcm_.*le|vorbis"), "mov": re.compile("vorbis"), "avi": re.compile("vorbis|opus|flac|alac")}
 # What reads a container back, where it is called otherwise.
@@ -125,17 +130,21 @@ def plan_streams(info: FileInfo, target: Path | str, audio: Literal["copy", "non
     carriage = CARRIAGE[container.format]
     wanted = {s.index for s in info.streams if carriage.streams and (s.kind == "subtitle" or (s.kind == "audio" and audio == "copy"))}
     refused: set[int] = set()
+    broken: set[int] = set()
     converted: dict[int, str | None] = {}
     if wanted:
         with open_input(info.path) as source:
             packets = _first_packets(source, wanted)
             refused = {index for index in wanted if not _is_taken(source.streams[index], packets[index], container)}
-            converted = {index: _converted(source.streams[index], container) for index in refused}
-    return tuple(_plan(stream, info, container, audio, refused, converted) for stream in info.streams)
+            if not container.keeps_timestamps:
+                broken = _with_pauses(info, {index for index in wanted - refused if source.streams[index].type == "audio"})
+            converted = {index: _converted(source.streams[index], container) for index in refused | broken}
+    return tuple(_plan(stream, info, container, audio, refused | broken, converted, broken) for stream in info.streams)
 
 
 def _plan(
-    stream: StreamInfo, info: FileInfo, container: Container, audio: Literal["copy", "none"], refused: set[int], converted: dict[int, str | None]
+    stream: StreamInfo, info: FileInfo, container: Container, audio: Literal["copy", "none"], refused: set[int], converted: dict[int, str | None],
+    broken: set[int],
 ) -> StreamPlan:
     carriage, name = CARRIAGE[container.format], _NAMES.get(container.format, container.format)
     if info.video is not None and stream.index == info.video.index:
@@ -155,7 +164,8 @@ def _plan(
     if codec is None:
         return StreamPlan(stream, "drop", f"{name} does not take {stream.codec or 'this'} {_WORDS[stream.kind]}: name the output .mkv to keep it", loses=True)
     if stream.kind == "audio":
-        return StreamPlan(stream, "convert", f"{name} does not take {stream.codec} audio; .mkv would copy it", codec, loses=True)
+        why = "has no place for pauses between packets of sound" if stream.index in broken else f"does not take {stream.codec} audio"
+        return StreamPlan(stream, "convert", f"{name} {why}; .mkv would copy it", codec, loses=True)
     is_styled = stream.codec in ("ass", "ssa")
     lost = ", its styles are lost; .mkv would copy it" if is_styled else ""
     return StreamPlan(stream, "convert", f"{name} does not take {stream.codec} subtitles{lost}", codec, loses=is_styled)
@@ -208,6 +218,22 @@ def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[P
     return packets
 
 
+def _with_pauses(info: FileInfo, tracks: set[int]) -> set[int]:
+    """Which sound tracks begin late or have gaps: where packets follow each other without timestamps, what comes after would be heard too early."""
+    ends = dict.fromkeys(tracks, info.start)
+    found: set[int] = set()
+    if is_standard_input(info.path):
+        return found
+    with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
+        for packet in source.demux([stream for stream in source.streams if stream.index in tracks]):
+            if packet.stream_index in tracks and packet.pts is not None and packet.time_base is not None:
+                begin = packet.pts * packet.time_base
+                if begin - ends[packet.stream_index] > _PAUSE_SECONDS:
+                    found.add(packet.stream_index)
+                ends[packet.stream_index] = max(ends[packet.stream_index], begin + (packet.duration or 0) * packet.time_base)
+    return found
+
+
 def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) -> bool:
     """Whether the container takes the stream's packets and gives them back as the same codec."""
     codec = stream.codec_context.name if stream.codec_context is not None else ""
@@ -237,6 +263,26 @@ def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) 
     return not packets or open_quietly(read) is None
 
 
+def is_cut_off(packet: Packet[Any], start: Fraction, container: Container) -> bool:
+    """Whether a packet that a player of the source leaves out would be heard in this container.
+
+    That is what an edit list hides, where the container has none (an encoder's delay before the start stays), and where it keeps no timestamps what is
+    less than half behind the start: it would push back what follows.
+
+    Args:
+        packet: as the source gives it.
+        start: of the source's clock (``FileInfo.start``), seconds.
+        container: what it would be written to.
+    """
+    if container.format in ("mp4", "mov") or packet.pts is None or packet.time_base is None:
+        return False
+    begin = packet.pts * packet.time_base - start
+    length = (packet.duration or 0) * packet.time_base
+    if not container.keeps_timestamps and begin + length / 2 <= 0:
+        return True
+    return packet.is_discard and (begin >= 0 or begin + length <= -_PRIMING_SECONDS)
+
+
 def lead_of(info: FileInfo, copied: set[int], container: Container, shift: Fraction) -> Fraction:
     """By how much a container moves all packets, but no chapters, where copied sound begins before output time 0: a trial in memory shows.
 
@@ -259,6 +305,8 @@ def lead_of(info: FileInfo, copied: set[int], container: Container, shift: Fract
     with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
         for packet in source.demux([stream for stream in source.streams if stream.index in waiting]):
             if packet.stream_index in waiting and packet.pts is not None and packet.time_base is not None:
+                if is_cut_off(packet, info.start, container):
+                    continue
                 waiting.discard(packet.stream_index)
                 if packet.pts * packet.time_base < shift:
                     early.append(packet)

@@ -45,7 +45,8 @@ class Schedule:
     Frames before ``start`` and from ``end`` on pass through as context. The time of the first kept frame becomes output time 0 where
     ``start`` is given; otherwise output time is source time, so that a video that begins after its audio still does. A constant rate
     gives at least one slot as soon as one frame is kept (FFmpeg's filter gives none for a single frame of no duration), and a last frame
-    that does not say its duration is taken to last as long as the one before it.
+    that does not say its duration is taken to last as long as the one before it. Where the container keeps no timestamps (``fill``), the first frame is
+    shown from output time 0 on, at a constant rate.
 
     With ``fps="source"`` a tick is ``time / time_base``; should that be no integer (the file's clock begins between two ticks) it is
     rounded, by the same fraction for every frame, so that the spacing stays exact. A timestamp that repeats or runs backwards becomes one
@@ -57,7 +58,7 @@ class Schedule:
         frames_out: ticks given out so far.
     """
 
-    def __init__(self, fps: Fraction | Literal["source"], *, time_base: Fraction, start: Fraction | None, end: Fraction | None) -> None:
+    def __init__(self, fps: Fraction | Literal["source"], *, time_base: Fraction, start: Fraction | None, end: Fraction | None, fill: bool = False) -> None:
         """Plan for one run.
 
         Args:
@@ -65,7 +66,9 @@ class Schedule:
             time_base: unit of the source's timestamps, seconds.
             start: first source time kept, seconds; None for all.
             end: source time before which to stop, seconds; None for all.
+            fill: whether the slots before the first frame show it too, instead of being left out.
         """
+        self._fill = fill
         self._rate = None if fps == "source" else Fraction(fps)
         self._start, self._end = start, end
         self.time_base = time_base if self._rate is None else 1 / self._rate
@@ -118,7 +121,7 @@ class Schedule:
         return Scheduled(frame, (tick,), max(1, self._tick(end) - tick))
 
     def _at_slots(self, frame: Frame, end: Fraction, is_last: bool) -> Scheduled:
-        begin = self._tick(frame.time) if self._next is None else self._next
+        begin = self._next if self._next is not None else 0 if self._fill else self._tick(frame.time)
         if is_last and self._end is not None:
             end = min(end, self._end)
         if end - frame.time > _LONGEST_HOLD_SECONDS:

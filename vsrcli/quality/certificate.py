@@ -186,16 +186,20 @@ class Cut:
     shift: Fraction
 
 
-def compare_payloads(source: Track, target: Track, cut: Cut) -> tuple[str | None, Integers]:
+def compare_payloads(source: Track, target: Track, cut: Cut, margin: Fraction = OFFSET_SECONDS) -> tuple[str | None, Integers]:
     """Whether the packets of a copied stream are those of the source, in their order, from the right place.
 
-    Packets that touch the edge of a cut by less than a millisecond may be there or not.
+    Args:
+        source: the stream as it was.
+        target: the stream as it is.
+        cut: what part of the source there should be.
+        margin: packets that touch the edge of the cut by less than this may be there or not, seconds.
 
     Returns:
         What is wrong, or None; and which of the source's packets the output's are, up to the first that differs.
     """
-    certain = np.flatnonzero(source.within(cut.begin, cut.end, -OFFSET_SECONDS))
-    possible = np.flatnonzero(source.within(cut.begin, cut.end, OFFSET_SECONDS))
+    certain = np.flatnonzero(source.within(cut.begin, cut.end, -margin))
+    possible = np.flatnonzero(source.within(cut.begin, cut.end, margin))
     found = target.digests
     before = possible[possible < certain[0]] if len(certain) else possible
     after = possible[possible > certain[-1]] if len(certain) else possible[:0]
@@ -255,7 +259,7 @@ def compare_converted(source: Track, target: Track, cut: Cut, codec: str | None)
     if source.channels != target.channels:
         return f"{target.label}: {target.channels} channels, the source has {source.channels}"
     begin, end = source.span
-    begin, end = max(begin, cut.begin or begin), min(end, cut.end or end)
+    begin, end = (begin if cut.begin is None else max(begin, cut.begin)), (end if cut.end is None else min(end, cut.end))
     found = target.span
     length, expected = found[1] - max(found[0], begin - cut.shift), end - begin
     if abs(length - expected) > _CONVERTED_SECONDS:

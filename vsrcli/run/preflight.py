@@ -97,7 +97,8 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
     notes = [*plan.notes, *(line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line)]
-    schedule = Schedule(plan.fps, time_base=_time_base(info, options), start=options.start, end=options.end)
+    fill = not to_folder and not container_of(target).keeps_timestamps
+    schedule = Schedule(plan.fps, time_base=time_base(info, options), start=options.start, end=options.end, fill=fill)
     video = replace(video, time_base=schedule.time_base)
     return Job(
         source=source, target=target, info=info, streams=plan.streams, schedule=schedule, fps=plan.fps, video=video, promised=plan.promised,
@@ -229,7 +230,8 @@ def _check_folder(source: Path, target: Path, pictures: Pictures, options: Upsca
     check_folder_target(target, pictures.pattern, options.overwrite)
 
 
-def _time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
+def time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
+    """Unit of the times at which a source's frames are shown, seconds: half the source's where each field becomes a frame."""
     return info.time_base / 2 if options.deinterlace == "field" and info.interlaced else info.time_base
 
 

@@ -43,7 +43,7 @@ from vsrcli.quality.certificate import NO_TIME, Certificate, Check, Cut, Evidenc
 from vsrcli.run.carried import carried_checks
 from vsrcli.run.pictures import plan_conversion
 from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.preflight import output_video
+from vsrcli.run.preflight import output_video, time_base
 
 _DECODED_AHEAD = 4
 _CONTEXT = 2
@@ -89,7 +89,7 @@ def verify(
     container, found, made = container_of(name), probe(source), probe(target)
     turned = Orientation.of_matrix(found.display_matrix) if options.bake_rotation and found.display_matrix is not None else None
     wanted = promised or output_video(found, options, plan_conversion(found, turned, to_folder=False))
-    job = _Job(found, made, container, options, wanted, turned or Orientation(), threshold_db, on_progress, collect(found), collect(made))
+    job = _Job(found, made, container, options, wanted, turned or Orientation(), threshold_db, on_progress, collect(found, container), collect(made))
     policies: dict[str, Policy] = {_policy_name(options.fps): options.fps}
     if not fps_given:
         policies["source"] = "source"
@@ -202,7 +202,8 @@ def _compare(job: _Job, policies: dict[str, Policy], policy: str, places: Intege
         Prefetch(output, _DECODED_AHEAD, "output") as pictures,
     ):
         schedules = {
-            name: Schedule(rate, time_base=_time_base(job.source, options), start=options.start, end=options.end) for name, rate in policies.items()
+            name: Schedule(rate, time_base=time_base(job.source, options), start=options.start, end=options.end, fill=not job.container.keeps_timestamps)
+            for name, rate in policies.items()
         }
         copies = itertools.tee(frames, len(policies))
         runs = [schedule.run(copy) for schedule, copy in zip(schedules.values(), copies, strict=True)]
@@ -229,10 +230,6 @@ def _compare(job: _Job, policies: dict[str, Policy], policy: str, places: Intege
     expected = {name: Timeline(np.array(ticks[name], np.int64), schedule.time_base, ends.get(name)) for name, schedule in schedules.items()}
     shown = Timeline(np.array(times, np.int64), job.target.time_base, job.end)
     return _Seen(expected, shown, judge.agreement, schedules[policy].origin, source_damage, damage)
-
-
-def _time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
-    return info.time_base / 2 if options.deinterlace == "field" and info.interlaced else info.time_base
 
 
 def _around(items: Iterator[tuple[Scheduled, ...]]) -> Iterator[tuple[tuple[Scheduled, ...] | None, tuple[Scheduled, ...], tuple[Scheduled, ...] | None]]:
