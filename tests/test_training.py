@@ -30,7 +30,7 @@ from vsrcli.training.batches import Batches
 from vsrcli.training.data import SEQUENCE, Sequences, load, split_held_out, validation_pairs
 from vsrcli.training.degradation import DEGRADATIONS, clean, video
 from vsrcli.training.recipe import RECIPES, recipe_for
-from vsrcli.training.run import train
+from vsrcli.training.run import _verdict, train
 from vsrcli.training.trainer import Trainer, TrainingPlan, _clip_gradients, _parameter_groups
 
 
@@ -370,7 +370,7 @@ def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("split,shippable,content_group\n" + rows)
     code = (
         "import sys; sys.modules['av'] = None\n"
-        "from vsrcli.options import TrainOptions; from vsrcli.training.run import train\n"
+        "from vsrcli.options import TrainOptions; from vsrcli.training.run import _verdict, train\n"
         f"train(TrainOptions(model='previous', domain='blur3', data=({str(tmp_path / 'train.avi')!r},), out={str(tmp_path / 'run')!r}, "
         "steps=1, batch=1, patch=8, device='cpu', threads=1))\n"
     )
@@ -453,6 +453,24 @@ def test_resuming_keeps_what_the_run_was_started_with(tmp_path: Path, moving_cli
     train(TrainOptions(resume=str(tmp_path / "run"), steps=2, threads=1, device="cpu"))
     kept = json.loads((tmp_path / "run" / "options.json").read_text())
     assert (kept["batch"], kept["patch"], kept["learning_rate"], kept["precision"], kept["threads"]) == (3, 9, RECIPES["ship"].learning_rate, "fp32", 1)
+
+
+@pytest.mark.parametrize(
+    ("figures", "is_fine_tuned", "told"),
+    [
+        ((1.0, 0.5, 1.0), True, ["no gain: on clean the weights are no better than those they started from (+1.00 dB over bicubic, now +0.50 dB), and best"]),
+        ((1.0, 1.005, 1.005), True, ["no gain: on clean"]),
+        ((1.0, 1.3, 1.3), True, ["gained 0.30 dB on clean on the clips held out: +1.00 dB over bicubic before, +1.30 dB now"]),
+        ((1.0, 1.1, 1.3), True, ["gained 0.30 dB", "the best weights of the run, best.safetensors, are 0.20 dB better"]),
+        ((-1.2, -0.3, -0.3), False, ["the weights do not yet beat bicubic on clean (-0.30 dB)"]),
+        ((-1.2, 1.5, 1.5), False, []),
+    ],
+)
+def test_what_a_run_came_to_is_said_plainly(figures: tuple[float, float, float], is_fine_tuned: bool, told: list[str]) -> None:
+    lines = _verdict(*figures, "clean", is_fine_tuned=is_fine_tuned)
+    assert len(lines) == len(told)
+    assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
+    assert ("is what they started from" in "".join(lines)) == (figures[2] == figures[0])
 
 
 def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving_clip: Path) -> None:
@@ -542,6 +560,13 @@ def test_long_films_are_sampled_all_over(tmp_path: Path, monkeypatch: pytest.Mon
     means = [float(np.abs(a.astype(int) - b).mean()) for a, b in pairwise(few)]
     assert min(means) > 1, "the same place twice"
 
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(Trainer, "_update_average", lambda self: os.kill(os.getpid(), signal.SIGINT))
+    arguments = ["train", "-m", "previous", "--domain", "clean", "--data", str(moving_clip), "--out", str(tmp_path / "run"), "--steps", "9", "-d", "cpu"]
+    assert _run(arguments) == 130
+    assert f"vsr train --resume {tmp_path / 'run'}" in capsys.readouterr().err
 
 
 def test_training_from_scratch_on_the_command_line_gains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

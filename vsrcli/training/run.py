@@ -18,6 +18,8 @@ from vsrcli.training.data import Sequences, load, split_held_out
 from vsrcli.training.recipe import Recipe, fine_tuning, recipe_for
 from vsrcli.training.trainer import Progress, Trainer, TrainingPlan
 
+_WORTH_DB = 0.02  # less is chance
+
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
@@ -74,18 +76,34 @@ def train(
 
     if trainer.share >= 1:
         on_note(f"the run has reached its end ({_length(options)}): --steps or --time, counted from its beginning, make it longer")
-    after = trainer.run(watch)
-    before, best, domain = trainer.first_gains or after, trainer.best, plan.domain
-    if options.init and best <= before[domain]:
-        on_note(
-            f"no gain: on {domain} the weights are no better than those they started from ({before[domain]:+.2f} dB over bicubic, now "
-            f"{after[domain]:+.2f} dB), and best.safetensors is what they started from: train longer, on more footage, or with a lower --learning-rate"
-        )
-    elif after[domain] <= 0:
-        on_note(f"the weights do not yet beat bicubic on {domain} ({after[domain]:+.2f} dB): train longer, or on more footage")
-    elif best - after[domain] > 0.02:
-        on_note(f"the best weights of the run are {best - after[domain]:.2f} dB better than its last: use {folder / 'best.safetensors'}")
+    try:
+        after = trainer.run(watch)
+    except (KeyboardInterrupt, SystemExit):
+        if (folder / "state.pt").exists():
+            on_note(f"the run is saved: go on with `vsr train --resume {folder}`")
+        raise
+    before = trainer.first_gains or after
+    for line in _verdict(before[plan.domain], after[plan.domain], trainer.best, plan.domain, is_fine_tuned=options.init is not None):
+        on_note(line)
     return TrainReport(str(folder / "best.safetensors"), str(folder / "last.safetensors"), trainer.step, trainer.seconds, before, after)
+
+
+def _verdict(before: float, after: float, best: float, domain: str, *, is_fine_tuned: bool) -> list[str]:
+    """What a run came to, in lines for people; all figures are dB over bicubic on the clips held out."""
+    lines = []
+    if is_fine_tuned and best - before < _WORTH_DB:
+        kept = ", and best.safetensors is what they started from" if best <= before else ""
+        lines.append(
+            f"no gain: on {domain} the weights are no better than those they started from ({before:+.2f} dB over bicubic, now {after:+.2f} dB){kept}: "
+            "train longer, on more footage, or with a lower --learning-rate"
+        )
+    elif is_fine_tuned:
+        lines.append(f"gained {best - before:.2f} dB on {domain} on the clips held out: {before:+.2f} dB over bicubic before, {best:+.2f} dB now")
+    elif after <= 0:
+        lines.append(f"the weights do not yet beat bicubic on {domain} ({after:+.2f} dB): train longer, or on more footage")
+    if best - after >= _WORTH_DB and best > before:
+        lines.append(f"the best weights of the run, best.safetensors, are {best - after:.2f} dB better than its last")
+    return lines
 
 
 def _keep_options(folder: Path, options: TrainOptions, plan: TrainingPlan) -> None:
