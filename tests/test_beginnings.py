@@ -13,7 +13,8 @@ from fake import FakeBackend
 from sources import make_source, packets_of
 
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import UpscaleReport, upscale
+from vsrcli.run.pipeline import UpscaleReport
+from vsrcli.run.upscale import upscale
 
 FAST = EncoderOptions(preset="ultrafast")
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import numpy as np
+from av.filter import Graph
 from av.video.reformatter import VideoReformatter
 
 from vsrcli.frame import ColorTags, Frame, PixelFormat, Plane
 
 _LIMITED, _FULL = 1, 2
+_NAMES = {False: "limited", True: "full"}
 _SUBSAMPLING = {(0, 0): "444", (0, 1): "440", (1, 0): "422", (1, 1): "420", (2, 0): "411", (2, 2): "410"}
 
 
@@ -36,6 +40,7 @@ class PictureMaker:
             self._between = _planar(self._source if source.has_chroma else _planar_420(source.bits), target.bits)
         self._direct = _same_samples(self._source, target) and tags.is_full_range == full_range
         self._reformatter = VideoReformatter()
+        self._graph: Graph | None = None
 
     def make(self, frame: Frame) -> av.VideoFrame:
         """Make a picture.
@@ -67,16 +72,36 @@ class PictureMaker:
             planes = (planes[0], neutral, neutral)
         picture = _wrap(planes, layout.name, share=False)
         if not _same_samples(layout, self._between) or self._tags.is_full_range != self._to_full:
-            picture = self._reformatter.reformat(
-                picture,
-                format=self._between.name,
-                src_color_range=_FULL if self._tags.is_full_range else _LIMITED,
-                dst_color_range=_FULL if self._to_full else _LIMITED,
-                threads=1,  # see Unpacker
-            )
+            picture = self._scale(picture, layout)
         if self._target.has_chroma:
             return picture
         return _wrap((_view(picture, 0, self._target.dtype, height, width),), self._target.name, share=False)
+
+    def _scale(self, picture: av.VideoFrame, layout: PixelFormat) -> av.VideoFrame:
+        """Other subsampling, depth or range, with chroma left on the luma it belongs to: the plain reformatter takes it for centred in some formats."""
+        if self._graph is None:
+            location = self._tags.chroma_location
+            places = [f"{way}_{axis}_chr_pos={at}" for way, form in (("in", layout), ("out", self._between)) for axis, at in _places(form, location).items()]
+            ranges = f"in_range={_NAMES[self._tags.is_full_range]}:out_range={_NAMES[self._to_full]}"
+            self._graph = Graph()
+            self._graph.threads = 1  # see Unpacker
+            source = self._graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=Fraction(1, 25))
+            scale = self._graph.add("scale", f"flags=bicubic+accurate_rnd+bitexact:{ranges}:{':'.join(places)}")
+            kind, sink = self._graph.add("format", self._between.name), self._graph.add("buffersink")
+            source.link_to(scale)
+            scale.link_to(kind)
+            kind.link_to(sink)
+            self._graph.configure()
+        self._graph.push(picture)
+        return self._graph.vpull()
+
+
+def _places(layout: PixelFormat, location: str | None) -> dict[str, int]:
+    """Where chroma's first sample lies across and down, 256ths of a luma pixel; of other subsampling than 4:2:0 always on the left."""
+    across, down = 128 * ((1 << layout.log2_chroma_w) - 1), 128 * ((1 << layout.log2_chroma_h) - 1)
+    is_420 = (layout.log2_chroma_w, layout.log2_chroma_h) == (1, 1)
+    name = location if is_420 and location is not None else "left"
+    return {"h": 0 if name.endswith("left") else across, "v": 0 if name.startswith("top") else 2 * down if name.startswith("bottom") else down}
 
 
 def _with_alpha(layout: PixelFormat) -> PixelFormat:

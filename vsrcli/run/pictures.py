@@ -12,6 +12,7 @@ from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.folders import DEFAULT_PATTERN, FramePattern
 from vsrcli.media.probe import probe
 from vsrcli.options import UpscaleOptions
+from vsrcli.picture.chroma import DEFAULT_LOCATION
 from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.rgb import BT709, from_rgb, gray_layout, matrix_of, rgb_layout, to_rgb
 
@@ -28,6 +29,7 @@ class Conversion:
         matrix: between RGB and those, as code point of ITU-T H.273.
         bits: depth of the RGB or gray pictures that come out in the end; None: what the network gives is what is written.
         orientation: how frames are turned; None: not at all.
+        siting: where the chroma of frames lies that go in; None: where the tags say.
     """
 
     tags: ColorTags
@@ -35,11 +37,7 @@ class Conversion:
     matrix: int = BT709
     bits: int | None = None
     orientation: Orientation | None = None
-
-    @property
-    def siting(self) -> str | None:
-        """Where the chroma of turned frames lies; None where the tags say it."""
-        return None if self.orientation is None else self.orientation.siting(self.tags)
+    siting: str | None = None
 
     def incoming(self, frame: Frame) -> Frame:
         """The frame as the network wants it."""
@@ -110,7 +108,10 @@ def plan_conversion(info: VideoInfo, orientation: Orientation | None, *, to_fold
     except ValueError as error:
         raise InputError(f"{info.path}: {error}: name a video file as the output") from error
     written = None if not to_folder else 8 if bits == 8 else 16
-    return Conversion(tags, layout, matrix, written, orientation)
+    siting = tags.chroma_location
+    if siting is not None and (info.format.log2_chroma_w, info.format.log2_chroma_h) != (1, 1):
+        tags = replace(tags, chroma_location=DEFAULT_LOCATION)  # no file says another one of 4:2:2 and the like; JPEG has it
+    return Conversion(tags, layout, matrix, written, orientation, siting if orientation is None else orientation.siting(info.tags))
 
 
 def picture_layout(info: VideoInfo, bits: int) -> PixelFormat:
