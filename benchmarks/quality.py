@@ -20,7 +20,8 @@ from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr, ssim
-from vsrcli.run.pipeline import upscale_frame
+from vsrcli.run.network import LumaNetwork
+from vsrcli.run.pipeline import upscale_luma
 from vsrcli.training.data import Sequences, load, validation_pairs
 from vsrcli.training.degradation import Degradation, blur3, clean, compressed
 
@@ -36,9 +37,11 @@ def baseline(kernel: str) -> Method:
 
 
 def network(backend: Backend) -> Method:
+    doubling = LumaNetwork(backend)
+
     def upscale(window: Float) -> Float:
         frames = tuple(Frame((picture.astype(np.uint8),), GRAY, Fraction(0)) for picture in window)
-        return upscale_frame(frames, backend.run, backend, ColorTags()).luma.astype(np.float32)
+        return upscale_luma(frames, doubling, ColorTags()).astype(np.float32)
 
     return upscale
 

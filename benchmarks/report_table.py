@@ -27,7 +27,8 @@ from vsrcli.models import MODELS
 from vsrcli.models.weights import file_name, folder
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import mse, psnr, ssim
-from vsrcli.run.pipeline import upscale_frame
+from vsrcli.run.network import LumaNetwork
+from vsrcli.run.pipeline import upscale_luma
 from vsrcli.training.degradation import half_blurred
 
 Window = tuple[Frame, ...]
@@ -82,7 +83,8 @@ def bicubic(window: Window) -> NDArray[np.integer]:
 
 
 def network(backend: Backend) -> Method:
-    return lambda window: upscale_frame(window, backend.run, backend, TAGS).luma
+    doubling = LumaNetwork(backend)
+    return lambda window: upscale_luma(window, doubling, TAGS)
 
 
 def methods(authors: Path | None) -> dict[str, Method | None]:

@@ -16,7 +16,7 @@ class FakeBackend:
     name, device, precision, domain = "fake", "cpu", "fp32", None
     luma_scale: LumaScale = "limited"
     spec: ModelSpec = MODELS["delta"]
-    max_pixels = 1 << 20
+    max_pixels, bytes_per_pixel = 1 << 20, 1024
     exact_bands = True
 
     def __init__(self, fail_at: int | None = None) -> None:

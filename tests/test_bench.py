@@ -25,7 +25,7 @@ from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
 from vsrcli.quality.metrics import psnr, ssim
 from vsrcli.quality.report import BenchReport, BenchRow
-from vsrcli.run.pipeline import upscale_frame
+from vsrcli.run.pipeline import upscale_luma
 from vsrcli.training.run import train
 
 SIZE = (96, 64)
@@ -198,9 +198,9 @@ def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: py
 
     def spy(*arguments: Any) -> Any:
         called.append(arguments)
-        return upscale_frame(*arguments)
+        return upscale_luma(*arguments)
 
-    monkeypatch.setattr("vsrcli.bench.methods.upscale_frame", spy)
+    monkeypatch.setattr("vsrcli.bench.methods.upscale_luma", spy)
     truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
     report = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).run()
     assert len(called) == 2

@@ -20,18 +20,17 @@ from vsrcli.media.reader import VideoReader
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.picture.reuse import Reuse
-from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.quality.metrics import psnr
 from vsrcli.run import upscale as module
-from vsrcli.run.pipeline import upscale_frame
+from vsrcli.run.network import LumaNetwork
+from vsrcli.run.pipeline import finish_frame, upscale_luma
 from vsrcli.run.upscale import upscale
 
 FAST = EncoderOptions(preset="ultrafast")
 
 
-def _plain(backend: Backend) -> Reuse:
-    return Reuse(backend.run, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX, exact_bands=backend.exact_bands)
+def _doubled(window: tuple[Frame, ...], backend: Backend) -> Frame:
+    return finish_frame(window[2], upscale_luma(window, LumaNetwork(backend), ColorTags()), ColorTags())
 
 
 def _read(path: Path) -> list[Frame]:
@@ -73,7 +72,7 @@ def test_the_network_beats_bicubic_on_clips_it_never_saw(shared: Path, name: str
     gains = []
     for low, high in validation_pairs(load([shared / "data" / "val.mp4"]), "clean", count=8, size=96):
         window = tuple(Frame((picture.astype(np.uint8),), layout, Fraction(0)) for picture in low)
-        ours = upscale_frame(window, _plain(backend), backend, ColorTags()).luma
+        ours = _doubled(window, backend).luma
         bicubic = np.rint(double(low[2])).clip(0, 255)
         gains.append(psnr(high, ours, crop=8) - psnr(high, bicubic, crop=8))
     assert np.mean(gains) > 0.3
@@ -141,7 +140,7 @@ def _still(luma: Any, name: str = "yuv420p") -> tuple[Frame, ...]:
 def test_every_size(size: tuple[int, int], shipped: Backend) -> None:
     rows, columns = np.mgrid[: size[0], : size[1]]
     luma = (110 + 2 * rows + columns).astype(np.uint8)
-    frame = upscale_frame(_still(luma), _plain(shipped), shipped, ColorTags())
+    frame = _doubled(_still(luma), shipped)
     assert frame.luma.shape == (2 * size[0], 2 * size[1])
     assert [plane.shape for plane in frame.planes[1:]] == 2 * [size]
     assert np.abs(half(frame.luma) - luma).mean() < 4
@@ -152,7 +151,7 @@ def test_no_visible_border(shipped: Backend) -> None:
     blobs = np.random.default_rng(3).random((40, 60)).astype(np.float32)
     truth = 40 + 160 * np.clip(double(double(blobs)), 0, 1)
     luma = np.rint(half(truth)).astype(np.uint8)
-    ours = upscale_frame(_still(luma), _plain(shipped), shipped, ColorTags()).luma
+    ours = _doubled(_still(luma), shipped).luma
     border = np.ones(truth.shape, bool)
     border[4:-4, 4:-4] = False
 

@@ -7,6 +7,7 @@
     |-- OutputError     the target cannot be written as asked
     |-- ModelError      a network or checkpoint is missing, damaged or of another kind
     |-- BackendError    the device or inference library cannot do the work
+    |   `-- OutOfMemory   ... because it has no memory for a picture of that size
     `-- OptionError     an option's value makes no sense
 
 Each is raised in the file that owns the foreign library, ``from`` the foreign error. A message is one line: the value, the
@@ -32,6 +33,10 @@ class ModelError(VsrError):
 
 class BackendError(VsrError):
     """A device or an inference library is missing or failed (out of memory included)."""
+
+
+class OutOfMemory(BackendError):
+    """There is no memory for a picture of that size; a smaller part of it may fit."""
 
 
 class OptionError(VsrError):

@@ -15,6 +15,7 @@ from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 
 AUTO = "auto"  # as a model: one is chosen
+SMALLEST_TILE = 32  # pixels; below, nearly all work would be halo
 
 
 def option(
@@ -86,6 +87,9 @@ class UpscaleOptions:
     precision: Literal["fp16", "fp32"] | None = option(
         None, "Arithmetic of the network.  [default: fp16 on CUDA, fp32 on the CPU]", flags=("--fp16", "--fp32"), choices=("fp16", "fp32")
     )
+    tile: int | Literal["auto"] = option(
+        "auto", "Feed the network at most N x N pixels at once; auto takes whole pictures where memory allows, else strips, else tiles.", metavar="N|auto"
+    )
     reuse: bool = option(True, "Leave out what has not changed since the last frame; the output is the same.", flags=("--reuse/--no-reuse",))
     overwrite: bool = option(False, "Replace the output if it exists.", flags=("--overwrite", "-y"))
     strict: bool = option(False, "Refuse what would lose anything: a damaged source, streams, colours or depth that the output cannot keep.")
@@ -99,6 +103,8 @@ class UpscaleOptions:
             raise OptionError(f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000, or `source`")
         if self.budget is not None and (self.budget <= 0 or self.model != AUTO):
             raise OptionError("--budget is a length of time above zero" if self.model == AUTO else "--budget belongs to --model auto")
+        if self.tile != "auto" and self.tile < SMALLEST_TILE:
+            raise OptionError(f"--tile {self.tile} is too small: {SMALLEST_TILE} or more, or `auto`")
         _check_range(self.start, self.end)
         if self.value_range is not None and not self.value_range[0] < self.value_range[1]:
             raise OptionError(f"--range {self.value_range[0]:g} {self.value_range[1]:g} makes no sense: give the smaller value first")

@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from vsrcli.errors import BackendError
 from vsrcli.models import LumaScale, ModelSpec
 
 Float = NDArray[np.float32]
+Codes = NDArray[Any]  # uint8 or uint16
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def bytes_per_pixel(self) -> int:
+        """Working memory for each low-resolution pixel of a window, bytes, as measured."""
+        ...
+
+    @property
     def exact_bands(self) -> bool:
         """Whether a full-width band of a picture's rows comes out to the same bits as in the whole picture."""
         ...
@@ -77,7 +83,32 @@ class Backend(Protocol):
             Shape (B, scale*H - 2*trim, scale*W - 2*trim), float32, same scale, not clipped.
 
         Raises:
-            BackendError: out of memory, or the library failed.
+            OutOfMemory: there is none for windows of that size.
+            BackendError: the library failed.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesCodes(Protocol):
+    """A backend that can do the way from luma codes to luma codes by itself, on its own device."""
+
+    def run_codes(self, windows: Codes, gain: float, offset: float, peak: int) -> Codes:
+        """Upscale a batch of windows of codes; a code becomes a value on the checkpoint's scale by ``code * gain + offset``.
+
+        Args:
+            windows: shape (B, frames, H, W), uint8 or uint16.
+            gain: what a code is multiplied by.
+            offset: what is added then.
+            peak: largest code.
+
+        Returns:
+            Shape as of ``Backend.run``, codes of the windows' type, rounded and clipped to 0..peak: what ``Backend.run`` gives between
+            ``picture.color.to_model`` and ``from_model``.
+
+        Raises:
+            OutOfMemory: there is none for windows of that size.
+            BackendError: the library failed, or values came out that are no numbers.
         """
         ...
 
@@ -86,12 +117,41 @@ BACKENDS: dict[str, str] = {
     "torch": "vsrcli.backends.torch:TorchBackend",
     "onnx": "vsrcli.backends.onnx:OnnxBackend",
     "openvino": "vsrcli.backends.openvino:OpenVinoBackend",
+    "triton": "vsrcli.backends.triton:TritonBackend",
 }
 
 
+CUDA_ONLY = ("triton",)
+
+# A picture, or a part of one, is never made smaller than this for want of memory that was only estimated.
+_SMALLEST_PART = 256 * 256
+
+
 def machine_bytes() -> int:
-    """Memory of the machine, bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Memory of the machine, or of the container that this runs in, bytes."""
+    installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    try:
+        allowed = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+    except OSError:
+        return installed
+    return min(installed, int(allowed)) if allowed.isdecimal() else installed
+
+
+def fitting_pixels(bytes_per_pixel: int, free: int | None = None) -> int:
+    """Low-resolution pixels that a backend may take on at once.
+
+    Args:
+        bytes_per_pixel: what each takes.
+        free: bytes to use; None for half of the machine's memory. It is not what happens to be free: the parts that a picture is cut
+            into should be the same in every run.
+    """
+    return max(_SMALLEST_PART, (machine_bytes() // 2 if free is None else free) // bytes_per_pixel)
+
+
+def says_memory(error: Exception) -> bool:
+    """Whether a library's error is about memory; ONNX Runtime and OpenVINO have no class of their own for it."""
+    signs = ("out of memory", "bad_alloc", "bad alloc", "allocate memory", "failed to allocate")
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in signs)
 
 
 def parse_device(device: str) -> tuple[str, int]:

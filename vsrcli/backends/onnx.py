@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from vsrcli.backends import Float, machine_bytes, parse_device
+from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
 from vsrcli.backends.graphs import graph_of
-from vsrcli.errors import BackendError
+from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 
 log = logging.getLogger(__name__)
 
-# Working memory per low-resolution pixel of a window (measured: 11 KB with either network's sliced graph at 320x180).
-_BYTES_PER_PIXEL = 14 * 1024
-_SMALLEST_TILE = 256 * 256
 _ERRORS_ONLY = 3
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -37,6 +34,7 @@ class OnnxBackend:
     """
 
     name = "onnx"
+    bytes_per_pixel = 14 * 1024  # measured: 11 KB with either network's sliced graph at 320x180
 
     def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
         if precision == "fp16":
@@ -57,7 +55,7 @@ class OnnxBackend:
             raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check the CUDA that onnxruntime-gpu needs, or use --device cpu")
         self.device = device if device != "auto" else "cpu" if provider == _PROVIDERS["cpu"] else "cuda:0"
         self.exact_bands = provider == _PROVIDERS["cpu"]
-        self.max_pixels = max(_SMALLEST_TILE, machine_bytes() // 2 // _BYTES_PER_PIXEL)
+        self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         log.info("%s by ONNX Runtime (%s, %s graph)", self._info.model, found, graph.layout)
 
     @property
@@ -82,7 +80,8 @@ class OnnxBackend:
         except Exception as error:  # its errors have no common class of their own
             height, width = windows.shape[-2:]
             reason = str(error).splitlines()[0]
-            raise BackendError(f"ONNX Runtime failed on {self.device} at a {width}x{height} picture: {reason}") from error
+            kind = OutOfMemory if says_memory(error) else BackendError
+            raise kind(f"ONNX Runtime failed on {self.device} at a {width}x{height} picture: {reason}") from error
         picture: Float = result
         return picture
 

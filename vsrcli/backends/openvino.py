@@ -7,16 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from vsrcli.backends import Float, machine_bytes, parse_device
+from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
 from vsrcli.backends.graphs import graph_of
-from vsrcli.errors import BackendError
+from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 
 log = logging.getLogger(__name__)
-
-# Working memory per low-resolution pixel of a window (measured: 8 KB at 320x180).
-_BYTES_PER_PIXEL = 10 * 1024
-_SMALLEST_TILE = 256 * 256
 
 
 class OpenVinoBackend:
@@ -36,6 +32,7 @@ class OpenVinoBackend:
     name = "openvino"
     device, precision = "cpu", "fp32"
     exact_bands = False  # measured: off by 3e-5 grey levels
+    bytes_per_pixel = 10 * 1024  # measured: 8 KB at 320x180
 
     def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
         if parse_device(device)[0] == "cuda":
@@ -54,7 +51,7 @@ class OpenVinoBackend:
             self._request: Any = compiled.create_infer_request()
         except RuntimeError as error:
             raise BackendError(f"OpenVINO does not take the graph: {str(error).splitlines()[0]}") from error
-        self.max_pixels = max(_SMALLEST_TILE, machine_bytes() // 2 // _BYTES_PER_PIXEL)
+        self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         log.info("%s by OpenVINO (%s graph)", self._info.model, graph.layout)
 
     @property
@@ -76,8 +73,9 @@ class OpenVinoBackend:
         """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
         try:
             result = self._request.infer([np.ascontiguousarray(windows, np.float32)])[0]
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             height, width = windows.shape[-2:]
-            raise BackendError(f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
+            kind = OutOfMemory if says_memory(error) else BackendError
+            raise kind(f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
         picture: Float = np.array(result)  # the library uses its memory again
         return picture

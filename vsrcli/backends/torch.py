@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
-from vsrcli.backends import Float, machine_bytes, parse_device
-from vsrcli.errors import BackendError
+from vsrcli.backends import Codes, Float, fitting_pixels, parse_device, says_memory
+from vsrcli.backends.graphed import Graphs
+from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.checkpoint import load
+from vsrcli.models.layers import Network, at_least_single, freeze
 from vsrcli.models.weights import locate
 
 log = logging.getLogger(__name__)
 
-# Working memory per low-resolution pixel of a window: up to 3.4 KB per output pixel were measured in float32 (5-parallel; Delta 1.8).
-_BYTES_PER_PIXEL = {"fp32": 14 * 1024, "fp16": 8 * 1024}
-_SMALLEST_TILE = 256 * 256
+# Largest magnitude that half precision is trusted with: above it lies a factor of four to infinity (65,504).
+_HALF_HEADROOM = 16_000.0
+_PROBE_PX = 24
+# Part of a card's memory that the network may use, and part of what is free now.
+_OF_ALL, _OF_FREE = 0.7, 0.9
 
 
 class TorchBackend:
-    """A network in PyTorch; keeps ``vsrcli.backends.Backend``.
+    """A network in PyTorch; keeps ``vsrcli.backends.Backend`` and ``TakesCodes``.
 
     Args:
         model: name in ``MODELS`` or a checkpoint file.
         domain: which shipped weights, or None for the default.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``fp16`` or ``fp32``; None for fp16 on CUDA and fp32 on the CPU.
+        precision: ``fp16`` or ``fp32``; None for fp16 on CUDA and fp32 on the CPU. With fp16 the last layer and its result stay float32, and products
+            are added up in float32 as they are everywhere on the card.
 
     Raises:
         ModelError: no such model, or a bad checkpoint.
@@ -40,15 +47,22 @@ class TorchBackend:
     def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
         self._device = choose_device(device)
         self.device = str(self._device)
-        self.precision = precision or ("fp16" if self._device.type == "cuda" else "fp32")
-        if self.precision == "fp16" and self._device.type == "cpu":
+        on_card = self._device.type == "cuda"
+        self.precision = precision or ("fp16" if on_card else "fp32")
+        if self.precision == "fp16" and not on_card:
             raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away, or use --device cuda")
         path = locate(model, domain)
         if path.suffix == ".onnx":
             raise BackendError(f"{path} is a graph: PyTorch runs checkpoints; leave --backend away, or give --backend onnx")
         network, self.checkpoint = load(path)
         self._network = network.to(self._device)
-        self.max_pixels = max(_SMALLEST_TILE, _memory_budget(self._device) // _BYTES_PER_PIXEL[self.precision])
+        if self.precision == "fp16":
+            as_half(self._network)
+        freeze(self._network)
+        # Working memory per low-resolution pixel of a window: up to 3.4 KB per output pixel were measured in float32 (5-parallel; Delta 1.8).
+        self.bytes_per_pixel = 8 * 1024 if self.precision == "fp16" else 14 * 1024
+        self.max_pixels = fitting_pixels(self.bytes_per_pixel, _card_bytes(self._device) if on_card else None)
+        self._graphs = Graphs(self._device) if on_card else None
         log.info("%s from %s on %s, %s", self.checkpoint.model, path.name, self.device, self.precision)
 
     @property
@@ -68,16 +82,103 @@ class TorchBackend:
 
     def run(self, windows: Float) -> Float:
         """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
-        try:
-            with torch.inference_mode(), torch.autocast(self._device.type, torch.float16, enabled=self.precision == "fp16"):
-                batch = torch.from_numpy(np.ascontiguousarray(windows)).to(self._device)
-                result: Float = self._network(batch[:, None])[:, 0].float().cpu().numpy()
-        except torch.OutOfMemoryError as error:
-            height, width = windows.shape[-2:]
-            raise BackendError(f"out of memory on {self.device} at a {width}x{height} picture: use --device cpu, or a smaller source") from error
-        except RuntimeError as error:
-            raise BackendError(f"PyTorch failed on {self.device}: {str(error).splitlines()[0]}") from error
+        result: Float = self._compute("values", self._values, np.ascontiguousarray(windows, np.float32))
         return result
+
+    def run_codes(self, windows: Codes, gain: float, offset: float, peak: int) -> Codes:
+        """Upscale windows of codes; see ``TakesCodes.run_codes``. Normalising and rounding happen on the device."""
+
+        def codes_to_codes(codes: Tensor) -> Tensor:
+            # 16-bit codes travel as int16, which every operator knows: undo the wrap
+            wide = codes.to(torch.int32) & 0xFFFF if codes.dtype == torch.int16 else codes
+            values = wide.to(torch.float32)
+            if gain != 1.0:
+                values = values * np.float32(gain).item()
+            if offset:
+                values = values + np.float32(offset).item()
+            result = self._values(values) * np.float32(1.0 / gain).item()
+            if offset:
+                result = result - np.float32(offset / gain).item()
+            rounded = result.round().clamp(0, peak)
+            # what is no number survives the rounding, but not the way to an integer: it is marked by a last row
+            bad = (~torch.isfinite(result)).flatten(1).any(1)[:, None, None].expand(-1, 1, result.shape[2])
+            marked = torch.cat((torch.nan_to_num(rounded), bad.to(rounded.dtype)), dim=1).to(torch.int32)
+            return marked.to(codes.dtype)
+
+        narrow = np.ascontiguousarray(windows)
+        as_torch = narrow.view(np.int16) if narrow.dtype == np.uint16 else narrow
+        marked = self._compute(f"codes {gain} {offset} {peak}", codes_to_codes, as_torch)
+        if marked[:, -1].any():
+            way_out = "try --fp32" if self.precision == "fp16" else "the checkpoint is of no use, or the source is"
+            raise BackendError(f"the network gave values that are no numbers in {self.precision}: {way_out}")
+        result: Codes = marked[:, :-1].view(narrow.dtype)
+        return result
+
+    def _values(self, windows: Tensor) -> Tensor:
+        """(B, frames, H, W) on the checkpoint's scale -> (B, H', W') float32."""
+        window = windows[:, None]
+        features = self.features(window.half() if self.precision == "fp16" else window)
+        # the last layer stays in float32: up there half precision is coarser than a tenth of a grey level
+        return self._network.picture(at_least_single(features), window)[:, 0]
+
+    def features(self, window: Tensor) -> Tensor:
+        """All layers but the last, on the device: see ``Network.features``."""
+        return self._network.features(window)
+
+    @property
+    def network(self) -> Network:
+        """The module, as it was prepared for the device."""
+        return self._network
+
+    def _compute(self, key: str, work: Callable[[Tensor], Tensor], windows: Codes) -> Codes:
+        height, width = windows.shape[-2:]
+        try:
+            # no search for the fastest algorithm: it may find another one in the next run, and the same film should come out to the same bits
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+                if self._graphs is not None:
+                    return self._graphs.run(key, work, windows)
+                result: Codes = work(torch.from_numpy(windows)).numpy()
+                return result
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise OutOfMemory(f"out of memory on {self.device} at a {width}x{height} picture; use --tile, --device cpu, or a smaller source") from error
+        except RuntimeError as error:
+            kind = OutOfMemory if says_memory(error) else BackendError
+            raise kind(f"PyTorch failed on {self.device} at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
+
+
+def as_half(network: Network) -> None:
+    """Turn a network's weights to half precision, all but the last layer's.
+
+    Raises:
+        BackendError: half precision does not hold its weights, or comes close to not holding its activations.
+    """
+    reach = largest_value(network)
+    if reach > _HALF_HEADROOM:
+        raise BackendError(f"this checkpoint's values reach {reach:,.0f}, too near to the end of half precision (65,504): use --fp32")
+    network.half()
+    network.output.float()
+
+
+def largest_value(network: Network) -> float:
+    """Largest magnitude that any layer of a float32 network gives for pictures of extremes: black, white, noise of both, and a hard edge."""
+    largest = 0.0
+
+    def note(module: nn.Module, given: tuple[object, ...], result: Tensor | list[Tensor]) -> None:
+        nonlocal largest
+        largest = max(largest, *(float(part.abs().max()) for part in (result if isinstance(result, list) else [result])))
+
+    handles = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d)]
+    device = next(network.parameters()).device
+    pictures = torch.zeros(4, 1, 5, _PROBE_PX, _PROBE_PX)
+    pictures[1] = 255
+    pictures[2] = 255 * (torch.rand(pictures.shape[1:], generator=torch.Generator().manual_seed(0)) > 0.5)
+    pictures[3, ..., _PROBE_PX // 2 :] = 255
+    with torch.inference_mode():
+        network(pictures.to(device))
+    for handle in handles:
+        handle.remove()
+    return largest
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -98,11 +199,10 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device("cuda", number)
 
 
-def _memory_budget(device: torch.device) -> int:
-    """Bytes that the network may use: most of what is free on a card, half of the machine's memory on the CPU."""
-    if device.type == "cuda":
-        return int(0.8 * torch.cuda.mem_get_info(device)[0])
-    return machine_bytes() // 2
+def _card_bytes(device: torch.device) -> int:
+    """Bytes of the card that the network may use: of all, so that every run cuts pictures alike, but no more than is free."""
+    free, installed = torch.cuda.mem_get_info(device)
+    return int(min(_OF_ALL * installed, _OF_FREE * free))
 
 
 def _cuda_works() -> bool:

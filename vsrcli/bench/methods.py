@@ -14,9 +14,8 @@ from vsrcli.frame import ColorTags, Frame
 from vsrcli.models import MODELS
 from vsrcli.options import BenchOptions
 from vsrcli.picture.resize import Kernel, double
-from vsrcli.picture.reuse import Reuse
-from vsrcli.picture.tiles import EDGE_PX
-from vsrcli.run.pipeline import upscale_frame
+from vsrcli.run.network import LumaNetwork
+from vsrcli.run.pipeline import upscale_luma
 
 # OpenCV's cubic (a = -0.75, no antialiasing) is another convention: 0.3 dB higher on the way up, another test on the way down.
 BASELINES: dict[str, Kernel] = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos"}
@@ -82,5 +81,5 @@ def _loader(model: str, domain: str | None, options: BenchOptions) -> Callable[[
 
 
 def _network(backend: Backend) -> Callable[[tuple[Frame, ...]], NDArray[Any]]:
-    reuse = Reuse(backend.run, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX, exact_bands=backend.exact_bands)
-    return lambda window: upscale_frame(window, reuse, backend, ColorTags()).luma
+    network = LumaNetwork(backend)
+    return lambda window: upscale_luma(window, network, ColorTags())

@@ -43,9 +43,16 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _tile(text: str) -> int | str:
+    if text != "auto" and not text.isdecimal():
+        raise OptionError(f"{text!r} is neither a number of pixels nor `auto`")
+    return text if text == "auto" else int(text)
+
+
 _TIME = _Parsed("TIME", parse_time)
 _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
+    "tile": _Parsed("N|auto", _tile),
     "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
     "start": _TIME,
     "end": _TIME,

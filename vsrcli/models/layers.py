@@ -23,22 +23,33 @@ class SlicedConv3d(nn.Conv3d):
     Takes and returns a ``Stack`` instead of a (B, C, D, H, W) tensor. Stride, dilation and groups stay 1.
     """
 
+    _taps: dict[tuple[int, int], Tensor] | None = None
+
+    def freeze(self) -> None:
+        """Rearrange the weight once instead of at every call; from here on it must not change."""
+        depth = self.kernel_size[0]
+        self._taps = {(low, high): self._rearranged(low, high).detach() for low in range(depth) for high in range(low + 1, depth + 1)}
+
+    def _rearranged(self, low: int, high: int) -> Tensor:
+        """Taps ``low`` to ``high`` in depth as the weight of a 2D convolution on as many slices laid side by side."""
+        # (out, in, depth, h, w) -> (out, depth * in, h, w)
+        return self.weight[:, :, low:high].transpose(1, 2).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+
     def forward(self, stack: Stack, *, rectify: bool = False) -> Stack:  # type: ignore[override]  # lists of slices are the point
         """Convolve ``stack`` of D slices (B, in, H, W), with a ReLU behind where ``rectify`` says so.
 
         Returns:
             D + 2*depth_padding - depth + 1 slices (B, out, H', W').
         """
-        depth, in_channels = self.kernel_size[0], self.in_channels
+        depth = self.kernel_size[0]
         pad_depth = int(self.padding[0])
         padding = (int(self.padding[1]), int(self.padding[2]))
         stack = [item.contiguous(memory_format=torch.channels_last) for item in stack]
-        # (out, in, depth, h, w) -> (out, depth * in, h, w): the channels of slices laid side by side
-        weight = self.weight.transpose(1, 2).flatten(1, 2)
         outputs: Stack = []
         for first in range(-pad_depth, len(stack) + pad_depth - depth + 1):
             low, high = max(first, 0), min(first + depth, len(stack))
-            taps = weight[:, (low - first) * in_channels : (high - first) * in_channels].contiguous(memory_format=torch.channels_last)
+            place = low - first, high - first
+            taps = self._rearranged(*place) if self._taps is None else self._taps[place]
             joined = stack[low] if high - low == 1 else torch.cat(stack[low:high], dim=1)
             out = functional.conv2d(joined, taps, self.bias, padding=padding)
             outputs.append(functional.relu_(out) if rectify else out)
@@ -170,6 +181,13 @@ class WindowNetwork(Network):
 def at_least_single(x: Tensor) -> Tensor:
     """``x`` in float32 where it is half precision, else as it is."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def freeze(network: nn.Module) -> None:
+    """Prepare a network for nothing but inference; its weights must not change or move from here on."""
+    for layer in network.modules():
+        if isinstance(layer, SlicedConv3d):
+            layer.freeze()
 
 
 def set_passes(network: nn.Module, limit: int | None) -> dict[str, float]:

@@ -19,8 +19,12 @@ BLACK, WHITE = 16.0, 235.0
 _FULL_PER_LIMITED = 255.0 / (WHITE - BLACK)
 
 
-def _affine(bits: int, source_full: bool, model_scale: LumaScale) -> tuple[float, float]:
-    """Return (gain, offset) with ``model value = code * gain + offset``."""
+def affine(bits: int, source_full: bool, model_scale: LumaScale) -> tuple[float, float]:
+    """Return (gain, offset) with ``model value = code * gain + offset``; arguments as in ``to_model``.
+
+    Raises:
+        ValueError: bits or scale out of range.
+    """
     if not 8 <= bits <= 16:
         raise ValueError(f"luma of {bits} bits: 8 to 16 are possible")
     if model_scale not in ("limited", "full"):
@@ -49,7 +53,7 @@ def to_model(luma: Plane, bits: int, source_full: bool, model_scale: LumaScale) 
     Raises:
         ValueError: bits or scale out of range.
     """
-    gain, offset = _affine(bits, source_full, model_scale)
+    gain, offset = affine(bits, source_full, model_scale)
     values = luma.astype(np.float32)
     if gain != 1.0:
         values *= np.float32(gain)
@@ -73,7 +77,7 @@ def from_model(values: Float, bits: int, source_full: bool, model_scale: LumaSca
     Raises:
         ValueError: bits or scale out of range.
     """
-    gain, offset = _affine(bits, source_full, model_scale)
+    gain, offset = affine(bits, source_full, model_scale)
     codes = np.multiply(values, np.float32(1.0 / gain), dtype=np.float32)
     if offset:
         codes -= np.float32(offset / gain)

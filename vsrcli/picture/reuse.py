@@ -7,16 +7,11 @@ With the others, only a window that has not changed at all is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
-from numpy.typing import NDArray
 
 from vsrcli.frame import Plane
 from vsrcli.models import ModelSpec
-from vsrcli.picture.tiles import plan, upscale_plane
-
-Float = NDArray[np.float32]
+from vsrcli.picture.tiles import Samples, Tiler, halo_of
 
 # A band that needs more of the picture's rows than this is not worth the copying.
 _WORTH_ROWS = 0.8
@@ -30,37 +25,32 @@ class Reuse:
         rows_computed: rows that went through the network, halos included.
     """
 
-    def __init__(
-        self, run: Callable[[Float], Float], spec: ModelSpec, *, max_pixels: int | None, edge_px: int, exact_bands: bool, enabled: bool = True
-    ) -> None:
+    def __init__(self, tiler: Tiler, spec: ModelSpec, *, exact_bands: bool, enabled: bool = True) -> None:
         """Begin with nothing remembered.
 
         Args:
-            run: a backend's ``run``.
+            tiler: what upscales a window, or a full-width band of one.
             spec: the network.
-            max_pixels: as in ``upscale_plane``.
-            edge_px: as in ``upscale_plane``.
             exact_bands: whether bands of rows may be computed by themselves.
             enabled: False: every window is computed whole.
         """
-        self._run, self._spec, self._max_pixels, self._edge_px = run, spec, max_pixels, edge_px
+        self._tiler, self._spec = tiler, spec
         self._exact_bands, self._enabled = exact_bands, enabled
         self._lumas: Plane | None = None
-        self._result: Float | None = None
+        self._result: Samples | None = None
         self.rows = self.rows_computed = 0
 
-    def upscale(self, lumas: Plane, to_values: Callable[[Plane], Float]) -> Float:
+    def upscale(self, lumas: Plane) -> Samples:
         """Upscale the middle frame of a window.
 
         Args:
             lumas: codes, shape (frames, H, W), uint8 or uint16; kept until the next call, so it must not change.
-            to_values: brings codes to the checkpoint's scale, sample by sample.
 
         Returns:
-            Shape (scale*H, scale*W), float32, not clipped; it may be the last call's, so it must not be changed.
+            Shape (scale*H, scale*W), of the type that the tiler gives; it may be the last call's, so it must not be changed.
 
         Raises:
-            BackendError: from ``run``.
+            BackendError: from the tiler.
         """
         height = lumas.shape[1]
         self.rows += height
@@ -68,7 +58,7 @@ class Reuse:
         if core is None and self._result is not None:
             self._lumas = lumas
             return self._result
-        values = upscale_plane(to_values(lumas[:, band]), self._run, self._spec, max_pixels=self._max_pixels, edge_px=self._edge_px)
+        values = self._tiler.upscale(lumas[:, band])
         self.rows_computed += band.stop - band.start
         if core is not None and self._result is not None and band != slice(0, height):
             scale = self._spec.scale
@@ -89,15 +79,11 @@ class Reuse:
         changed = np.flatnonzero((before != lumas).any(axis=(0, 2)))
         if not len(changed):
             return None, whole
-        halo = max(self._spec.halo_px, -(-self._spec.trim // self._spec.scale))
+        halo = halo_of(self._spec)
         core = slice(max(0, int(changed[0]) - halo), min(height, int(changed[-1]) + 1 + halo))
         band = slice(max(0, core.start - halo), min(height, core.stop + halo))
         rows = band.stop - band.start
-        if not self._exact_bands or rows > _WORTH_ROWS * height or self._has_columns(height, width) or self._has_columns(rows, width):
+        in_columns = self._tiler.parts(height, width)[1] > 1 or self._tiler.parts(rows, width)[1] > 1
+        if not self._exact_bands or rows > _WORTH_ROWS * height or in_columns:
             return whole, whole
         return core, band
-
-    def _has_columns(self, height: int, width: int) -> bool:
-        """Whether pictures of that size are cut across."""
-        halo = max(self._spec.halo_px, -(-self._spec.trim // self._spec.scale))
-        return bool(plan(height, width, self._max_pixels, halo, self._edge_px)[0].core[1].stop < width)

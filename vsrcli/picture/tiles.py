@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.errors import BackendError
+from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import ModelSpec
 
-Float = NDArray[np.float32]
+# codes (uint8, uint16) or values on a checkpoint's scale (float32): cutting and joining is the same for both
+Samples = NDArray[Any]
 
 # A tile's core is at least this large, however little memory is granted: below, nearly all work would be halo.
 MIN_CORE_PX = 32
@@ -35,6 +37,12 @@ class Tile:
 
     source: tuple[slice, slice]
     core: tuple[slice, slice]
+
+    @property
+    def area(self) -> int:
+        """Pixels fed to the network."""
+        rows, columns = self.source
+        return int((rows.stop - rows.start) * (columns.stop - columns.start))
 
 
 def _cut(length: int, parts: int, halo: int, edge: int) -> list[tuple[slice, slice]]:
@@ -96,17 +104,17 @@ def plan(height: int, width: int, max_pixels: int | None, halo: int, edge: int =
     ]
 
 
-def split(padded: Float, tiles: Iterable[Tile]) -> Iterator[Float]:
+def split(padded: Samples, tiles: Iterable[Tile]) -> Iterator[Samples]:
     """Yield a view of ``padded``, shape (..., H + 2*edge, W + 2*edge), for every tile: shape (..., h, w)."""
     for tile in tiles:
         yield padded[..., tile.source[0], tile.source[1]]
 
 
-def merge(results: Iterable[Float], tiles: list[Tile], height: int, width: int, spec: ModelSpec, edge: int = 0) -> Float:
+def merge(results: Iterable[Samples], tiles: list[Tile], height: int, width: int, spec: ModelSpec, edge: int = 0) -> Samples:
     """Put the tiles' cores together.
 
     Args:
-        results: for every tile, in the plan's order, shape (scale*h - 2*trim, scale*w - 2*trim), float32.
+        results: for every tile, in the plan's order, shape (scale*h - 2*trim, scale*w - 2*trim), all of one type.
         tiles: the plan.
         height: rows of the low-resolution picture.
         width: columns of it.
@@ -114,7 +122,7 @@ def merge(results: Iterable[Float], tiles: list[Tile], height: int, width: int, 
         edge: as in the plan; ``scale * edge`` is at least ``trim``.
 
     Returns:
-        Shape (scale*height, scale*width), float32.
+        Shape (scale*height, scale*width), of the results' type.
 
     Raises:
         ValueError: the edge is too narrow.
@@ -123,7 +131,7 @@ def merge(results: Iterable[Float], tiles: list[Tile], height: int, width: int, 
     scale, trim = spec.scale, spec.trim
     if scale * edge < trim:
         raise ValueError(f"edge {edge}: {spec.name} leaves {trim} pixels off at scale {scale}, so it is at least {-(-trim // scale)}")
-    picture = np.empty((scale * height, scale * width), np.float32)
+    picture: Samples | None = None
     for tile, result in zip(tiles, results, strict=True):
         expected = tuple(scale * (part.stop - part.start) - 2 * trim for part in tile.source)
         if result.shape != expected:
@@ -133,11 +141,15 @@ def merge(results: Iterable[Float], tiles: list[Tile], height: int, width: int, 
             origin = scale * (source.start - edge) + trim
             target.append(slice(scale * core.start, scale * core.stop))
             inside.append(slice(scale * core.start - origin, scale * core.stop - origin))
+        if picture is None:
+            picture = np.empty((scale * height, scale * width), result.dtype)
         picture[tuple(target)] = result[tuple(inside)]
+    if picture is None:
+        raise ValueError("a plan of no tiles")
     return picture
 
 
-def pad_reflect(planes: Float, edge: int) -> Float:
+def pad_reflect(planes: Samples, edge: int) -> Samples:
     """Mirror pixels around a picture without repeating the outermost one (repeatedly where the picture is small).
 
     Args:
@@ -154,28 +166,88 @@ def pad_reflect(planes: Float, edge: int) -> Float:
     return planes
 
 
-def upscale_plane(
-    window: Float, run: Callable[[Float], Float], spec: ModelSpec, *, max_pixels: int | None, edge_px: int
-) -> Float:
+def upscale_plane(window: Samples, run: Callable[[Samples], Samples], spec: ModelSpec, *, max_pixels: int | None, edge_px: int = EDGE_PX) -> Samples:
     """Upscale the middle frame of a window to its full size.
 
     Args:
-        window: shape (frames, H, W), float32, luma on the checkpoint's scale; any size from 1x1.
-        run: a backend's ``run``: (B, frames, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim), float32.
+        window: shape (frames, H, W), luma, either codes or float32 on the checkpoint's scale, as ``run`` takes it; any size from 1x1.
+        run: (B, frames, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim); gets its input contiguous.
         spec: the network.
         max_pixels: largest area fed to the network at once; None for no limit. See ``plan``.
         edge_px: low-resolution pixels reflected around the picture; ``scale * edge_px`` is at least ``trim``.
 
     Returns:
-        Shape (scale*H, scale*W), float32, not clipped.
+        Shape (scale*H, scale*W), of the type that ``run`` gives.
 
     Raises:
         ValueError: an edge too narrow for the network's trim.
         BackendError: from ``run``, or a result of another shape.
     """
     height, width = window.shape[-2:]
-    halo = max(spec.halo_px, -(-spec.trim // spec.scale))  # a core needs what its tile's trim takes off as well
-    tiles = plan(height, width, max_pixels, halo, edge_px)
+    tiles = plan(height, width, max_pixels, halo_of(spec), edge_px)
     padded = pad_reflect(window, edge_px)
     results = (run(np.ascontiguousarray(part[None]))[0] for part in split(padded, tiles))
     return merge(results, tiles, height, width, spec, edge_px)
+
+
+def halo_of(spec: ModelSpec) -> int:
+    """Pixels that a tile needs around its core: the network's halo, or what its trim takes off where that is more."""
+    return max(spec.halo_px, -(-spec.trim // spec.scale))
+
+
+class Tiler:
+    """Upscales planes in as few parts as memory allows, and in smaller ones once it was found to be short.
+
+    Attributes:
+        max_pixels: largest area fed to the network at once; None for no limit.
+    """
+
+    def __init__(
+        self,
+        run: Callable[[Samples], Samples],
+        spec: ModelSpec,
+        *,
+        max_pixels: int | None,
+        edge_px: int = EDGE_PX,
+        on_shrink: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Begin with ``max_pixels``.
+
+        Args:
+            run: as in ``upscale_plane``.
+            spec: the network.
+            max_pixels: as in ``upscale_plane``.
+            edge_px: as in ``upscale_plane``.
+            on_shrink: called with a line for the user when memory was short and the parts become smaller.
+        """
+        self._run, self._spec, self._edge_px, self._on_shrink = run, spec, edge_px, on_shrink
+        self.max_pixels = max_pixels
+
+    def upscale(self, window: Samples) -> Samples:
+        """Upscale a plane as ``upscale_plane`` does; out of memory halves the area and begins the plane anew.
+
+        Raises:
+            OutOfMemory: not even the smallest part fits.
+            BackendError: as in ``upscale_plane``.
+        """
+        while True:
+            try:
+                return upscale_plane(window, self._run, self._spec, max_pixels=self.max_pixels, edge_px=self._edge_px)
+            except OutOfMemory as error:
+                largest = self._largest(*window.shape[-2:])
+                self.max_pixels = largest // 2
+                if self._largest(*window.shape[-2:]) >= largest:
+                    raise
+                self._on_shrink(f"{error}: going on in parts of {self.max_pixels / 1e6:.2f} megapixels, which take longer")
+
+    def parts(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) of parts that a picture is cut into."""
+        tiles = self._plan(height, width)
+        columns = len({tile.core[1].start for tile in tiles})
+        return len(tiles) // columns, columns
+
+    def _plan(self, height: int, width: int) -> list[Tile]:
+        return plan(height, width, self.max_pixels, halo_of(self._spec), self._edge_px)
+
+    def _largest(self, height: int, width: int) -> int:
+        return max(tile.area for tile in self._plan(height, width))

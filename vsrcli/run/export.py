@@ -109,7 +109,7 @@ def export_model(target: str | Path, options: ExportOptions | None = None) -> Ex
 def _difference(content: bytes, path: Path, options: ExportOptions) -> tuple[CheckpointInfo, float]:
     from vsrcli.backends.onnx import run_graph
     from vsrcli.backends.torch import TorchBackend
-    from vsrcli.picture.tiles import EDGE_PX, upscale_plane
+    from vsrcli.picture.tiles import upscale_plane
 
     reference = TorchBackend(str(path), device="cpu")
     info = reference.checkpoint
@@ -120,7 +120,7 @@ def _difference(content: bytes, path: Path, options: ExportOptions) -> tuple[Che
             found, expected = run_graph(content, windows), reference.run(windows)
         else:
             found = run_graph(content, ((windows - black) / span).astype(np.float32))[:, 0] * span + black
-            expected = np.stack([upscale_plane(window, reference.run, info.spec, max_pixels=None, edge_px=EDGE_PX) for window in windows])
+            expected = np.stack([upscale_plane(window, reference.run, info.spec, max_pixels=None) for window in windows])
             expected = np.clip(expected, black, black + span)
         if found.shape != expected.shape:
             raise BackendError(f"the graph gives pictures of {found.shape}, PyTorch of {expected.shape}")

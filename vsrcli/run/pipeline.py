@@ -1,6 +1,6 @@
 """The stages of the main job wired together: reader, schedule, windows, network, writer. Prints nothing.
 
-Three things run at once: decoding (a thread), the network with luma and chroma around it (a thread), encoding (the caller's thread).
+Four things run at once: decoding, the network, chroma (a thread each), and encoding (the caller's thread).
 """
 
 from __future__ import annotations
@@ -12,25 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from vsrcli.backends import Backend, Float
-from vsrcli.errors import BackendError
+from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.timing import Scheduled
 from vsrcli.media.writer import VideoWriter
-from vsrcli.models import ModelSpec
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
-from vsrcli.picture.color import from_model, to_model
-from vsrcli.picture.reuse import Reuse
-from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
+from vsrcli.run.network import LumaNetwork
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
 
 _DECODED_AHEAD = 8
+_LUMA_AHEAD = 2
 _UPSCALED_AHEAD = 4
 
 
@@ -88,31 +85,38 @@ class UpscaleReport:
     checks: dict[str, Any] | None = None
 
 
-def upscale_frame(window: tuple[Frame, ...], reuse: Reuse, backend: Backend, tags: ColorTags, siting: str | None = None) -> Frame:
-    """Double one frame.
+def upscale_luma(window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags) -> Plane:
+    """Double the luma of the middle frame of a window.
 
     Args:
         window: the frame in the middle of its neighbours, all of one size and format.
-        reuse: around the backend's ``run``.
-        backend: the network's description.
-        tags: for range and chroma siting of the result.
-        siting: where the chroma of the window's frames lies, if not where ``tags`` say.
+        network: what does it.
+        tags: for the range.
 
     Returns:
-        A frame of twice the size, with the middle frame's format, time and duration; luma by the network, chroma and alpha interpolated.
+        Shape (2H, 2W), codes as in the frames.
 
     Raises:
         BackendError: the network failed, or gave something that is no number.
     """
-    frame = window[len(window) // 2]
-    layout, full = frame.format, tags.is_full_range
     lumas: Plane = np.stack([each.luma for each in window])  # type: ignore[assignment]  # all of one type
-    values = reuse.upscale(lumas, lambda codes: to_model(codes, layout.bits, full, backend.luma_scale))
-    if not np.isfinite(values).all():
-        raise BackendError(f"the network gave values that are no numbers at {float(frame.time):.3f} s in {backend.precision}: try --fp32")
-    luma = from_model(values, layout.bits, full, backend.luma_scale)
+    return network.upscale(lumas, window[0].format.bits, tags.is_full_range)
+
+
+def finish_frame(frame: Frame, luma: Plane, tags: ColorTags, siting: str | None = None) -> Frame:
+    """Put doubled luma and interpolated chroma and alpha together.
+
+    Args:
+        frame: the source's.
+        luma: its doubled luma, (2H, 2W).
+        tags: for the chroma siting of the result.
+        siting: where the frame's chroma lies, if not where ``tags`` say.
+
+    Returns:
+        A frame of twice the size, with the source frame's format, time and duration.
+    """
+    layout, location = frame.format, tags.chroma_location
     width, height = layout.chroma_size(2 * frame.width, 2 * frame.height)
-    location = tags.chroma_location
     chroma = [
         upscale_chroma(plane, format=layout, location=siting or location, out_location=location, out_size=(height, width)) for plane in frame.chroma
     ]
@@ -128,39 +132,27 @@ def run_stages(
     writer: VideoWriter | FolderWriter,
     report: UpscaleReport,
     on_progress: Callable[[UpscaleProgress], None] | None,
+    on_note: Callable[[str], None],
 ) -> None:
     """Bring every frame from the reader through the network to the writer, and count what was done into the report.
 
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
     """
-    clocks = {name: Clock() for name in ("decode", "network", "pictures", "encode", "waiting")}
-
-    def timed(batch: Float) -> Float:
-        with clocks["network"]:
-            return backend.run(batch)
-
-    reuse = Reuse(timed, backend.spec, max_pixels=backend.max_pixels, edge_px=EDGE_PX, exact_bands=backend.exact_bands, enabled=options.reuse)
+    clocks = {name: Clock() for name in ("decode", "luma", "chroma", "encode", "waiting")}
+    network = LumaNetwork(backend, tile=None if options.tile == "auto" else options.tile, reuse=options.reuse, on_note=on_note)
 
     def counted(items: Iterable[Scheduled]) -> Iterator[Scheduled]:
         for item in items:
             report.frames_in += _in_range(item.frame, options)
             yield item
 
-    def upscaled(items: Iterable[Scheduled], spec: ModelSpec) -> Iterator[Scheduled]:
-        for window in windows(items, spec.radius, lambda item: item.frame.scene_cut):
-            middle = window[spec.radius]
-            if middle.ticks:
-                with clocks["pictures"]:
-                    frame = upscale_frame(tuple(item.frame for item in window), reuse, backend, job.conversion.tags, job.conversion.siting)
-                    frame = job.conversion.outgoing(frame)
-                yield Scheduled(frame, middle.ticks, middle.duration)
-
     begin = options.start or Fraction(0)
     end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
     with (
         Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode") as decoded,
-        Prefetch(upscaled(counted(job.schedule.run(decoded)), backend.spec), _UPSCALED_AHEAD, "network") as results,
+        Prefetch(_with_luma(counted(job.schedule.run(decoded)), backend.spec.radius, network, job, clocks["luma"]), _LUMA_AHEAD, "network") as lumas,
+        Prefetch(_finished(lumas, job, clocks["chroma"]), _UPSCALED_AHEAD, "chroma") as results,
     ):
         for item in clocks["waiting"].each(results):
             if is_standard_input(job.source) and not report.frames_upscaled:
@@ -173,12 +165,34 @@ def run_stages(
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
             if on_progress is not None:
-                share = None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (item.frame.time - begin) / (end - begin))))
-                on_progress(UpscaleProgress(share, report.frames_upscaled, report.frames_out))
-    report.network_seconds = clocks["network"].seconds
-    report.stages = {name: clock.seconds for name, clock in clocks.items()}
-    report.stages["pictures"] -= report.network_seconds
-    report.reused = 1 - reuse.rows_computed / reuse.rows if reuse.rows else 0.0
+                on_progress(UpscaleProgress(_share(item.frame.time, begin, end), report.frames_upscaled, report.frames_out))
+    report.network_seconds = network.clock.seconds
+    pictures = clocks["luma"].seconds - report.network_seconds + clocks["chroma"].seconds
+    report.stages = {"decode": clocks["decode"].seconds, "network": report.network_seconds, "pictures": pictures}
+    report.stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
+    report.reused = network.reused
+
+
+def _with_luma(items: Iterable[Scheduled], radius: int, network: LumaNetwork, job: Job, clock: Clock) -> Iterator[tuple[Scheduled, Plane]]:
+    """Each frame that is shown, and its doubled luma."""
+    for window in windows(items, radius, lambda item: item.frame.scene_cut):
+        middle = window[radius]
+        if middle.ticks:
+            with clock:
+                luma = upscale_luma(tuple(item.frame for item in window), network, job.conversion.tags)
+            yield middle, luma
+
+
+def _finished(items: Iterable[tuple[Scheduled, Plane]], job: Job, clock: Clock) -> Iterator[Scheduled]:
+    """The frames of the output."""
+    for item, luma in items:
+        with clock:
+            frame = job.conversion.outgoing(finish_frame(item.frame, luma, job.conversion.tags, job.conversion.siting))
+        yield Scheduled(frame, item.ticks, item.duration)
+
+
+def _share(time: Fraction, begin: Fraction, end: Fraction | None) -> float | None:
+    return None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (time - begin) / (end - begin))))
 
 
 def _in_range(frame: Frame, options: UpscaleOptions) -> bool:

@@ -67,7 +67,7 @@ def upscale(
     with open_writer(job, options) as writer, open_reader(job, options, backend.spec.radius) as reader:
         for line in (*([choice] if choice else []), *job.notes):
             note(line)
-        run_stages(job, options, backend, reader, writer, report, on_progress)
+        run_stages(job, options, backend, reader, writer, report, on_progress, note)
         report.damage = reader.damage.as_dict()
         if not report.frames_out:
             raise InputError(f"{source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}")

@@ -1,0 +1,211 @@
+"""What the backends promise beyond the conformance tests: codes on the device, memory, half precision, the fused kernels."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from fake import FakeBackend
+from torch.nn import functional
+
+from vsrcli.backends import TakesCodes, fitting_pixels, machine_bytes, open_backend, says_memory
+from vsrcli.backends.torch import TorchBackend, as_half, largest_value
+from vsrcli.errors import BackendError, OptionError, OutOfMemory
+from vsrcli.frame import Plane
+from vsrcli.models import MODELS
+from vsrcli.models.checkpoint import build, load
+from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, freeze
+from vsrcli.models.weights import locate
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.picture.color import affine, from_model, to_model
+from vsrcli.run.network import LumaNetwork
+from vsrcli.run.upscale import upscale
+
+
+@pytest.fixture(scope="module")
+def previous() -> TorchBackend:
+    return TorchBackend("previous", "clean", device="cpu")
+
+
+@pytest.mark.parametrize(("bits", "full"), [(8, False), (8, True), (10, False), (12, True), (16, False), (16, True)])
+def test_codes_on_the_device_are_those_of_numpy(previous: TorchBackend, bits: int, full: bool) -> None:
+    assert isinstance(previous, TakesCodes)
+    peak = (1 << bits) - 1
+    dtype = np.uint8 if bits == 8 else np.uint16
+    codes: Plane = np.random.default_rng(bits).integers(0, peak + 1, (2, 5, 11, 14)).astype(dtype)  # type: ignore[assignment]  # one of the two
+    gain, offset = affine(bits, full, previous.luma_scale)
+    ours = previous.run_codes(codes, gain, offset, peak)
+    expected = from_model(previous.run(to_model(codes, bits, full, previous.luma_scale)), bits, full, previous.luma_scale)
+    assert ours.dtype == dtype
+    assert np.array_equal(ours, expected)
+    assert ours.max() > peak // 2
+
+
+def test_what_is_no_number_is_refused(previous: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(previous, "features", lambda window: torch.full((1, 32, 12, 12), torch.nan))
+    with pytest.raises(BackendError, match="no numbers in fp32"):
+        previous.run_codes(np.zeros((1, 5, 8, 8), np.uint8), 1.0, 0.0, 255)
+
+
+class Small(FakeBackend):
+    """Has memory for so many pixels, which it only finds out when it is asked for more."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room, self.asked = room, []  # type: ignore[var-annotated]
+
+    def run(self, windows: np.ndarray) -> np.ndarray:
+        pixels = windows.shape[-1] * windows.shape[-2]
+        self.asked.append(pixels)
+        if pixels > self.room:
+            raise OutOfMemory("out of memory on a small card")
+        return super().run(windows)
+
+
+def test_out_of_memory_halves_and_says_so() -> None:
+    lumas = np.random.default_rng(0).integers(16, 235, (5, 400, 120)).astype(np.uint8)
+    notes: list[str] = []
+    small = Small(lumas[0].size * 2 // 3)
+    network = LumaNetwork(small, on_note=notes.append)
+    result = network.upscale(lumas, 8, False)
+    assert np.array_equal(result, LumaNetwork(FakeBackend()).upscale(lumas, 8, False))
+    assert small.asked[0] > small.room
+    assert small.asked[-1] <= small.room
+    assert len(notes) >= 1
+    assert all("going on in parts" in note for note in notes)
+    tried = len(small.asked)
+    network.upscale(lumas[::-1].copy(), 8, False)
+    assert all(pixels <= small.room for pixels in small.asked[tried:]), "what was learned is forgotten"
+
+
+def test_no_memory_at_all_is_an_error() -> None:
+    with pytest.raises(OutOfMemory, match="small card"):
+        LumaNetwork(Small(10)).upscale(np.zeros((5, 200, 200), np.uint8), 8, False)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+def test_errors_about_memory_are_told_from_others(error: Exception) -> None:
+    assert says_memory(error)
+    assert not says_memory(RuntimeError("shape mismatch"))
+
+
+def test_pixels_that_fit_are_the_same_in_every_run() -> None:
+    assert fitting_pixels(1000) == machine_bytes() // 2 // 1000
+    assert fitting_pixels(1000, 10**9) == 10**6
+    assert fitting_pixels(10**9, 10**9) == 256 * 256
+
+
+def test_tile_option(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+    upscale(moving_clip, tmp_path / "o.mkv", UpscaleOptions(tile=48, encoder=EncoderOptions(codec="ffv1")))
+    sizes = {window.shape[1:] for window in fake.windows}
+    assert len(sizes) > 1 or next(iter(sizes)) != (64 + 8, 96 + 8)
+    with pytest.raises(OptionError, match="--tile 8 is too small"):
+        UpscaleOptions(tile=8)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_frozen_weights_change_nothing(name: str) -> None:
+    torch.manual_seed(1)
+    network = build(MODELS[name]).eval()
+    window = torch.rand(1, 1, MODELS[name].frames, 9, 12) * 255
+    with torch.inference_mode():
+        before = network(window)
+        freeze(network)
+        assert torch.equal(network(window), before)
+
+
+@pytest.mark.parametrize(("name", "domain"), [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains])
+def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
+    network, _ = load(locate(name, domain))
+    assert 255 <= largest_value(network) < 16_000
+    as_half(network)
+    assert network.output.weight.dtype == torch.float32
+    assert {parameter.dtype for key, parameter in network.named_parameters() if not key.startswith("output")} == {torch.float16}
+
+
+def test_weights_too_large_for_half_precision_are_refused() -> None:
+    network, _ = load(locate("previous", "clean"))
+    with torch.no_grad():
+        next(network.parameters()).mul_(1e4)
+    with pytest.raises(BackendError, match=r"half precision.*--fp32"):
+        as_half(network)
+
+
+def test_triton_needs_a_card() -> None:
+    with pytest.raises(BackendError, match=r"triton needs a CUDA GPU"):
+        open_backend("triton", "previous", "clean", device="cpu", precision=None)
+
+
+@pytest.fixture(scope="module")
+def kernels() -> ModuleType:
+    """The kernels in Triton's interpreter; where there is a card, they are tested on it as a backend."""
+    if torch.cuda.is_available():
+        pytest.skip("the interpreter is for machines without a card")
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
+    pytest.importorskip("triton")
+    return importlib.import_module("vsrcli.backends.kernels")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize(
+    ("channels", "out", "kernel", "padding"),
+    [(1, 32, (5, 5, 3), (2, 2, 1)), (8, 8, (3, 3, 3), (1, 1, 1)), (24, 24, (3, 3, 3), (1, 1, 1)), (32, 8, (1, 1, 3), (0, 0, 1)), (8, 5, (3, 3, 3), (0, 0, 0))],
+)
+def test_fused_convolution(
+    kernels: ModuleType, channels: int, out: int, kernel: tuple[int, int, int], padding: tuple[int, int, int], dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    given = torch.randn(1, 5, 7, 11, channels).to(dtype)
+    weight, bias = (torch.randn(out, channels, *kernel) / 9).to(dtype), torch.randn(out).to(dtype)
+    expected = functional.conv3d(given.permute(0, 4, 1, 2, 3).float(), weight.float(), bias.float(), padding=padding).permute(0, 2, 3, 4, 1)
+    residual = torch.randn(expected.shape).to(dtype)
+    ours = kernels.convolve(given, kernels.pack(weight), bias, kernel=kernel, padding=padding, residual=residual)
+    assert ours.dtype == dtype
+    tolerance = 1e-5 if dtype == torch.float32 else 5e-3
+    torch.testing.assert_close(ours.float(), functional.relu(expected + residual.float()), atol=tolerance, rtol=tolerance)
+    plain = kernels.convolve(given, kernels.pack(weight), bias, kernel=kernel, padding=padding, rectify=False)
+    torch.testing.assert_close(plain.float(), expected, atol=tolerance, rtol=tolerance)
+    assert plain.min() < 0
+
+
+def test_fused_volume(kernels: ModuleType) -> None:
+    """A stack of layers, recursion included, is that of PyTorch."""
+    from vsrcli.backends.triton import FusedVolume
+    from vsrcli.models.layers import Chain3d
+
+    torch.manual_seed(0)
+    volume = Chain3d(SlicedConv3d(1, 8, (5, 5, 3), padding=(2, 2, 1)), RecursiveBlock3d(8, 2), SlicedConv3d(8, 4, 3), SlicedConv3d(4, 4, 3)).eval()
+    maps = [torch.rand(2, 1, 9, 10) for _ in range(5)]
+    with torch.inference_mode():
+        (expected,) = volume(maps)
+        ours = FusedVolume(volume)(torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous())
+    torch.testing.assert_close(ours[:, 0].permute(0, 3, 1, 2), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", ["torch", "triton"])
+@pytest.mark.parametrize("model", ["delta", "5-parallel"])
+def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: Path) -> None:
+    """Real windows: single precision within a thousandth of a grey level, half precision within half of one and 60 dB; replayed graphs as the first run."""
+    from vsrcli.training.data import load as load_clips
+    from vsrcli.training.data import validation_pairs
+
+    windows = np.stack([low for low, _ in validation_pairs(load_clips([shared / "data" / "val.mp4"]), "clean", count=4, size=128)]).astype(np.float32)
+    reference = open_backend("torch", model, "clean", device="cpu", precision="fp32").run(windows)
+    single = open_backend(name, model, "clean", device="cuda", precision="fp32")
+    np.testing.assert_allclose(single.run(windows), reference, atol=1e-3)
+    half = open_backend(name, model, "clean", device="cuda", precision="fp16")
+    first = half.run(windows)
+    np.testing.assert_allclose(first, reference, atol=0.5)
+    assert 10 * np.log10(255**2 / np.mean(np.square(first - reference))) > 60
+    for _ in range(3):
+        assert np.array_equal(half.run(windows), first)
+    codes = windows.astype(np.uint8)
+    assert isinstance(half, TakesCodes)
+    for _ in range(3):
+        assert np.array_equal(half.run_codes(codes, 1.0, 0.0, 255), np.rint(half.run(codes.astype(np.float32))).clip(0, 255).astype(np.uint8))

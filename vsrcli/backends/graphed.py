@@ -1,0 +1,107 @@
+"""CUDA graphs: the hundreds of small kernels of a network launched as one, input and output through pinned memory."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsrcli.backends import Codes
+
+# Shapes that are kept: a picture's strips come in two or three heights, and bands of reuse in many.
+_KEPT = 4
+# A shape is captured when it comes again: capturing costs a few runs.
+_SEEN_BEFORE_CAPTURE = 2
+# PyTorch wants kernels, workspaces and allocations settled before it records them.
+_WARM_UPS = 3
+
+
+@dataclass(slots=True)
+class _Captured:
+    graph: torch.cuda.CUDAGraph
+    given: Tensor
+    result: Tensor
+    pinned_in: Tensor
+    pinned_out: Tensor
+
+
+class Graphs:
+    """Runs functions of one tensor on a card; what comes again with the same shape is recorded once and replayed.
+
+    Args:
+        device: the card.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._captured: OrderedDict[tuple[object, ...], _Captured] = OrderedDict()
+        self._seen: dict[tuple[object, ...], int] = {}
+        self._may_capture = True
+
+    def run(self, key: str, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
+        """Apply ``work``, on the card, to ``given`` from the host.
+
+        Args:
+            key: tells functions apart; the same key means the same function.
+            work: free of side effects and of decisions that depend on values.
+            given: any shape and type that PyTorch knows.
+
+        Returns:
+            The result on the host, a new array.
+
+        Raises:
+            torch.OutOfMemoryError: there is no memory for it even outside a graph.
+        """
+        shape = (key, given.shape, given.dtype)
+        captured = self._captured.get(shape)
+        if captured is None:
+            self._seen[shape] = self._seen.get(shape, 0) + 1
+            if not self._may_capture or self._seen[shape] < _SEEN_BEFORE_CAPTURE:
+                return self._plain(work, given)
+            try:
+                captured = self._capture(work, given)
+            except torch.OutOfMemoryError:
+                # a graph keeps its memory to itself: without, there may be enough
+                self._captured.clear()
+                self._may_capture = False
+                torch.cuda.empty_cache()
+                return self._plain(work, given)
+            self._captured[shape] = captured
+            if len(self._captured) > _KEPT:
+                self._captured.popitem(last=False)
+        self._captured.move_to_end(shape)
+        return self._replay(captured, given)
+
+    def _plain(self, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
+        result: Codes = work(torch.from_numpy(given).to(self._device)).cpu().numpy()
+        return result
+
+    def _capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured:
+        pinned_in = torch.from_numpy(given).pin_memory()
+        with torch.cuda.device(self._device):
+            static = pinned_in.to(self._device)
+            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(stream):
+                for _ in range(_WARM_UPS):
+                    work(static)
+            torch.cuda.current_stream().wait_stream(stream)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph):
+                result = work(static)
+        pinned_out = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+        return _Captured(graph, static, result, pinned_in, pinned_out)
+
+    def _replay(self, captured: _Captured, given: Codes) -> Codes:
+        captured.pinned_in.numpy()[...] = given
+        with torch.cuda.device(self._device):
+            captured.given.copy_(captured.pinned_in, non_blocking=True)
+            captured.graph.replay()
+            captured.pinned_out.copy_(captured.result, non_blocking=True)
+            torch.cuda.current_stream().synchronize()
+        result: Codes = np.array(captured.pinned_out.numpy())  # the next replay writes there again
+        return result

@@ -1,0 +1,91 @@
+"""A backend as the way of a frame needs it: luma codes in, luma codes out, in parts that fit into memory, nothing computed twice."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+
+from vsrcli.backends import Backend, TakesCodes
+from vsrcli.errors import BackendError
+from vsrcli.frame import Plane
+from vsrcli.picture.color import affine, from_model, to_model
+from vsrcli.picture.reuse import Reuse
+from vsrcli.picture.tiles import Samples, Tiler
+from vsrcli.run.clock import Clock
+
+log = logging.getLogger(__name__)
+
+class LumaNetwork:
+    """Doubles luma planes with a backend.
+
+    Attributes:
+        clock: time in the backend alone.
+    """
+
+    def __init__(self, backend: Backend, *, tile: int | None = None, reuse: bool = True, on_note: Callable[[str], None] = lambda line: None) -> None:
+        """Wrap ``backend``.
+
+        Args:
+            backend: the network.
+            tile: side of the largest square fed to it at once, low-resolution pixels; None for what memory allows.
+            reuse: leave out what has not changed since the last window (see ``picture.reuse``).
+            on_note: called with a line for the user where pictures have to be cut.
+        """
+        self.clock = Clock()
+        self._backend = backend
+        self._tiler = Tiler(self._run, backend.spec, max_pixels=backend.max_pixels if tile is None else tile * tile, on_shrink=on_note)
+        self._reuse = Reuse(self._tiler, backend.spec, exact_bands=backend.exact_bands, enabled=reuse)
+        self._bits, self._full = 8, False
+        self._announced: tuple[int, ...] = ()
+
+    @property
+    def reused(self) -> float:
+        """Share of the rows that did not have to be computed, 0..1."""
+        return 1 - self._reuse.rows_computed / self._reuse.rows if self._reuse.rows else 0.0
+
+    def upscale(self, lumas: Plane, bits: int, full: bool) -> Plane:
+        """Upscale the middle frame of a window.
+
+        Args:
+            lumas: shape (frames, H, W), uint8 or uint16, codes of ``bits`` bits; kept until the next call, so it must not change.
+            bits: significant bits of a code, the same in all calls.
+            full: whether the codes are of full range, the same in all calls.
+
+        Returns:
+            Shape (2H, 2W), codes of the same kind; it may be the last call's, so it must not be changed.
+
+        Raises:
+            BackendError: the network failed, gave values that are no numbers, or finds no memory even for a small part.
+        """
+        self._bits, self._full = bits, full
+        self._announce(*lumas.shape[1:])
+        result: Plane = self._reuse.upscale(lumas)
+        return result
+
+    def _run(self, windows: Samples) -> Samples:
+        backend = self._backend
+        if isinstance(backend, TakesCodes):
+            gain, offset = affine(self._bits, self._full, backend.luma_scale)
+            with self.clock:
+                return backend.run_codes(windows, gain, offset, (1 << self._bits) - 1)
+        values = to_model(windows, self._bits, self._full, backend.luma_scale)
+        with self.clock:
+            values = backend.run(values)
+        if not np.isfinite(values).all():
+            raise BackendError(f"the network gave values that are no numbers in {backend.precision}: the checkpoint is of no use, or the source is")
+        return from_model(values, self._bits, self._full, backend.luma_scale)
+
+    def _announce(self, height: int, width: int) -> None:
+        """Say, once for each size, what memory a picture needs and into how many parts it goes."""
+        if self._announced == (height, width):
+            return
+        self._announced = (height, width)
+        rows, columns = self._tiler.parts(height, width)
+        needed = height * width * self._backend.bytes_per_pixel
+        log.info(
+            "a %dx%d picture needs about %.2f GB in the network; at most %.2f GB are used: %s", width, height, needed / 1e9,
+            (self._tiler.max_pixels or 0) * self._backend.bytes_per_pixel / 1e9,
+            "whole pictures" if rows * columns == 1 else f"{rows} strips" if columns == 1 else f"{rows} x {columns} tiles",
+        )
