@@ -279,6 +279,12 @@ class Damage:
         parts += [f"{self.missing_seconds:.2f} s missing at the end"] if self.missing_seconds else []
         return ", ".join(parts) or "none"
 
+    def since(self, before: Damage) -> Damage:
+        """What was found after ``before`` was."""
+        return Damage(
+            self.corrupt_packets - before.corrupt_packets, self.corrupt_frames - before.corrupt_frames, self.missing_seconds - before.missing_seconds
+        )
+
     def as_dict(self) -> dict[str, Any]:
         """The counts, for JSON."""
         return {

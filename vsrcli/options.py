@@ -94,9 +94,16 @@ class UpscaleOptions:
     overwrite: bool = option(False, "Replace the output if it exists.", flags=("--overwrite", "-y"))
     strict: bool = option(False, "Refuse what would lose anything: a damaged source, streams, colours or depth that the output cannot keep.")
     verify: bool = option(False, "Check the output against the source before it gets its name, as `vsr verify` does.")
+    segment: float = option(
+        5.0, "Seconds of video that are finished and kept at a time, in the folder OUT.vsr: after an interruption the same command goes on from there. "
+        "0: everything in one go.", metavar="SECONDS"
+    )
+    restart: bool = option(False, "Throw away what an interrupted run left in OUT.vsr, and begin anew.")
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
     def __post_init__(self) -> None:
+        if not (self.segment == 0 or 0.1 <= self.segment <= 86400):
+            raise OptionError(f"--segment {self.segment:g} makes no sense: give seconds from 0.1 to 86400, or 0 for one go")
         if self.domain is not None and self.domain not in DOMAINS:
             raise OptionError(f"unknown domain {self.domain!r}: choose from {', '.join(DOMAINS)}")
         if self.fps != "source" and not 0 < self.fps <= 1000:

@@ -58,6 +58,7 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "end": _TIME,
     "extra": _Parsed("KEY=VALUE", _key_value),
     "metrics": _Parsed("LIST", _names),
+    "segment": click.FLOAT,
     "frames": click.INT,
     "crop": click.INT,
     "steps": click.IntRange(min=1),

@@ -95,6 +95,7 @@ class Encoder:
         has_aspect: its own header carries the sample aspect ratio.
         has_colours: its own header carries range, matrix, primaries and transfer.
         range: the only range of codes that its decoders know; None: what it is told.
+        looks_ahead: it spends fewer bits on frames that nothing seems to follow; and told to, it ends a group of frames at any one.
     """
 
     crf: str | None = None
@@ -105,6 +106,7 @@ class Encoder:
     has_aspect: bool = False
     has_colours: bool = False
     range: Literal["limited", "full"] | None = None
+    looks_ahead: bool = False
 
 
 _NVENC = Encoder("cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True, has_colours=True)
@@ -113,9 +115,11 @@ _QSV = Encoder("global_quality", "preset", has_aspect=True, has_colours=True)
 _QUANTISED = {"flags": "+qscale", "global_quality": "236"}
 
 ENCODERS: dict[str, Encoder] = {
-    "libx264": Encoder("crf", "preset", _X264_PRESETS, copies_input=True, has_aspect=True, has_colours=True),
+    "libx264": Encoder("crf", "preset", _X264_PRESETS, copies_input=True, has_aspect=True, has_colours=True, looks_ahead=True),
     # x265 prints to stderr by itself unless it is told not to
-    "libx265": Encoder("crf", "preset", _X264_PRESETS, {"x265-params": "log-level=none"}, copies_input=True, has_aspect=True, has_colours=True),
+    "libx265": Encoder(
+        "crf", "preset", _X264_PRESETS, {"x265-params": "log-level=none"}, copies_input=True, has_aspect=True, has_colours=True, looks_ahead=True
+    ),
     "libsvtav1": Encoder("crf", "preset", _SVT_PRESETS, copies_input=True, has_colours=True),
     # without b=0 libvpx takes crf for a bound within a small bit rate; VP8 always needs a bit rate
     "libvpx-vp9": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True),

@@ -13,6 +13,7 @@ import av
 from av.codec.context import Flags
 from av.container import OutputContainer
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
@@ -80,13 +81,14 @@ class VideoEncoder:
             self.close()
             raise
 
-    def encode(self, frame: Frame, tick: int, duration: int) -> list[Packet[Any]]:
+    def encode(self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False) -> list[Packet[Any]]:
         """Encode one frame.
 
         Args:
             frame: of the video's size and format; its planes must not change afterwards.
             tick: output timestamp, in units of the video's ``time_base``; larger than the one before.
             duration: ticks.
+            ends_group: whether no frame before this one may depend on one after it.
 
         Returns:
             The packets that are ready, in decoding order.
@@ -99,6 +101,8 @@ class VideoEncoder:
             raise ValueError(f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}")
         picture = self._pictures.make(frame)
         picture.pts, picture.duration, picture.time_base = tick, duration, self._video.time_base
+        if ends_group:
+            picture.pict_type = PictureType.P
         self._durations[tick] = duration
         packets = self._timed(self.stream.encode(picture))
         self.frames += 1

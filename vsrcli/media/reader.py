@@ -53,6 +53,7 @@ class VideoReader:
         strict: bool = False,
         keep_rgb: bool = False,
         hwaccel: Literal["auto", "none", "cuda"] = "none",
+        allow_empty: bool = False,
     ) -> None:
         """Open a file.
 
@@ -65,6 +66,7 @@ class VideoReader:
             strict: whether the first damage raises.
             keep_rgb: whether RGB pictures stay planes of green, blue and red.
             hwaccel: decode on this kind of device, in software where there is none or it does not take the video.
+            allow_empty: whether there may be no frame in the range.
 
         Raises:
             InputError: as ``probe``.
@@ -74,6 +76,8 @@ class VideoReader:
         self._path, self._start, self._end, self._context, self._strict = path, start, end, context, strict
         self._deinterlace = deinterlace
         self._unwanted_damage = 0
+        self._allow_empty = allow_empty
+        self._sure_from: Fraction | None = None
         self._device = device_for(path, hwaccel)
         self._unpacker = Unpacker(self.info.pixel_format, self.info.format)
         self._frames: Generator[Frame] = self._wanted()
@@ -107,7 +111,7 @@ class VideoReader:
             yield from before
             before.clear()
             yield frame
-        if not inside:
+        if not inside and not self._allow_empty:
             asked = "" if self._start is None and self._end is None else f" {_shown_range(self._start, self._end)}"
             raise InputError(f"{self._path} gives no frame{asked}: the video lasts {_shown(self.info.duration)}")
 
@@ -127,7 +131,7 @@ class VideoReader:
             yield from self._frames_of(container, find_video(container, self._path))
 
     def _from(self, container: Any, time: Fraction) -> Iterator[Frame] | None:
-        """The frames from about ``time`` on, or None where too few of them, or damaged ones, come before the first wanted."""
+        """The frames from about ``time`` on, or None where too few of them, or damaged ones, come before the first wanted, or cuts cannot be told yet."""
         stream = find_video(container, self._path)
         try:
             container.seek(int((self.info.start + time) / self.info.time_base), stream=stream)
@@ -140,6 +144,7 @@ class VideoReader:
             if self._start is None or frame.time >= self._start:
                 # MPEG-TS lands late, and frames whose references lie before the landing are damaged
                 is_enough = len(head) == head.maxlen and unwanted_damage == self._unwanted_damage
+                is_enough = is_enough and self._sure_from is not None and self._sure_from <= head[_MEMORY - 1].time
                 return chain(head, (frame,), frames) if is_enough else None
             head.append(frame)
         return None
@@ -150,6 +155,7 @@ class VideoReader:
         if self._deinterlace != "off":
             pictures = deinterlaced(pictures, per_field=self._deinterlace == "field")
         detector, bits = CutDetector(), self.info.format.bits
+        self._sure_from = None
         spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
         time: Fraction | None = None
         end, restart = Fraction(0), Fraction(0)
@@ -168,7 +174,10 @@ class VideoReader:
             duration = (picture.duration or 0) * (picture.time_base or Fraction(0))
             end = max(end, time + (duration or spacing))
             planes = self._unpacker.planes(picture)
-            yield Frame(planes, self.info.format, time, duration, scene_cut=detector.is_cut(planes[0], bits))
+            is_cut = detector.is_cut(planes[0], bits)
+            if detector.is_sure and self._sure_from is None:
+                self._sure_from = time
+            yield Frame(planes, self.info.format, time, duration, scene_cut=is_cut)
         if time is not None:
             self._note_missing_end(stream, end)
 

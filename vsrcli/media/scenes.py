@@ -38,9 +38,14 @@ _BRIGHTNESS_STEP = 64.0
 
 
 class CutDetector:
-    """Scores frames one after the other, in the order of presentation and all of one size and depth; remembers one thumbnail."""
+    """Scores frames one after the other, in the order of presentation and all of one size and depth; remembers one thumbnail.
+
+    Attributes:
+        is_sure: whether all that is remembered would be the same, had the frames before the first one been seen as well.
+    """
 
     def __init__(self) -> None:
+        self.is_sure = False
         self._before: tuple[NDArray[np.float32], float, float] | None = None
         self._motion: float | None = None
         self._was_cut = False
@@ -63,6 +68,8 @@ class CutDetector:
         if before is None:
             return 0.0
         change = float(np.abs(cells - before[0]).mean()) / (contrast + before[2] + _FLOOR) + abs(mean - before[1]) / _BRIGHTNESS_STEP
+        # whatever was before, this is no cut, and its change is the motion from now on
+        self.is_sure = self.is_sure or change < THRESHOLD
         # as in scdet, steady motion is no cut; but where everything changes every time, windows may as well end
         score = change / 2 if self._motion is None else min(change, max(abs(change - self._motion), change / 2))
         is_cut = score >= THRESHOLD

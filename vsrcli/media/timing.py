@@ -32,11 +32,13 @@ class Scheduled:
         ticks: output timestamps at which it is shown, in units of the schedule's ``time_base``; empty for a frame that is only context
             for windows, or dropped by the rate.
         duration: how long it is shown from each of them, ticks; 0 where there are none.
+        segment: number of the segment that it belongs to, where the run has some.
     """
 
     frame: Frame
     ticks: tuple[int, ...]
     duration: int
+    segment: int = 0
 
 
 class Schedule:
@@ -55,11 +57,14 @@ class Schedule:
     Attributes:
         time_base: unit of the ticks, seconds.
         origin: source time that is output time 0, seconds; None until the first kept frame of a trimmed run has come.
-        frames_out: ticks given out so far.
+        frames_out: ticks given out so far, at a constant rate those of the run before this stretch included.
     """
 
-    def __init__(self, fps: Fraction | Literal["source"], *, time_base: Fraction, start: Fraction | None, end: Fraction | None, fill: bool = False) -> None:
-        """Plan for one run.
+    def __init__(
+        self, fps: Fraction | Literal["source"], *, time_base: Fraction, start: Fraction | None, end: Fraction | None, fill: bool = False,
+        first: Fraction | None = None,
+    ) -> None:  # fmt: skip
+        """Plan for one run, or for a later stretch of it.
 
         Args:
             fps: output frames a second, or ``source``.
@@ -67,15 +72,24 @@ class Schedule:
             start: first source time kept, seconds; None for all.
             end: source time before which to stop, seconds; None for all.
             fill: whether the slots before the first frame show it too, instead of being left out.
+            first: time of the first frame that the run keeps, where the frames given begin later than that.
         """
-        self._fill = fill
+        self.fps, self._first, self._source_unit, self._fill = fps, first, time_base, fill
         self._rate = None if fps == "source" else Fraction(fps)
         self._start, self._end = start, end
         self.time_base = time_base if self._rate is None else 1 / self._rate
-        self.origin: Fraction | None = Fraction(0) if start is None else None
+        self.origin: Fraction | None = Fraction(0) if start is None else first
         self.frames_out = 0
         self._next: int | None = None
         self._spacing = Fraction(0)
+
+    def anew(self, first: Fraction | None = None) -> Schedule:
+        """A new schedule of the same run.
+
+        Args:
+            first: time of the first frame that the run keeps, seconds, for frames that begin later than that; None: they begin with it.
+        """
+        return Schedule(self.fps, time_base=self._source_unit, start=self._start, end=self._end, fill=self._fill, first=first)
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Scheduled]:
         """Schedule frames, one behind the source.
@@ -107,6 +121,8 @@ class Schedule:
             return Scheduled(frame, (), 0)
         if self.origin is None:
             self.origin = frame.time
+        if self._first is not None and self._next is None:
+            self.frames_out = self._tick(frame.time) - (0 if self._fill else self._tick(self._first))
         end = following.time if following is not None else frame.time + (frame.duration or self._spacing)
         is_last = following is None or not self._keeps(following)
         scheduled = self._at_source_times(frame, end) if self._rate is None else self._at_slots(frame, end, is_last)
@@ -121,7 +137,7 @@ class Schedule:
         return Scheduled(frame, (tick,), max(1, self._tick(end) - tick))
 
     def _at_slots(self, frame: Frame, end: Fraction, is_last: bool) -> Scheduled:
-        begin = self._next if self._next is not None else 0 if self._fill else self._tick(frame.time)
+        begin = self._next if self._next is not None else 0 if self._fill and self._first is None else self._tick(frame.time)
         if is_last and self._end is not None:
             end = min(end, self._end)
         if end - frame.time > _LONGEST_HOLD_SECONDS:

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
-from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.pipe import is_standard_input, standard_input
-from vsrcli.media.timing import Scheduled
-from vsrcli.media.writer import VideoWriter
+from vsrcli.media.timing import Schedule, Scheduled
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
@@ -57,6 +55,9 @@ class UpscaleReport:
         stages: seconds that each stage was at work, side by side with the others: ``decode``, ``network``, ``pictures`` (luma and chroma around the
             network), ``encode``; and how long the encoder was ``waiting`` for the others.
         reused: share of the rows that did not have to be computed, since nothing that they depend on had changed.
+        frames_computed: frames that went through the network in this run.
+        segments: how many the video was cut into; 0: it was written in one go.
+        frames_resumed: frames of ``frames_out`` that an earlier run had written.
         damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
         notes: lines for the user: what was dropped, converted or decided.
         verify_seconds: time that holding the output against the source took.
@@ -79,10 +80,21 @@ class UpscaleReport:
     network_seconds: float = 0.0
     stages: dict[str, float] = field(default_factory=dict)
     reused: float = 0.0
+    frames_computed: int = 0
+    segments: int = 0
+    frames_resumed: int = 0
     damage: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     verify_seconds: float = 0.0
     checks: dict[str, Any] | None = None
+
+    def add(self, stages: dict[str, float], reused: float, frames: int) -> None:
+        """Count in what one pass over so many frames took, and what share of their rows was reused."""
+        self.stages = {name: self.stages.get(name, 0.0) + seconds for name, seconds in stages.items()}
+        self.network_seconds = self.stages["network"]
+        everything = self.frames_computed + frames
+        self.reused = (self.reused * self.frames_computed + reused * frames) / everything if everything else 0.0
+        self.frames_computed = everything
 
 
 def upscale_luma(window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags) -> Plane:
@@ -124,17 +136,58 @@ def finish_frame(frame: Frame, luma: Plane, tags: ColorTags, siting: str | None 
     return Frame((luma, *chroma, *alpha), layout, frame.time, frame.duration, frame.scene_cut)
 
 
+class Sink(Protocol):
+    """What takes the upscaled frames.
+
+    Attributes:
+        origin: source time that is output time 0, seconds.
+    """
+
+    origin: Fraction
+
+    def write(self, frame: Frame, tick: int, duration: int) -> None:
+        """Take a frame at one of its places in the output."""
+        ...
+
+
+class SegmentSink(Sink, Protocol):
+    """A sink for a stretch of segments, to which frames around them belong as well."""
+
+    def see(self, item: Scheduled, in_range: bool) -> Scheduled:
+        """Called with every frame before the network, in its thread: says what of it belongs to the stretch."""
+        ...
+
+    def enter(self, segment: int) -> None:
+        """Called before the frames of a segment are written."""
+        ...
+
+
 def run_stages(
     job: Job,
     options: UpscaleOptions,
     backend: Backend,
     reader: Iterable[Frame],
-    writer: VideoWriter | FolderWriter,
+    writer: Sink,
     report: UpscaleReport,
     on_progress: Callable[[UpscaleProgress], None] | None,
     on_note: Callable[[str], None],
+    *,
+    schedule: Schedule | None = None,
+    segments: SegmentSink | None = None,
 ) -> None:
     """Bring every frame from the reader through the network to the writer, and count what was done into the report.
+
+    Args:
+        job: what to do.
+        options: the run's.
+        backend: the network.
+        reader: the source.
+        writer: where the frames go.
+        report: times and counts are added to it.
+        on_progress: called after each frame.
+        on_note: called with lines for the user.
+        schedule: says when frames are shown; None: the job's own.
+        segments: the writer, where it takes only a stretch of the frames.
 
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
@@ -142,35 +195,45 @@ def run_stages(
     clocks = {name: Clock() for name in ("decode", "luma", "chroma", "encode", "waiting")}
     network = LumaNetwork(backend, tile=None if options.tile == "auto" else options.tile, reuse=options.reuse, on_note=on_note)
 
-    def counted(items: Iterable[Scheduled]) -> Iterator[Scheduled]:
-        for item in items:
-            report.frames_in += _in_range(item.frame, options)
-            yield item
-
+    schedule, frames_before = schedule or job.schedule, report.frames_upscaled
     begin = options.start or Fraction(0)
     end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
     with (
         Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode") as decoded,
-        Prefetch(_with_luma(counted(job.schedule.run(decoded)), backend.spec.radius, network, job, clocks["luma"]), _LUMA_AHEAD, "network") as lumas,
+        Prefetch(
+            _with_luma(_counted(schedule.run(decoded), options, report, segments), backend.spec.radius, network, job, clocks["luma"]), _LUMA_AHEAD, "network"
+        ) as lumas,
         Prefetch(_finished(lumas, job, clocks["chroma"]), _UPSCALED_AHEAD, "chroma") as results,
     ):
         for item in clocks["waiting"].each(results):
             if is_standard_input(job.source) and not report.frames_upscaled:
                 standard_input().seal()  # by now all who read it have begun
-            if job.schedule.origin is not None:
-                writer.origin = job.schedule.origin
+            if schedule.origin is not None:
+                writer.origin = schedule.origin
             with clocks["encode"]:
-                for tick in item.ticks:
-                    writer.write(item.frame, tick, item.duration)
+                _write(item, writer, segments)
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
             if on_progress is not None:
                 on_progress(UpscaleProgress(_share(item.frame.time, begin, end), report.frames_upscaled, report.frames_out))
-    report.network_seconds = network.clock.seconds
-    pictures = clocks["luma"].seconds - report.network_seconds + clocks["chroma"].seconds
-    report.stages = {"decode": clocks["decode"].seconds, "network": report.network_seconds, "pictures": pictures}
-    report.stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
-    report.reused = network.reused
+    pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
+    stages = {"decode": clocks["decode"].seconds, "network": network.clock.seconds, "pictures": pictures}
+    stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
+    report.add(stages, network.reused, report.frames_upscaled - frames_before)
+
+
+def _counted(items: Iterable[Scheduled], options: UpscaleOptions, report: UpscaleReport, segments: SegmentSink | None) -> Iterator[Scheduled]:
+    for item in items:
+        in_range = _in_range(item.frame, options)
+        report.frames_in += in_range
+        yield item if segments is None else segments.see(item, in_range)
+
+
+def _write(item: Scheduled, writer: Sink, segments: SegmentSink | None) -> None:
+    if segments is not None:
+        segments.enter(item.segment)
+    for tick in item.ticks:
+        writer.write(item.frame, tick, item.duration)
 
 
 def _with_luma(items: Iterable[Scheduled], radius: int, network: LumaNetwork, job: Job, clock: Clock) -> Iterator[tuple[Scheduled, Plane]]:
@@ -188,7 +251,7 @@ def _finished(items: Iterable[tuple[Scheduled, Plane]], job: Job, clock: Clock) 
     for item, luma in items:
         with clock:
             frame = job.conversion.outgoing(finish_frame(item.frame, luma, job.conversion.tags, job.conversion.siting))
-        yield Scheduled(frame, item.ticks, item.duration)
+        yield Scheduled(frame, item.ticks, item.duration, item.segment)
 
 
 def _share(time: Fraction, begin: Fraction, end: Fraction | None) -> float | None:

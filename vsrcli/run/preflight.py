@@ -158,26 +158,36 @@ def _plan_folder(info: VideoInfo, target: Path, video: OutputVideo, options: Ups
     return plan
 
 
-def open_reader(job: Job, options: UpscaleOptions, context: int) -> VideoReader | FolderReader:
+def open_reader(
+    job: Job, options: UpscaleOptions, context: int, *, within: tuple[Fraction | None, Fraction | None] | None = None
+) -> VideoReader | FolderReader:
     """Open the source of a job.
 
     Args:
         job: what to do.
         options: the run's.
         context: frames to give before and after the range asked for.
+        within: first time and end of a stretch of it, seconds, in which there may be no frame; None: all that was asked for.
 
     Raises:
         InputError: it cannot be opened any more.
     """
+    start, end = within or (options.start, options.end)
     if job.is_folder:
-        return FolderReader(job.source, rate=folder_rate(options), start=options.start, end=options.end, context=context, value_range=options.value_range)
+        return FolderReader(job.source, rate=folder_rate(options), start=start, end=end, context=context, value_range=options.value_range)
     return VideoReader(
-        job.source, start=options.start, end=options.end, context=context, deinterlace=options.deinterlace, strict=options.strict, hwaccel=options.hwaccel
-    )
+        job.source, start=start, end=end, context=context, deinterlace=options.deinterlace, strict=options.strict, hwaccel=options.hwaccel,
+        allow_empty=within is not None,
+    )  # fmt: skip
 
 
-def open_writer(job: Job, options: UpscaleOptions) -> VideoWriter | FolderWriter:
+def open_writer(job: Job, options: UpscaleOptions, folder: Path | None = None) -> VideoWriter | FolderWriter:
     """Open the target of a job.
+
+    Args:
+        job: what to do.
+        options: the run's.
+        folder: where a file lies until it is whole; None: beside the target.
 
     Raises:
         OutputError: it refuses.
@@ -188,7 +198,7 @@ def open_writer(job: Job, options: UpscaleOptions) -> VideoWriter | FolderWriter
             job.target, job.video, pattern=pictures.pattern, first=pictures.first, overwrite=options.overwrite, value_range=pictures.value_range
         )
     source = None if job.is_folder else job.info
-    return VideoWriter(job.target, job.video, job.encoder, source=source, plan=job.streams, start=options.start, end=options.end)
+    return VideoWriter(job.target, job.video, job.encoder, source=source, plan=job.streams, start=options.start, end=options.end, folder=folder)
 
 
 def is_folder_target(target: Path) -> bool:

@@ -1,0 +1,366 @@
+"""A video in segments: each is made on its own and kept, so that a run can be interrupted at any time; in the end they are joined without encoding anew."""
+
+from __future__ import annotations
+
+import shutil
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+from vsrcli.backends import Backend
+from vsrcli.errors import InputError, OutputError
+from vsrcli.frame import Damage, Frame
+from vsrcli.media.encoders import encoder_of
+from vsrcli.media.folder_writer import FolderWriter
+from vsrcli.media.parts import PartWriter, joined
+from vsrcli.media.pipe import is_standard_input, piped_container
+from vsrcli.media.timeline import Timeline, timeline
+from vsrcli.media.timing import Scheduled
+from vsrcli.models.weights import locate
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.run.journal import Journal, Mark, Segment, fingerprint, mark_of, part_path
+from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
+from vsrcli.run.plan import Plan, plan_segments, stretches
+from vsrcli.run.preflight import Job, is_folder_target, open_reader, open_writer
+
+# Options that change nothing of what is written.
+_FREE = {"overwrite", "verify", "reuse", "hwaccel", "segment", "restart", "device", "backend", "precision", "encoder", "format", "strict"}
+# Encoders whose packets are no bytes, or so many that nobody wants them twice on the disk.
+_NOT_IN_PARTS = ("wrapped_avframe", "rawvideo")
+# Encoder options that ration bits over the whole of the video: segments would each have a ration of their own.
+_RATIONED = {"b", "minrate", "maxrate", "bufsize", "rc", "pass", "bitrate"}
+_RATIONED_WITHIN = ("bitrate", "vbv-", "pass=", "stats=")
+# Bits for a pixel: of x264 at its default quality (measured: 0.05 to 0.3), and of lossless encoders for each bit of a sample.
+_LOSSY_BITS, _LOSSLESS_BITS = 0.15, 0.7
+
+
+def cut_up(job: Job, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
+    """The segments of a run, and what is known of the source's packets; None where it is short, or has to be made in one go.
+
+    Raises:
+        InputError: the source cannot be opened any more.
+    """
+    if not options.segment or one_go(job) is not None:
+        return None
+    begin, length = options.start or Fraction(0), Fraction(options.segment).limit_denominator(1000)
+    end = min((value for value in (options.end, job.info.duration) if value is not None), default=begin)
+    if len(plan_segments(begin, end, length)) == 1:
+        return None
+    found = timeline(job.info)
+    plan = plan_segments(begin, end, length, found.keyframes)
+    return (plan, found) if len(plan) > 1 else None
+
+
+def one_go(job: Job) -> str | None:
+    """Why a run cannot be made in segments; None where it can."""
+    if is_folder_target(job.target) or piped_container(job.target) is not None:
+        return "the output is no file"
+    if job.is_folder or is_standard_input(job.source):
+        return "the source is no file"
+    if job.encoder.codec in _NOT_IN_PARTS:
+        return f"{job.encoder.codec} gives uncompressed pictures"
+    if _is_rationed(job.encoder):
+        return "the encoder rations bits over the whole video"
+    return None if job.info.duration else "how long the source lasts is not known"
+
+
+def _is_rationed(encoder: EncoderOptions) -> bool:
+    return any(key.split(":")[0] in _RATIONED or any(word in value for word in _RATIONED_WITHIN) for key, value in encoder.extra)
+
+
+def facts_of(job: Job, options: UpscaleOptions, backend: Backend) -> dict[str, str]:
+    """What decides about the result of a run, by names that the user knows.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    chosen = {f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in options.__dataclass_fields__ if name not in _FREE}
+    encoder = {f"--{name.replace('_', '-')}": str(getattr(job.encoder, name)) for name in job.encoder.__dataclass_fields__}
+    network = {"--backend": backend.name, "--device": backend.device.partition(":")[0], "precision": backend.precision}
+    try:
+        files = {"source": fingerprint(job.source), "weights": fingerprint(locate(options.model, options.domain))}
+    except OSError as error:
+        raise InputError(f"{job.source}: cannot be read ({error.strerror})") from error
+    return {**chosen, **encoder, **network, **files}
+
+
+class Stretch:
+    """Takes the frames of some consecutive segments, and writes each segment's to a part of its own. It is a ``SegmentSink``.
+
+    ``finish`` ends the last one; leaving the ``with`` block before throws away the one that is not whole.
+
+    Attributes:
+        damage: what was wrong with the source so far.
+    """
+
+    def __init__(self, job: Job, plan: Plan, first: int, last: int, folder: Path, on_segment: Callable[[Segment], None]) -> None:
+        """Begin.
+
+        Args:
+            job: of the run.
+            plan: its cuts.
+            first: of the segments to take.
+            last: the same.
+            folder: where the parts go.
+            on_segment: called with each segment that is safe on the disk.
+        """
+        self.origin, self.damage, self._counted = Fraction(0), Damage(), Damage()
+        self._job, self._plan, self._last, self._folder, self._on_segment = job, plan, last, folder, on_segment
+        self._segments = {number: Segment(number) for number in range(first, last + 1)}
+        self._seen: Frame | None = None  # the frame before, within the range of time
+        self._seen_in = -1
+        self._current = first
+        self._part: PartWriter | None = None
+        self._shown: Frame | None = None
+
+    def __enter__(self) -> Stretch:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._part is not None:
+            self._part.abort()
+
+    def see(self, item: Scheduled, in_range: bool) -> Scheduled:
+        """Give a frame its segment; those of other segments are context only, and have no place in the output."""
+        if not in_range:
+            return replace(item, ticks=())
+        number = max(self._seen_in, self._plan.segment_at(item.frame.time))
+        if number != self._seen_in and self._seen is not None:
+            mark = self._mark(self._seen)
+            if self._seen_in in self._segments:
+                self._segments[self._seen_in].last = mark
+            if number in self._segments:
+                self._segments[number].before = mark
+        self._seen, self._seen_in = item.frame, number
+        if number not in self._segments:
+            return replace(item, ticks=())
+        self._segments[number].frames_in += 1
+        return replace(item, segment=number)
+
+    def enter(self, segment: int) -> None:
+        """Frames of that segment come next: those before it are whole."""
+        while self._current < segment:
+            self._close()
+
+    def write(self, frame: Frame, tick: int, duration: int) -> None:
+        """Encode a frame; as ``VideoWriter.write``."""
+        if self._part is None:
+            self._part = PartWriter(part_path(self._folder, self._current), self._job.target, self._job.video, self._job.encoder)
+        self._part.write(frame, tick, duration)
+        segment = self._segments[self._current]
+        segment.frames += 1
+        segment.frames_upscaled += frame is not self._shown
+        self._shown = frame
+
+    def finish(self) -> None:
+        """No frame comes any more."""
+        if self._seen is not None and self._seen_in in self._segments:
+            self._segments[self._seen_in].last = self._mark(self._seen)
+        while self._current <= self._last:
+            self._close()
+
+    def _close(self) -> None:
+        segment, part = self._segments[self._current], self._part
+        if part is not None:
+            facts = part.finish()
+            if facts.frames != segment.frames:
+                raise OutputError(f"{self._job.target}: {facts.frames} of {segment.frames} frames came out of {self._job.encoder.codec}: --segment 0 may help")
+            segment.size, segment.sha256 = facts.size, facts.sha256
+        now = replace(self.damage)
+        segment.damage = now.since(self._counted).as_dict()
+        self._counted, self._part = now, None
+        self._current += 1
+        self._on_segment(segment)
+
+    def _mark(self, frame: Frame) -> Mark:
+        return mark_of(frame.time, zlib.crc32(frame.luma.tobytes()))
+
+
+def make_stretch(
+    job: Job,
+    options: UpscaleOptions,
+    backend: Backend,
+    plan: Plan,
+    first: int,
+    last: int,
+    *,
+    is_seekable: bool,
+    folder: Path,
+    report: UpscaleReport,
+    on_segment: Callable[[Segment], None],
+    on_progress: Callable[[UpscaleProgress], None] | None = None,
+    on_note: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Make some consecutive segments.
+
+    Args:
+        job: of the run.
+        options: of the run.
+        backend: of the run.
+        plan: its cuts.
+        first: of the segments to make.
+        last: the same.
+        is_seekable: whether the source may be read from the middle; else it is read from where the run begins.
+        folder: where the parts go.
+        report: times and counts are added to it.
+        on_segment: called with each segment that is whole.
+        on_progress: called after each frame.
+        on_note: called with lines for the user.
+
+    Raises:
+        VsrError: whatever a stage raises.
+    """
+    is_late = first > 0 and is_seekable
+    begin = plan.begin(first) if is_late else options.start
+    schedule = job.schedule.anew(first_time(job, options) if is_late else None)
+    until = plan.end(last)
+    with (
+        Stretch(job, plan, first, last, folder, on_segment) as stretch,
+        open_reader(job, options, max(1, backend.spec.radius), within=(begin, options.end if until is None else until)) as reader,
+    ):
+        stretch.damage = reader.damage
+        run_stages(job, options, backend, reader, stretch, report, on_progress, on_note, schedule=schedule, segments=stretch)
+        stretch.finish()
+
+
+def first_time(job: Job, options: UpscaleOptions) -> Fraction:
+    """Time of the first frame that a run keeps, seconds.
+
+    Raises:
+        InputError: there is none.
+    """
+    with open_reader(job, options, 0) as reader:
+        return next(iter(reader)).time
+
+
+def work_through(journal: Journal, make: Callable[[int, int, bool], None], is_seekable: bool) -> None:
+    """Have all missing segments made, until they fit together.
+
+    Args:
+        journal: of the run.
+        make: makes the segments from one number to another, reading from the middle of the source or (False) from where the run begins.
+        is_seekable: whether that may be.
+
+    Raises:
+        OutputError: segments made twice still do not fit.
+    """
+    for may_seek in (is_seekable, False):
+        for first, last in stretches(journal.missing()):
+            make(first, last, may_seek)
+        unfit = journal.unfit()
+        if not unfit:
+            return
+        for number in unfit:
+            journal.drop(number)
+    raise OutputError(f"{journal.folder}: the segments do not fit together: --segment 0 makes the video in one go")
+
+
+def join(job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[Path], None] | None) -> None:
+    """Make the output of the finished segments and the streams that are carried along.
+
+    Raises:
+        OutputError: the disk is full, or the file is not whole.
+        InputError: no frame was there at all.
+    """
+    segments = [journal.done[number] for number in range(len(journal.plan))]
+    frames = sum(segment.frames for segment in segments)
+    if not frames:
+        raise InputError(f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}")
+    check_space(job, journal.folder, sum(segment.size for segment in segments), "the finished video")
+    with open_writer(job, options, journal.folder) as writer:
+        if isinstance(writer, FolderWriter):
+            raise OutputError(f"{job.target} has become a folder: move it away, and the same command goes on")
+        if options.start is not None:
+            writer.origin = first_time(job, options)
+        writer.splice(joined([journal.part(segment.number) for segment in segments if segment.frames], job.video.time_base))
+        writer.finish(frames, check)
+
+
+class Space:
+    """Looks after the room on the disk: says before the work and during it when it will not do, and stops while there is still room to stop in."""
+
+    def __init__(self, job: Job, options: UpscaleOptions, journal: Journal, note: Callable[[str], None]) -> None:
+        """Look at it for the first time.
+
+        Args:
+            job: of the run.
+            options: of the run.
+            journal: where its parts are.
+            note: called with a line for the user, once.
+        """
+        self._job, self._journal, self._note = job, journal, note
+        self._warned = False
+        if not journal.done:
+            self._warn(estimated_bytes(job, options))
+        self.check()
+
+    def check(self) -> None:
+        """Look again.
+
+        Raises:
+            OutputError: not even the next segment would find room.
+        """
+        done = self._journal.done
+        self._warn(expected_bytes(self._journal.plan, done))
+        if len(done) < len(self._journal.plan):
+            check_space(self._job, self._journal.folder, max((segment.size for segment in done.values()), default=0), "the next segment")
+
+    def _warn(self, needed: int) -> None:
+        free = _free(self._journal.folder)
+        if not self._warned and free is not None and free < needed:
+            self._warned = True
+            self._note(f"about {megabytes(needed)} will be needed on the disk of {self._job.target}, {megabytes(free)} are free: make room as it goes")
+
+
+def check_space(job: Job, folder: Path, needed: int, what: str) -> None:
+    """Stop while there is still room to stop in.
+
+    Raises:
+        OutputError: less than ``needed`` bytes are free.
+    """
+    free = _free(folder)
+    if free is not None and free < needed:
+        raise OutputError(
+            f"no space left on the disk of {job.target}: {what} needs {megabytes(needed)}, {megabytes(free)} are free: make room, and the same command goes on"
+        )
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def megabytes(size: int) -> str:
+    """Bytes as the user reads them."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+def estimated_bytes(job: Job, options: UpscaleOptions) -> int:
+    """About what a run needs on the disk, parts and finished video together, before anything of it is there."""
+    video, seconds = job.video, float((options.end or job.info.duration or 0) - (options.start or 0))
+    crf = encoder_of(job.encoder.codec).crf
+    bits = _LOSSY_BITS * 2 ** ((EncoderOptions().crf - job.encoder.crf) / 6) if crf is not None else _LOSSLESS_BITS * video.format.bits
+    return round(2 * seconds * float(video.rate or 25) * video.width * video.height * bits / 8)
+
+
+def expected_bytes(plan: Plan, done: dict[int, Segment]) -> int:
+    """What is still needed on the disk, the finished video included, judged by the segments that are there."""
+    size, count = sum(segment.size for segment in done.values()), len(done)
+    return round(size / count * (2 * len(plan) - count)) if count else 0
+
+
+def total(report: UpscaleReport, journal: Journal, resumed: set[int]) -> None:
+    """Count into the report what all segments hold, those of an earlier run included."""
+    segments = journal.done.values()
+    report.segments = len(journal.plan)
+    report.frames_in = sum(segment.frames_in for segment in segments)
+    report.frames_upscaled = sum(segment.frames_upscaled for segment in segments)
+    report.frames_out = sum(segment.frames for segment in segments)
+    report.frames_resumed = sum(segment.frames for number, segment in journal.done.items() if number in resumed)
+    names = report.damage or Damage().as_dict()
+    report.damage = {name: sum(segment.damage.get(name, 0) for segment in segments) for name in names}
