@@ -16,12 +16,11 @@ import cv2
 import numpy as np
 
 from vsrcli.backends import Backend, Float, open_backend
-from vsrcli.frame import ColorTags, Frame, PixelFormat
+from vsrcli.bench.methods import doubling
+from vsrcli.frame import Frame, PixelFormat
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr, ssim
-from vsrcli.run.network import LumaNetwork
-from vsrcli.run.pipeline import upscale_luma
 from vsrcli.training.data import Sequences, load, validation_pairs
 from vsrcli.training.degradation import Degradation, blur3, clean, compressed
 
@@ -37,11 +36,11 @@ def baseline(kernel: str) -> Method:
 
 
 def network(backend: Backend) -> Method:
-    doubling = LumaNetwork(backend)
+    method = doubling(backend)
 
     def upscale(window: Float) -> Float:
         frames = tuple(Frame((picture.astype(np.uint8),), GRAY, Fraction(0)) for picture in window)
-        return upscale_luma(frames, doubling, ColorTags()).astype(np.float32)
+        return method(frames).astype(np.float32)
 
     return upscale
 

@@ -22,13 +22,12 @@ from numpy.typing import NDArray
 from standins import FIELD_FRAMES, GEM_FRAMES, field, gem
 
 from vsrcli.backends import Backend, open_backend
+from vsrcli.bench.methods import doubling
 from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.models import MODELS
 from vsrcli.models.weights import file_name, folder
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import mse, psnr, ssim
-from vsrcli.run.network import LumaNetwork
-from vsrcli.run.pipeline import upscale_luma
 from vsrcli.training.degradation import half_blurred
 
 Window = tuple[Frame, ...]
@@ -83,8 +82,7 @@ def bicubic(window: Window) -> NDArray[np.integer]:
 
 
 def network(backend: Backend) -> Method:
-    doubling = LumaNetwork(backend)
-    return lambda window: upscale_luma(window, doubling, TAGS)
+    return doubling(backend, TAGS)
 
 
 def methods(authors: Path | None) -> dict[str, Method | None]:

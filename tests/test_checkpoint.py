@@ -157,5 +157,10 @@ def test_a_damaged_shipped_file_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / name).write_bytes((folder() / name).read_bytes()[:-4] + b"oops")
     (tmp_path / "SHA256SUMS").write_text((folder() / "SHA256SUMS").read_text())
     monkeypatch.setattr(weights_module, "folder", lambda: tmp_path)
-    with pytest.raises(ModelError, match="damaged"):
-        check_sum(tmp_path / name)
+    monkeypatch.chdir(tmp_path.parent)
+    for path in (tmp_path / name, Path(tmp_path.name) / name):
+        with pytest.raises(ModelError, match="damaged"):
+            check_sum(path)
+    (tmp_path / name).write_bytes((folder() / name).read_bytes()[:3000])
+    with pytest.raises(ModelError, match=r"damaged .* install vsr again"):
+        load(tmp_path / name)

@@ -75,11 +75,12 @@ def _loader(model: str, domain: str | None, options: BenchOptions) -> Callable[[
     def load() -> Method:
         backend = open_backend("auto" if model.endswith(".onnx") else "torch", model, domain, device=options.device, precision=options.precision)
         name = f"{model}:{backend.domain}" if model in MODELS else Path(model).name
-        return Method(name, False, _network(backend), backend.device)
+        return Method(name, False, doubling(backend), backend.device)
 
     return load
 
 
-def _network(backend: Backend) -> Callable[[tuple[Frame, ...]], NDArray[Any]]:
+def doubling(backend: Backend, tags: ColorTags | None = None) -> Callable[[tuple[Frame, ...]], NDArray[Any]]:
+    """A network as a function from a window to its middle frame's luma at twice the size, by the code of ``vsr upscale``; limited range without ``tags``."""
     network = LumaNetwork(backend)
-    return lambda window: upscale_luma(window, network, ColorTags())
+    return lambda window: upscale_luma(window, network, tags or ColorTags())

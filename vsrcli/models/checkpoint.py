@@ -74,8 +74,8 @@ def load(path: Path) -> tuple[Network, CheckpointInfo]:
     if path.suffix == ".pth":
         tensors, info = _read_authors(path)
     else:
+        check_sum(path)  # before anything in it is believed
         info = read_info(path)
-        check_sum(path)
         try:
             tensors = load_file(path)
         except (SafetensorError, OSError) as error:

@@ -141,7 +141,7 @@ def check_sum(path: Path) -> None:
     Raises:
         ModelError: the file is damaged.
     """
-    if path.parent != folder():
+    if path.resolve().parent != folder().resolve():
         return
     expected = _sums(folder() / "SHA256SUMS").get(path.name)
     if expected is None:
