@@ -229,7 +229,7 @@ def test_palettes_become_their_colours(tmp_path: Path, fake: FakeBackend) -> Non
     report = run(source, tmp_path / "o.mp4")
     assert report.frames_out == 3
     red, blue = frames(tmp_path / "o.mp4")[1].planes[2][16, 8], frames(tmp_path / "o.mp4")[1].planes[2][16, 40]
-    assert red > 170 > 120 > blue
+    assert red > 170 > 125 > blue
 
 
 @pytest.mark.parametrize("count", [1, 2])

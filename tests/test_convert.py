@@ -12,6 +12,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from fake import FakeBackend
 from sources import output_video, packets_of, picture
 
 from vsrcli.frame import VideoInfo
@@ -20,8 +21,9 @@ from vsrcli.media.evidence import collect
 from vsrcli.media.probe import probe
 from vsrcli.media.streams import plan_streams
 from vsrcli.media.writer import VideoWriter
-from vsrcli.options import EncoderOptions
+from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.quality.certificate import Cut, compare_converted, same_language
+from vsrcli.run.upscale import upscale
 
 RATE = 48000
 CLICKS = (Fraction(3, 10), Fraction(1), Fraction(17, 10))
@@ -349,3 +351,24 @@ def test_another_program_reads_the_words(tmp_path: Path, name: str) -> None:
     assert "second\\Nrow" in said
     assert "&Hffffff" in said
     assert done.stderr == b""
+
+
+def test_a_decoder_that_keeps_its_first_packets(tmp_path: Path, fake: FakeBackend) -> None:
+    """WMA's first samples come out late, and stand where the decoder says."""
+    source = tmp_path / "in.wmv"
+    with av.open(str(source), "w") as out:
+        video: Any = out.add_stream("wmv2", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = out.add_stream("wmav2", rate=48000)
+        sound.layout, sound.bit_rate = "stereo", 128_000
+        for number in range(25):
+            out.mux(video.encode(av.VideoFrame.from_ndarray(np.full((72, 64), 60 + 4 * number, np.uint8), format="yuv420p")))
+            samples = av.AudioFrame.from_ndarray(np.full((2, 2048), 0.1, np.float32), format="fltp", layout="stereo")
+            samples.sample_rate, samples.pts, samples.time_base = 48000, 2048 * number, Fraction(1, 48000)
+            out.mux(sound.encode(samples))
+        out.mux(video.encode(None))
+        out.mux(sound.encode(None))
+    for name in ("o.mp4", "o.mkv"):
+        report = upscale(source, tmp_path / name, UpscaleOptions(fps="source", verify=True, encoder=EncoderOptions(preset="ultrafast")))
+        assert report.checks is not None
+        assert report.checks["ok"]

@@ -17,6 +17,7 @@ from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import StreamInfo, VideoInfo
 from vsrcli.media.copier import StreamCopier
 from vsrcli.media.encoders import container_of
+from vsrcli.media.probe import probe
 from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -265,3 +266,25 @@ def test_certificate_holds_for_every_container(tmp_path: Path, fake: FakeBackend
     encoder = EncoderOptions(codec="libx264", preset="ultrafast") if name not in ("o.webm", "o.nut") else EncoderOptions()
     report = upscale(source, tmp_path / name, UpscaleOptions(fps=Fraction(25), encoder=encoder, verify=True, **cut))
     assert report.frames_out == (20 if cut else 50)
+
+
+@pytest.mark.parametrize("kind", ["timecode", "chapters"])
+@pytest.mark.parametrize(("name", "is_lost"), [("o.mp4", False), ("o.mov", False), ("o.mkv", False), ("o.ts", True)])
+def test_tracks_that_say_again_what_is_carried_are_no_loss(tmp_path: Path, name: str, kind: str, is_lost: bool) -> None:
+    """QuickTime's chapters and timecode."""
+    path = tmp_path / "in.mov"
+    with av.open(str(path), "w") as out:
+        stream: Any = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        if kind == "timecode":
+            stream.metadata["timecode"] = "01:00:00:00"
+        else:
+            out.set_chapters([{"id": 1, "start": 0, "end": 1000, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}])
+        for number in range(25):
+            picture = av.VideoFrame(64, 48, "yuv420p")
+            picture.pts, picture.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    info = probe(path)
+    tracks = [plan for plan in plan_streams(info, tmp_path / name, "copy") if plan.stream.kind == "data"]
+    assert [plan.loses for plan in tracks] == [is_lost]

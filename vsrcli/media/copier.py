@@ -354,6 +354,8 @@ def _carry(source: Stream, copy: Stream, *, is_mov: bool, is_old_mov: bool) -> N
     tags = content_tags(source.metadata, is_mov=is_mov)
     if is_old_mov and "language" in tags:
         tags["language"] = _MOV_LANGUAGES.get(tags["language"], tags["language"])
+    if is_mov and "title" in tags:
+        tags.setdefault("handler_name", tags["title"])  # what some players show
     copy.metadata.update(tags)
     copy.disposition = source.disposition
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import re
@@ -24,6 +25,7 @@ from vsrcli.quality.certificate import NO_TIME, Chapter, Evidence, Track
 _ADTS_SYNC, _ADTS_MASK = 0xFFF0, 0xFFF6
 _ADTS_HEADER, _ADTS_WITH_SUM = 7, 9
 _LANGUAGE_SUFFIX = re.compile(r"-[a-z]{3}$")
+_MOST_SILENT_PACKETS = 16
 _EMPTY_TEXT = b"\0\0"  # what mp4 fills the time between two lines with
 
 
@@ -107,6 +109,21 @@ def payload_sum(info: VideoInfo, container: Container, index: int, packets: slic
         for payload in islice(payloads, packets.start, packets.stop):
             total.update(payload)
     return total.hexdigest()
+
+
+def sound_begins(info: VideoInfo, index: int) -> Fraction:
+    """When the first samples of a sound track come out of its decoder, seconds: some keep those of the first packets to themselves.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    with open_input(info.path) as opened, contextlib.suppress(av.FFmpegError):
+        for packet in islice(opened.demux(opened.streams[index]), _MOST_SILENT_PACKETS):
+            frames: list[Any] = list(packet.decode())
+            for frame in frames:
+                if frame.pts is not None and frame.time_base is not None:
+                    return Fraction(frame.pts * frame.time_base - info.start)
+    return Fraction(0)
 
 
 class _Notes:

@@ -355,6 +355,8 @@ def _describe(stream: Any) -> StreamInfo:
         detail = f"{stream.codec_context.sample_rate} Hz, {stream.codec_context.layout.name}"
     elif stream.type == "video" and stream.codec_context is not None:
         detail = f"{stream.codec_context.width}x{stream.codec_context.height}"
+    elif stream.type == "data":
+        detail = "timecode" if "timecode" in stream.metadata else stream.name or ""
     return StreamInfo(
         index=stream.index,
         kind=stream.type,

@@ -156,8 +156,7 @@ def _plan(
     if stream.is_cover or stream.kind == "attachment":
         return _plan_attachment(stream, carriage, name)
     if stream.kind not in ("audio", "subtitle"):
-        reason = "only one video stream is upscaled" if stream.kind == "video" else f"{stream.kind} streams are not carried"
-        return StreamPlan(stream, "drop", reason, loses=True)
+        return _plan_other(stream, info, container)
     if stream.index not in refused:
         return StreamPlan(stream, "copy", "copied as it is")
     codec = converted.get(stream.index)
@@ -170,6 +169,19 @@ def _plan(
     lost = ", its styles are lost; .mkv would copy it" if is_styled else ""
     return StreamPlan(stream, "convert", f"{name} does not take {stream.codec} subtitles{lost}", codec, loses=is_styled)
 
+
+def _plan_other(stream: StreamInfo, info: FileInfo, container: Container) -> StreamPlan:
+    if stream.kind == "video":
+        return StreamPlan(stream, "drop", "only one video stream is upscaled", loses=True)
+    # mov writes chapters and the timecode as tracks as well; FFmpeg makes these anew from what it read
+    if stream.detail == "bin_data" and info.chapters and "mov" in info.container and CARRIAGE[container.format].chapters:
+        return StreamPlan(stream, "drop", "it holds the chapters, which are carried as such")
+    if stream.detail == "timecode" and container.format in _KEEP_TIMECODE:
+        return StreamPlan(stream, "drop", "the timecode is carried as the picture's")
+    return StreamPlan(stream, "drop", f"{stream.kind} streams are not carried", loses=True)
+
+
+_KEEP_TIMECODE = ("mp4", "mov", "matroska")
 
 # How the user knows them.
 _NAMES = {"matroska": "mkv", "mpegts": "ts", "yuv4mpegpipe": "y4m"}

@@ -236,8 +236,8 @@ def compare_offsets(source: Track, target: Track, taken: Integers, cut: Cut, tol
         if source.times[number] == NO_TIME or target.times[place] == NO_TIME:
             continue
         expected = source.time(number) - cut.shift
-        if target.kind == "subtitle" and cut.begin is not None:
-            expected = max(expected, cut.begin - cut.shift)  # a line already shown when the cut begins
+        if (target.kind == "subtitle" or target.codec != source.codec) and cut.begin is not None:
+            expected = max(expected, cut.begin - cut.shift)  # a line already shown when the cut begins, or sound made anew from there on
         error = target.time(place) - expected
         if abs(error) > tolerance:
             return f"{target.label}: {1e3 * float(error):+.1f} ms at packet {place} ({float(target.time(place)):.3f} s)"

@@ -13,7 +13,7 @@ import numpy as np
 
 from vsrcli.frame import VideoInfo
 from vsrcli.media.encoders import Container, container_of
-from vsrcli.media.evidence import payload_sum, tags_that_fit
+from vsrcli.media.evidence import payload_sum, sound_begins, tags_that_fit
 from vsrcli.media.streams import CARRIAGE, StreamPlan, keeps_language, plan_streams
 from vsrcli.quality.certificate import (
     OFFSET_SECONDS,
@@ -145,7 +145,9 @@ def _packet_checks(info: VideoInfo, container: Container, pairs: list[_Pair], cu
             continue
         if pair.plan.action == "convert":
             converted += 1
-            heard = replace(cut, begin=cut.begin or Fraction(0))  # nothing is converted of what stands before the beginning
+            # nothing is converted of what stands before the beginning, or does not come out of the decoder
+            begin = sound_begins(info, pair.source.index) if pair.source.kind == "audio" else Fraction(0)
+            heard = replace(cut, begin=max(begin, cut.begin or Fraction(0)))
             conversions.append(compare_converted(pair.source, pair.target, heard, pair.plan.codec))
             if container.keeps_timestamps:  # else it begins with the pictures, with silence where the source's is late
                 first = np.flatnonzero(pair.source.within(heard.begin, heard.end, -OFFSET_SECONDS))[:1]

@@ -225,6 +225,8 @@ def _labels_lost(info: VideoInfo, container: Container, streams: tuple[StreamPla
     lost = [f"the {info.chapters} chapter{'s' * (info.chapters > 1)}"] if info.chapters and not carriage.chapters else []
     tags = described(info.metadata)
     fitting = {key.lower() for key in tags_that_fit(container, tags)} if tags else set()
+    if any(plan.stream.detail == "timecode" and not plan.loses for plan in streams):
+        fitting.add("timecode")
     missing = [key for key in tags if key.lower() not in fitting]
     lost += [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
     kept = [plan.stream for plan in streams if plan.action != "drop"]
