@@ -122,6 +122,14 @@ class UpscaleOptions:
                 raise OptionError(f"unknown {name} {getattr(self, name)!r}: choose from {', '.join(str(choice) for choice in choices)}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOptions:
+    """What ``vsr upscale`` can be told about many videos at once."""
+
+    out_dir: str | None = option(None, "Upscale every IN into this folder, under its own name; one that fails does not stop the rest.", metavar="DIR")
+    skip_existing: bool = option(False, "With --out-dir: leave out what is in the folder already.")
+
+
 def _check_range(start: Fraction | None, end: Fraction | None) -> None:
     for name, value in (("--start", start), ("--end", end)):
         if value is not None and value < 0:

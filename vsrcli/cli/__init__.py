@@ -18,6 +18,8 @@ from vsrcli._version import __version__
 from vsrcli.cli.console import note
 from vsrcli.errors import OptionError, VsrError
 
+_PATIENT_INTERRUPTS = 2
+
 COMMANDS: dict[str, str] = {
     "upscale": "vsrcli.cli.upscale",
     "verify": "vsrcli.cli.verify",
@@ -62,13 +64,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: as after ``vsr``; those of the process where None.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    for number, handler in ((signal.SIGINT, _interrupt), (signal.SIGTERM, _terminate), (signal.SIGHUP, _terminate)):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup, and shells for what runs in the background, set it
+            signal.signal(number, handler)
     sys.exit(_run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        group.main(args=arguments, prog_name="vsr", standalone_mode=False)
+        status = group.main(args=arguments, prog_name="vsr", standalone_mode=False)
     except click.UsageError as error:
         error.show()
         return 2
@@ -90,8 +94,23 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")
         return 130
-    return 0
+    return status if isinstance(status, int) else 0  # click hands on what ``Exit`` was raised with
+
+
+_interrupts = 0
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """The first Ctrl-C ends the work in order, the second is told to wait, the third ends at once."""
+    global _interrupts
+    _interrupts += 1
+    if _interrupts == 1:
+        raise KeyboardInterrupt
+    if _interrupts > _PATIENT_INTERRUPTS:
+        os._exit(128 + number)
+    note("cleaning up; once more ends at once")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # it is being done
     raise SystemExit(128 + number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -92,8 +93,9 @@ class VideoReader:
         self.close()
 
     def close(self) -> None:
-        """Stop decoding and close the file; must not be called while another thread iterates."""
-        self._frames.close()
+        """Stop decoding and close the file; while another thread iterates it is left open."""
+        with contextlib.suppress(ValueError):  # what Python says of a generator that runs
+            self._frames.close()
 
     def _wanted(self) -> Generator[Frame]:
         before: deque[Frame] = deque(maxlen=self._context)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -11,6 +13,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.1
+# For longer than one picture takes anywhere; a thread that does not answer hangs in a library or on a disk, and is left to the end of the process.
+_PATIENCE_SECONDS = 60.0
+
+log = logging.getLogger(__name__)
 
 
 class Prefetch(Generic[T]):
@@ -56,7 +62,12 @@ class Prefetch(Generic[T]):
         if self._thread is None or self._queue is None:
             _close(self._source)
             return
+        until = time.monotonic() + _PATIENCE_SECONDS
         while self._thread.is_alive():
+            if time.monotonic() > until:
+                log.warning("the thread %s does not answer: it is left behind", self._thread.name)
+                self._ended = True
+                return
             try:
                 self._queue.get(timeout=_POLL_SECONDS)
             except queue.Empty:

@@ -1,0 +1,103 @@
+"""Many videos one after the other: one that fails does not stop the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vsrcli.errors import OptionError, OutputError, VsrError
+from vsrcli.media.encoders import CONTAINERS
+from vsrcli.options import BatchOptions, UpscaleOptions
+from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
+from vsrcli.run.upscale import upscale
+
+_DEFAULT_SUFFIX = ".mkv"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """What became of one video.
+
+    Attributes:
+        source: the video.
+        target: its output.
+        report: of the run; None where it failed or was skipped.
+        error: why it failed, one line; None where it did not.
+    """
+
+    source: Path
+    target: Path
+    report: UpscaleReport | None = None
+    error: str | None = None
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether the output was there already."""
+        return self.report is None and self.error is None
+
+
+def target_for(source: Path, folder: Path) -> Path:
+    """The output of a video in a folder: its own name, with another ending where it names no container that can be written."""
+    if source.is_dir():
+        return folder / (source.resolve().name + _DEFAULT_SUFFIX)
+    return folder / source.name if source.suffix.lower() in CONTAINERS else folder / (source.name + _DEFAULT_SUFFIX)
+
+
+def upscale_all(
+    sources: Sequence[Path],
+    batch: BatchOptions,
+    options: UpscaleOptions,
+    *,
+    on_begin: Callable[[Path, Path], Callable[[UpscaleProgress], None] | None] = lambda source, target: None,
+    on_note: Callable[[str], None] | None = None,
+    on_end: Callable[[BatchItem], None] = lambda item: None,
+) -> list[BatchItem]:
+    """Upscale videos into a folder.
+
+    Args:
+        sources: files, or folders of pictures.
+        batch: where to, and what to leave out.
+        options: for all of them.
+        on_begin: called before each with it and its output; gives what is to be told of its progress.
+        on_note: as in ``upscale``.
+        on_end: called after each.
+
+    Returns:
+        What became of each, in order.
+
+    Raises:
+        OptionError: there is no folder to write into, or ``-`` among the sources.
+        OutputError: the folder cannot be made.
+    """
+    if batch.out_dir is None or any(str(source) == "-" for source in sources):
+        raise OptionError("a batch goes from files into a folder: give files and --out-dir DIR")
+    folder = Path(batch.out_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: this folder cannot be made: {error.strerror}: name another one") from error
+    items: list[BatchItem] = []
+    taken: dict[Path, Path] = {}
+    for source in sources:
+        target = target_for(source, folder)
+        on_progress = on_begin(source, target)
+        if target in taken:
+            item = BatchItem(source, target, error=f"{target} is the output of {taken[target]} already: put {source} into another folder")
+        elif batch.skip_existing and target.exists():
+            item = BatchItem(source, target)
+        else:
+            item = _upscale(source, target, options, on_progress, on_note)
+        taken.setdefault(target, source)
+        items.append(item)
+        on_end(item)
+    return items
+
+
+def _upscale(
+    source: Path, target: Path, options: UpscaleOptions, on_progress: Callable[[UpscaleProgress], None] | None, on_note: Callable[[str], None] | None
+) -> BatchItem:
+    try:
+        return BatchItem(source, target, upscale(source, target, options, on_progress=on_progress, on_note=on_note))
+    except VsrError as error:
+        return BatchItem(source, target, error=str(error))
