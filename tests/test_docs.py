@@ -96,7 +96,7 @@ def test_commands_on_the_pages_exist(page: str, words: list[str]) -> None:
 
 
 def _has_arguments(command: click.Command, words: list[str]) -> bool:
-    needed = sum(isinstance(parameter, click.Argument) for parameter in command.params)
+    needed = sum(len((parameter.metavar or "ONE").split()) for parameter in command.params if isinstance(parameter, click.Argument))
     return len([word for word in words if not word.startswith("-")]) >= needed
 
 
