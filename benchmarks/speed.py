@@ -1,19 +1,25 @@
-"""The networks as shipped beside plain eager ``nn.Conv3d``, on the CPU, in one run: python benchmarks/speed.py [--size 320x180]."""
+"""The networks in every backend beside plain eager ``nn.Conv3d``, on the CPU, in one run: python benchmarks/speed.py [--size 160x90 --size 320x180]."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import time
-from typing import cast
+from collections.abc import Callable
+from importlib.util import find_spec
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.flop_counter import FlopCounterMode
 
+from vsrcli.backends import BACKENDS, CUDA_ONLY, open_backend
 from vsrcli.models import MODELS
-from vsrcli.models.checkpoint import build
+from vsrcli.models.checkpoint import load
 from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, WindowNetwork
+from vsrcli.models.weights import locate
 
 
 def plain(network: WindowNetwork, window: Tensor) -> Tensor:
@@ -29,30 +35,73 @@ def plain(network: WindowNetwork, window: Tensor) -> Tensor:
                 x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
         elif isinstance(layer, SlicedConv3d):
             x = functional.relu(conv(layer, x))
-    result: Tensor = network.range(network.output(x[:, :, 0]))
-    return result
+    return network.picture(x[:, :, 0], window)
+
+
+def peak_gflops() -> float:
+    """What this machine's cores reach in a large float32 matrix product, 10**9 operations a second."""
+    side = 3072
+    a, b = torch.rand(side, side), torch.rand(side, side)
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        torch.mm(a, b)
+        times.append(time.perf_counter() - began)
+    return 2 * side**3 / statistics.median(times) / 1e9
+
+
+def seconds(calls: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median time of each call; they take turns, so that a busy machine is busy for all."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(repeats + 1):
+        for name, call in calls.items():
+            began = time.perf_counter()
+            call()
+            if turn:  # the first one warms up
+                times[name].append(time.perf_counter() - began)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def rows(name: str, size: str, repeats: int, peak: float) -> None:
+    width, height = map(int, size.split("x"))
+    windows = np.random.default_rng(0).uniform(16, 235, (1, 5, height, width)).astype(np.float32)
+    given = torch.from_numpy(windows)[:, None]
+    domain = "clean"
+    network = load(locate(name, domain))[0]
+    with torch.inference_mode():
+        with FlopCounterMode(display=False) as counter:
+            expected = network(given)[:, 0].numpy()
+        work = counter.get_total_flops() / 1e9
+        calls: dict[str, Callable[[], object]] = {}
+        if isinstance(network, WindowNetwork):
+            calls["plain eager nn.Conv3d"] = lambda: plain(network, given)
+        differences = {}
+        for backend_name in BACKENDS:
+            if backend_name in CUDA_ONLY or (backend_name == "openvino" and find_spec("openvino") is None):
+                continue
+            backend = open_backend(backend_name, name, domain, device="cpu", precision="fp32")
+            differences[backend_name] = float(np.abs(backend.run(windows) - expected).max())
+            calls[backend_name] = lambda backend=backend: backend.run(windows)  # type: ignore[misc]
+        found = seconds(calls, repeats)
+    reference = found.get("plain eager nn.Conv3d", found["torch"])
+    for label, value in found.items():
+        difference = "" if label not in differences else f"{differences[label]:.1e}"
+        rate = work / value
+        print(f"| {name} | {size} | {label} | {1 / value:.3f} | {reference / value:.1f} | {rate:.0f} | {100 * rate / peak:.0f} % | {difference} |", flush=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", default="320x180", help="input, WIDTHxHEIGHT")
+    parser.add_argument("--size", action="append", help="input, WIDTHxHEIGHT; repeatable")
+    parser.add_argument("--model", action="append", choices=tuple(MODELS))
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
-    width, height = map(int, arguments.size.split("x"))
-    window = torch.rand(1, 1, 5, height, width) * 255
-    print("| network | input | shipped, frames/s | plain eager nn.Conv3d, frames/s | ratio | largest difference |\n|---|---|---|---|---|---|")
-    for name in ("delta", "5-parallel"):
-        network = cast(WindowNetwork, build(MODELS[name]).eval())
-        with torch.inference_mode():
-            difference = float((network(window) - plain(network, window)).abs().max())
-            times: dict[str, list[float]] = {"ours": [], "plain": []}
-            for _ in range(arguments.repeats):
-                for label, call in (("ours", lambda n=network: n(window)), ("plain", lambda n=network: plain(n, window))):
-                    began = time.perf_counter()
-                    call()
-                    times[label].append(time.perf_counter() - began)
-        ours, reference = statistics.median(times["ours"]), statistics.median(times["plain"])
-        print(f"| {name} | {arguments.size} | {1 / ours:.3f} | {1 / reference:.3f} | {reference / ours:.1f} | {difference:.1e} |", flush=True)
+    peak = peak_gflops()
+    print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of PyTorch; a float32 matrix product reaches {peak:.0f} GFLOP/s\n")
+    print("| network | input | run by | frames/s | against plain eager | GFLOP/s | of the peak | largest difference |\n|---|---|---|---|---|---|---|---|")
+    for size in arguments.size or ["160x90", "320x180"]:
+        for name in arguments.model or ["delta", "5-parallel"]:
+            rows(name, size, arguments.repeats, peak)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -54,3 +56,24 @@ def test_the_reports_table(script: ModuleType, monkeypatch: pytest.MonkeyPatch) 
     scores = script.score(field, script.methods(None), 1)
     assert scores.keys() == {"raw (bicubic)", "Previous"}
     assert scores["Previous"][2] > scores["raw (bicubic)"][2] + 5
+
+
+@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+def test_what_it_imports_from_vsr_is_there(path: Path) -> None:
+    """Imports at any depth, those inside functions included; other libraries may be missing here."""
+    found = 0
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vsrcli":
+            module = importlib.import_module(node.module or "")
+            for alias in node.names:
+                if not hasattr(module, alias.name):
+                    importlib.import_module(f"{node.module}.{alias.name}")
+                found += 1
+        elif isinstance(node, ast.Import):
+            found += sum(alias.name.startswith("vsrcli") for alias in node.names)
+    assert found or path.stem == "standins", f"{path.name} measures nothing of ours"
+
+
+def test_every_script_says_how_it_is_called() -> None:
+    for script in BENCHMARKS.glob("*.py"):
+        assert f"benchmarks/{script.name}" in (ast.get_docstring(ast.parse(script.read_text())) or ""), script.name

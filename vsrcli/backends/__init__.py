@@ -155,7 +155,7 @@ def says_memory(error: Exception) -> bool:
 
 
 def parse_device(device: str) -> tuple[str, int]:
-    """Read ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    """Read ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``.
 
     Returns:
         The kind, and the number of the card (0 where none is said).
@@ -164,8 +164,8 @@ def parse_device(device: str) -> tuple[str, int]:
         BackendError: none of these.
     """
     kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdigit())):
-        raise BackendError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N")
+    if kind not in ("auto", "cpu", "cuda", "tensorrt") or (colon and not (kind in ("cuda", "tensorrt") and number.isdigit())):
+        raise BackendError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N, or with --backend onnx tensorrt or tensorrt:N")
     return kind, int(number or 0)
 
 
@@ -192,6 +192,8 @@ def open_backend(name: str, model: str, domain: str | None, *, device: str, prec
 
 
 def _choose(model: str, device: str) -> str:
+    if parse_device(device)[0] == "tensorrt":
+        return "onnx"
     if parse_device(device)[0] == "cuda" or (device == "auto" and _has_cuda()):
         return "onnx" if model.endswith(".onnx") else "torch"
     return "onnx" if find_spec("openvino") is None else "openvino"

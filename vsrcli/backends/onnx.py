@@ -12,11 +12,12 @@ from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
 from vsrcli.backends.graphs import graph_of
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
+from vsrcli.models.graph import cache_folder
 
 log = logging.getLogger(__name__)
 
 _ERRORS_ONLY = 3
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 
 
 class OnnxBackend:
@@ -25,7 +26,7 @@ class OnnxBackend:
     Args:
         model: name in ``MODELS``, a checkpoint, or an ``.onnx`` file of `vsr export`.
         domain: which shipped weights, or None for the default.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``; auto never takes TensorRT, which builds for minutes at the first run.
         precision: ``fp32`` or None; ``fp16`` is a matter of the exported file.
 
     Raises:
@@ -52,7 +53,7 @@ class OnnxBackend:
             raise BackendError(f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}") from error
         found = self._session.get_providers()[0]
         if found != provider:
-            raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check the CUDA that onnxruntime-gpu needs, or use --device cpu")
+            raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check what onnxruntime-gpu needs, or use --device cpu")
         self.device = device if device != "auto" else "cpu" if provider == _PROVIDERS["cpu"] else "cuda:0"
         self.exact_bands = provider == _PROVIDERS["cpu"]
         self.max_pixels = fitting_pixels(self.bytes_per_pixel)
@@ -109,8 +110,12 @@ def run_graph(content: bytes, windows: Float) -> Float:
 def _provider(device: str) -> tuple[str, dict[str, Any]]:
     available = onnxruntime.get_available_providers()
     kind, number = parse_device(device)
-    if kind == "cuda" and _PROVIDERS["cuda"] not in available:
-        raise BackendError(f"--device {device}: this ONNX Runtime has no CUDA (it has {', '.join(available)}): install onnxruntime-gpu, or use --device cpu")
+    if kind in ("cuda", "tensorrt") and _PROVIDERS[kind] not in available:
+        has = ", ".join(available)
+        raise BackendError(f"--device {device}: this ONNX Runtime has no {_PROVIDERS[kind]} (it has {has}): install onnxruntime-gpu, or use --device cpu")
+    if kind == "tensorrt":
+        # engines take minutes to build: they are kept beside the graphs
+        return _PROVIDERS[kind], {"device_id": number, "trt_engine_cache_enable": True, "trt_engine_cache_path": str(cache_folder())}
     if kind == "cuda" or (kind == "auto" and _PROVIDERS["cuda"] in available and _cuda_works()):
         return _PROVIDERS["cuda"], {"device_id": number}
     return _PROVIDERS["cpu"], {}

@@ -35,7 +35,7 @@ class OpenVinoBackend:
     bytes_per_pixel = 10 * 1024  # measured: 8 KB at 320x180
 
     def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
-        if parse_device(device)[0] == "cuda":
+        if parse_device(device)[0] in ("cuda", "tensorrt"):
             raise BackendError(f"--device {device}: OpenVINO runs on the processor here: use --backend torch for CUDA")
         if precision == "fp16":
             raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away")

@@ -192,6 +192,8 @@ def choose_device(wanted: str) -> torch.device:
         return torch.device("cuda:0" if _cuda_works() else "cpu")
     if kind == "cpu":
         return torch.device("cpu")
+    if kind == "tensorrt":
+        raise BackendError(f"--device {wanted}: TensorRT is a way of ONNX Runtime's: give --backend onnx as well")
     if not _cuda_works():
         raise BackendError(f"--device {wanted}: PyTorch finds no working CUDA GPU here; use --device cpu, or check the driver with nvidia-smi")
     if number >= torch.cuda.device_count():
