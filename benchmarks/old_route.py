@@ -39,7 +39,7 @@ def old_route(clip: Path, folder: Path, target: Path, network: WindowNetwork) ->
         window = []
         for place in range(number - 2, number + 3):
             picture = cv2.imread(str(files[min(max(place, 0), len(files) - 1)]))
-            window.append(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV))
+            window.append(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV))  # type: ignore[arg-type]  # ffmpeg just wrote it
         luma = torch.from_numpy(np.stack([np.pad(each[..., 0], 1, mode="reflect") for each in window]).astype(np.float32))
         with torch.no_grad():
             doubled = plain(network, luma[None, None])[0, 0].numpy()

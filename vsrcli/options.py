@@ -80,7 +80,9 @@ class UpscaleOptions:
         None, "For folders of 32-bit float TIFF (simulation fields): the values that become black and white.", flags=("--range",), metavar="MIN MAX"
     )
     format: str | None = option(None, "Container of an output that is `-` (standard output).  [default: nut]", choices=("nut", "y4m", "matroska", "mpegts"))
-    device: str = option("auto", "Where the network runs: auto, cpu, cuda or cuda:N (with ONNX Runtime also tensorrt); auto takes CUDA where it works.", flags=("--device", "-d"))
+    device: str = option(
+        "auto", "Where the network runs: auto, cpu, cuda or cuda:N (with ONNX Runtime also tensorrt); auto takes CUDA where it works.", flags=("--device", "-d")
+    )
     backend: str = option(
         "auto", "What runs it: auto takes PyTorch on CUDA, on the processor OpenVINO where it is installed, else ONNX Runtime.", choices=("auto", *BACKENDS)
     )
