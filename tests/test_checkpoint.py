@@ -27,6 +27,9 @@ def test_round_trip(tmp_path: Path, name: str, arguments: dict[str, float]) -> N
     again, read = load(tmp_path / "a.safetensors")
     assert read == info
     assert read_info(tmp_path / "a.safetensors") == info
+    (tmp_path / "plain").touch()
+    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode, "others may not read it"
+    (tmp_path / "plain").unlink()
     window = torch.rand(1, 1, 5, 6, 7) * 255
     with torch.no_grad():
         assert torch.equal(again(window), network(window))

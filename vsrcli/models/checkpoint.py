@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 from torch import Tensor, nn
 
 from vsrcli.errors import ModelError
@@ -52,7 +53,8 @@ def save(path: Path, network: nn.Module, info: CheckpointInfo) -> None:
     temporary = path.with_name(f".{path.name}.part")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     try:
-        save_file(tensors, temporary, metadata={METADATA_KEY: info.to_json()})
+        # by way of bytes: safetensors' own file would be readable by nobody but its owner, whatever the umask
+        temporary.write_bytes(serialize(tensors, metadata={METADATA_KEY: info.to_json()}))
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
