@@ -593,3 +593,5 @@ def test_training_on_a_card_gains_and_resumes(tmp_path: Path) -> None:
     again = Trainer(plan, tmp_path, clips, clips)
     again.resume()
     assert again.step == 60
+    assert all(value["step"].device.type == "cpu" for value in again.optimizer.state.values())
+    assert all(value.device.type == "cuda" for value in again.average.values())

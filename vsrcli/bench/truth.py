@@ -43,7 +43,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A true picture, and the same at half its size as the networks see it (None where a result is only compared)."""
+    """A true picture, and the same at half its size as the networks see it."""
 
     truth: Picture
     low: Frame

@@ -92,7 +92,7 @@ def load(path: Path) -> tuple[Network, CheckpointInfo]:
     return network.eval(), info
 
 
-def read_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
+def read_tensors(path: Path) -> Any:
     """Read a file of ``torch.save`` that holds tensors and plain values only; anything that could run code is refused.
 
     Raises:
@@ -101,7 +101,7 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats; what matters becomes an error below
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: refused: it is not a file of plain tensors, and anything else in a pickle could run code") from error
     except Exception as error:  # the unpickler meets arbitrary bytes and fails in as many ways

@@ -238,7 +238,8 @@ class Trainer:
         path = self.folder / "state.pt"
         if not path.is_file():
             raise ModelError(f"{path}: no run to resume there")
-        state: dict[str, Any] = read_tensors(path, self.device)
+        # to the CPU, where Adam's step counts belong: read on a card, each would be waited for at every step
+        state: dict[str, Any] = read_tensors(path)
         try:
             kept = state["plan"]
             if (kept["model"], kept["domain"], kept["seed"]) != (self.plan.model, self.plan.domain, self.plan.seed):
@@ -246,7 +247,7 @@ class Trainer:
             self._limit = state["limit"]
             set_passes(self.network, self._limit)
             self.network.load_state_dict(state["network"])
-            self.average = state["average"]
+            self.average = {name: value.to(self.device) for name, value in state["average"].items()}
             self.optimizer.load_state_dict(state["optimizer"])
             self.scaler.load_state_dict(state["scaler"])
             self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
