@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from fractions import Fraction
@@ -13,6 +14,7 @@ import pytest
 from damage import HDR10, Other, Parts, Shown, rebuild, rich_source
 from fake import FakeBackend
 
+from vsrcli.cli import main
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.quality.certificate import Certificate
 from vsrcli.run.upscale import upscale
@@ -352,3 +354,18 @@ def test_cut_outputs(tmp_path: Path, fake: FakeBackend, ending: str, start: str 
         assert certificate.ok, _said(certificate)
         moved = verify(source, target, UpscaleOptions(fps=fps, bake_rotation=ending == "ts"))
         assert {"frames", "packets"} <= set(_failed(moved))
+
+
+@pytest.mark.parametrize(("damage", "status"), [(lambda parts: None, 0), (_lose_track, 1)], ids=["whole", "damaged"])
+@pytest.mark.parametrize("flags", [(), ("--json",), ("--quiet",)])
+def test_exit_codes(
+    honest: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], damage: Callable[[Parts], None], status: int
+) -> None:
+    source, target = honest
+    with pytest.raises(SystemExit) as stop:
+        main(["verify", str(source), str(rebuild(target, tmp_path / "o.mkv", damage)), "--fps", "source", "--no-progress", *flags])
+    assert (stop.value.code or 0) == status
+    written = capsys.readouterr()
+    assert ("streams:" in written.err) == bool(status)
+    if flags == ("--json",):
+        assert json.loads(written.out)["ok"] == (not status)
