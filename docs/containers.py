@@ -33,6 +33,9 @@ Made by `python docs/containers.py` from the program's own rules; a test holds i
 `vsr upscale` prints it before the work, and `--strict` refuses every loss. A stream that is refused is converted where that makes sense;
 .mkv keeps nearly everything as it is.
 
+Where frame times are of a constant rate only, sound that begins late or has pauses is made anew with silence in its place, and a late first frame is shown
+from the beginning.
+
 """
 
 

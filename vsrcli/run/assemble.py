@@ -138,7 +138,7 @@ def _layout(pictures: PixelFormat, encoder: EncoderOptions, *, is_for_players: b
             raise
     depth = "" if pictures.bits == 8 else f"{pictures.bits}le"
     chosen, loss = choose_format(encoder, _parsed(f"yuv{'a' * pictures.has_alpha}444p{depth}"))
-    return _planar(chosen), loss or f"{encoder.codec} takes no RGB: the output is {chosen.name}; --codec ffv1 keeps all"
+    return _planar(chosen), loss or (None if encoder.pix_fmt else f"{encoder.codec} takes no RGB: the output is {chosen.name}; --codec ffv1 keeps all")
 
 
 def _planar(chosen: PixelFormat) -> PixelFormat:

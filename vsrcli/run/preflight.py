@@ -124,6 +124,8 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
     format_losses, encoder = _format_losses(info, video, encoder)
     promised, other_losses = kept_in(target, encoder.codec, choose_format(encoder, video.format)[0], video)
     plan = _Plan(encoder, options.fps, promised, notes=[line] if line else [], losses=[*format_losses, *other_losses])
+    if is_rgb(info.pixel_format) and not format_losses:
+        plan.notes.append(f"RGB goes through luma and chroma: the output is {promised.format.name} (BT.709)")
     container = container_of(target)
     if is_full_range(encoder.codec, video.tags, container) != video.tags.is_full_range:
         only = "limited" if video.tags.is_full_range else "full"
