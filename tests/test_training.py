@@ -408,7 +408,9 @@ def test_a_run_from_trained_weights_never_ends_with_worse_best_ones(tmp_path: Pa
     gains = trainer.run()
     assert gains["clean"] < trainer.best
     kept, _ = load_checkpoint(tmp_path / "second" / "best.safetensors")
-    begun, _ = load_checkpoint(start)
+    begun, info = load_checkpoint(start)
+    assert info.step == 40
+    assert load_checkpoint(tmp_path / "second" / "last.safetensors")[1].step == 43, "the steps behind the weights, all of them"
     assert all(torch.equal(value, kept.state_dict()[name]) for name, value in begun.state_dict().items())
 
 

@@ -110,6 +110,7 @@ class Trainer:
         )
         self._is_initialised = init is not None
         self._arguments: dict[str, Any] = {}
+        self._steps_before = 0  # behind the weights that it begins with
         self.network = self._start(init).to(self.device)
         self.average = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.optimizer = torch.optim.Adam(_parameter_groups(self.network), lr=plan.recipe.learning_rate)
@@ -260,7 +261,7 @@ class Trainer:
             network, info = load(init)
             if info.model != self.plan.model:
                 raise ModelError(f"{init}: it is a checkpoint of {info.model}, not of {self.plan.model}")
-            self._arguments = dict(info.arguments)
+            self._arguments, self._steps_before = dict(info.arguments), info.step
             return network.train()
         network = build(self.spec)
         if self.plan.recipe.near_plain_start:
@@ -341,7 +342,7 @@ class Trainer:
         averaged = build(self.spec, self._arguments)
         averaged.load_state_dict(self.average)
         info = CheckpointInfo(
-            model=self.plan.model, arguments=self._arguments, domain=self.plan.domain, recipe=self.plan.recipe.name, step=self.step,
+            model=self.plan.model, arguments=self._arguments, domain=self.plan.domain, recipe=self.plan.recipe.name, step=self._steps_before + self.step,
             licence=self.plan.licence, gain_db={domain: round(gain, 3) for domain, gain in gains.items()}, trained_on=self.plan.trained_on,
             parameters=count_parameters(averaged),
         )
