@@ -1,6 +1,6 @@
 """What stands around the network costs: wall time of everything over network time alone, and peak memory by length and by size of the picture.
 
-python benchmarks/pipeline.py [--model delta] [--backend auto] [--size 320x180] [--frames 12] [--lengths 10 60] [--sizes 320x180 640x360]
+python benchmarks/pipeline.py [--model delta] [--backend auto] [--size 320x180] [--frames 60] [--lengths 10 60] [--sizes 320x180 640x360]
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--preset", default="medium")
     parser.add_argument("--size", default="320x180", help="input, WIDTHxHEIGHT, even")
-    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--lengths", type=int, nargs="*", default=[10, 60], help="seconds of clips of 64x48")
     parser.add_argument("--sizes", nargs="*", default=["320x180", "640x360"])
     arguments = parser.parse_args()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -101,6 +103,16 @@ def test_the_graph_of_a_checkpoint_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert len(graph_of("previous", "clean", "sliced").content) == len(first.content)
     assert read_graph(kept).info.model == "previous"
+
+
+def test_a_kept_graph_needs_no_pytorch() -> None:
+    """Its import takes seconds, which a second run need not wait for."""
+    graph_of("previous", "clean", "sliced")
+    code = (
+        "import sys; from vsrcli.backends import open_backend; open_backend('onnx', 'previous', 'clean', device='cpu', precision=None); "
+        "print('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
 
 
 def test_a_cache_that_cannot_be_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
+from importlib.metadata import version
 from pathlib import Path
 
 from vsrcli._version import __version__
@@ -29,9 +30,8 @@ def graph_of(model: str, domain: str | None, layout: Layout) -> Graph:
     path = locate(model, domain)
     if path.suffix == ".onnx":
         return read_graph(path)
-    import torch
-
-    key = hashlib.sha256(f"{sha256(path)} {layout} {__version__} {torch.__version__}".encode()).hexdigest()[:24]
+    # by the package's data: importing PyTorch takes seconds, and a graph that is kept does not need it
+    key = hashlib.sha256(f"{sha256(path)} {layout} {__version__} {version('torch')}".encode()).hexdigest()[:24]
     kept = cache_folder() / f"{key}.onnx"
     if kept.is_file():
         with contextlib.suppress(Exception):  # a damaged one is made again
