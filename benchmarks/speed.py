@@ -35,7 +35,7 @@ def plain(network: WindowNetwork, window: Tensor) -> Tensor:
                 x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
         elif isinstance(layer, SlicedConv3d):
             x = functional.relu(conv(layer, x))
-    return network.picture(x[:, :, 0], window)
+    return network.picture(x[:, :, 0], window[:, :, 2])
 
 
 def peak_gflops() -> float:

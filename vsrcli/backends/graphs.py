@@ -10,19 +10,20 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vsrcli._version import __version__
-from vsrcli.models.graph import Graph, Layout, cache_folder, read_graph
-from vsrcli.models.weights import locate, sha256
+from vsrcli.models.graph import Graph, Layout, Part, cache_folder, read_graph
+from vsrcli.models.weights import locate, read_info, sha256
 
 log = logging.getLogger(__name__)
 
 
-def graph_of(model: str, domain: str | None, layout: Layout) -> Graph:
+def graph_of(model: str, domain: str | None, layout: Layout, part: Part = "whole") -> Graph:
     """Get the graph of a model: the file itself where it is one, else made from the checkpoint, or from the cache.
 
     Args:
         model: a name in ``MODELS``, a checkpoint, or an ``.onnx`` file.
         domain: which shipped weights, or None.
         layout: how the library wants the 3D convolutions; a file keeps its own.
+        part: of a grouped network, which graph; a file is always whole.
 
     Raises:
         ModelError: no such model, or a bad file.
@@ -31,19 +32,28 @@ def graph_of(model: str, domain: str | None, layout: Layout) -> Graph:
     if path.suffix == ".onnx":
         return read_graph(path)
     # by the package's data: importing PyTorch takes seconds, and a graph that is kept does not need it
-    key = hashlib.sha256(f"{sha256(path)} {layout} {__version__} {version('torch')}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{sha256(path)} {layout} {part} {__version__} {version('torch')}".encode()).hexdigest()[:24]
     kept = cache_folder() / f"{key}.onnx"
     if kept.is_file():
         with contextlib.suppress(Exception):  # a damaged one is made again
             return read_graph(kept)
     from vsrcli.models.checkpoint import load
-    from vsrcli.models.export import export
+    from vsrcli.models.export import export, export_part
+    from vsrcli.models.layers import GroupedNetwork
 
-    log.info("exporting %s to ONNX (%s)", path.name, layout)
+    log.info("exporting %s to ONNX (%s, %s)", path.name, layout, part)
     network, info = load(path)
-    content = export(network, info, layout=layout)
+    content = export_part(network, info, part) if part != "whole" and isinstance(network, GroupedNetwork) else export(network, info, layout=layout)
     _keep(kept, content)
     return Graph(content, info, layout)
+
+
+def grouped_graphs(model: str, domain: str | None) -> tuple[Graph, Graph] | None:
+    """The graphs of the two parts of a grouped network; None for another network, and for an ``.onnx`` file, which is whole."""
+    path = locate(model, domain)
+    if path.suffix in (".onnx", ".pth") or not read_info(path).spec.group_frames:
+        return None
+    return graph_of(model, domain, "sliced", "group"), graph_of(model, domain, "sliced", "groups")
 
 
 def _keep(path: Path, content: bytes) -> None:

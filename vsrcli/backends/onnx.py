@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 
 from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
-from vsrcli.backends.graphs import graph_of
+from vsrcli.backends.graphs import graph_of, grouped_graphs
+from vsrcli.backends.grouped import Grouped
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.graph import cache_folder
@@ -42,22 +43,25 @@ class OnnxBackend:
             raise BackendError("--fp16 with ONNX Runtime is a matter of the file: `vsr export --fp16` writes one")
         self.precision = "fp32"
         provider, options = _provider(device)
-        graph = graph_of(model, domain, "sliced")
-        self._info = graph.info
+        # on a card the groups would travel to the machine's memory and back
+        parts = grouped_graphs(model, domain) if provider == _PROVIDERS["cpu"] else None
+        graphs = parts or (graph_of(model, domain, "sliced"),)
+        self._info = graphs[0].info
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _ERRORS_ONLY
         settings.enable_mem_pattern = False  # patterns are for pictures of one size
         try:
-            self._session = onnxruntime.InferenceSession(graph.content, settings, providers=[(provider, options)])
+            self._sessions = [onnxruntime.InferenceSession(graph.content, settings, providers=[(provider, options)]) for graph in graphs]
         except Exception as error:  # its errors have no common class of their own
             raise BackendError(f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}") from error
-        found = self._session.get_providers()[0]
+        self._grouped = None if parts is None else Grouped(self.spec, lambda frames: self._call(0, frames), lambda made, middle: self._call(1, middle, *made))
+        found = self._sessions[0].get_providers()[0]
         if found != provider:
             raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check what onnxruntime-gpu needs, or use --device cpu")
         self.device = device if device != "auto" else "cpu" if provider == _PROVIDERS["cpu"] else "cuda:0"
         self.exact_bands = provider == _PROVIDERS["cpu"]
         self.max_pixels = fitting_pixels(self.bytes_per_pixel)
-        log.info("%s by ONNX Runtime (%s, %s graph)", self._info.model, found, graph.layout)
+        log.info("%s by ONNX Runtime (%s, %s graph)", self._info.model, found, graphs[0].layout)
 
     @property
     def domain(self) -> str | None:
@@ -77,14 +81,18 @@ class OnnxBackend:
     def run(self, windows: Float) -> Float:
         """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
         try:
-            result: Any = self._session.run(None, {"windows": np.ascontiguousarray(windows, np.float32)})[0]
+            return self._call(0, windows) if self._grouped is None else self._grouped.run(windows)
         except Exception as error:  # its errors have no common class of their own
             height, width = windows.shape[-2:]
             reason = str(error).splitlines()[0]
             kind = OutOfMemory if says_memory(error) else BackendError
             raise kind(f"ONNX Runtime failed on {self.device} at a {width}x{height} picture: {reason}") from error
-        picture: Float = result
-        return picture
+
+    def _call(self, number: int, *inputs: Float) -> Float:
+        session = self._sessions[number]
+        given = {item.name: np.ascontiguousarray(value, np.float32) for item, value in zip(session.get_inputs(), inputs, strict=True)}
+        result: Float = session.run(None, given)[0]
+        return result
 
 
 def run_graph(content: bytes, windows: Float) -> Float:

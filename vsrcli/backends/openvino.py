@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
-from vsrcli.backends.graphs import graph_of
+from vsrcli.backends.graphs import graph_of, grouped_graphs
+from vsrcli.backends.grouped import Grouped
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 
@@ -43,16 +44,18 @@ class OpenVinoBackend:
             import openvino
         except ImportError as error:
             raise BackendError("OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx") from error
-        graph = graph_of(model, domain, "conv3d")
-        self._info = graph.info
+        parts = grouped_graphs(model, domain)
+        graphs = parts or (graph_of(model, domain, "conv3d"),)
+        self._info = graphs[0].info
+        hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
             core: Any = openvino.Core()
-            compiled = core.compile_model(core.read_model(graph.content), "CPU", {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"})
-            self._request: Any = compiled.create_infer_request()
+            self._requests: list[Any] = [core.compile_model(core.read_model(graph.content), "CPU", hints).create_infer_request() for graph in graphs]
         except RuntimeError as error:
             raise BackendError(f"OpenVINO does not take the graph: {str(error).splitlines()[0]}") from error
+        self._grouped = None if parts is None else Grouped(self.spec, lambda frames: self._call(0, frames), lambda made, middle: self._call(1, middle, *made))
         self.max_pixels = fitting_pixels(self.bytes_per_pixel)
-        log.info("%s by OpenVINO (%s graph)", self._info.model, graph.layout)
+        log.info("%s by OpenVINO (%s graph)", self._info.model, graphs[0].layout)
 
     @property
     def domain(self) -> str | None:
@@ -72,10 +75,13 @@ class OpenVinoBackend:
     def run(self, windows: Float) -> Float:
         """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
         try:
-            result = self._request.infer([np.ascontiguousarray(windows, np.float32)])[0]
+            return self._call(0, windows) if self._grouped is None else self._grouped.run(windows)
         except (RuntimeError, MemoryError) as error:
             height, width = windows.shape[-2:]
             kind = OutOfMemory if says_memory(error) else BackendError
             raise kind(f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
+
+    def _call(self, number: int, *inputs: Float) -> Float:
+        result = self._requests[number].infer([np.ascontiguousarray(value, np.float32) for value in inputs])[0]
         picture: Float = np.array(result)  # the library uses its memory again
         return picture

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from vsrcli.backends import Codes, Float, fitting_pixels, parse_device, says_memory
 from vsrcli.backends.graphed import Graphs
+from vsrcli.backends.grouped import Grouped
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.checkpoint import load
-from vsrcli.models.layers import Network, at_least_single, freeze
+from vsrcli.models.layers import GroupedNetwork, Network, at_least_single, freeze
 from vsrcli.models.weights import locate
 
 log = logging.getLogger(__name__)
@@ -63,6 +64,8 @@ class TorchBackend:
         self.bytes_per_pixel = 8 * 1024 if self.precision == "fp16" else 14 * 1024
         self.max_pixels = fitting_pixels(self.bytes_per_pixel, _card_bytes(self._device) if on_card else None)
         self._graphs = Graphs(self._device) if on_card else None
+        # on a card a captured graph does the whole window in one go
+        self._grouped = self._group_by_group(network) if isinstance(network, GroupedNetwork) and not on_card else None
         log.info("%s from %s on %s, %s", self.checkpoint.model, path.name, self.device, self.precision)
 
     @property
@@ -116,14 +119,26 @@ class TorchBackend:
 
     def _values(self, windows: Tensor) -> Tensor:
         """(B, frames, H, W) on the checkpoint's scale -> (B, H', W') float32."""
+        if self._grouped is not None:
+            return torch.from_numpy(self._grouped.run(windows.numpy()))
         window = windows[:, None]
         features = self.features(window.half() if self.precision == "fp16" else window)
         # the last layer stays in float32: up there half precision is coarser than a tenth of a grey level
-        return self._network.picture(at_least_single(features), window)[:, 0]
+        return self._network.picture(at_least_single(features), window[:, :, self.spec.radius])[:, 0]
 
     def features(self, window: Tensor) -> Tensor:
         """All layers but the last, on the device: see ``Network.features``."""
         return self._network.features(window)
+
+    def _group_by_group(self, network: GroupedNetwork) -> Grouped[Tensor]:
+        def tensor(values: Float) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values))
+
+        def of_groups(groups: list[Tensor], middle: Float) -> Float:
+            picture: Float = network.picture(network.of_groups(groups), tensor(middle)[:, None])[:, 0].numpy()
+            return picture
+
+        return Grouped(self.spec, lambda frames: network.of_group(tensor(frames)), of_groups)
 
     @property
     def network(self) -> Network:

@@ -34,6 +34,7 @@ class ModelSpec:
         radius: frames on each side of the one that is upscaled.
         scale: factor in width and height.
         trim: high-resolution pixels that the network leaves off on each side.
+        group_frames: frames next to each other that the network first looks at by themselves, the same in every window (`backends/grouped.py`); 0 for none.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ModelSpec:
     radius: int = 2
     scale: int = 2
     trim: int = 2
+    group_frames: int = 0
 
     @property
     def frames(self) -> int:
@@ -69,7 +71,7 @@ MODELS: dict[str, ModelSpec] = {
         ),
         ModelSpec(
             "lite", "vsrcli.models.lite:Lite", 73_028, 9, ("clean",),
-            "all at the input's size: about a fifteenth of Delta's work", trim=0,
+            "all at the input's size: about a fifteenth of Delta's work", trim=0, group_frames=3,
         ),
     )
 }

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Target
-from vsrcli.models.layers import Network, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
+from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Part, Target
+from vsrcli.models.layers import GroupedNetwork, Network, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 # The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
@@ -35,7 +35,7 @@ class _Windows(nn.Module):
         """See the class."""
         x = windows.unsqueeze(1)
         features = self._features(x.half() if self.half_precision else x)
-        return self.network.picture(at_least_single(features), x)[:, 0]
+        return self.network.picture(at_least_single(features), x[:, :, x.shape[2] // 2])[:, 0]
 
     def _features(self, x: Tensor) -> Tensor:
         if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
@@ -55,6 +55,26 @@ class _Windows(nn.Module):
             elif isinstance(layer, SlicedConv3d):
                 x = functional.relu(conv(layer, x))
         return x[:, :, 0]
+
+
+class _Group(nn.Module):
+    """(B, group_frames, H, W) to what the network makes of the group."""
+
+    def __init__(self, network: GroupedNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """See the class."""
+        return self.network.of_group(frames)
+
+
+class _Groups(_Group):
+    """What was made of every group of a window, and frame t (B, H, W), to the picture (B, 2H, 2W)."""
+
+    def forward(self, middle: Tensor, *groups: Tensor) -> Tensor:
+        """See the class."""
+        return self.network.picture(self.network.of_groups(groups), middle[:, None])[:, 0]
 
 
 class _Pictures(nn.Module):
@@ -105,11 +125,41 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
             opset_version=OPSET,
             input_names=["windows"], output_names=["pictures"], dynamic_axes=names,
         )  # fmt: skip
-    graph = onnx.load_from_string(buffer.getvalue())
+    return _with_facts(buffer.getvalue(), info, layout, target)
+
+
+def export_part(network: GroupedNetwork, info: CheckpointInfo, part: Part) -> bytes:
+    """Make the ONNX graph of a part of a grouped network, float32; batch, height and width are free.
+
+    Args:
+        network: in evaluation mode, float32.
+        info: what is known of its weights; it is written into the graph.
+        part: ``group``: input ``frames``; ``groups``: inputs ``middle`` and ``group0`` and so on. See ``GroupedNetwork``.
+
+    Returns:
+        The file's content.
+    """
+    height, width = _TRACED_SIZE
+    buffer = io.BytesIO()
+    frames = torch.rand(1, info.spec.group_frames, height, width)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = [network.of_group(frames) for _ in range(info.spec.frames - info.spec.group_frames + 1)]
+        names = ["frames"] if part == "group" else ["middle", *(f"group{number}" for number in range(len(made)))]
+        axes = {name: {0: "batch", (1 if name == "middle" else 2): "height", (2 if name == "middle" else 3): "width"} for name in names}
+        torch.onnx.export(
+            (_Group(network) if part == "group" else _Groups(network)).eval(), (frames,) if part == "group" else (frames[:, 0], *made),
+            buffer, dynamo=False, opset_version=OPSET, input_names=names, output_names=["result"], dynamic_axes=axes,  # type: ignore[arg-type]  # see above
+        )  # fmt: skip
+    return _with_facts(buffer.getvalue(), info, "sliced", "vsr")
+
+
+def _with_facts(content: bytes, info: CheckpointInfo, layout: Layout, target: Target) -> bytes:
+    graph = onnx.load_from_string(content)
     facts = {"scale": info.spec.scale, "radius": info.spec.radius, "trim": info.spec.trim if target == "vsr" else 0}
     onnx.helper.set_model_props(
         graph,
         {METADATA_KEY: json.dumps(asdict(info), sort_keys=True), LAYOUT_KEY: layout, TARGET_KEY: target, **{key: str(value) for key, value in facts.items()}},
     )
-    content: bytes = graph.SerializeToString()
-    return content
+    result: bytes = graph.SerializeToString()
+    return result

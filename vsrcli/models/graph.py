@@ -14,6 +14,7 @@ from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 Layout = Literal["sliced", "conv3d"]
 Target = Literal["vsr", "vs-mlrt"]
+Part = Literal["whole", "group", "groups"]
 LAYOUT_KEY, TARGET_KEY = "vsr_layout", "vsr_target"
 
 

@@ -135,7 +135,7 @@ class Network(nn.Module, ABC):
         features = self.features(window)
         # the last layer stays in float32 under autocast: up there half precision is coarser than a tenth of a grey level
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.picture(at_least_single(features), window)
+            result: Tensor = self.picture(at_least_single(features), window[:, :, window.shape[2] // 2])
         return result
 
     @abstractmethod
@@ -143,8 +143,8 @@ class Network(nn.Module, ABC):
         """What the last layer takes, (B, C, h, w), from a window (B, 1, 5, H, W)."""
 
     @abstractmethod
-    def picture(self, features: Tensor, window: Tensor) -> Tensor:
-        """The result from ``features`` and, for a shortcut, the window itself; not in half precision."""
+    def picture(self, features: Tensor, middle: Tensor) -> Tensor:
+        """The result from ``features`` and, for a shortcut, frame t (B, 1, H, W); not in half precision."""
 
     @abstractmethod
     def initialise(self) -> None:
@@ -168,14 +168,26 @@ class WindowNetwork(Network):
         stack: Stack = self.volume(self.frame_maps(window))
         return stack[0]
 
-    def picture(self, features: Tensor, window: Tensor) -> Tensor:
-        """The last layer and the output range; the window itself has no part in it."""
+    def picture(self, features: Tensor, middle: Tensor) -> Tensor:
+        """The last layer and the output range; there is no shortcut."""
         result: Tensor = self.range(self.output(features))
         return result
 
     @abstractmethod
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps, each (B, 1, 2H, 2W) and of one frame, from a window (B, 1, 5, H, W)."""
+
+
+class GroupedNetwork(Network):
+    """The networks that see a window as overlapping groups of frames next to each other, each by itself first (see ``backends/grouped.py``)."""
+
+    @abstractmethod
+    def of_group(self, frames: Tensor) -> Tensor:
+        """What is made of one group (B, group_frames, H, W)."""
+
+    @abstractmethod
+    def of_groups(self, groups: Sequence[Tensor]) -> Tensor:
+        """``features`` from what was made of every group of a window, in order."""
 
 
 def at_least_single(x: Tensor) -> Tensor:

@@ -7,14 +7,16 @@ every window that it is part of.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsrcli.models.layers import Network
+from vsrcli.models.layers import GroupedNetwork
 
 
-class Lite(Network):
+class Lite(GroupedNetwork):
     """The network; shapes as in ``Network.forward``.
 
     Args:
@@ -32,18 +34,29 @@ class Lite(Network):
 
     def features(self, window: Tensor) -> Tensor:
         """(B, width, H, W) from a window (B, 1, 5, H, W)."""
-        batch = window.shape[0]
-        frames = window.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        of_frames = functional.relu_(self.head(frames)).view(batch, 5, -1, *window.shape[-2:]).unbind(1)
-        groups = torch.cat([torch.cat(of_frames[first : first + 3], 1) for first in range(3)])
-        of_groups = functional.relu_(self.group(groups)).chunk(3)
-        fused = functional.relu_(self.fuse(torch.cat(of_groups, 1)))
+        frames = self._frames(window[:, 0])
+        return self.of_groups([self._group(frames[first : first + 3]) for first in range(3)])
+
+    def of_group(self, frames: Tensor) -> Tensor:
+        """(B, 16, H, W) from three frames next to each other, (B, 3, H, W)."""
+        return self._group(self._frames(frames))
+
+    def of_groups(self, groups: Sequence[Tensor]) -> Tensor:
+        """``features`` from three groups."""
+        fused = functional.relu_(self.fuse(torch.cat(list(groups), 1)))
         result: Tensor = self.body(fused) + fused
         return result
 
-    def picture(self, features: Tensor, window: Tensor) -> Tensor:
+    def _frames(self, frames: Tensor) -> list[Tensor]:
+        # one by one: a library may add up in another order when it is given several at once
+        return [functional.relu_(self.head(frame.contiguous(memory_format=torch.channels_last))) for frame in torch.split(frames, 1, dim=1)]
+
+    def _group(self, frames: Sequence[Tensor]) -> Tensor:
+        return functional.relu_(self.group(torch.cat(list(frames), 1)))
+
+    def picture(self, features: Tensor, middle: Tensor) -> Tensor:
         """(B, 1, 2H, 2W): what the last layer adds to frame t, each of whose pixels became four."""
-        return functional.pixel_shuffle(self.output(features) + window[:, :, 2], 2)
+        return functional.pixel_shuffle(self.output(features) + middle, 2)
 
     def initialise(self) -> None:
         """Start as nearest-neighbour interpolation: the last layer adds nothing yet."""

@@ -1,0 +1,94 @@
+"""What is made of a group of frames serves every window that holds it, and the pictures are the same to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vsrcli.backends import BACKENDS, Float, open_backend
+from vsrcli.backends.grouped import Grouped
+from vsrcli.models import MODELS, ModelSpec
+from vsrcli.models.checkpoint import build, load
+from vsrcli.models.layers import GroupedNetwork
+from vsrcli.models.weights import locate
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.run.upscale import upscale
+
+SPECS = [spec for spec in MODELS.values() if spec.group_frames]
+
+
+def _film(count: int, height: int = 26, width: int = 34) -> Float:
+    return np.random.default_rng(2).uniform(16, 235, (count, height, width)).astype(np.float32)
+
+
+def _windows(film: Float) -> list[Float]:
+    """Five frames around each, the ends repeated, as `picture.windows` gives them."""
+    return [film[np.clip(np.arange(at - 2, at + 3), 0, len(film) - 1)][None] for at in range(len(film))]
+
+
+@pytest.mark.parametrize("spec", MODELS.values(), ids=lambda spec: spec.name)
+def test_the_spec_says_which_networks_see_groups(spec: ModelSpec) -> None:
+    assert isinstance(build(spec), GroupedNetwork) == bool(spec.group_frames)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_film_has_the_bits_of_its_windows(spec: ModelSpec, name: str) -> None:
+    if name == "openvino":
+        pytest.importorskip("openvino")
+    film = _film(8)
+    film[4] = film[3]
+    running = open_backend(name, spec.name, spec.domains[0], device="cpu", precision="fp32")
+    fresh = open_backend(name, spec.name, spec.domains[0], device="cpu", precision="fp32")
+    for window in _windows(film):
+        found = running.run(window)
+        fresh._grouped._kept = []  # type: ignore[attr-defined]  # nothing known: everything is computed
+        assert np.array_equal(found, fresh.run(window))
+    grouped = running._grouped  # type: ignore[attr-defined]
+    assert grouped.asked == 8 * 3
+    assert grouped.computed < 8 + 4  # one a frame, and those of the repeated ends
+    assert fresh._grouped.computed > 2 * grouped.computed  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_groups_make_the_picture_of_the_whole_network(spec: ModelSpec) -> None:
+    path = locate(spec.name, spec.domains[0])
+    network, _ = load(path)
+    backend = open_backend("torch", str(path), None, device="cpu", precision="fp32")
+    for window in _windows(_film(4)):
+        with torch.inference_mode():
+            whole = network(torch.from_numpy(window)[:, None])[:, 0].numpy()
+        assert np.array_equal(backend.run(window), whole)
+
+
+def test_only_equal_groups_are_taken_for_equal() -> None:
+    """One sample that differs, another size or another batch is another group; what the caller overwrites is not what was kept."""
+    made: list[Float] = []
+
+    def of_group(frames: Float) -> float:
+        made.append(frames.copy())
+        return float(frames.sum())
+
+    grouped = Grouped(SPECS[0], of_group, lambda groups, middle: middle + np.float32(sum(groups)))
+    window = np.zeros((1, 5, 4, 6), np.float32)
+    grouped.run(window)
+    assert len(made) == 1
+    window[0, 4, 3, 5] = 1
+    assert grouped.run(window).max() == 1
+    assert len(made) == 2
+    grouped.run(window[:, :, :3])
+    assert len(made) == 3
+    grouped.run(np.concatenate([window[:, :, :3]] * 2))
+    assert len(made) == 4
+    assert (grouped.asked, grouped.computed) == (12, 4)
+
+
+def test_a_clip_comes_out_the_same(moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = UpscaleOptions(model="lite", domain="clean", device="cpu", fps="source", encoder=EncoderOptions(codec="ffv1"))
+    upscale(moving_clip, tmp_path / "kept.mkv", options)
+    monkeypatch.setattr(Grouped, "_made_of", lambda self, frames, known: self._of_group(frames))
+    upscale(moving_clip, tmp_path / "fresh.mkv", options)
+    assert (tmp_path / "kept.mkv").read_bytes()[-4096:] == (tmp_path / "fresh.mkv").read_bytes()[-4096:]
