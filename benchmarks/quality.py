@@ -69,10 +69,15 @@ def table(sequences: Sequences, found: dict[str, Method], count: int, size: int)
             print(f"| {test} | {name} | {np.mean(scores):.2f} | {gain.mean():+.2f} | {over:+.2f} | {similar:.4f} | {below} |", flush=True)
 
 
+def scene_names(sequences: Sequences, count: int) -> list[str]:
+    """The scenes of the sequences that ``validation_pairs`` takes."""
+    count = min(count, len(sequences))
+    return [sequences.names[int(Fraction(len(sequences), count) * number)] for number in range(count)]
+
+
 def scenes(sequences: Sequences, found: dict[str, Method], count: int, size: int) -> None:
     pairs = validation_pairs(sequences, clean, count=count, size=size)
-    step = Fraction(len(sequences), min(count, len(sequences)))
-    groups = [sequences.names[int(step * number)] for number in range(len(pairs))]
+    groups = scene_names(sequences, count)
     gains: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for (low, high), group in zip(pairs, groups, strict=True):
         reference = psnr(high, found["bicubic"](low), crop=8)
@@ -95,12 +100,14 @@ def windows(sequences: Sequences, found: dict[str, Method], count: int, size: in
 
 
 def sheet(sequences: Sequences, found: dict[str, Method], file: Path, crop: int = 96, zoom: int = 3) -> None:
-    """Five crops where bicubic is furthest from the truth, one a row, with every method beside the ground truth."""
+    """Five crops of scenes where bicubic is furthest from the truth, one a row, with every method beside the ground truth."""
     pairs = validation_pairs(sequences, clean, count=40, size=256)
     columns = {name: method for name, method in found.items() if name != "lanczos"}
-    worst = sorted(pairs, key=lambda pair: psnr(pair[1], found["bicubic"](pair[0]), crop=8))[:20:4]
+    order = sorted(range(len(pairs)), key=lambda index: psnr(pairs[index][1], found["bicubic"](pairs[index][0]), crop=8))
+    names = scene_names(sequences, 40)
+    first = [index for place, index in enumerate(order) if names[index] not in {names[other] for other in order[:place]}]
     rows = []
-    for low, high in worst:
+    for low, high in (pairs[index] for index in [*first, *(index for index in order if index not in first)][:5]):
         error = cv2.boxFilter(np.abs(found["bicubic"](low) - high), -1, (crop, crop))[crop // 2 : -crop // 2, crop // 2 : -crop // 2]
         top, left = (int(value) for value in np.unravel_index(int(np.argmax(error)), error.shape))
         row = []
