@@ -167,6 +167,22 @@ class TestCompare:
         assert report["rows"][0]["means"] == {"mse": 0.0, "psnr": None, "ssim": 1.0}
         assert report["undefined"] == ["a.mkv.psnr: infinite: at least one picture is identical to its truth"]
 
+    def test_page_with_pictures(self, tmp_path: Path) -> None:
+        pictures = _detail()
+        truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
+        poor = [picture.copy() for picture in pictures]
+        poor[4][10:40, 10:40] //= 2
+        result = _ffv1(tmp_path / "b.mkv", poor, "gray")
+        assert _run(["bench", "--compare", str(result), str(truth), "--html", str(tmp_path / "page.html"), "-q"]) == 0
+        bench = Bench(truth, BenchOptions(compare=str(result)))
+        worst, median = bench.shots(bench.run())
+        assert worst.title.startswith("worst frame (4, 0.16 s")
+        assert np.array_equal(worst.pictures["b.mkv"], poor[4])
+        assert np.array_equal(worst.truth, pictures[4])
+        assert median.psnr["b.mkv"] == math.inf
+        page = (tmp_path / "page.html").read_text()
+        assert page.count('selected>ground truth') == 2
+
     def test_with_a_copy_one_frame_late(self, tmp_path: Path) -> None:
         pictures = _detail()
         truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")

@@ -118,24 +118,37 @@ class Bench:
     def shots(self, report: BenchReport) -> list[Shot]:
         """The worst and the median frame (by the PSNR of the last row) as pictures, by a second pass that upscales these two only."""
         values = report.rows[-1].per_frame.get("psnr") or [-error for error in report.rows[-1].per_frame.get("mse", [])]
-        if self.options.compare or not values:
+        if not values:
             return []
         order = sorted(range(len(values)), key=values.__getitem__)
         wanted = {order[0]: "worst frame", order[len(order) // 2]: "median frame"} if len(order) > 1 else {order[0]: "the frame"}
-        methods = [*baselines(), *(load() for load in networks(self.options))]
         found = []
-        for number, case in enumerate(self._cases()):
+        for number, (truth, pictures_of) in enumerate(self._pictures()):
             if number not in wanted:
                 continue
-            pictures = {method.name: _as_luma(method.upscale(case.window)) for method in methods}
-            figures = {name: psnr_of(mse(case.truth.luma, picture, crop=self.crop)) for name, picture in pictures.items()}
-            title = f"{wanted[number]} ({number}" + (f", {float(case.truth.time):.2f} s)" if case.truth.time is not None and self._truth else ")")
-            part = _telling_part(np.abs(case.truth.luma - pictures["bicubic"].astype(np.float64)))
-            shown = _as_bytes(case.truth.luma[part])
+            pictures = pictures_of()
+            figures = {name: psnr_of(mse(truth.luma, picture, crop=self.crop)) for name, picture in pictures.items()}
+            title = f"{wanted[number]} ({number}" + (f", {float(truth.time):.2f} s)" if truth.time is not None and self._truth else ")")
+            judged = "bicubic" if "bicubic" in pictures else next(iter(pictures))
+            part = _telling_part(np.abs(truth.luma - pictures[judged].astype(np.float64)))
+            shown = _as_bytes(truth.luma[part])
             height, width = shown.shape
-            note = "" if shown.shape == case.truth.luma.shape else f"the {width}×{height} pixels where bicubic fails most; dB of the whole frame"
+            note = "" if shown.shape == truth.luma.shape else f"the {width}×{height} pixels where {judged} fails most; dB of the whole frame"
             found.append(Shot(title, shown, {name: _as_bytes(picture[part]) for name, picture in pictures.items()}, figures, note=note))
+            if len(found) == len(wanted):
+                break
         return sorted(found, key=lambda shot: not shot.title.startswith("worst"))
+
+    def _pictures(self) -> Iterator[tuple[Picture, Callable[[], dict[str, NDArray[Any]]]]]:
+        """Every true picture, and a function that makes each method's (or has the compared one) on the scale of 8-bit codes."""
+        if self.options.compare and self._truth:
+            result = Path(self.options.compare)
+            for truth, picture in aligned(self._truth, Source(result, self.options.range), self.options.frames):
+                yield truth, partial(dict, {result.name: picture.luma})
+            return
+        methods = [*baselines(), *(load() for load in networks(self.options))]
+        for case in self._cases():
+            yield case.truth, partial(_upscaled, case, methods)
 
     def _cases(self) -> Iterator[Case]:
         if self._sequences is not None:
@@ -274,6 +287,10 @@ def _with_gains(rows: list[BenchRow]) -> list[BenchRow]:
         gain = float(np.mean([0.0 if one == other else one - other for one, other in pairs]))
         result.append(BenchRow(row.name, row.is_baseline, row.means, row.per_frame, gain, row.frames_per_second, row.peak_memory_mb))
     return result
+
+
+def _upscaled(case: Case, methods: list[Method]) -> dict[str, NDArray[Any]]:
+    return {method.name: _as_luma(method.upscale(case.window)) for method in methods}
 
 
 def _telling_part(error: NDArray[np.float64]) -> tuple[slice, slice]:

@@ -141,6 +141,7 @@ def _shot(number: int, shot: Shot, report: BenchReport) -> str:
     networks = [row.name for row in report.rows if not row.is_baseline and row.name in shot.psnr]
     left = "bicubic" if "bicubic" in shot.pictures else names[0]
     right = max(networks, key=lambda name: shot.psnr[name]) if networks else names[-1]
+    right = names[-1] if right == left else right  # a result that is compared alone
 
     def choice(side: str, chosen: str) -> str:
         options = "".join(f"<option value={place}{' selected' if name == chosen else ''}>{escape(name)}</option>" for place, name in enumerate(names))
