@@ -1,4 +1,4 @@
-"""Gain over bicubic and Lanczos on clips the weights never saw: python benchmarks/quality.py DATA [--scenes] [--windows] [--sheet FILE.png].
+"""Gain over bicubic and Lanczos on clips the weights never saw: python benchmarks/quality.py DATA [--scenes] [--windows] [--motion] [--sheet FILE.png].
 
 DATA holds a training pack's validation file ``val.mp4`` with its manifest. Middle frame of each sequence, luma, 8 bits, half-sized by the degradation named, through
 the code path of ``vsr upscale``; 8 pixels left out at each border; PSNR over 0..255, SSIM with an 11x11 Gaussian window.
@@ -99,6 +99,29 @@ def windows(sequences: Sequences, found: dict[str, Method], count: int, size: in
             print(f"| {name} | " + " | ".join(f"{gain:+.2f}" for gain in gains) + " |", flush=True)
 
 
+def motion(sequences: Sequences, found: dict[str, Method], count: int, size: int) -> None:
+    """Five frames against the middle one five times, by scene, those that move most first."""
+    pairs = validation_pairs(sequences, clean, count=count, size=size)
+    step = Fraction(len(sequences), min(count, len(sequences)))
+    groups: dict[str, list[int]] = defaultdict(list)
+    for number in range(len(pairs)):
+        groups[sequences.names[int(step * number)]].append(number)
+    speeds = np.array([np.abs(np.diff(low, axis=0)).mean() for low, _ in pairs])
+    print("| method | scene | sequences | motion, mean difference of frames | five frames, over bicubic dB | one frame | difference | worst sequence |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name, method in found.items():
+        if name in ("bicubic", "lanczos"):
+            continue
+        reference = [psnr(high, found["bicubic"](low), crop=8) for low, high in pairs]
+        moving, still = (
+            np.subtract([psnr(high, method(low[list(WINDOWS[kind])]), crop=8) for low, high in pairs], reference) for kind in ("moving", "static")
+        )
+        for group, members in sorted(groups.items(), key=lambda item: -speeds[item[1]].mean()):
+            gained = (moving - still)[members]
+            figures = f"{moving[members].mean():+.2f} | {still[members].mean():+.2f} | {gained.mean():+.2f} | {gained.min():+.2f}"
+            print(f"| {name} | {group} | {len(members)} | {speeds[members].mean():.1f} | {figures} |", flush=True)
+
+
 def sheet(sequences: Sequences, found: dict[str, Method], file: Path, crop: int = 96, zoom: int = 3) -> None:
     """Five crops of scenes where bicubic is furthest from the truth, one a row, with every method beside the ground truth."""
     pairs = validation_pairs(sequences, clean, count=40, size=256)
@@ -131,6 +154,7 @@ def main() -> None:
     parser.add_argument("--model", action="append", default=[], help="NAME, NAME:DOMAIN or checkpoint file; default: all that ship")
     parser.add_argument("--scenes", action="store_true", help="gain by scene, on `clean`")
     parser.add_argument("--windows", action="store_true", help="gain on moving windows, one frame five times, and at cuts, on `clean`")
+    parser.add_argument("--motion", action="store_true", help="five frames against one frame five times by scene, on `clean`")
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="write a sheet of crops instead")
     arguments = parser.parse_args()
     sequences = load([arguments.data / "val.mp4"])
@@ -138,7 +162,7 @@ def main() -> None:
     if arguments.sheet:
         sheet(sequences, found, arguments.sheet)
         return
-    show = scenes if arguments.scenes else windows if arguments.windows else table
+    show = scenes if arguments.scenes else motion if arguments.motion else windows if arguments.windows else table
     show(sequences, found, arguments.count, arguments.size)
 
 

@@ -42,6 +42,9 @@ def test_quality_table_scenes_windows_and_sheet(
     assert [line.split("|")[2].strip() for line in lines if line.startswith("| crf 28")] == ["bicubic", "lanczos", "previous:clean"]
     assert sum(line.startswith("| scene ") for line in lines) == 3
     assert lines[-1].startswith("| previous:clean | ")
+    script.motion(_sequences(), found, 2, 48)
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| previous:clean")]
+    assert [row[1] for row in rows] == ["scene 1", "scene 0"]  # the faster one first
     script.sheet(_sequences(), found, tmp_path / "sheet.png", crop=24, zoom=2)
     picture = cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE)
     assert picture is not None
@@ -77,3 +80,11 @@ def test_what_it_imports_from_vsr_is_there(path: Path) -> None:
 def test_every_script_says_how_it_is_called() -> None:
     for script in BENCHMARKS.glob("*.py"):
         assert f"benchmarks/{script.name}" in (ast.get_docstring(ast.parse(script.read_text())) or ""), script.name
+
+
+@pytest.mark.parametrize("script", ["lite"], indirect=True)
+def test_lite_beside_other_networks(script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(script, "OURS", (("lite", "onnx"), ("delta", "onnx")))
+    script.alone([(24, 16)], 1)
+    rows = [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines()[2:]]
+    assert rows == ["lite", "delta", *script.OTHERS]
