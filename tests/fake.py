@@ -29,3 +29,8 @@ class FakeBackend:
         self.windows.append(windows[0].copy())
         result: Float = double(windows[:, self.spec.radius], "bilinear")[:, 2:-2, 2:-2].astype(np.float32)
         return result
+
+
+def open_fake(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+    """In the place of ``open_backend`` where it has to reach other processes."""
+    return FakeBackend()

@@ -50,6 +50,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnxruntime": ("backends/onnx.py", "models/parity.py"),
     "openvino": ("backends/openvino.py",),
     "ray": ("run/cluster.py",),
+    "multiprocessing": ("run/workers.py",),
 }  # fmt: skip
 
 

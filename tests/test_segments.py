@@ -33,7 +33,7 @@ from vsrcli.media.timing import Schedule
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr
-from vsrcli.run import segments as module
+from vsrcli.run import space as module
 from vsrcli.run.plan import Plan, plan_segments, stretches
 from vsrcli.run.preflight import prepare
 from vsrcli.run.upscale import upscale

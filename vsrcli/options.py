@@ -19,7 +19,7 @@ SMALLEST_TILE = 32  # pixels; below, nearly all work would be halo
 
 
 def option(
-    default: Any, help_text: str, *, flags: tuple[str, ...] = (), choices: tuple[str, ...] = (), metavar: str | None = None
+    default: Any, help_text: str, *, flags: tuple[str, ...] = (), choices: tuple[str, ...] = (), metavar: str | None = None, flag_value: str | None = None
 ) -> Any:
     """Declare a dataclass field together with what the command line shows of it.
 
@@ -29,8 +29,9 @@ def option(
         flags: spellings, first the long one; derived from the field's name where empty.
         choices: allowed strings.
         metavar: placeholder in the help.
+        flag_value: what the flag means without a value; None: it needs one.
     """
-    return field(default=default, metadata={"help": help_text, "flags": flags, "choices": choices, "metavar": metavar})
+    return field(default=default, metadata={"help": help_text, "flags": flags, "choices": choices, "metavar": metavar, "flag_value": flag_value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +101,13 @@ class UpscaleOptions:
         5.0, "Seconds of video that are finished and kept at a time, in the folder OUT.vsr: after an interruption the same command goes on from there. "
         "0: everything in one go.", metavar="SECONDS"
     )
+    devices: str | None = option(
+        None, "Make segments side by side, in a process for each of these devices of one kind: cuda:0,cuda:1 or cpu*2.", metavar="LIST"
+    )
+    ray: str | None = option(
+        None, "Make segments on a Ray cluster (`pip install 'vsrcli[ray]'`): its address, or without one a cluster on this machine. The source must have the "
+        "same path everywhere.", metavar="[ADDRESS]", flag_value="local"
+    )
     restart: bool = option(False, "Throw away what an interrupted run left in OUT.vsr, and begin anew.")
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
@@ -110,6 +118,12 @@ class UpscaleOptions:
             raise OptionError(f"unknown domain {self.domain!r}: choose from {', '.join(DOMAINS)}")
         if self.fps != "source" and not 0 < self.fps <= 1000:
             raise OptionError(f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000, or `source`")
+        if self.devices is not None:
+            parse_devices(self.devices)
+            if self.device != "auto" or self.ray is not None:
+                raise OptionError("--devices names the devices: leave --device and --ray away")
+        if (self.devices is not None or self.ray is not None) and not self.segment:
+            raise OptionError("--devices and --ray make segments: leave --segment 0 away")
         if self.budget is not None and (self.budget <= 0 or self.model != AUTO):
             raise OptionError("--budget is a length of time above zero" if self.model == AUTO else "--budget belongs to --model auto")
         if self.tile != "auto" and self.tile < SMALLEST_TILE:
@@ -130,6 +144,26 @@ class BatchOptions:
 
     out_dir: str | None = option(None, "Upscale every IN into this folder, under its own name; one that fails does not stop the rest.", metavar="DIR")
     skip_existing: bool = option(False, "With --out-dir: leave out what is in the folder already.")
+
+
+_DEVICE = re.compile(r"(cpu|cuda(?::\d+)?)(?:\*(\d{1,3}))?")
+
+
+def parse_devices(text: str) -> tuple[str, ...]:
+    """Read ``cuda:0,cuda:1`` or ``cpu*2``.
+
+    Raises:
+        OptionError: none of these, or devices of several kinds.
+    """
+    found: list[str] = []
+    for part in text.split(","):
+        match = _DEVICE.fullmatch(part.strip())
+        if match is None or match[2] == "0":
+            raise OptionError(f"--devices {text!r}: give a list such as cuda:0,cuda:1 or cpu*2")
+        found += [match[1]] * int(match[2] or 1)
+    if len({device.partition(":")[0] for device in found}) > 1:
+        raise OptionError(f"--devices {text!r}: frames of cpu and cuda differ a little: give devices of one kind")
+    return tuple(found)
 
 
 def _check_range(start: Fraction | None, end: Fraction | None) -> None:

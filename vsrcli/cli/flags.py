@@ -108,6 +108,8 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
         return [click.option(*names, field.name, is_flag=True, default=default, help=meta["help"])]
     kind: Any = click.Choice(meta["choices"]) if meta["choices"] else _TYPES.get(field.name, str if default in (None, ()) else type(default))
     shown = str(default) if isinstance(default, Fraction) else ",".join(default) if isinstance(default, tuple) and default else default
+    if meta["flag_value"] is not None:
+        return [click.option(*names, field.name, is_flag=False, flag_value=meta["flag_value"], default=None, metavar=meta["metavar"], help=meta["help"])]
     return [
         click.option(
             *names, field.name, type=kind, default=shown, multiple=default == (), show_default=default not in (None, ()), metavar=meta["metavar"],

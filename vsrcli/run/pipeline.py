@@ -88,6 +88,11 @@ class UpscaleReport:
     verify_seconds: float = 0.0
     checks: dict[str, Any] | None = None
 
+    @classmethod
+    def empty(cls) -> UpscaleReport:
+        """One to count in, of nothing in particular."""
+        return cls("", "", "", None, 0, 0, "", "", "")
+
     def add(self, stages: dict[str, float], reused: float, frames: int) -> None:
         """Count in what one pass over so many frames took, and what share of their rows was reused."""
         self.stages = {name: self.stages.get(name, 0.0) + seconds for name, seconds in stages.items()}

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import zlib
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol
 
 from vsrcli.backends import Backend
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import Damage, Frame
-from vsrcli.media.encoders import encoder_of
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.parts import PartWriter, joined
 from vsrcli.media.pipe import is_standard_input, piped_container
@@ -25,16 +24,15 @@ from vsrcli.run.journal import Journal, Mark, Segment, fingerprint, mark_of, par
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan, plan_segments, stretches
 from vsrcli.run.preflight import Job, is_folder_target, open_reader, open_writer
+from vsrcli.run.space import check_space
 
 # Options that change nothing of what is written.
-_FREE = {"overwrite", "verify", "reuse", "hwaccel", "segment", "restart", "device", "backend", "precision", "encoder", "format", "strict"}
+_FREE = {"overwrite", "verify", "reuse", "hwaccel", "segment", "restart", "device", "backend", "precision", "encoder", "format", "strict", "devices", "ray"}
 # Encoders whose packets are no bytes, or so many that nobody wants them twice on the disk.
 _NOT_IN_PARTS = ("wrapped_avframe", "rawvideo")
 # Encoder options that ration bits over the whole of the video: segments would each have a ration of their own.
 _RATIONED = {"b", "minrate", "maxrate", "bufsize", "rc", "pass", "bitrate"}
 _RATIONED_WITHIN = ("bitrate", "vbv-", "pass=", "stats=")
-# Bits for a pixel: of x264 at its default quality (measured: 0.05 to 0.3), and of lossless encoders for each bit of a sample.
-_LOSSY_BITS, _LOSSLESS_BITS = 0.15, 0.7
 
 
 def cut_up(job: Job, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
@@ -71,7 +69,7 @@ def _is_rationed(encoder: EncoderOptions) -> bool:
     return any(key.split(":")[0] in _RATIONED or any(word in value for word in _RATIONED_WITHIN) for key, value in encoder.extra)
 
 
-def facts_of(job: Job, options: UpscaleOptions, backend: Backend) -> dict[str, str]:
+def facts_of(job: Job, options: UpscaleOptions, engine: Engine) -> dict[str, str]:
     """What decides about the result of a run, by names that the user knows.
 
     Raises:
@@ -79,12 +77,85 @@ def facts_of(job: Job, options: UpscaleOptions, backend: Backend) -> dict[str, s
     """
     chosen = {f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in options.__dataclass_fields__ if name not in _FREE}
     encoder = {f"--{name.replace('_', '-')}": str(getattr(job.encoder, name)) for name in job.encoder.__dataclass_fields__}
-    network = {"--backend": backend.name, "--device": backend.device.partition(":")[0], "precision": backend.precision}
+    network = {"--backend": engine.backend, "--device": engine.device.partition(",")[0].partition(":")[0], "precision": engine.precision}
     try:
         files = {"source": fingerprint(job.source), "weights": fingerprint(locate(options.model, options.domain))}
     except OSError as error:
         raise InputError(f"{job.source}: cannot be read ({error.strerror})") from error
     return {**chosen, **encoder, **network, **files}
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What runs the network: names as in ``UpscaleReport``."""
+
+    backend: str
+    device: str
+    precision: str
+    model: str
+    domain: str | None
+
+    @classmethod
+    def of(cls, backend: Backend) -> Engine:
+        """Describe a backend."""
+        return cls(backend.name, backend.device, backend.precision, backend.spec.name, backend.domain)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Whom to tell what happens: of each segment that is whole and safe on the disk, of progress, and lines for the user."""
+
+    on_segment: Callable[[Segment], None] = lambda segment: None
+    on_progress: Callable[[UpscaleProgress], None] | None = None
+    on_note: Callable[[str], None] = lambda line: None
+
+
+class Maker(Protocol):
+    """Who makes segments.
+
+    Attributes:
+        engine: what runs the network.
+    """
+
+    engine: Engine
+
+    def make(self, numbers: Sequence[int], may_seek: bool, folder: Path, report: UpscaleReport, hooks: Hooks) -> None:
+        """Make segments.
+
+        Args:
+            numbers: which, rising.
+            may_seek: whether the source may be read from the middle.
+            folder: where their parts go.
+            report: times and counts are added to it.
+            hooks: whom to tell.
+
+        Raises:
+            VsrError: whatever a stage raises.
+        """
+        ...
+
+
+class Here:
+    """A ``Maker`` in this process, with one backend."""
+
+    def __init__(self, job: Job, options: UpscaleOptions, plan: Plan, backend: Backend) -> None:
+        """Take note of what to make.
+
+        Args:
+            job: of the run.
+            options: of the run.
+            plan: its cuts.
+            backend: the network.
+        """
+        self.engine = Engine.of(backend)
+        self._job, self._options, self._plan, self._backend = job, options, plan, backend
+
+    def make(self, numbers: Sequence[int], may_seek: bool, folder: Path, report: UpscaleReport, hooks: Hooks) -> None:
+        """Make segments; see ``Maker.make``."""
+        for first, last in stretches(numbers):
+            make_stretch(
+                self._job, self._options, self._backend, self._plan, first, last, is_seekable=may_seek, folder=folder, report=report, hooks=hooks
+            )
 
 
 class Stretch:
@@ -190,9 +261,7 @@ def make_stretch(
     is_seekable: bool,
     folder: Path,
     report: UpscaleReport,
-    on_segment: Callable[[Segment], None],
-    on_progress: Callable[[UpscaleProgress], None] | None = None,
-    on_note: Callable[[str], None] = lambda line: None,
+    hooks: Hooks,
 ) -> None:
     """Make some consecutive segments.
 
@@ -206,9 +275,7 @@ def make_stretch(
         is_seekable: whether the source may be read from the middle; else it is read from where the run begins.
         folder: where the parts go.
         report: times and counts are added to it.
-        on_segment: called with each segment that is whole.
-        on_progress: called after each frame.
-        on_note: called with lines for the user.
+        hooks: whom to tell.
 
     Raises:
         VsrError: whatever a stage raises.
@@ -218,11 +285,11 @@ def make_stretch(
     schedule = job.schedule.anew(first_time(job, options) if is_late else None)
     until = plan.end(last)
     with (
-        Stretch(job, plan, first, last, folder, on_segment) as stretch,
+        Stretch(job, plan, first, last, folder, hooks.on_segment) as stretch,
         open_reader(job, options, max(1, backend.spec.radius), within=(begin, options.end if until is None else until)) as reader,
     ):
         stretch.damage = reader.damage
-        run_stages(job, options, backend, reader, stretch, report, on_progress, on_note, schedule=schedule, segments=stretch)
+        run_stages(job, options, backend, reader, stretch, report, hooks.on_progress, hooks.on_note, schedule=schedule, segments=stretch)
         stretch.finish()
 
 
@@ -236,20 +303,21 @@ def first_time(job: Job, options: UpscaleOptions) -> Fraction:
         return next(iter(reader)).time
 
 
-def work_through(journal: Journal, make: Callable[[int, int, bool], None], is_seekable: bool) -> None:
+def work_through(journal: Journal, make: Callable[[list[int], bool], None], is_seekable: bool) -> None:
     """Have all missing segments made, until they fit together.
 
     Args:
         journal: of the run.
-        make: makes the segments from one number to another, reading from the middle of the source or (False) from where the run begins.
+        make: makes segments, reading from the middle of the source or (False) from where the run begins.
         is_seekable: whether that may be.
 
     Raises:
         OutputError: segments made twice still do not fit.
     """
     for may_seek in (is_seekable, False):
-        for first, last in stretches(journal.missing()):
-            make(first, last, may_seek)
+        missing = journal.missing()
+        if missing:
+            make(missing, may_seek)
         unfit = journal.unfit()
         if not unfit:
             return
@@ -277,81 +345,6 @@ def join(job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[P
             writer.origin = first_time(job, options)
         writer.splice(joined([journal.part(segment.number) for segment in segments if segment.frames], job.video.time_base))
         writer.finish(frames, check)
-
-
-class Space:
-    """Looks after the room on the disk: says before the work and during it when it will not do, and stops while there is still room to stop in."""
-
-    def __init__(self, job: Job, options: UpscaleOptions, journal: Journal, note: Callable[[str], None]) -> None:
-        """Look at it for the first time.
-
-        Args:
-            job: of the run.
-            options: of the run.
-            journal: where its parts are.
-            note: called with a line for the user, once.
-        """
-        self._job, self._journal, self._note = job, journal, note
-        self._warned = False
-        if not journal.done:
-            self._warn(estimated_bytes(job, options))
-        self.check()
-
-    def check(self) -> None:
-        """Look again.
-
-        Raises:
-            OutputError: not even the next segment would find room.
-        """
-        done = self._journal.done
-        self._warn(expected_bytes(self._journal.plan, done))
-        if len(done) < len(self._journal.plan):
-            check_space(self._job, self._journal.folder, max((segment.size for segment in done.values()), default=0), "the next segment")
-
-    def _warn(self, needed: int) -> None:
-        free = _free(self._journal.folder)
-        if not self._warned and free is not None and free < needed:
-            self._warned = True
-            self._note(f"about {megabytes(needed)} will be needed on the disk of {self._job.target}, {megabytes(free)} are free: make room as it goes")
-
-
-def check_space(job: Job, folder: Path, needed: int, what: str) -> None:
-    """Stop while there is still room to stop in.
-
-    Raises:
-        OutputError: less than ``needed`` bytes are free.
-    """
-    free = _free(folder)
-    if free is not None and free < needed:
-        raise OutputError(
-            f"no space left on the disk of {job.target}: {what} needs {megabytes(needed)}, {megabytes(free)} are free: make room, and the same command goes on"
-        )
-
-
-def _free(folder: Path) -> int | None:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
-
-
-def megabytes(size: int) -> str:
-    """Bytes as the user reads them."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
-
-
-def estimated_bytes(job: Job, options: UpscaleOptions) -> int:
-    """About what a run needs on the disk, parts and finished video together, before anything of it is there."""
-    video, seconds = job.video, float((options.end or job.info.duration or 0) - (options.start or 0))
-    crf = encoder_of(job.encoder.codec).crf
-    bits = _LOSSY_BITS * 2 ** ((EncoderOptions().crf - job.encoder.crf) / 6) if crf is not None else _LOSSLESS_BITS * video.format.bits
-    return round(2 * seconds * float(video.rate or 25) * video.width * video.height * bits / 8)
-
-
-def expected_bytes(plan: Plan, done: dict[int, Segment]) -> int:
-    """What is still needed on the disk, the finished video included, judged by the segments that are there."""
-    size, count = sum(segment.size for segment in done.values()), len(done)
-    return round(size / count * (2 * len(plan) - count)) if count else 0
 
 
 def total(report: UpscaleReport, journal: Journal, resumed: set[int]) -> None:

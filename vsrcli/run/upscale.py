@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 from vsrcli.backends import Backend, open_backend
-from vsrcli.errors import InputError, OutputError
+from vsrcli.errors import BackendError, InputError, OutputError
 from vsrcli.frame import Damage
 from vsrcli.media.timeline import Timeline
-from vsrcli.options import AUTO, UpscaleOptions
+from vsrcli.options import AUTO, UpscaleOptions, parse_devices
 from vsrcli.run.choose import choose
 from vsrcli.run.journal import Journal, Segment, begun_with
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
-from vsrcli.run.segments import Space, cut_up, facts_of, join, make_stretch, total, work_through
+from vsrcli.run.segments import Here, Hooks, Maker, cut_up, facts_of, join, one_go, total, work_through
+from vsrcli.run.space import Space
 from vsrcli.run.verify import verify
 
 log = logging.getLogger(__name__)
@@ -62,30 +65,55 @@ def upscale(
         begun = None if options.restart else begun_with(job.target)
         model, choice = choose(job.info, options) if begun is None else (begun, None)
         options = replace(options, model=model, budget=None)
-    backend = open_backend(options.backend, options.model, options.domain, device=options.device, precision=options.precision)
-    report = UpscaleReport(
-        source=str(source), target=str(target), model=backend.spec.name, domain=backend.domain, width=job.video.width, height=job.video.height,
-        device=backend.device, backend=backend.name, precision=backend.precision,
-    )
-
-    def note(line: str) -> None:
-        report.notes.append(line)
-        if on_note is not None:
-            on_note(line)
-
     if choice:
         job = replace(job, notes=(choice, *job.notes))
-    check = (lambda part: _certify(part, job, options, report)) if options.verify else None
     found = cut_up(job, options)
-    if found is None:
-        damage = _in_one_go(job, options, backend, report, on_progress, note, check)
-    else:
-        damage = _in_segments(job, options, *found, backend, report, on_progress, note, check)
+    with _network(job, options, found) as (maker, backend):
+        engine = maker.engine
+        report = UpscaleReport(
+            source=str(source), target=str(target), model=engine.model, domain=engine.domain, width=job.video.width, height=job.video.height,
+            device=engine.device, backend=engine.backend, precision=engine.precision,
+        )
+
+        def note(line: str) -> None:
+            report.notes.append(line)
+            if on_note is not None:
+                on_note(line)
+
+        if backend is not None and (options.devices is not None or options.ray is not None):
+            note(f"one device does it all: {one_go(job) or 'the video is short, or its packets do not say when they are shown'}")
+        check = (lambda part: _certify(part, job, options, report)) if options.verify else None
+        if found is None and backend is not None:
+            damage = _in_one_go(job, options, backend, report, on_progress, note, check)
+        elif found is not None:
+            damage = _in_segments(job, options, *found, maker, report, on_progress, note, check)
     if damage:
         note(f"{source} is damaged, the rest was upscaled: {damage}")
     report.seconds = time.monotonic() - began
     log.info("%s", where_time_went(report))
     return report
+
+
+@contextmanager
+def _network(job: Job, options: UpscaleOptions, found: tuple[Plan, Timeline] | None) -> Iterator[tuple[Maker, Backend | None]]:
+    """What makes the segments; and, where it is here, the network itself."""
+    is_spread = found is not None and found[1].is_seekable
+    if found is not None and is_spread and options.devices is not None:
+        from vsrcli.run.workers import Crew
+
+        with Crew(job, options, found[0], parse_devices(options.devices), open_backend) as crew:
+            yield crew, None
+    elif found is not None and is_spread and options.ray is not None:
+        if find_spec("ray") is None:
+            raise BackendError("--ray needs Ray: pip install 'vsrcli[ray]'; for the devices of this machine --devices is enough")
+        from vsrcli.run.cluster import Cluster
+
+        with Cluster(job, options, found[0], open_backend) as cluster:
+            yield cluster, None
+    else:
+        device = options.device if options.devices is None else parse_devices(options.devices)[0]
+        backend = open_backend(options.backend, options.model, options.domain, device=device, precision=options.precision)
+        yield Here(job, options, found[0] if found else Plan(()), backend), backend
 
 
 def _in_one_go(
@@ -103,10 +131,10 @@ def _in_one_go(
 
 
 def _in_segments(
-    job: Job, options: UpscaleOptions, plan: Plan, source: Timeline, backend: Backend, report: UpscaleReport, on_progress: _OnProgress,
+    job: Job, options: UpscaleOptions, plan: Plan, source: Timeline, maker: Maker, report: UpscaleReport, on_progress: _OnProgress,
     note: Callable[[str], None], check: _Check,
 ) -> Damage:  # fmt: skip
-    with Journal(job.target, plan, facts_of(job, options, backend), restart=options.restart) as journal:
+    with Journal(job.target, plan, facts_of(job, options, maker.engine), restart=options.restart) as journal:
         resumed = set(journal.done)
         try:
             with open_writer(job, options, journal.folder):
@@ -122,11 +150,8 @@ def _in_segments(
                 journal.add(segment)
                 space.check()
 
-            def make(first: int, last: int, may_seek: bool) -> None:
-                make_stretch(
-                    job, options, backend, plan, first, last, is_seekable=may_seek, folder=journal.folder, report=report, on_segment=finished,
-                    on_progress=on_progress, on_note=note,
-                )  # fmt: skip
+            def make(numbers: list[int], may_seek: bool) -> None:
+                maker.make(numbers, may_seek, journal.folder, report, Hooks(finished, on_progress, note))
 
             work_through(journal, make, source.is_seekable)
             total(report, journal, resumed)

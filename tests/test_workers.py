@@ -1,0 +1,150 @@
+"""Segments side by side in worker processes: the same frames, one bar, and no harm when a worker dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+
+import fake
+import pytest
+from fake import FakeBackend
+from test_segments import LOSSLESS, content, packets
+
+from vsrcli.backends import Float
+from vsrcli.errors import BackendError, OptionError
+from vsrcli.media.demo import write_demo
+from vsrcli.options import UpscaleOptions, parse_devices
+from vsrcli.run.pipeline import UpscaleProgress
+from vsrcli.run.upscale import upscale
+
+
+class _Dying(FakeBackend):
+    """Kills its process at its 20th window, unless a file says that it was done before."""
+
+    def run(self, windows: Float) -> Float:
+        mark = os.environ["VSR_TEST_DEATHS"]
+        if len(self.windows) == 20 and len(Path(mark).read_text()) < int(os.environ["VSR_TEST_MOST_DEATHS"]):
+            with Path(mark).open("a") as file:
+                file.write("x")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().run(windows)
+
+
+def open_dying(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+    """A network that dies."""
+    return _Dying()
+
+
+def open_failing(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+    """A network that fails."""
+    return FakeBackend(fail_at=30)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2 s, 60 frames."""
+    path = tmp_path_factory.mktemp("clips") / "in.mp4"
+    write_demo(path, seconds=2, size=(64, 48))
+    return path
+
+
+def children() -> list[str]:
+    """Command lines of this process's living children that are workers."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = folder.joinpath("stat").read_text().rpartition(")")[2].split()[1]
+            line = folder.joinpath("cmdline").read_bytes().decode()
+        except OSError:
+            continue
+        if int(parent) == os.getpid() and "workers import serve" in line:
+            found.append(line)
+    return found
+
+
+def test_two_workers_make_what_one_makes(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    options = replace(LOSSLESS, segment=0.25, start=Fraction(1, 10))
+    seen: list[UpscaleProgress] = []
+    upscale(clip, tmp_path / "one.mkv", replace(options, segment=0))
+    crew: set[int] = set()
+
+    def on_progress(progress: UpscaleProgress) -> None:
+        seen.append(progress)
+        crew.add(len(children()))
+
+    report = upscale(clip, tmp_path / "two.mkv", replace(options, devices="cpu*2"), on_progress=on_progress)
+    assert crew == {2}
+    assert content(tmp_path / "two.mkv") == content(tmp_path / "one.mkv")
+    assert packets(tmp_path / "two.mkv") == packets(tmp_path / "one.mkv")
+    assert (report.device, report.frames_out, report.segments) == ("cpu,cpu", 57, 8)
+    shares = [progress.share or 0 for progress in seen]
+    assert shares[-1] > 0.95
+    assert max(before - after for before, after in pairwise(shares)) < 0.02
+    assert not children()
+
+
+def test_a_worker_that_dies_is_made_up_for(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_dying)
+    (tmp_path / "deaths").touch()
+    monkeypatch.setenv("VSR_TEST_DEATHS", str(tmp_path / "deaths"))
+    monkeypatch.setenv("VSR_TEST_MOST_DEATHS", "2")
+    notes: list[str] = []
+    upscale(clip, tmp_path / "two.mkv", replace(LOSSLESS, devices="cpu*2", reuse=False), on_note=notes.append)
+    assert sum("died (signal 9): its segments are made again" in line for line in notes) == 2
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    upscale(clip, tmp_path / "one.mkv", replace(LOSSLESS, segment=0))
+    assert content(tmp_path / "two.mkv") == content(tmp_path / "one.mkv")
+    assert not children()
+
+
+def test_workers_that_always_die_are_given_up(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_dying)
+    (tmp_path / "deaths").touch()
+    monkeypatch.setenv("VSR_TEST_DEATHS", str(tmp_path / "deaths"))
+    monkeypatch.setenv("VSR_TEST_MOST_DEATHS", "99")
+    with pytest.raises(BackendError, match="workers died"):
+        upscale(clip, tmp_path / "o.mkv", replace(LOSSLESS, segment=1, devices="cpu*1", reuse=False))
+    assert not children()
+
+
+def test_an_error_in_a_worker_is_the_same_error_here(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_failing)
+    with pytest.raises(BackendError, match="out of memory on fake"):
+        upscale(clip, tmp_path / "o.mkv", replace(LOSSLESS, devices="cpu*2", reuse=False))
+    assert not children()
+
+
+def test_interrupted_with_workers(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    options, done = replace(LOSSLESS, devices="cpu*2"), []
+
+    def interrupt(progress: UpscaleProgress) -> None:
+        done.append(progress)
+        if list((tmp_path / "o.mkv.vsr").glob("*.packets")):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        upscale(clip, tmp_path / "o.mkv", options, on_progress=interrupt)
+    until = time.monotonic() + 5
+    while children() and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not children()
+    assert not list((tmp_path / "o.mkv.vsr").glob(".*"))
+    assert upscale(clip, tmp_path / "o.mkv", replace(options, devices=None)).frames_out == 60  # how many do the work changes nothing
+
+
+def test_lists_of_devices() -> None:
+    assert parse_devices("cpu*2") == ("cpu", "cpu")
+    assert parse_devices("cuda:0, cuda:1,cuda:1*2") == ("cuda:0", "cuda:1", "cuda:1", "cuda:1")
+    for text in ("", "gpu", "cpu*0", "cpu,cuda:0", "cuda:x", "cpu*"):
+        with pytest.raises(OptionError, match="--devices"):
+            parse_devices(text)
+    for wrong in ({"device": "cpu"}, {"segment": 0}, {"ray": "local"}):
+        with pytest.raises(OptionError, match="--devices"):
+            UpscaleOptions(devices="cpu*2", **wrong)
