@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +21,8 @@ from vsrcli.models import ModelSpec
 from vsrcli.models.five_parallel import RECURSIVE_STACKS
 from vsrcli.models.layers import Network
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo, check_sum, read_info
+
+_MOST_ARGUMENTS, _LARGEST_ARGUMENT, _LARGEST_BYTES = 32, 1024, 1 << 30
 
 
 def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> Network:
@@ -82,14 +85,24 @@ def load(path: Path) -> tuple[Network, CheckpointInfo]:
             tensors = load_file(path)
         except (SafetensorError, OSError) as error:
             raise ModelError(f"{path}: not a whole safetensors file ({error})") from error
-    network = build(info.spec, info.arguments)
-    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    _check_arguments(path, info)
+    with torch.device("meta"):  # shapes without memory: what the header asks for is believed when the file holds it
+        wanted = {name: tensor.shape for name, tensor in build(info.spec, info.arguments).state_dict().items()}
     if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
         raise ModelError(f"{path}: its tensors are not those of {info.model} ({len(tensors)} tensors, {len(wanted)} expected)")
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ModelError(f"{path}: its weights are not finite numbers; the checkpoint is damaged or its training diverged")
+    network = build(info.spec, info.arguments)
     network.load_state_dict(tensors)
     return network.eval(), info
+
+
+def _check_arguments(path: Path, info: CheckpointInfo) -> None:
+    if not isinstance(info.arguments, Mapping) or len(info.arguments) > _MOST_ARGUMENTS:
+        raise ModelError(f"{path}: the arguments of the network in its header are none")
+    for name, value in info.arguments.items():
+        if not isinstance(value, bool) and not (isinstance(value, int) and 0 <= value <= _LARGEST_ARGUMENT):
+            raise ModelError(f"{path}: its header asks for a network with {name} = {str(value)[:40]}: no whole number up to {_LARGEST_ARGUMENT}")
 
 
 def read_tensors(path: Path) -> Any:
@@ -99,13 +112,26 @@ def read_tensors(path: Path) -> Any:
         ModelError: it holds more than that, or is no such file.
     """
     try:
+        _check_unpacked(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about old formats; what matters becomes an error below
             return torch.load(path, map_location="cpu", weights_only=True)
+    except ModelError:
+        raise
     except pickle.UnpicklingError as error:
         raise ModelError(f"{path}: refused: it is not a file of plain tensors, and anything else in a pickle could run code") from error
     except Exception as error:  # the unpickler meets arbitrary bytes and fails in as many ways
         raise ModelError(f"{path}: refused: no file that PyTorch can read ({type(error).__name__})") from error
+
+
+def _check_unpacked(path: Path) -> None:
+    """Refuse an archive whose contents are larger than a checkpoint can be, before memory is asked for: few bytes can unpack to many."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _LARGEST_BYTES:
+        raise ModelError(f"{path}: refused: it unpacks to {size / 1e9:.1f} GB, and a checkpoint has at most {_LARGEST_BYTES / 1e9:.1f} GB")
 
 
 def _read_authors(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:

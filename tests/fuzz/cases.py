@@ -1,0 +1,195 @@
+"""Seeded mutations of small valid files, and what vsr makes of them: one case is a kind of file and a number."""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import shutil
+import struct
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import av
+import numpy as np
+from clips import write_clip
+from fake import FakeBackend
+
+import vsrcli.run.upscale as upscale_module
+from vsrcli.errors import VsrError
+from vsrcli.media.probe import probe
+from vsrcli.media.streams import plan_streams
+from vsrcli.models.weights import locate
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.run.upscale import upscale
+
+FAST = EncoderOptions(preset="ultrafast")
+CONTAINERS: dict[str, tuple[str, str]] = {
+    "mp4": ("libx264", "yuv420p"), "mov": ("prores_ks", "yuv422p10le"), "mkv": ("libx265", "yuv420p"), "webm": ("libvpx-vp9", "yuv420p"),
+    "avi": ("mpeg4", "yuv420p"), "ts": ("mpeg2video", "yuv420p"), "nut": ("ffv1", "yuv420p"), "y4m": ("wrapped_avframe", "yuv420p"),
+}  # fmt: skip
+KINDS = (*CONTAINERS, "safetensors", "pth", "onnx", "journal", "part")
+_NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
+
+
+def make_seeds(folder: Path) -> None:
+    """Write one small valid file of each kind."""
+    for ending, (codec, layout) in CONTAINERS.items():
+        path = folder / f"seed.{ending}"
+        muxer = {"y4m": "yuv4mpegpipe", "ts": "mpegts"}.get(ending)
+        quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
+        write_clip(path, frames=12, size=(64, 48), codec=codec, pix_fmt=layout, muxer=muxer, gop=4, options=quiet)
+    shutil.copy(locate("delta"), folder / "seed.safetensors")
+    _write_pth(folder / "seed.pth")
+    _write_onnx(folder / "seed.onnx")
+    upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
+    source, target = folder / "journal.mkv", folder / "journal-out.mkv"
+    write_clip(source, frames=30, size=(32, 32), codec="ffv1")
+    count = 0
+
+    def stop(progress: object) -> None:
+        nonlocal count
+        count += 1
+        if count == 22:
+            raise KeyboardInterrupt
+
+    try:
+        upscale(source, target, _JOURNALED, on_progress=stop)
+    except KeyboardInterrupt:
+        shutil.move(f"{target}.vsr", folder / "seed-journal")
+
+
+_JOURNALED = UpscaleOptions(fps="source", segment=0.3, encoder=EncoderOptions(codec="ffv1"))
+
+
+def _write_pth(path: Path) -> None:
+    import torch
+
+    torch.save({f"layer{number}.weight": torch.zeros(4, 4, 3, 3) for number in range(4)}, path)
+
+
+def _write_onnx(path: Path) -> None:
+    from vsrcli.options import ExportOptions
+    from vsrcli.run.export import export_model
+
+    export_model(path, ExportOptions(model="previous", domain="clean"))
+
+
+def mutate(content: bytes, dice: random.Random) -> bytes:
+    """One to eight changes: bits, bytes, numbers of consequence, stretches cut out, doubled, moved or filled, and ends cut off."""
+    data = bytearray(content)
+    for _ in range(dice.choice((1, 1, 2, 4, 8))):
+        if not data:
+            break
+        # headers are small and near the ends: half of the changes go there
+        reach = min(len(data), 512)
+        at = dice.randrange(reach) if dice.random() < 0.4 else len(data) - 1 - dice.randrange(reach) if dice.random() < 0.3 else dice.randrange(len(data))
+        length = dice.randrange(1, min(256, len(data)) + 1)
+        change = dice.randrange(7)
+        if change == 0:
+            data[at] ^= 1 << dice.randrange(8)
+        elif change == 1:
+            data[at] = dice.randrange(256)
+        elif change == 2:
+            data[at : at + 4] = struct.pack(dice.choice("<>") + "I", dice.choice(_NUMBERS))
+        elif change == 3:
+            del data[at : at + length]
+        elif change == 4:
+            data[at:at] = data[at : at + length]
+        elif change == 5:
+            data[at : at + length] = bytes([dice.choice((0, 255, 32))]) * len(data[at : at + length])
+        else:
+            del data[at if at > 64 else len(data) // 2 :]
+    return bytes(data)
+
+
+def _video(seeds: Path, kind: str, dice: random.Random, folder: Path) -> None:
+    source, target = folder / f"in.{kind}", folder / "out.mkv"
+    source.write_bytes(mutate((seeds / f"seed.{kind}").read_bytes(), dice))
+    plan_streams(probe(source), target, "copy")
+    try:
+        upscale(source, target, UpscaleOptions(end=Fraction(1, 3), encoder=FAST))
+    finally:
+        if target.exists():
+            with av.open(str(target)) as written:
+                next(written.decode(video=0))
+
+
+def _checkpoint(seeds: Path, kind: str, dice: random.Random, folder: Path) -> None:
+    path = folder / f"in.{kind}"
+    path.write_bytes(mutate((seeds / f"seed.{kind}").read_bytes(), dice))
+    windows = np.zeros((1, 5, 16, 16), np.float32)
+    if kind == "onnx":
+        from vsrcli.backends.onnx import OnnxBackend
+
+        OnnxBackend(str(path), device="cpu").run(windows)
+    else:
+        from vsrcli.models.checkpoint import load
+
+        load(path)
+
+
+def _journal(seeds: Path, kind: str, dice: random.Random, folder: Path) -> None:
+    target = folder / "journal-out.mkv"
+    shutil.copytree(seeds / "seed-journal", folder / "journal-out.mkv.vsr")
+    name = "journal.jsonl" if kind == "journal" else "000000.packets"
+    hurt = folder / "journal-out.mkv.vsr" / name
+    hurt.write_bytes(mutate(hurt.read_bytes(), dice))
+    upscale(seeds / "journal.mkv", target, _JOURNALED)
+    with av.open(str(target)) as written:
+        frames = sum(1 for _ in written.decode(video=0))
+    if frames != 30:
+        raise AssertionError(f"{frames} of 30 frames")
+
+
+def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
+    """Try one case in an empty folder.
+
+    Returns:
+        ``done``, or the error's class; anything that must not be is raised.
+    """
+    dice = random.Random(f"{kind} {number}")
+    work: Callable[[Path, str, random.Random, Path], None] = _video if kind in CONTAINERS else _journal if kind in ("journal", "part") else _checkpoint
+    try:
+        work(seeds, kind, dice, folder)
+        outcome = "done"
+    except VsrError as error:
+        if "\n" in str(error) or not str(error):
+            raise AssertionError(f"not one line: {error!r}") from error
+        outcome = type(error).__name__
+        if any(path.name in ("out.mkv", "journal-out.mkv") for path in folder.iterdir()):
+            raise AssertionError(f"a file under the final name after {error}") from error
+    if left := [path.name for path in folder.rglob("*.part")]:
+        raise AssertionError(f"left behind: {left}")
+    return outcome
+
+
+def main() -> None:
+    """Run the cases whose kinds and numbers come on standard input, one a line; answer each with a line of JSON."""
+    seeds, folder, most_bytes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
+    for line in sys.stdin:
+        kind, number = line.split()
+        work = folder / f"{kind}-{number}"
+        work.mkdir()
+        problem, outcome = "", ""
+        try:
+            outcome = run_case(seeds, kind, int(number), work)
+        except Exception as error:
+            problem = f"{type(error).__name__}: {error}"
+        shutil.rmtree(work)
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if used > most_bytes and not problem:
+            problem = f"{used >> 20} MB of memory"
+        sys.stdout.write(json.dumps({"outcome": outcome, "problem": problem}) + "\n")
+        sys.stdout.flush()
+        if used > most_bytes:
+            return
+
+
+if __name__ == "__main__":
+    main()
