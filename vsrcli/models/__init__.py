@@ -70,7 +70,7 @@ MODELS: dict[str, ModelSpec] = {
             "the predecessor: a 2D network on every frame, then a small 3D one",
         ),
         ModelSpec(
-            "lite", "vsrcli.models.lite:Lite", 73_028, 9, ("clean",),
+            "lite", "vsrcli.models.lite:Lite", 73_028, 9, ("video", "clean"),
             "all at the input's size: about a fifteenth of Delta's work", trim=0, group_frames=3,
         ),
     )
