@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import pickle
+import resource
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save as serialize
 from safetensors.torch import save_file
 
 from vsrcli.errors import ModelError
 from vsrcli.models import MODELS
 from vsrcli.models import weights as weights_module
 from vsrcli.models.checkpoint import build, count_parameters, load, save
-from vsrcli.models.weights import CheckpointInfo, check_sum, file_name, folder, locate, read_info, sha256
+from vsrcli.models.weights import METADATA_KEY, CheckpointInfo, check_sum, file_name, folder, locate, read_info, sha256
 
 
 @pytest.mark.parametrize(("name", "arguments"), [("delta", {}), ("5-parallel", {"width": 24, "low": 16.0, "high": 234.0}), ("previous", {})])
@@ -167,3 +172,26 @@ def test_a_damaged_shipped_file_is_noticed(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / name).write_bytes((folder() / name).read_bytes()[:3000])
     with pytest.raises(ModelError, match=r"damaged .* install vsr again"):
         load(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"width": 1_000_000_000}, {"width": [1]}, {"width": float("inf")}, [1, 2], {f"a{n}": 1 for n in range(99)}, {"width": 900}]
+)
+def test_a_header_that_asks_for_more_than_the_file_holds_gets_no_memory(arguments: Any, tmp_path: Path) -> None:
+    path = tmp_path / "greedy.safetensors"
+    header = json.dumps({"model": "5-parallel", "arguments": arguments})
+    path.write_bytes(serialize({"a": torch.zeros(1)}, metadata={METADATA_KEY: header}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=r"greedy\.safetensors"):
+        load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
+
+
+def test_an_archive_that_unpacks_to_more_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data.pkl", "w", force_zip64=True) as file:
+        for _ in range(1100):
+            file.write(bytes(1 << 20))
+    assert path.stat().st_size < 2_000_000
+    with pytest.raises(ModelError, match="unpacks to"):
+        load(path)

@@ -51,9 +51,12 @@ class OnnxBackend:
         settings.log_severity_level = _ERRORS_ONLY
         settings.enable_mem_pattern = False  # patterns are for pictures of one size
         try:
-            self._sessions = [onnxruntime.InferenceSession(graph.content, settings, providers=[(provider, options)]) for graph in graphs]
+            self._sessions = [onnxruntime.InferenceSession(graph.content, settings, providers=[(provider, options)], enable_fallback=False) for graph in graphs]
         except Exception as error:  # its errors have no common class of their own
-            raise BackendError(f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            if provider != _PROVIDERS["cpu"]:
+                raise BackendError(f"--device {device}: ONNX Runtime cannot use {provider} here: {reason}: use --device cpu") from error
+            raise BackendError(f"ONNX Runtime does not take the graph: {reason}") from error
         self._grouped = None if parts is None else Grouped(self.spec, lambda frames: self._call(0, frames), lambda made, middle: self._call(1, middle, *made))
         found = self._sessions[0].get_providers()[0]
         if found != provider:
@@ -108,7 +111,7 @@ def run_graph(content: bytes, windows: Float) -> Float:
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
     try:
-        session = onnxruntime.InferenceSession(content, settings, providers=[_PROVIDERS["cpu"]])
+        session = onnxruntime.InferenceSession(content, settings, providers=[_PROVIDERS["cpu"]], enable_fallback=False)
         result: Float = session.run(None, {"windows": windows})[0]
     except Exception as error:  # its errors have no common class of their own
         raise BackendError(f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}") from error

@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (143 when terminate
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -64,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: as after ``vsr``; those of the process where None.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # names of files may be no text at all
     for number, handler in ((signal.SIGINT, _interrupt), (signal.SIGTERM, _terminate), (signal.SIGHUP, _terminate)):
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup, and shells for what runs in the background, set it
             signal.signal(number, handler)

@@ -57,7 +57,10 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
     if piped_container(target) is not None:
         container_of(target)
         return
-    folder = target.resolve().parent
+    try:
+        folder = target.resolve().parent
+    except (OSError, RuntimeError) as error:
+        raise OutputError(f"{target}: its name leads in a circle of links: name another output") from error
     if target.is_dir():
         raise OutputError(f"{target} is a folder: name a file in it")
     container_of(target)

@@ -101,8 +101,8 @@ def _check_arguments(path: Path, info: CheckpointInfo) -> None:
     if not isinstance(info.arguments, Mapping) or len(info.arguments) > _MOST_ARGUMENTS:
         raise ModelError(f"{path}: the arguments of the network in its header are none")
     for name, value in info.arguments.items():
-        if not isinstance(value, bool) and not (isinstance(value, int) and 0 <= value <= _LARGEST_ARGUMENT):
-            raise ModelError(f"{path}: its header asks for a network with {name} = {str(value)[:40]}: no whole number up to {_LARGEST_ARGUMENT}")
+        if not isinstance(value, bool | int | float) or not abs(value) <= _LARGEST_ARGUMENT:
+            raise ModelError(f"{path}: its header asks for a network with {name} = {str(value)[:40]}: no number up to {_LARGEST_ARGUMENT}")
 
 
 def read_tensors(path: Path) -> Any:

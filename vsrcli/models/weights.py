@@ -68,7 +68,7 @@ class CheckpointInfo:
         """
         try:
             info = cls(**json.loads(text))
-        except (json.JSONDecodeError, TypeError) as error:
+        except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(f"{path}: the checkpoint's header is not one that this version of vsr can read") from error
         if info.model not in MODELS:
             raise ModelError(f"{path}: it is for a network {info.model!r} that this version does not know (known: {', '.join(MODELS)})")
