@@ -141,7 +141,9 @@ def test_triton_needs_a_card() -> None:
         open_backend("triton", "previous", "clean", device="cpu", precision=None)
 
 
-@pytest.mark.parametrize(("backend", "says"), [("torch", "--backend onnx"), ("openvino", "runs on the processor"), ("onnx", "device tensorrt"), ("auto", "device tensorrt")])
+@pytest.mark.parametrize(
+    ("backend", "says"), [("torch", "--backend onnx"), ("openvino", "runs on the processor"), ("onnx", "device tensorrt"), ("auto", "device tensorrt")]
+)
 def test_tensorrt_is_never_replaced_in_silence(backend: str, says: str) -> None:
     """On a machine without it, every backend says so in one line."""
     with pytest.raises(BackendError, match=says):
