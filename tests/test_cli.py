@@ -206,3 +206,13 @@ def test_everything_public_is_documented() -> None:
         for node in tree.body:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{file}: {node.name}"
+
+
+def test_no_memory_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted(*arguments: object, **options: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", exhausted)
+    status, out, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4")
+    assert (status, out) == (1, "")
+    assert "--tile" in err

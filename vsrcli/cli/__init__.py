@@ -91,6 +91,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except VsrError as error:
         note(f"error: {error}")
         return 1
+    except MemoryError:
+        note("error: the machine has no memory left: try --tile 256, or end other programs; what is finished is kept")
+        return 1
     except BrokenPipeError:
         # whoever read our output has gone; keep the interpreter from failing again at its last flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,56 @@
+"""A long run through the whole of `upscale`, memory and descriptors watched: python benchmarks/soak.py [--minutes 60] [--size 64x48] [--model delta].
+
+The same clip is upscaled again and again in one process; after a warm-up, resident memory must stay within 5 % and no descriptor or thread be left.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from vsrcli.media.demo import write_demo
+from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.run.upscale import upscale
+
+_TOLERATED = 1.05
+
+
+def state() -> tuple[float, int, int]:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * 4096 / 1e6, len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--size", default="64x48")
+    parser.add_argument("--model", default="delta")
+    parser.add_argument("--clip-seconds", type=float, default=60.0)
+    arguments = parser.parse_args()
+    width, height = map(int, arguments.size.split("x"))
+    options = UpscaleOptions(model=arguments.model, device="cpu", overwrite=True, encoder=EncoderOptions(preset="veryfast"))
+    frames, runs, began = 0, 0, time.monotonic()
+    seen: list[tuple[float, int, int]] = []
+    with tempfile.TemporaryDirectory() as name:
+        source, target = Path(name) / "in.mp4", Path(name) / "out.mp4"
+        write_demo(source, seconds=arguments.clip_seconds, size=(width, height))
+        while time.monotonic() - began < 60 * arguments.minutes or runs < 6:
+            frames += upscale(source, target, options).frames_out
+            runs += 1
+            seen.append(state())
+    warm = seen[len(seen) // 4 :]
+    growth = warm[-1][0] / warm[0][0]
+    print("| minutes | runs | frames | memory after warm-up, MB | at the end, MB | ratio | descriptors | threads |\n|---|---|---|---|---|---|---|---|")
+    print(
+        f"| {(time.monotonic() - began) / 60:.1f} | {runs} | {frames} | {warm[0][0]:.0f} | {warm[-1][0]:.0f} | {growth:.3f} | "
+        f"{warm[0][1]} to {warm[-1][1]} | {warm[0][2]} to {warm[-1][2]} |"
+    )
+    sys.exit(growth > _TOLERATED or warm[-1][1:] != warm[0][1:])
+
+
+if __name__ == "__main__":
+    main()
