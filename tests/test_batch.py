@@ -17,10 +17,15 @@ import pytest
 from fake import FakeBackend
 
 from vsrcli.cli import _run
+from vsrcli.errors import InputError
+from vsrcli.media import reader as reader_module
 from vsrcli.media.demo import write_demo
+from vsrcli.media.probe import decoder_of
+from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run import prefetch
 from vsrcli.run.batch import target_for
 from vsrcli.run.prefetch import Prefetch
+from vsrcli.run.upscale import upscale
 
 TESTS = Path(__file__).resolve().parent
 
@@ -151,4 +156,31 @@ def test_a_thread_that_hangs_is_left_behind_in_the_end(monkeypatch: pytest.Monke
         assert next(iter(items)) == 1
     assert time.monotonic() - began < 5
     assert "does not answer" in caplog.text
+    released.set()
+
+
+def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As FFmpeg's do with some damage: reading and decoding one packet takes beyond all measure."""
+    monkeypatch.setattr(reader_module, "_STALL_SECONDS", 1)
+    released = threading.Event()
+    genuine = decoder_of
+
+    def hanging(stream: Any) -> Any:
+        decode, count = genuine(stream), 0
+
+        def step(packet: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == 25:
+                released.wait(60)
+            return decode(packet)
+
+        return step
+
+    monkeypatch.setattr(reader_module, "decoder_of", hanging)
+    began = time.monotonic()
+    with pytest.raises(InputError, match=r"decoding hangs after 0\.\d+ s of it.* --end 0\.\d+"):
+        upscale(demo_clip, tmp_path / "o.mkv", UpscaleOptions(segment=0.3, encoder=EncoderOptions(codec="ffv1")))
+    assert time.monotonic() - began < 20
+    assert not (tmp_path / "o.mkv").exists()
     released.set()

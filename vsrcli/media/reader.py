@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ _RUN_UPS_SECONDS = (1, 10)
 _REORDERED = ("h264", "hevc")
 # Frames before the first one given that deinterlacing and cut detection remember.
 _MEMORY = 3
+# For one packet: longer than a sleeping disk or a network's hiccup.
+_STALL_SECONDS = 60
 # A timestamp that falls back further than this is a clock that began anew (joined recordings), not a frame out of order.
 _RESTART_SECONDS = 1
 
@@ -78,6 +81,8 @@ class VideoReader:
         self._deinterlace = deinterlace
         self._unwanted_damage = 0
         self._allow_empty = allow_empty
+        self._busy_since: float | None = None
+        self._reached = Fraction(0)
         self._sure_from: Fraction | None = None
         self._device = device_for(path, hwaccel)
         self._unpacker = Unpacker(self.info.pixel_format, self.info.format)
@@ -96,6 +101,17 @@ class VideoReader:
         """Stop decoding and close the file; while another thread iterates it is left open."""
         with contextlib.suppress(ValueError):  # what Python says of a generator that runs
             self._frames.close()
+
+    def stalled(self) -> InputError | None:
+        """Asked from another thread than the one that iterates: an error where reading and decoding one packet has taken beyond all measure, or None.
+
+        Some damage makes FFmpeg's decoders wait for themselves.
+        """
+        since = self._busy_since
+        if since is None or monotonic() - since < _STALL_SECONDS:
+            return None
+        end = float(self._reached)
+        return InputError(f"{self._path}: decoding hangs after {end:.3f} s of it: the file is damaged there; --end {end:.3f} takes what comes before")
 
     def _wanted(self) -> Generator[Frame]:
         before: deque[Frame] = deque(maxlen=self._context)
@@ -175,6 +191,7 @@ class VideoReader:
                 time = Fraction(0) if time is None else time + spacing
             duration = (picture.duration or 0) * (picture.time_base or Fraction(0))
             end = max(end, time + (duration or spacing))
+            self._reached = time
             planes = self._unpacker.planes(picture)
             is_cut = detector.is_cut(planes[0], bits)
             if detector.is_sure and self._sure_from is None:
@@ -189,6 +206,7 @@ class VideoReader:
         # AVI holds the order of decoding alone: what FFmpeg makes of it for reordered frames runs to and fro
         by_order = container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERED
         while True:
+            self._busy_since = monotonic()
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
@@ -196,6 +214,7 @@ class VideoReader:
                 packets, packet = iter(()), av.Packet()
                 packet.stream = stream
             if packet is None:
+                self._busy_since = None
                 return
             if packet.is_corrupt:
                 self._hurt("corrupt_packets", "a corrupt packet", packet.pts)
@@ -204,6 +223,7 @@ class VideoReader:
             except av.FFmpegError as error:
                 self._hurt("corrupt_packets", f"a packet that cannot be decoded ({error.strerror})", packet.pts)
                 continue
+            self._busy_since = None
             for picture in pictures:
                 if picture.is_corrupt:
                     self._hurt("corrupt_frames", "a corrupt frame", picture.pts)

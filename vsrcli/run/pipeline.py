@@ -15,6 +15,7 @@ import numpy as np
 from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.media.pipe import is_standard_input, standard_input
+from vsrcli.media.reader import VideoReader
 from vsrcli.media.timing import Schedule, Scheduled
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
@@ -200,11 +201,12 @@ def run_stages(
     clocks = {name: Clock() for name in ("decode", "luma", "chroma", "encode", "waiting")}
     network = LumaNetwork(backend, tile=None if options.tile == "auto" else options.tile, reuse=options.reuse, on_note=on_note)
 
+    stalled = reader.stalled if isinstance(reader, VideoReader) else lambda: None
     schedule, frames_before = schedule or job.schedule, report.frames_upscaled
     begin = options.start or Fraction(0)
     end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
     with (
-        Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode") as decoded,
+        Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode", stalled=stalled) as decoded,
         Prefetch(
             _with_luma(_counted(schedule.run(decoded), options, report, segments), backend.spec.radius, network, job, clocks["luma"]), _LUMA_AHEAD, "network"
         ) as lumas,

@@ -6,13 +6,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import TracebackType
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.1
+_ASK_SECONDS = 1.0
 # For longer than one picture takes anywhere; a thread that does not answer hangs in a library or on a disk, and is left to the end of the process.
 _PATIENCE_SECONDS = 60.0
 
@@ -28,7 +29,16 @@ class Prefetch(Generic[T]):
     oracle in tests.
     """
 
-    def __init__(self, source: Iterable[T], depth: int, name: str = "prefetch") -> None:
+    def __init__(self, source: Iterable[T], depth: int, name: str = "prefetch", *, stalled: Callable[[], Exception | None] = lambda: None) -> None:
+        """Begin.
+
+        Args:
+            source: what to iterate.
+            depth: items ahead.
+            name: of the thread.
+            stalled: asked now and then while nothing comes: the error to raise because nothing will, or None. The thread is left behind then.
+        """
+        self._stalled, self._hangs = stalled, False
         self._source = source
         self._queue: queue.Queue[T | _End] | None = queue.Queue(depth) if depth > 0 else None
         self._stop = threading.Event()
@@ -42,13 +52,23 @@ class Prefetch(Generic[T]):
             yield from self._source
             return
         while not self._ended:
-            item = self._queue.get()
+            item = self._awaited(self._queue)
             if isinstance(item, _End):
                 self._ended = True
                 if item.error is not None:
                     raise item.error
                 return
             yield item
+
+    def _awaited(self, waiting: queue.Queue[T | _End]) -> T | _End:
+        while True:
+            try:
+                return waiting.get(timeout=_ASK_SECONDS)
+            except queue.Empty:
+                error = self._stalled()
+            if error is not None:
+                self._hangs = True
+                raise error
 
     def __enter__(self) -> Prefetch[T]:
         return self
@@ -64,7 +84,7 @@ class Prefetch(Generic[T]):
             return
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._thread.is_alive():
-            if time.monotonic() > until:
+            if self._hangs or time.monotonic() > until:
                 log.warning("the thread %s does not answer: it is left behind", self._thread.name)
                 self._ended = True
                 return
