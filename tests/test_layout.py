@@ -41,7 +41,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "matplotlib": ("training/curves.py", "quality/plot.py"),
     "torch": (
         "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/lite.py", "models/previous.py", "models/checkpoint.py",
-        "models/export.py", "backends/", "training/batches.py", "training/trainer.py",
+        "models/export.py", "models/half.py", "backends/", "training/batches.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("quality/vmaf.py",),
     "flip_evaluator": ("quality/flip.py",),

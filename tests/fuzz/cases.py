@@ -46,7 +46,6 @@ def make_seeds(folder: Path) -> None:
     shutil.copy(locate("delta"), folder / "seed.safetensors")
     _write_pth(folder / "seed.pth")
     _write_onnx(folder / "seed.onnx")
-    upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
     source, target = folder / "journal.mkv", folder / "journal-out.mkv"
     write_clip(source, frames=30, size=(32, 32), codec="ffv1")
     count = 0
@@ -57,10 +56,14 @@ def make_seeds(folder: Path) -> None:
         if count == 22:
             raise KeyboardInterrupt
 
+    real = upscale_module.open_backend  # type: ignore[attr-defined]
+    upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
     try:
         upscale(source, target, _JOURNALED, on_progress=stop)
     except KeyboardInterrupt:
         shutil.move(f"{target}.vsr", folder / "seed-journal")
+    finally:
+        upscale_module.open_backend = real  # type: ignore[attr-defined, unused-ignore]
 
 
 _JOURNALED = UpscaleOptions(fps="source", segment=0.3, encoder=EncoderOptions(codec="ffv1"))

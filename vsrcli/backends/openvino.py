@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -40,16 +42,14 @@ class OpenVinoBackend:
             raise BackendError(f"--device {device}: OpenVINO runs on the processor here: use --backend torch for CUDA")
         if precision == "fp16":
             raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away")
-        try:
-            import openvino
-        except ImportError as error:
-            raise BackendError("OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx") from error
+        if find_spec("openvino") is None:
+            raise BackendError("OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx")
         parts = grouped_graphs(model, domain)
         graphs = parts or (graph_of(model, domain, "conv3d"),)
         self._info = graphs[0].info
         hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
-            core: Any = openvino.Core()
+            core = _core()
             self._requests: list[Any] = [core.compile_model(core.read_model(graph.content), "CPU", hints).create_infer_request() for graph in graphs]
         except RuntimeError as error:
             raise BackendError(f"OpenVINO does not take the graph: {str(error).splitlines()[0]}") from error
@@ -85,3 +85,14 @@ class OpenVinoBackend:
         result = self._requests[number].infer([np.ascontiguousarray(value, np.float32) for value in inputs])[0]
         picture: Float = np.array(result)  # the library uses its memory again
         return picture
+
+
+@cache
+def _core() -> Any:
+    """The library, once in a process and to its end: it gives the thread a stack for signals, and takes it away with the last of several instances.
+
+    A signal that comes then, a Ctrl-C for instance, would kill the process.
+    """
+    import openvino
+
+    return openvino.Core()

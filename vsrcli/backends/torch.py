@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vsrcli.backends import Codes, Float, fitting_pixels, parse_device, says_memory
 from vsrcli.backends.graphed import Graphs
@@ -15,14 +15,12 @@ from vsrcli.backends.grouped import Grouped
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.checkpoint import load
+from vsrcli.models.half import to_half
 from vsrcli.models.layers import GroupedNetwork, Network, at_least_single, freeze
 from vsrcli.models.weights import locate
 
 log = logging.getLogger(__name__)
 
-# Largest magnitude that half precision is trusted with: above it lies a factor of four to infinity (65,504).
-_HALF_HEADROOM = 16_000.0
-_PROBE_PX = 24
 # Part of a card's memory that the network may use, and part of what is free now.
 _OF_ALL, _OF_FREE = 0.7, 0.9
 
@@ -57,8 +55,7 @@ class TorchBackend:
             raise BackendError(f"{path} is a graph: PyTorch runs checkpoints; leave --backend away, or give --backend onnx")
         network, self.checkpoint = load(path)
         self._network = network.to(self._device)
-        if self.precision == "fp16":
-            as_half(self._network)
+        self._unit = to_half(self._network) if self.precision == "fp16" else 1.0
         freeze(self._network)
         # Working memory per low-resolution pixel of a window: up to 3.4 KB per output pixel were measured in float32 (5-parallel; Delta 1.8).
         self.bytes_per_pixel = 8 * 1024 if self.precision == "fp16" else 14 * 1024
@@ -122,7 +119,7 @@ class TorchBackend:
         if self._grouped is not None:
             return torch.from_numpy(self._grouped.run(windows.numpy()))
         window = windows[:, None]
-        features = self.features(window.half() if self.precision == "fp16" else window)
+        features = self.features((window * self._unit).half() if self.precision == "fp16" else window)
         # the last layer stays in float32: up there half precision is coarser than a tenth of a grey level
         return self._network.picture(at_least_single(features), window[:, :, self.spec.radius])[:, 0]
 
@@ -160,40 +157,6 @@ class TorchBackend:
         except RuntimeError as error:
             kind = OutOfMemory if says_memory(error) else BackendError
             raise kind(f"PyTorch failed on {self.device} at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
-
-
-def as_half(network: Network) -> None:
-    """Turn a network's weights to half precision, all but the last layer's.
-
-    Raises:
-        BackendError: half precision does not hold its weights, or comes close to not holding its activations.
-    """
-    reach = largest_value(network)
-    if reach > _HALF_HEADROOM:
-        raise BackendError(f"this checkpoint's values reach {reach:,.0f}, too near to the end of half precision (65,504): use --fp32")
-    network.half()
-    network.output.float()
-
-
-def largest_value(network: Network) -> float:
-    """Largest magnitude that any layer of a float32 network gives for pictures of extremes: black, white, noise of both, and a hard edge."""
-    largest = 0.0
-
-    def note(module: nn.Module, given: tuple[object, ...], result: Tensor | list[Tensor]) -> None:
-        nonlocal largest
-        largest = max(largest, *(float(part.abs().max()) for part in (result if isinstance(result, list) else [result])))
-
-    handles = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d)]
-    device = next(network.parameters()).device
-    pictures = torch.zeros(4, 1, 5, _PROBE_PX, _PROBE_PX)
-    pictures[1] = 255
-    pictures[2] = 255 * (torch.rand(pictures.shape[1:], generator=torch.Generator().manual_seed(0)) > 0.5)
-    pictures[3, ..., _PROBE_PX // 2 :] = 255
-    with torch.inference_mode():
-        network(pictures.to(device))
-    for handle in handles:
-        handle.remove()
-    return largest
 
 
 def choose_device(wanted: str) -> torch.device:

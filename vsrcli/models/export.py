@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Part, Target
+from vsrcli.models.half import to_half
 from vsrcli.models.layers import GroupedNetwork, Network, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
@@ -27,14 +28,14 @@ _TRACED_SIZE = (24, 32)
 class _Windows(nn.Module):
     """(B, frames, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``: the network by slices, or with its 3D convolutions whole."""
 
-    def __init__(self, network: Network, *, layout: Layout, half: bool) -> None:
+    def __init__(self, network: Network, *, layout: Layout, half: float | None) -> None:
         super().__init__()
-        self.network, self.layout, self.half_precision = network, layout, half
+        self.network, self.layout, self.half_unit = network, layout, half
 
     def forward(self, windows: Tensor) -> Tensor:
         """See the class."""
         x = windows.unsqueeze(1)
-        features = self._features(x.half() if self.half_precision else x)
+        features = self._features(x if self.half_unit is None else (x * self.half_unit).half())
         return self.network.picture(at_least_single(features), x[:, :, x.shape[2] // 2])[:, 0]
 
     def _features(self, x: Tensor) -> Tensor:
@@ -108,10 +109,7 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     Returns:
         The file's content.
     """
-    half = precision == "fp16"
-    if half:
-        network.half()
-        network.output.float()
+    half = to_half(network) if precision == "fp16" else None
     wrapped: nn.Module = _Windows(network, layout=layout, half=half)
     if target == "vs-mlrt":
         wrapped = _Pictures(wrapped, info)  # type: ignore[arg-type]  # it is one of them
