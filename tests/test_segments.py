@@ -30,10 +30,12 @@ from vsrcli.media.reader import VideoReader
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.timeline import timeline
 from vsrcli.media.timing import Schedule
-from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
 from vsrcli.quality.metrics import psnr
 from vsrcli.run import space as module
+from vsrcli.run.batch import upscale_all
+from vsrcli.run.journal import Journal
 from vsrcli.run.plan import Plan, plan_segments, stretches
 from vsrcli.run.preflight import prepare
 from vsrcli.run.upscale import upscale
@@ -111,6 +113,34 @@ def test_frames_do_not_depend_on_segments_or_interruptions(name: str, fps: Any, 
         assert (again.frames_in, again.frames_upscaled) == (report.frames_in, report.frames_upscaled)
         assert content(resumed) == content(one)
     assert not list(tmp_path.glob("*.vsr")) + list(tmp_path.glob(".*"))
+
+
+def test_killed_between_the_last_two_steps(demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The output has its name, the folder is still there: the next command clears it up, unless the output is another file."""
+    target, folder = tmp_path / "o.mkv", tmp_path / "o.mkv.vsr"
+
+    def killed(journal: Journal) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Journal, "remove", killed)
+        upscale(demo_clip, target, LOSSLESS)
+    shutil.copytree(folder, tmp_path / "kept")
+    with pytest.raises(OutputError, match="exists; -y replaces it"):
+        upscale(demo_clip, target, LOSSLESS)
+    assert not folder.exists()
+    shutil.copytree(tmp_path / "kept", folder)
+    batch = BatchOptions(out_dir=str(tmp_path), skip_existing=True)
+    source = tmp_path / "in" / "o.mkv"
+    assert upscale_all([source], batch, LOSSLESS)[0].is_skipped
+    assert not folder.exists()
+    shutil.copytree(tmp_path / "kept", folder)
+    shutil.copy(target, tmp_path / "copy.mkv")
+    (tmp_path / "copy.mkv").replace(target)
+    with pytest.raises(OutputError, match="exists; -y replaces it"):
+        upscale(demo_clip, target, LOSSLESS)
+    assert folder.exists()
+    assert upscale(demo_clip, target, replace(LOSSLESS, overwrite=True)).frames_resumed > 0
 
 
 def test_trimmed_and_resumed(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:

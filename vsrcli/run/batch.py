@@ -9,6 +9,7 @@ from pathlib import Path
 from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.media.encoders import CONTAINERS
 from vsrcli.options import BatchOptions, UpscaleOptions
+from vsrcli.run.journal import clear_finished
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
 from vsrcli.run.upscale import upscale
 
@@ -85,6 +86,7 @@ def upscale_all(
         if target in taken:
             item = BatchItem(source, target, error=f"{target} is the output of {taken[target]} already: put {source} into another folder")
         elif batch.skip_existing and target.exists():
+            clear_finished(target)
             item = BatchItem(source, target)
         else:
             item = _upscale(source, target, options, on_progress, on_note)

@@ -6,6 +6,7 @@ works in the folder holds a lock on a file in it, which the system takes back fr
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -25,6 +26,7 @@ from vsrcli.run.plan import Plan
 
 SUFFIX = ".vsr"
 _JOURNAL, _LOCK, _PARTS = "journal.jsonl", "lock", ".packets"
+_OUTPUT = "output"
 _VERSION = 1
 _LONGEST_LINE = 1 << 24
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
@@ -93,6 +95,21 @@ def begun_with(target: Path) -> str | None:
     return model if isinstance(model, str) else None
 
 
+def clear_finished(target: Path) -> None:
+    """Throw away what a run left behind that was killed after its output had its name, and before its folder was gone.
+
+    Nothing is touched unless the output is the very file that the folder's journal says it became.
+    """
+    folder = folder_of(target)
+    try:
+        made = json.loads((folder / _JOURNAL).read_bytes().splitlines()[-1])[_OUTPUT]
+        is_it = made == _identity(target)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return
+    if is_it:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 class Journal:
     """The folder of one run, held under its lock.
 
@@ -131,6 +148,8 @@ class Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        with contextlib.suppress(OSError):
+            self._sweep()  # of a worker that was killed
         self.close()
 
     def missing(self) -> list[int]:
@@ -148,13 +167,18 @@ class Journal:
             OutputError: the disk refuses.
         """
         try:
-            with self._journal.open("a") as file:
-                file.write(json.dumps(asdict(segment)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            self._append(asdict(segment))
         except OSError as error:
             raise OutputError(f"{self._journal}: cannot be written: {error.strerror}: make room, and the same command goes on") from error
         self.done[segment.number] = segment
+
+    def becomes(self, output: Path) -> None:
+        """Write down which file is about to get the name of the output.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._append({_OUTPUT: _identity(output)})
 
     def drop(self, number: int) -> None:
         """Forget a segment, so that it is made again.
@@ -217,9 +241,7 @@ class Journal:
                     self.done[segment.number] = segment
         elif any(path.name != _LOCK and not path.name.endswith(".part") for path in self.folder.iterdir()):
             raise OutputError(f"{self.folder} is in the way, and holds no journal of vsr: move it, or name another output")
-        for path in self.folder.iterdir():
-            if path.name.endswith(".part"):
-                path.unlink()
+        self._sweep()
         self._write()
 
     def _refusal(self, changed: list[str], before: Mapping[str, Any]) -> str:
@@ -273,6 +295,16 @@ class Journal:
         temporary.replace(self._journal)
         sync(self.folder)
 
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self._journal.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _sweep(self) -> None:
+        for path in self.folder.glob("*.part"):
+            path.unlink(missing_ok=True)
+
     def _is_whole(self, segment: Segment) -> bool:
         if not segment.frames:
             return True
@@ -281,6 +313,12 @@ class Journal:
             return part.stat().st_size == segment.size and hash_of(part) == segment.sha256
         except OSError:
             return False
+
+
+def _identity(path: Path) -> list[int]:
+    """What a file keeps when it is renamed, and shares with no other on its disk."""
+    found = path.stat()
+    return [found.st_ino, found.st_size]
 
 
 def part_path(folder: Path, number: int) -> Path:

@@ -326,7 +326,7 @@ def work_through(journal: Journal, make: Callable[[list[int], bool], None], is_s
     raise OutputError(f"{journal.folder}: the segments do not fit together: --segment 0 makes the video in one go")
 
 
-def join(job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[Path], None] | None) -> None:
+def join(job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[Path], None]) -> None:
     """Make the output of the finished segments and the streams that are carried along.
 
     Raises:

@@ -16,7 +16,7 @@ from vsrcli.frame import Damage
 from vsrcli.media.timeline import Timeline
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
 from vsrcli.run.choose import choose
-from vsrcli.run.journal import Journal, Segment, begun_with
+from vsrcli.run.journal import Journal, Segment, begun_with, clear_finished
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
@@ -59,6 +59,7 @@ def upscale(
     """
     source, target, options = Path(source), Path(target), options or UpscaleOptions()
     began = time.monotonic()
+    clear_finished(target)
     job = prepare(source, target, options)
     choice = None
     if options.model == AUTO:
@@ -155,7 +156,13 @@ def _in_segments(
 
             work_through(journal, make, source.is_seekable)
             total(report, journal, resumed)
-            join(job, options, journal, check)
+
+            def ready(part: Path) -> None:
+                if check is not None:
+                    check(part)
+                journal.becomes(part)
+
+            join(job, options, journal, ready)
         except BaseException:
             if journal.done:
                 note(f"{len(journal.done)} of {len(plan)} segments are kept in {journal.folder}: the same command goes on from there")

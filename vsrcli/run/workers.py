@@ -102,22 +102,14 @@ class Crew:
             left.discard(segment.number)
             done += self._span(segment.number)
 
-        while left:
-            for worker in self._workers:
-                if not worker.chunk and waiting:
-                    worker.chunk = waiting.pop(0)
-                    worker.share = None
-                    with contextlib.suppress(OSError):  # it is dead, which is seen below
-                        worker.connection.send((worker.chunk[0], worker.chunk[-1], may_seek, folder))
-            ready = wait([worker.connection for worker in self._workers])
-            for worker in [worker for worker in self._workers if worker.connection in ready]:
-                if not self._take(worker, on_segment, report, hooks):
-                    again = [number for number in worker.chunk if number in left]
-                    waiting[:0] = [again] if again else []
-                    self._replace(worker, hooks)
-            if hooks.on_progress is not None:
-                under_way = sum(max(0.0, each.share - self._share_before(each.chunk, left)) for each in self._workers if each.share is not None and each.chunk)
-                hooks.on_progress(UpscaleProgress(min(1.0, done + under_way), report.frames_upscaled, report.frames_out))
+        try:
+            while left:
+                self._step(waiting, left, may_seek, folder, on_segment, report, hooks)
+                if hooks.on_progress is not None:
+                    hooks.on_progress(UpscaleProgress(min(1.0, done + self._under_way(left)), report.frames_upscaled, report.frames_out))
+        except BaseException:
+            self.close()  # at once: nobody writes in the folder any more when it is let go of
+            raise
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -127,6 +119,23 @@ class Crew:
             worker.process.wait()
             worker.connection.close()
         self._workers = []
+
+    def _step(
+        self, waiting: list[list[int]], left: set[int], may_seek: bool, folder: Path, on_segment: Callable[[Segment], None], report: UpscaleReport, hooks: Hooks
+    ) -> None:
+        """Give work to whoever has none, and wait until somebody has something to say."""
+        for worker in self._workers:
+            if not worker.chunk and waiting:
+                worker.chunk = waiting.pop(0)
+                worker.share = None
+                with contextlib.suppress(OSError):  # it is dead, which is seen below
+                    worker.connection.send((worker.chunk[0], worker.chunk[-1], may_seek, folder))
+        ready = wait([worker.connection for worker in self._workers])
+        for worker in [worker for worker in self._workers if worker.connection in ready]:
+            if not self._take(worker, on_segment, report, hooks):
+                again = [number for number in worker.chunk if number in left]
+                waiting[:0] = [again] if again else []
+                self._replace(worker, hooks)
 
     def _start(self, place: int, device: str) -> None:
         ours, theirs = socket.socketpair()
@@ -195,6 +204,10 @@ class Crew:
         end = float(min(value for value in (self._options.end, self._job.info.duration) if value is not None))
         cut = begin if number == 0 else end if number >= len(self._plan) else float(self._plan.cuts[number - 1])
         return (cut - begin) / (end - begin)
+
+    def _under_way(self, left: set[int]) -> float:
+        """How much of the video is done in segments that are not whole yet."""
+        return sum(max(0.0, each.share - self._share_before(each.chunk, left)) for each in self._workers if each.share is not None and each.chunk)
 
     def _share_before(self, chunk: list[int], left: set[int]) -> float:
         return self._share(next((number for number in chunk if number in left), chunk[-1] + 1))
