@@ -1,4 +1,4 @@
-"""What segments cost, and what workers gain, in one run: python benchmarks/segments.py [--size 1280x720] [--frames 300] [--model delta] [--workers].
+"""What segments cost, and what workers gain, in one run: python benchmarks/segments.py [--size 1280x720] [--frames 600] [--model delta] [--workers].
 
 Without ``--workers``: wall time of the whole of `vsr upscale` with segments of 5 s against one go, the two taken in turn, medians. ``--network fake`` puts
 interpolation in the network's place, so that encoding is the bottleneck: the worst case for segments. With ``--workers``: one worker on one core against
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=600)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--network", default="real", choices=("real", "fake"))
+    parser.add_argument("--model", default="delta")
     parser.add_argument("--workers", action="store_true")
     parser.add_argument("--preset", default="medium")
     arguments = parser.parse_args()
@@ -42,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name) / "in.mp4", Path(name) / "out.mp4"
         write_demo(source, seconds=arguments.frames / 30, size=(width, height))
-        common = [*command, str(source), str(target), "-y", "-q", "--no-progress", "--preset", arguments.preset]
+        common = [*command, str(source), str(target), "-y", "-q", "--no-progress", "--preset", arguments.preset, "--model", arguments.model]
         variants: dict[str, tuple[list[str], set[int] | None]]
         if arguments.workers:
             cores = sorted(os.sched_getaffinity(0))[:2]
