@@ -17,7 +17,7 @@ from vsrcli.training.recipe import RECIPES, Recipe
 from vsrcli.training.trainer import Trainer, TrainingPlan
 
 SHIP = RECIPES["ship"]
-SMALL = replace(SHIP, batch=4, patch=24, passes=((0.0, 1), (0.4, 2), (0.6, 3), (0.75, None)))
+SMALL = replace(SHIP, batch=4, patch=24, maps=0.0, passes=((0.0, 1), (0.4, 2), (0.6, 3), (0.75, None)))
 VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "8 x 32": ("batches of 8 patches of 32 pixels", replace(SMALL, batch=8, patch=32), "fp32"),
     "4 x 24": ("4 patches of 24, the base of all below", SMALL, "fp32"),
@@ -32,6 +32,12 @@ VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "no average": ("no running average of the weights", replace(SMALL, ema=0.0), "fp32"),
     "no cosine": ("constant learning rate", replace(SMALL, cosine=False), "fp32"),
     "random start": ("PyTorch's random start instead of the near-plain one", replace(SMALL, near_plain_start=False), "fp32"),
+    "no maps": ("what ships without the frame maps' share", replace(SHIP, maps=0.0), "fp32"),
+    "maps 20 %": ("what ships, the frame maps alone for the first 20 % of the time", replace(SHIP, maps=0.2), "fp32"),
+    "maps 40 %": ("40 %", replace(SHIP, maps=0.4), "fp32"),
+    "maps 60 %": ("60 %", replace(SHIP, maps=0.6), "fp32"),
+    "maps 40 %, 16": ("40 %, 16 patches a step", replace(SHIP, maps=0.4, maps_batch=16), "fp32"),
+    "maps 40 %, 4": ("40 %, 4 patches a step", replace(SHIP, maps=0.4, maps_batch=4), "fp32"),
     "bf16": ("bfloat16 in all layers but the last", SMALL, "bf16"),
 }
 

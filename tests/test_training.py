@@ -23,7 +23,7 @@ from vsrcli.cli import _run
 from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError
 from vsrcli.media.demo import write_demo
 from vsrcli.models.checkpoint import load as load_checkpoint
-from vsrcli.models.layers import RecursiveBlock, set_passes
+from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
 from vsrcli.quality.metrics import psnr
 from vsrcli.training.batches import Batches
@@ -155,7 +155,7 @@ def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
 
 
 def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    recipe = replace(RECIPES["ship"], batch=1, patch=8, warmup_steps=1, passes=((0.0, 1), (0.4, 2), (0.8, None)))
+    recipe = replace(RECIPES["ship"], batch=1, patch=8, warmup_steps=1, maps=0.3, maps_batch=2, passes=((0.0, 1), (0.4, 2), (0.8, None)))
     plan, clips = _plan(model="delta", recipe=recipe, steps=5, validation_count=1), _clips()
     whole = Trainer(plan, tmp_path / "whole", clips, clips)
     whole.run()
@@ -171,19 +171,33 @@ def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(tmp_
     assert not (tmp_path / "parts" / "last.safetensors").exists()
 
 
+@pytest.mark.parametrize("model", ["delta", "5-parallel"])
+def test_frame_maps_are_trained_before_the_3d_part(tmp_path: Path, model: str) -> None:
+    recipe = replace(RECIPES["ship"], batch=1, patch=8, warmup_steps=1, maps=0.5, maps_batch=4, passes=((0.0, None),))
+    trainer = Trainer(_plan(model=model, recipe=recipe, steps=4, validation_count=1), tmp_path, _clips(), _clips())
+    moved = []
+    for _ in range(4):
+        before = {name: value.clone() for name, value in trainer.network.state_dict().items()}
+        trainer._train_step()
+        moved.append({name for name, value in trainer.network.state_dict().items() if not torch.equal(value, before[name])})
+    is_3d = {name for name in before if name.startswith(("volume.", "output."))}
+    assert all(names and not names & is_3d for names in moved[:2])
+    assert all(names & is_3d and names - is_3d for names in moved[2:])
+
+
 def test_more_passes_do_about_the_same() -> None:
     """A block given more passes, its second convolution scaled down as told, changes far less than one left as it was."""
     torch.manual_seed(0)
-    block = torch.nn.Sequential(RecursiveBlock(8, 5))
+    block = torch.nn.Sequential(RecursiveBlock3d(8, 5))
     set_passes(block, 3)
-    x = torch.rand(1, 8, 16, 16) + 0.5
+    x = [torch.rand(1, 8, 16, 16) + 0.5 for _ in range(5)]
     with torch.no_grad():
-        before = block(x)
+        before = torch.stack(block(x))
         factors = set_passes(block, None)
-        unscaled = float((block(x) - before).abs().mean())
+        unscaled = float((torch.stack(block(x)) - before).abs().mean())
         for name, factor in factors.items():
             block.get_parameter(name).mul_(factor)
-        scaled = float((block(x) - before).abs().mean())
+        scaled = float((torch.stack(block(x)) - before).abs().mean())
     assert factors == {"0.b.weight": 0.6, "0.b.bias": 0.6}
     assert scaled < 0.3 * unscaled
 

@@ -61,12 +61,12 @@ class RecursiveBlock(nn.Module):
 
     Args:
         channels: of input and output.
-        passes: how often the block is applied; a plain attribute, so that training may begin with fewer.
+        passes: how often the block is applied.
     """
 
     def __init__(self, channels: int, passes: int) -> None:
         super().__init__()
-        self.passes = self.full_passes = passes
+        self.passes = passes
         self.a = nn.Conv2d(channels, channels, 3, padding=1)
         self.b = nn.Conv2d(channels, channels, 3, padding=1)
 
@@ -78,7 +78,12 @@ class RecursiveBlock(nn.Module):
 
 
 class RecursiveBlock3d(nn.Module):
-    """``RecursiveBlock`` with 3x3x3 convolutions on a stack of slices."""
+    """``RecursiveBlock`` with 3x3x3 convolutions on a stack of slices.
+
+    Args:
+        channels: of input and output.
+        passes: how often the block is applied; a plain attribute, so that training may begin with fewer.
+    """
 
     def __init__(self, channels: int, passes: int) -> None:
         super().__init__()
@@ -203,7 +208,7 @@ def freeze(network: nn.Module) -> None:
 
 
 def set_passes(network: nn.Module, limit: int | None) -> dict[str, float]:
-    """Let every recursive block run at most ``limit`` times (None: its full number); training grows the recursion this way.
+    """Let every recursive 3D block run at most ``limit`` times (None: its full number); training grows the recursion this way.
 
     Args:
         network: holds the blocks.
@@ -216,7 +221,7 @@ def set_passes(network: nn.Module, limit: int | None) -> dict[str, float]:
     """
     factors: dict[str, float] = {}
     for name, block in network.named_modules():
-        if isinstance(block, RecursiveBlock | RecursiveBlock3d):
+        if isinstance(block, RecursiveBlock3d):
             passes = block.full_passes if limit is None else min(limit, block.full_passes)
             if passes != block.passes:
                 factors |= dict.fromkeys((f"{name}.b.weight", f"{name}.b.bias"), block.passes / passes)

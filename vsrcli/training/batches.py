@@ -114,18 +114,19 @@ class Batches:
         """Clip ``index`` after its domain's degradation, (SEQUENCE, H/2, W/2) uint8."""
         return self._request(index, variant).result()
 
-    def choose(self, step: int) -> list[Choice]:
-        """What the batch of ``step`` consists of; a pure function of the seed and ``step``."""
+    def choose(self, step: int, batch: int | None = None) -> list[Choice]:
+        """What the batch of ``step`` consists of; a pure function of the seed, ``step`` and ``batch``, its size where it is not the usual one."""
         rng = np.random.default_rng((self.seed, 1, step))
-        return [self._choice(step * self.batch + place, rng) for place in range(self.batch)]
+        count = batch or self.batch
+        return [self._choice(step * count + place, rng) for place in range(count)]
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of ``step``.
+    def at(self, step: int, batch: int | None = None) -> tuple[Tensor, Tensor]:
+        """The batch of ``step``, of ``batch`` patches where that is not the usual number.
 
         Returns:
             Windows (batch, 1, 5, h, w) of the patch's size and frames (batch, 1, 2h, 2w), float32, limited-range codes, on the device.
         """
-        pairs = [self._cut(choice) for choice in self.choose(step)]
+        pairs = [self._cut(choice) for choice in self.choose(step, batch)]
         low, high = (torch.stack(parts).to(torch.float32) for parts in zip(*pairs, strict=True))
         return low[:, None], high[:, None]
 

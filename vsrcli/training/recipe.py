@@ -21,7 +21,10 @@ class Recipe:
         warmup_steps: steps over which the rate rises from zero.
         ema: decay of the running average of the weights that is validated and saved; 0 for none.
         clip_norm: largest gradient norm, in 0..1 units; 0 for none. Recursion needs it.
-        passes: (share of the run, passes) pairs: how often recursive blocks are applied from that share of the run on.
+        maps: share of the run, at its beginning, in which a network of two parts is trained by its five frame maps alone: each is to be the true frame.
+            The 3D part, which costs most, stays the plain start that hands the middle map on.
+        maps_batch: patches a step in that share.
+        passes: (share of the run, passes) pairs: how often recursive 3D blocks are applied from that share of the run on.
         near_plain_start: whether an untrained network begins as a bilinear upsampler.
         patience: validations without a new best after which the run stops early; 0 for never.
         domain: what the recipe is meant for.
@@ -37,6 +40,8 @@ class Recipe:
     warmup_steps: int
     ema: float
     clip_norm: float
+    maps: float
+    maps_batch: int
     passes: tuple[tuple[float, int | None], ...]
     near_plain_start: bool
     patience: int
@@ -50,17 +55,17 @@ def fine_tuning(recipe: Recipe) -> Recipe:
     would learn to live with borders that pictures do not have.
     """
     patch = None if recipe.patch is None else 2 * recipe.patch
-    return replace(recipe, learning_rate=recipe.learning_rate / 20, batch=max(1, recipe.batch // 2), patch=patch, passes=((0.0, None),))
+    return replace(recipe, learning_rate=recipe.learning_rate / 20, batch=max(1, recipe.batch // 2), patch=patch, maps=0.0, passes=((0.0, None),))
 
 
 RECIPES: dict[str, Recipe] = {
     "ship": Recipe(
         name="ship", loss="charbonnier", learning_rate=1e-3, batch=2, patch=24, augment=True, cosine=True, warmup_steps=50, ema=0.999, clip_norm=0.5,
-        passes=((0.0, 1), (0.70, 2), (0.85, None)), near_plain_start=True, patience=0, domain="video",
+        maps=0.4, maps_batch=4, passes=((0.0, 1), (0.8, 2), (0.9, None)), near_plain_start=True, patience=0, domain="video",
     ),
     "report": Recipe(
         name="report", loss="mse", learning_rate=5e-4, batch=1, patch=None, augment=False, cosine=False, warmup_steps=0, ema=0.0, clip_norm=0.0,
-        passes=((0.0, None),), near_plain_start=False, patience=10, domain="blur3",
+        maps=0.0, maps_batch=1, passes=((0.0, None),), near_plain_start=False, patience=10, domain="blur3",
     ),
 }
 

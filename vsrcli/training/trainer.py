@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vsrcli.errors import ModelError, OptionError, OutputError
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
-from vsrcli.models.layers import Network, set_passes
+from vsrcli.models.layers import Network, WindowNetwork, at_least_single, set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import Sequences
@@ -273,11 +273,12 @@ class Trainer:
         self._limit_passes()
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate() * group["unit"]
-        low, high = self.batches.at(self.step)
+        is_maps = isinstance(self.network, WindowNetwork) and self.share < recipe.maps
+        low, high = self.batches.at(self.step, recipe.maps_batch if is_maps else None)
         half = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(self.plan.precision)
         with torch.autocast(self.device.type, dtype=half, enabled=half is not None):
-            result = self.network(low)
-        loss = _loss(recipe.loss, result, _without_trim(high, self.spec.trim))
+            result = _still_maps(self.network, low) if is_maps else self.network(low)
+        loss = _loss(recipe.loss, result, high if is_maps else _without_trim(high, self.spec.trim))
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self.scaler.scale(loss))
         if recipe.clip_norm:
@@ -363,6 +364,13 @@ def _parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
 def _without_trim(picture: Tensor, trim: int) -> Tensor:
     height, width = picture.shape[-2:]
     return picture[..., trim : height - trim, trim : width - trim]
+
+
+def _still_maps(network: Network, windows: Tensor) -> Tensor:
+    """The five frame maps (B, 5, 2H, 2W) of the middle frame of ``windows`` shown five times, so that its true frame is what each of them should be."""
+    if not isinstance(network, WindowNetwork):
+        raise TypeError(f"{type(network).__name__} makes no frame maps")
+    return at_least_single(torch.cat(network.frame_maps(windows[:, :, 2:3].expand_as(windows)), dim=1))
 
 
 def _loss(kind: str, result: Tensor, truth: Tensor) -> Tensor:
