@@ -1,4 +1,4 @@
-"""A long run through the whole of `upscale`, memory and descriptors watched: python benchmarks/soak.py [--minutes 60] [--size 64x48] [--model delta].
+"""A long run through the whole of `upscale`, memory and descriptors watched: python benchmarks/soak.py [--minutes 60 | --frames 108000] [--size 64x48] [--model delta].
 
 The same clip is upscaled again and again in one process; after a warm-up, resident memory must stay within 5 % and no descriptor or thread be left.
 """
@@ -27,6 +27,7 @@ def state() -> tuple[float, int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--frames", type=int, help="go on until so many are made, however long it takes (an hour of video is 108000)")
     parser.add_argument("--size", default="64x48")
     parser.add_argument("--model", default="delta")
     parser.add_argument("--clip-seconds", type=float, default=60.0)
@@ -38,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name) / "in.mp4", Path(name) / "out.mp4"
         write_demo(source, seconds=arguments.clip_seconds, size=(width, height))
-        while time.monotonic() - began < 60 * arguments.minutes or runs < 6:
+        while runs < 6 or (time.monotonic() - began < 60 * arguments.minutes if arguments.frames is None else frames < arguments.frames):
             frames += upscale(source, target, options).frames_out
             runs += 1
             seen.append(state())
