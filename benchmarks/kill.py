@@ -1,4 +1,4 @@
-"""Runs of `vsr upscale` killed at random moments with SIGKILL, then gone on with: python benchmarks/kill.py [--runs 20] [--seed 1].
+"""Runs of `vsr upscale` killed at random moments with SIGKILL, then gone on with: python benchmarks/kill.py [--runs 20] [--seed 1] [--model lite].
 
 Every output is held against that of an undisturbed run: decoded frames, their times, and the packets of all streams.
 """
@@ -97,9 +97,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=6.0, help="length of the clip")
     parser.add_argument("--size", default="192x108", help="input, WIDTHxHEIGHT")
+    parser.add_argument("--model", default="lite")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    options = ["--segment", "0.5", "--codec", "ffv1", "-q", "--device", "cpu"]
+    options = ["--segment", "0.5", "--codec", "ffv1", "-q", "--device", "cpu", "--model", arguments.model]
     with tempfile.TemporaryDirectory() as name:
         outcomes = kill_runs(Path(name), arguments.runs, arguments.seed, seconds=arguments.seconds, size=(width, height), options=options)
     print("| run | kills | segments there at each | frames | decoded frames the same | packets the same | left behind |\n|---|---|---|---|---|---|---|")
