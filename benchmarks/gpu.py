@@ -19,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vsrcli.backends import open_backend
 from vsrcli.backends.torch import TorchBackend
+from vsrcli.backends.triton import TritonBackend
 from vsrcli.models.checkpoint import load
 from vsrcli.models.weights import locate
 
@@ -61,13 +62,15 @@ def network_rows(name: str, size: str, frames: int, peak: float) -> None:
                 return network(given)
 
         calls["eager fp16"] = half
-        for backend_name in ("torch", "triton"):
+        for backend_name in ("torch", "triton", "triton, two kernels a pass"):
             try:
-                backend = open_backend(backend_name, name, "video", device="cuda", precision="fp16")
+                backend = open_backend(backend_name.split(",")[0], name, "video", device="cuda", precision="fp16")
             except Exception as error:  # a network that it does not take, or no Triton
                 print(f"{backend_name}: {error}")
                 continue
             assert isinstance(backend, TorchBackend)
+            if isinstance(backend, TritonBackend):
+                backend.volume.whole_passes = backend_name == "triton"
             calls[f"--backend {backend_name}, copies and rounding included"] = lambda backend=backend: backend.run_codes(codes, 1.0, 0.0, 255)  # type: ignore[misc]
         for label, call in calls.items():
             torch.cuda.reset_peak_memory_stats()

@@ -213,7 +213,25 @@ def test_fused_convolution(
     assert plain.min() < 0
 
 
-def test_fused_volume(kernels: ModuleType) -> None:
+@pytest.mark.parametrize(("channels", "dtype"), [(8, torch.float16), (8, torch.float32), (24, torch.float32)])
+@pytest.mark.parametrize("size", [(4, 6), (5, 7), (2, 3)])
+def test_whole_pass_of_a_recursive_block(
+    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], channels: int, dtype: torch.dtype
+) -> None:
+    """Over the edges of tiles, several tiles a program and two pictures, it does what the two convolutions do one after the other."""
+    torch.manual_seed(0)
+    monkeypatch.setattr(kernels, "_TILE", (4, 6))  # the interpreter is slow
+    given = torch.randn(2, 5, *size, channels).to(dtype)
+    layers = [(kernels.pack((torch.randn(channels, channels, 3, 3, 3) / 9).to(dtype)), torch.randn(channels).to(dtype)) for _ in "ab"]
+    shape = {"kernel": (3, 3, 3), "padding": (1, 1, 1)}
+    (first, first_bias), (second, second_bias) = layers
+    expected = kernels.convolve(kernels.convolve(given, first, first_bias, **shape), second, second_bias, **shape, residual=given)
+    ours = kernels.recurse(given, first, first_bias, second, second_bias)
+    torch.testing.assert_close(ours, expected, atol=1e-5 if dtype == torch.float32 else 5e-3, rtol=1e-5 if dtype == torch.float32 else 5e-3)
+
+
+@pytest.mark.parametrize("whole_passes", [True, False])
+def test_fused_volume(kernels: ModuleType, whole_passes: bool) -> None:
     """A stack of layers, recursion included, is that of PyTorch."""
     from vsrcli.backends.triton import FusedVolume
     from vsrcli.models.layers import Chain3d
@@ -223,7 +241,7 @@ def test_fused_volume(kernels: ModuleType) -> None:
     maps = [torch.rand(2, 1, 9, 10) for _ in range(5)]
     with torch.inference_mode():
         (expected,) = volume(maps)
-        ours = FusedVolume(volume)(torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous())
+        ours = FusedVolume(volume, whole_passes=whole_passes)(torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous())
     torch.testing.assert_close(ours[:, 0].permute(0, 3, 1, 2), expected, atol=1e-5, rtol=1e-5)
 
 

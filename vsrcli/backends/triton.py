@@ -26,30 +26,32 @@ class TritonBackend(TorchBackend):
             raise BackendError("--backend triton needs a CUDA GPU: use --backend auto on the processor")
         if not isinstance(self.network, WindowNetwork):
             raise BackendError(f"--backend triton computes 3D convolutions, and {self.spec.name} has none: use --backend torch")
-        self._frame_maps, self._volume = self.network.frame_maps, FusedVolume(self.network.volume)
+        self._frame_maps, self.volume = self.network.frame_maps, FusedVolume(self.network.volume)
 
     def features(self, window: Tensor) -> Tensor:
         """All layers but the last: see ``Network.features``."""
         maps = torch.stack([part[:, 0] for part in self._frame_maps(window)], dim=1)[..., None]
-        return self._volume(maps.contiguous())[:, 0].permute(0, 3, 1, 2)
+        return self.volume(maps.contiguous())[:, 0].permute(0, 3, 1, 2)
 
 
 class FusedVolume:
-    """The layers of a ``Chain3d``, each one kernel.
+    """The layers of a ``Chain3d``, each one kernel, and so is each pass of a recursive block.
 
     Args:
         volume: with weights on the card, in the type that is computed in.
+        whole_passes: whether a pass is one kernel; else two, one a convolution.
 
     Raises:
         BackendError: Triton is not installed, or a layer is none that it knows.
     """
 
-    def __init__(self, volume: Chain3d) -> None:
+    def __init__(self, volume: Chain3d, *, whole_passes: bool = True) -> None:
         try:
             from vsrcli.backends import kernels
         except ImportError as error:
             raise BackendError("Triton is not installed: it comes with PyTorch for CUDA; use --backend torch") from error
-        self._convolve = kernels.convolve
+        self._convolve, self._recurse = kernels.convolve, kernels.recurse
+        self.whole_passes = whole_passes
         self._layers: list[_Layer | tuple[int, _Layer, _Layer]] = []
         for layer in volume.children():
             if isinstance(layer, RecursiveBlock3d):
@@ -67,7 +69,10 @@ class FusedVolume:
                 continue
             passes, first, second = layer
             for _ in range(passes):
-                x = self._apply(second, self._apply(first, x), residual=x)
+                if self.whole_passes:
+                    x = self._recurse(x, first.packed, first.bias, second.packed, second.bias)
+                else:
+                    x = self._apply(second, self._apply(first, x), residual=x)
         return x
 
     def _apply(self, layer: _Layer, x: Tensor, residual: Tensor | None = None) -> Tensor:
