@@ -335,6 +335,8 @@ def test_resolved_codecs() -> None:
     ten = PixelFormat.parse("yuva420p10le")
     assert ten is not None
     assert choose_format(EncoderOptions(codec="ffv1", pix_fmt="yuv420p"), ten)[1] == "--pix-fmt yuv420p loses bit depth and alpha of yuva420p10le"
+    lost = choose_format(EncoderOptions(codec="libx265"), ten)[1]
+    assert lost is not None and lost.endswith("which loses alpha (--codec ffv1, in .mkv, keeps it)")
 
 
 def test_avi_gets_a_constant_rate(tmp_path: Path, fake: FakeBackend, moving_clip: Path) -> None:

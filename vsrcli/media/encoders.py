@@ -331,7 +331,15 @@ def choose_format(options: EncoderOptions, wanted: PixelFormat) -> tuple[PixelFo
         wanted.bits, wanted.log2_chroma_w, wanted.log2_chroma_h, wanted.has_chroma,
     ):  # fmt: skip
         return best, None
-    return best, f"{options.codec} does not take {wanted.name}: the output is {best.name}{', which loses ' + ' and '.join(losses) if losses else ''}"
+    lost = f", which loses {' and '.join(losses)}{_way_out(wanted)}" if losses else ""
+    return best, f"{options.codec} does not take {wanted.name}: the output is {best.name}{lost}"
+
+
+def _way_out(wanted: PixelFormat) -> str:
+    """What keeps ``wanted``'s samples whole, where anything does."""
+    candidates = [described for item in find_codec("ffv1").video_formats or () if (described := _describe(item.name)) is not None]
+    keeps = any(candidate.is_rgb == wanted.is_rgb and not _losses(candidate, wanted) for candidate in candidates)
+    return " (--codec ffv1, in .mkv, keeps it)" if keeps else ""
 
 
 def _losses(chosen: PixelFormat, wanted: PixelFormat) -> list[str]:
