@@ -326,6 +326,12 @@ def test_decoding_on_a_gpu_falls_back(tmp_path: Path, fake: FakeBackend, moving_
     assert report.frames_out == 20
 
 
+def test_mjpeg_says_what_it_does_to_colours(tmp_path: Path, fake: FakeBackend, demo_clip: Path) -> None:
+    """Its decoders know one matrix: said before the work, and no failure of the certificate after it."""
+    report = run(demo_clip, tmp_path / "o.mkv", encoder={"codec": "mjpeg"}, verify=True)
+    assert any("always means the colours of BT.601" in line for line in report.notes)
+
+
 def test_resolved_codecs() -> None:
     plain = EncoderOptions()
     assert resolve_codec(plain, "o.mp4", bits=8, is_hdr=False).codec == "libx264"
@@ -336,7 +342,7 @@ def test_resolved_codecs() -> None:
     assert ten is not None
     assert choose_format(EncoderOptions(codec="ffv1", pix_fmt="yuv420p"), ten)[1] == "--pix-fmt yuv420p loses bit depth and alpha of yuva420p10le"
     lost = choose_format(EncoderOptions(codec="libx265"), ten)[1]
-    assert lost is not None and lost.endswith("which loses alpha (--codec ffv1, in .mkv, keeps it)")
+    assert str(lost).endswith("which loses alpha (--codec ffv1, in .mkv, keeps it)")
 
 
 def test_avi_gets_a_constant_rate(tmp_path: Path, fake: FakeBackend, moving_clip: Path) -> None:

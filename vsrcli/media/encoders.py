@@ -95,6 +95,7 @@ class Encoder:
         has_aspect: its own header carries the sample aspect ratio.
         has_colours: its own header carries range, matrix, primaries and transfer.
         range: the only range of codes that its decoders know; None: what it is told.
+        matrix: the only matrix that its decoders know, a code point of ITU-T H.273 (chroma then is centred as well); None: what it is told.
         looks_ahead: it spends fewer bits on frames that nothing seems to follow; and told to, it ends a group of frames at any one.
     """
 
@@ -106,6 +107,7 @@ class Encoder:
     has_aspect: bool = False
     has_colours: bool = False
     range: Literal["limited", "full"] | None = None
+    matrix: int | None = None
     looks_ahead: bool = False
 
 
@@ -129,7 +131,7 @@ ENCODERS: dict[str, Encoder] = {
     "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed, has_colours=True),
     "h264_qsv": _QSV,
     "hevc_qsv": _QSV,
-    "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True, range="full"),
+    "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True, range="full", matrix=5),
     "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
     "mpeg2video": Encoder(fixed=_QUANTISED, has_aspect=True, has_colours=True, range="limited"),
     "prores_ks": Encoder(has_colours=True, range="limited"),

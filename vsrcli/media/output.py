@@ -14,6 +14,8 @@ from vsrcli.media.encoders import container_of, encoder_of, is_full_range, says_
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
 
+_SAME_AS_601 = (5, 6)  # H.273: BT.470 B/G and BT.601, one matrix under two numbers
+
 
 @dataclass(frozen=True)
 class OutputVideo:
@@ -103,6 +105,10 @@ def kept_in(target: Path, codec: str, chosen: PixelFormat, video: OutputVideo) -
         if (tags.matrix, tags.primaries, tags.transfer) != (UNSPECIFIED,) * 3 or (tags.range is not None and not container.keeps_range):
             where = "--format matroska" if piped_container(target) else "an .mkv"
             notes.append(f"{codec} in {container.format} loses the colour tags: {where} keeps them, or tell the program that reads it")
+    if (only := encoder_of(codec).matrix) is not None and chosen.has_chroma:
+        kept = replace(kept, tags=replace(kept.tags, matrix=only, chroma_location=None))
+        if tags.matrix not in (UNSPECIFIED, *_SAME_AS_601):
+            notes.append(f"{codec} always means the colours of BT.601: those of the source will be shown slightly wrong; choose another --codec")
     if (video.rotation or video.display_matrix) and not container.keeps_rotation:
         kept = replace(kept, rotation=0.0, display_matrix=None)
         notes.append(
