@@ -17,6 +17,7 @@ from vsrcli.training.recipe import RECIPES, Recipe
 from vsrcli.training.trainer import Trainer, TrainingPlan
 
 SHIP = RECIPES["ship"]
+BEFORE = replace(SHIP, maps=0.0, passes=((0.0, 1), (0.70, 2), (0.85, None)))
 SMALL = replace(SHIP, batch=4, patch=24, maps=0.0, passes=((0.0, 1), (0.4, 2), (0.6, 3), (0.75, None)))
 VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "8 x 32": ("batches of 8 patches of 32 pixels", replace(SMALL, batch=8, patch=32), "fp32"),
@@ -32,12 +33,17 @@ VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "no average": ("no running average of the weights", replace(SMALL, ema=0.0), "fp32"),
     "no cosine": ("constant learning rate", replace(SMALL, cosine=False), "fp32"),
     "random start": ("PyTorch's random start instead of the near-plain one", replace(SMALL, near_plain_start=False), "fp32"),
-    "no maps": ("what ships without the frame maps' share", replace(SHIP, maps=0.0), "fp32"),
-    "maps 20 %": ("what ships, the frame maps alone for the first 20 % of the time", replace(SHIP, maps=0.2), "fp32"),
-    "maps 40 %": ("40 %", replace(SHIP, maps=0.4), "fp32"),
-    "maps 60 %": ("60 %", replace(SHIP, maps=0.6), "fp32"),
-    "maps 40 %, 16": ("40 %, 16 patches a step", replace(SHIP, maps=0.4, maps_batch=16), "fp32"),
-    "maps 40 %, 4": ("40 %, 4 patches a step", replace(SHIP, maps=0.4, maps_batch=4), "fp32"),
+    "no maps": ("no share of the time for the frame maps alone", BEFORE, "fp32"),
+    "maps 20 %": ("the frame maps alone for the first 20 % of the time, 8 patches a step", replace(BEFORE, maps=0.2, maps_batch=8), "fp32"),
+    "maps 40 %": ("40 %", replace(BEFORE, maps=0.4, maps_batch=8), "fp32"),
+    "maps 60 %": ("60 %", replace(BEFORE, maps=0.6, maps_batch=8), "fp32"),
+    "ship": ("what ships: 40 %, 4 patches a step; then 1 pass to 80 %, 2 to 90 %", SHIP, "fp32"),
+    "ship, 70 and 85 %": ("the same, 1 pass to 70 %, 2 to 85 %", replace(SHIP, passes=BEFORE.passes), "fp32"),
+    "maps only, 8": ("nothing but the frame maps, 8 patches a step", replace(SHIP, maps=1.0, maps_batch=8, passes=((0.0, None),)), "fp32"),
+    "maps only, 4": ("4 patches", replace(SHIP, maps=1.0, maps_batch=4, passes=((0.0, None),)), "fp32"),
+    "maps only, 2": ("2 patches", replace(SHIP, maps=1.0, maps_batch=2, passes=((0.0, None),)), "fp32"),
+    "maps only, 1": ("1 patch", replace(SHIP, maps=1.0, maps_batch=1, passes=((0.0, None),)), "fp32"),
+    "maps only, 4, rate 2e-3": ("4 patches, twice the learning rate", replace(SHIP, maps=1.0, learning_rate=2e-3, passes=((0.0, None),)), "fp32"),
     "bf16": ("bfloat16 in all layers but the last", SMALL, "bf16"),
 }
 
