@@ -320,7 +320,7 @@ def test_biases_and_weights_share_one_unit(tmp_path: Path) -> None:
 
 def test_it_learns(tmp_path: Path) -> None:
     clips = _clips(3, 64)
-    trainer = Trainer(_plan(steps=80), tmp_path, clips, clips)
+    trainer = Trainer(_plan(steps=80, model="delta"), tmp_path, clips, clips)
     before = trainer.validate()["clean"]
     after = trainer.run()["clean"]
     assert after > before + 0.3
