@@ -12,7 +12,8 @@ import av
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import Hdr, PixelFormat
-from vsrcli.media.encoders import CONTAINERS, ENCODERS, choose_format
+from vsrcli.media.encoders import CONTAINERS, ENCODERS
+from vsrcli.media.formats import choose_format
 from vsrcli.media.probe import probe_file
 from vsrcli.media.sidedata import hdr_settings
 from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams

@@ -21,7 +21,8 @@ from fake import FakeBackend
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import Frame, Hdr, PixelFormat
 from vsrcli.media.decoding import Unpacker
-from vsrcli.media.encoders import choose_format, resolve_codec, without_nvidia
+from vsrcli.media.encoders import resolve_codec, without_nvidia
+from vsrcli.media.formats import choose_format
 from vsrcli.media.pipe import SharedPipe
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader

@@ -18,7 +18,8 @@ from sources import YUV420, make_source, output_video, packets_of, picture
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat, VideoInfo
-from vsrcli.media.encoders import choose_format, encoder_settings
+from vsrcli.media.encoders import encoder_settings
+from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo, check_target
 from vsrcli.media.streams import plan_streams
 from vsrcli.media.writer import VideoWriter

@@ -19,7 +19,6 @@ from av.video.stream import VideoStream
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
 from vsrcli.media.encoders import (
-    choose_format,
     container_of,
     encoder_of,
     encoder_settings,
@@ -29,6 +28,7 @@ from vsrcli.media.encoders import (
     open_quietly,
     resolve_codec,
 )
+from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo
 from vsrcli.media.pictures import PictureMaker
 from vsrcli.media.pipe import StandardOutput

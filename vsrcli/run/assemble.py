@@ -10,8 +10,9 @@ from pathlib import Path
 
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, FileInfo, Frame, PixelFormat, VideoInfo
-from vsrcli.media.encoders import choose_format, encoder_of, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.encoders import encoder_of, is_hdr, resolve_codec, without_nvidia
 from vsrcli.media.folder_reader import FolderReader
+from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo, check_target
 from vsrcli.media.probe import probe_file
 from vsrcli.media.streams import StreamPlan, plan_streams

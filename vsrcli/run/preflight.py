@@ -9,11 +9,12 @@ from typing import Literal
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.encoders import Container, choose_format, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.encoders import Container, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
 from vsrcli.media.evidence import described, tags_that_fit
 from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.folders import check_folder_target
+from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb
