@@ -17,7 +17,7 @@ class FakeBackend:
     luma_scale: LumaScale = "limited"
     spec: ModelSpec = MODELS["delta"]
     max_pixels, bytes_per_pixel = 1 << 20, 1024
-    exact_bands = True
+    exact_parts = True
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.windows: list[Float] = []

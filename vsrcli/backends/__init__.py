@@ -69,8 +69,8 @@ class Backend(Protocol):
         ...
 
     @property
-    def exact_bands(self) -> bool:
-        """Whether a full-width band of a picture's rows comes out to the same bits as in the whole picture."""
+    def exact_parts(self) -> bool:
+        """Whether a part of a picture comes out to the same bits as in the whole picture."""
         ...
 
     def run(self, windows: Float) -> Float:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vsrcli._version import __version__
-from vsrcli.models.graph import Graph, Layout, Part, cache_folder, read_graph
+from vsrcli.models.graph import FORM, Graph, Layout, Part, cache_folder, parse_graph, read_graph
 from vsrcli.models.weights import locate, read_info, sha256
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ def graph_of(model: str, domain: str | None, layout: Layout, part: Part = "whole
     if path.suffix == ".onnx":
         return read_graph(path)
     # by the package's data: importing PyTorch takes seconds, and a graph that is kept does not need it
-    key = hashlib.sha256(f"{sha256(path)} {layout} {part} {__version__} {version('torch')}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{sha256(path)} {layout} {part} {FORM} {__version__} {version('torch')}".encode()).hexdigest()[:24]
     kept = cache_folder() / f"{key}.onnx"
     if kept.is_file():
         with contextlib.suppress(Exception):  # a damaged one is made again
@@ -45,7 +45,7 @@ def graph_of(model: str, domain: str | None, layout: Layout, part: Part = "whole
     network, info = load(path)
     content = export_part(network, info, part) if part != "whole" and isinstance(network, GroupedNetwork) else export(network, info, layout=layout)
     _keep(kept, content)
-    return Graph(content, info, layout)
+    return parse_graph(content, path)
 
 
 def grouped_graphs(model: str, domain: str | None) -> tuple[Graph, Graph] | None:

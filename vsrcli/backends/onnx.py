@@ -62,7 +62,7 @@ class OnnxBackend:
         if found != provider:
             raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check what onnxruntime-gpu needs, or use --device cpu")
         self.device = device if device != "auto" else "cpu" if provider == _PROVIDERS["cpu"] else "cuda:0"
-        self.exact_bands = provider == _PROVIDERS["cpu"]
+        self.exact_parts = provider == _PROVIDERS["cpu"] and all(graph.is_local for graph in graphs)
         self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         log.info("%s by ONNX Runtime (%s, %s graph)", self._info.model, found, graphs[0].layout)
 

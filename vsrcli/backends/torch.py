@@ -41,7 +41,7 @@ class TorchBackend:
     """
 
     name = "torch"
-    exact_bands = False  # measured: several threads cut a picture otherwise than a band, which is off by 2e-4 grey levels
+    exact_parts = False  # measured: several threads cut a picture otherwise than a part of it, which is off by 2e-4 grey levels
 
     def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
         self._device = choose_device(device)

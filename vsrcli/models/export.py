@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import warnings
@@ -15,7 +16,7 @@ from torch.nn import functional
 
 from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Part, Target
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import GroupedNetwork, Network, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
+from vsrcli.models.layers import GroupedNetwork, Network, OutputRange, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 # The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
@@ -23,6 +24,61 @@ OPSET = 17
 # Pixels mirrored around the picture where a program hands over whole pictures.
 _EDGE_PX = 4
 _TRACED_SIZE = (24, 32)
+
+
+class _Doubling(nn.Module):
+    """A transposed convolution of 4x4 taps that doubles both sides, as a 3x3 convolution to all four pixels of a place and a shuffle."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, layer: nn.ConvTranspose2d) -> None:
+        super().__init__()
+        given = layer.weight.detach()  # (in, out, 4, 4)
+        weight = given.new_zeros(given.shape[1], 2, 2, given.shape[0], 3, 3)
+        places = [(phase, place, phase + 3 - 2 * place) for phase in range(2) for place in range(3)]
+        for down, row, tap_y in places:
+            for across, column, tap_x in places:
+                if 0 <= tap_y < 4 and 0 <= tap_x < 4:
+                    weight[:, down, across, :, row, column] = given[:, :, tap_y, tap_x].T
+        self.register_buffer("weight", weight.flatten(0, 2))
+        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().repeat_interleave(4))
+
+    @staticmethod
+    def stands_for(layer: nn.Module) -> bool:
+        """Whether there is such a form of a layer."""
+        return isinstance(layer, nn.ConvTranspose2d) and (layer.kernel_size, layer.stride, layer.padding) == ((4, 4), (2, 2), (1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, in, H, W) -> (B, out, 2H, 2W)."""
+        return functional.pixel_shuffle(functional.conv2d(x, self.weight, self.bias, padding=1), 2)
+
+
+class _Range(nn.Module):
+    """``OutputRange`` by the hyperbolic tangent."""
+
+    def __init__(self, layer: OutputRange) -> None:
+        super().__init__()
+        self.middle, self.reach = (layer.high + layer.low) / 2, (layer.high - layer.low) / 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape -> the same shape."""
+        return self.middle + self.reach * torch.tanh(x / 200)
+
+
+def _for_parts(module: nn.Module) -> None:
+    """Replace, in place, the layers whose values in OpenVINO depend on how large the picture is.
+
+    Measured: its transposed convolution depends on the height where several threads share it (2e-4), its sigmoid on the width (4e-7). A part of a picture would
+    not come out to the bits of the whole one, which is what reuse stands on (``picture.reuse``). What replaces them takes no longer, there or in ONNX Runtime.
+    """
+    for name, layer in module.named_children():
+        if isinstance(layer, nn.ConvTranspose2d) and _Doubling.stands_for(layer):
+            setattr(module, name, _Doubling(layer))
+        elif isinstance(layer, OutputRange):
+            setattr(module, name, _Range(layer))
+        else:
+            _for_parts(layer)
 
 
 class _Windows(nn.Module):
@@ -99,7 +155,7 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     """Make an ONNX graph of a network; batch, height and width are free.
 
     Args:
-        network: in evaluation mode, float32; it is changed where ``precision`` is ``fp16``.
+        network: in evaluation mode, float32.
         info: what is known of its weights; it is written into the graph.
         layout: ``sliced``: 3D convolutions as 2D ones over slices, for libraries whose 3D ones are slow; ``conv3d``: whole.
         target: ``vsr``: input ``windows`` (B, frames, H, W) and output ``pictures`` (B, 2H - 2 trim, 2W - 2 trim), float32 luma on the checkpoint's scale;
@@ -109,7 +165,9 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     Returns:
         The file's content.
     """
+    network = copy.deepcopy(network)
     half = to_half(network) if precision == "fp16" else None
+    _for_parts(network)
     wrapped: nn.Module = _Windows(network, layout=layout, half=half)
     if target == "vs-mlrt":
         wrapped = _Pictures(wrapped, info)  # type: ignore[arg-type]  # it is one of them
@@ -137,6 +195,8 @@ def export_part(network: GroupedNetwork, info: CheckpointInfo, part: Part) -> by
     Returns:
         The file's content.
     """
+    network = copy.deepcopy(network)
+    _for_parts(network)
     height, width = _TRACED_SIZE
     buffer = io.BytesIO()
     frames = torch.rand(1, info.spec.group_frames, height, width)

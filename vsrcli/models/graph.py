@@ -15,7 +15,11 @@ from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 Layout = Literal["sliced", "conv3d"]
 Target = Literal["vsr", "vs-mlrt"]
 Part = Literal["whole", "group", "groups"]
+# raised when `models.export` writes the same network in another way: graphs that were kept are of no more use
+FORM = 2
 _LARGEST_BYTES = 1 << 30
+# what `models.export` writes in another way; files of other versions may hold them
+_SIZE_DEPENDENT = ("ConvTranspose", "Sigmoid")
 LAYOUT_KEY, TARGET_KEY = "vsr_layout", "vsr_target"
 
 
@@ -27,11 +31,13 @@ class Graph:
         content: the ONNX file.
         info: what is known of its weights.
         layout: how its 3D convolutions are written.
+        is_local: whether it holds only operators that the libraries were found to compute to the same bits in a part of a picture as in the whole.
     """
 
     content: bytes
     info: CheckpointInfo
     layout: str
+    is_local: bool
 
 
 def read_graph(path: Path) -> Graph:
@@ -44,12 +50,24 @@ def read_graph(path: Path) -> Graph:
         if path.stat().st_size > _LARGEST_BYTES:
             raise ModelError(f"{path}: refused: {path.stat().st_size / 1e9:.1f} GB are more than a network here can have")
         content = path.read_bytes()
-        model = onnx.load_from_string(content)
-        properties = {item.key: item.value for item in model.metadata_props}
-    except ModelError:
-        raise
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    return parse_graph(content, path)
+
+
+def parse_graph(content: bytes, path: Path) -> Graph:
+    """Understand the content of an ONNX file that ``vsr export`` wrote.
+
+    Args:
+        content: the file's.
+        path: what messages name it.
+
+    Raises:
+        ModelError: as from ``read_graph``.
+    """
+    try:
+        model = onnx.load_from_string(content)
+        properties = {item.key: item.value for item in model.metadata_props}
     except Exception as error:  # the parser of protocol buffers meets arbitrary bytes
         raise ModelError(f"{path}: no whole ONNX file ({type(error).__name__})") from error
     if METADATA_KEY not in properties:
@@ -58,7 +76,8 @@ def read_graph(path: Path) -> Graph:
         raise ModelError(f"{path}: refused: it keeps weights in other files; `vsr export` writes none that does")
     if properties.get(TARGET_KEY, "vsr") != "vsr":
         raise ModelError(f"{path} was exported for {properties[TARGET_KEY]}: export it again without --target")
-    return Graph(content, CheckpointInfo.from_json(properties[METADATA_KEY], path), properties.get(LAYOUT_KEY, "unknown"))
+    is_local = not any(node.op_type in _SIZE_DEPENDENT for node in model.graph.node)
+    return Graph(content, CheckpointInfo.from_json(properties[METADATA_KEY], path), properties.get(LAYOUT_KEY, "unknown"), is_local)
 
 
 def _has_external(graph: onnx.GraphProto) -> bool:

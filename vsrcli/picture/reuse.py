@@ -1,44 +1,92 @@
 """Work not done: what did not change since the last window is not computed again.
 
-A network's output row depends on the input rows within its halo only, and some libraries compute a full-width band of rows to the same bits as the whole
-picture (`Backend.exact_bands`; a test holds them to it; bands of another width they do not). So the result is the same as without, bit for bit.
-With the others, only a window that has not changed at all is left out.
+A network's output depends on the input within its halo only, and some libraries compute a part of a picture to the same bits as the whole
+(`Backend.exact_parts`; a test holds them to it). So the result is the same as without, bit for bit. With the others, only a window that has not changed at
+all is left out.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+
 import numpy as np
+from numpy.typing import NDArray
 
 from vsrcli.frame import Plane
 from vsrcli.models import ModelSpec
 from vsrcli.picture.tiles import Samples, Tiler, halo_of
 
-# A band that needs more of the picture's rows than this is not worth the copying.
-_WORTH_ROWS = 0.8
+log = logging.getLogger(__name__)
+
+# Changes are looked for in squares of this side: libraries prepare themselves for each size of a picture, so there should not be many.
+CELL_PX = 16
+# Parts that come to more of the picture than this are not worth the copying.
+_WORTH = 0.8
+# What one more part costs, as an area that could be computed in that time.
+_CALL_PX = 64 * 64
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of a picture whose result is new, low-resolution pixels.
+
+    Attributes:
+        core: (rows, columns) to be replaced in the result.
+        source: (rows, columns) to be computed for it, halo included.
+    """
+
+    core: tuple[slice, slice]
+    source: tuple[slice, slice]
+
+    @property
+    def area(self) -> int:
+        """Pixels to be computed."""
+        rows, columns = self.source
+        return int((rows.stop - rows.start) * (columns.stop - columns.start))
+
+    def cut(self, values: Samples, scale: int) -> Samples:
+        """The core, from what was computed of the source: (scale*h, scale*w)."""
+        rows, columns = (
+            slice(scale * (core.start - source.start), scale * (core.stop - source.start)) for core, source in zip(self.core, self.source, strict=True)
+        )
+        return values[rows, columns]
+
+    def place(self, scale: int) -> tuple[slice, slice]:
+        """Where the core lies in the result."""
+        rows, columns = (slice(scale * core.start, scale * core.stop) for core in self.core)
+        return rows, columns
 
 
 class Reuse:
     """Upscales windows, and remembers the last one and its result.
 
     Attributes:
-        rows: low-resolution rows asked for so far.
-        rows_computed: rows that went through the network, halos included.
+        pixels: low-resolution pixels asked for so far.
+        pixels_computed: pixels that went through the network, halos included.
     """
 
-    def __init__(self, tiler: Tiler, spec: ModelSpec, *, exact_bands: bool, enabled: bool = True) -> None:
+    def __init__(
+        self, tiler: Tiler, spec: ModelSpec, *, exact_parts: bool, enabled: bool = True, prove: Callable[[Plane, Part], bool] = lambda lumas, part: True
+    ) -> None:
         """Begin with nothing remembered.
 
         Args:
-            tiler: what upscales a window, or a full-width band of one.
+            tiler: what upscales a window, or a part of one.
             spec: the network.
-            exact_bands: whether bands of rows may be computed by themselves.
+            exact_parts: whether parts of a picture may be computed by themselves.
             enabled: False: every window is computed whole.
+            prove: called with the window before its first part is computed: whether that part really comes out to the bits of the whole picture,
+                on this machine. Where it does not, parts are not computed any more.
         """
-        self._tiler, self._spec = tiler, spec
-        self._exact_bands, self._enabled = exact_bands, enabled
+        self._tiler, self._spec, self._prove = tiler, spec, prove
+        self._exact_parts, self._enabled = exact_parts, enabled
+        self._proved = False
         self._lumas: Plane | None = None
         self._result: Samples | None = None
-        self.rows = self.rows_computed = 0
+        self.pixels = self.pixels_computed = 0
 
     def upscale(self, lumas: Plane) -> Samples:
         """Upscale the middle frame of a window.
@@ -52,38 +100,100 @@ class Reuse:
         Raises:
             BackendError: from the tiler.
         """
-        height = lumas.shape[1]
-        self.rows += height
-        core, band = self._needed(lumas)
-        if core is None and self._result is not None:
-            self._lumas = lumas
-            return self._result
-        values = self._tiler.upscale(lumas[:, band])
-        self.rows_computed += band.stop - band.start
-        if core is not None and self._result is not None and band != slice(0, height):
-            scale = self._spec.scale
-            result = self._result.copy()
-            result[scale * core.start : scale * core.stop] = values[scale * (core.start - band.start) : scale * (core.stop - band.start)]
-            values = result
+        area = lumas.shape[1] * lumas.shape[2]
+        self.pixels += area
+        parts = self._needed(lumas)
+        if parts is None or self._result is None:
+            values = self._tiler.upscale(lumas)
+            self.pixels_computed += area
+        elif not parts:
+            values = self._result
+        else:
+            values = self._result.copy()
+            for part in parts:
+                rows, columns = part.source
+                values[part.place(self._spec.scale)] = part.cut(self._tiler.upscale(lumas[:, rows, columns]), self._spec.scale)
+                self.pixels_computed += part.area
         if self._enabled:
             self._lumas, self._result = lumas, values
         return values
 
-    def _needed(self, lumas: Plane) -> tuple[slice | None, slice]:
-        """Rows whose result is new (None: none), and the rows that have to be computed for them."""
-        height, width = lumas.shape[1:]
-        whole = slice(0, height)
+    def _needed(self, lumas: Plane) -> list[Part] | None:
+        """The parts whose result is new; None: the whole picture has to be computed."""
         before = self._lumas
         if before is None or self._result is None or before.shape != lumas.shape or before.dtype != lumas.dtype:
-            return whole, whole
-        changed = np.flatnonzero((before != lumas).any(axis=(0, 2)))
-        if not len(changed):
-            return None, whole
-        halo = halo_of(self._spec)
-        core = slice(max(0, int(changed[0]) - halo), min(height, int(changed[-1]) + 1 + halo))
-        band = slice(max(0, core.start - halo), min(height, core.stop + halo))
-        rows = band.stop - band.start
-        in_columns = self._tiler.parts(height, width)[1] > 1 or self._tiler.parts(rows, width)[1] > 1
-        if not self._exact_bands or rows > _WORTH_ROWS * height or in_columns:
-            return whole, whole
-        return core, band
+            return None
+        if not self._exact_parts:  # frame by frame, so that the first one that moves ends it
+            return [] if all(map(np.array_equal, before, lumas)) else None
+        changed = (before != lumas).any(axis=0)
+        if not changed.any():
+            return []
+        parts = changed_parts(changed, halo_of(self._spec))
+        if sum(part.area for part in parts) > _WORTH * changed.size:
+            return None
+        if not self._proved:
+            self._exact_parts = self._proved = self._prove(lumas, parts[0])
+            log.info("parts of a picture %s on this machine", "come out as the whole does" if self._proved else "come out otherwise than the whole: not reused")
+        return parts if self._exact_parts else None
+
+
+def changed_parts(changed: NDArray[np.bool_], halo: int) -> list[Part]:
+    """Cover what a change of pixels can change in the result with few rectangles of little area.
+
+    Args:
+        changed: shape (H, W), True where any frame of the window changed; somewhere it did.
+        halo: pixels around a pixel beyond which nothing influences it.
+
+    Returns:
+        Parts whose cores hold every pixel within ``halo`` of a changed one; a core may overlap another.
+    """
+    height, width = changed.shape
+    padded = np.pad(changed, ((0, -height % CELL_PX), (0, -width % CELL_PX)))
+    cells = np.logical_or.reduce(padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX), axis=(1, 3))
+    return [_part(box, halo, (height, width)) for box in _boxes(cells, halo, (height, width))]
+
+
+# rows and columns of cells, ends excluded
+_Box = tuple[slice, slice]
+
+
+def _part(box: _Box, halo: int, size: tuple[int, int]) -> Part:
+    def grown(by: int) -> tuple[slice, slice]:
+        rows, columns = (slice(max(0, side.start * CELL_PX - by), min(length, side.stop * CELL_PX + by)) for side, length in zip(box, size, strict=True))
+        return rows, columns
+
+    return Part(grown(halo), grown(2 * halo))
+
+
+def _boxes(cells: NDArray[np.bool_], halo: int, size: tuple[int, int]) -> list[_Box]:
+    """Rectangles that hold all changed cells: the one around them, cut in two at an empty line for as long as that saves work."""
+
+    def around(box: _Box) -> _Box:
+        inside = cells[box]
+        rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
+        top, left = box[0].start, box[1].start
+        return slice(top + int(rows[0]), top + int(rows[-1]) + 1), slice(left + int(columns[0]), left + int(columns[-1]) + 1)
+
+    def cost(box: _Box) -> int:
+        return _part(box, halo, size).area + _CALL_PX
+
+    def halves(box: _Box) -> Iterator[tuple[_Box, _Box]]:
+        rows, columns = box
+        inside = cells[box]
+        for line in _gaps(np.logical_or.reduce(inside, axis=1)):
+            yield around((slice(rows.start, rows.start + line), columns)), around((slice(rows.start + line, rows.stop), columns))
+        for line in _gaps(np.logical_or.reduce(inside, axis=0)):
+            yield around((rows, slice(columns.start, columns.start + line))), around((rows, slice(columns.start + line, columns.stop)))
+
+    def cut(box: _Box) -> list[_Box]:
+        best = min(halves(box), key=lambda pair: cost(pair[0]) + cost(pair[1]), default=None)
+        if best is None or cost(best[0]) + cost(best[1]) >= cost(box):
+            return [box]
+        return list(chain.from_iterable(map(cut, best)))
+
+    return cut(around((slice(0, cells.shape[0]), slice(0, cells.shape[1]))))
+
+
+def _gaps(filled: NDArray[np.bool_]) -> list[int]:
+    """Where runs of empty lines end; the first and the last line are filled."""
+    return [int(line) for line in np.flatnonzero(filled[1:] & ~filled[:-1]) + 1]

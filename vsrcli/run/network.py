@@ -11,7 +11,7 @@ from vsrcli.backends import Backend, TakesCodes
 from vsrcli.errors import BackendError
 from vsrcli.frame import Plane
 from vsrcli.picture.color import affine, from_model, to_model
-from vsrcli.picture.reuse import Reuse
+from vsrcli.picture.reuse import Part, Reuse
 from vsrcli.picture.tiles import Samples, Tiler
 from vsrcli.run.clock import Clock
 
@@ -36,14 +36,14 @@ class LumaNetwork:
         self.clock = Clock()
         self._backend = backend
         self._tiler = Tiler(self._run, backend.spec, max_pixels=backend.max_pixels if tile is None else tile * tile, on_shrink=on_note)
-        self._reuse = Reuse(self._tiler, backend.spec, exact_bands=backend.exact_bands, enabled=reuse)
+        self._reuse = Reuse(self._tiler, backend.spec, exact_parts=backend.exact_parts, enabled=reuse, prove=self._comes_out_exact)
         self._bits, self._full = 8, False
         self._announced: tuple[int, ...] = ()
 
     @property
     def reused(self) -> float:
-        """Share of the rows that did not have to be computed, 0..1."""
-        return 1 - self._reuse.rows_computed / self._reuse.rows if self._reuse.rows else 0.0
+        """Share of the pixels that did not have to be computed, 0..1; those of halos count as computed."""
+        return 1 - self._reuse.pixels_computed / self._reuse.pixels if self._reuse.pixels else 0.0
 
     def upscale(self, lumas: Plane, bits: int, full: bool) -> Plane:
         """Upscale the middle frame of a window.
@@ -70,12 +70,24 @@ class LumaNetwork:
             gain, offset = affine(self._bits, self._full, backend.luma_scale)
             with self.clock:
                 return backend.run_codes(windows, gain, offset, (1 << self._bits) - 1)
+        return from_model(self._values(windows), self._bits, self._full, backend.luma_scale)
+
+    def _values(self, windows: Samples) -> Samples:
+        """Codes in, values on the checkpoint's scale out."""
+        backend = self._backend
         values = to_model(windows, self._bits, self._full, backend.luma_scale)
         with self.clock:
             values = backend.run(values)
         if not np.isfinite(values).all():
             raise BackendError(f"the network gave values that are no numbers in {backend.precision}: the checkpoint is of no use, or the source is")
-        return from_model(values, self._bits, self._full, backend.luma_scale)
+        return values
+
+    def _comes_out_exact(self, lumas: Plane, part: Part) -> bool:
+        """Compute a part by itself and with the whole picture, and compare before anything is rounded."""
+        spec = self._backend.spec
+        tiler = Tiler(self._values, spec, max_pixels=self._tiler.max_pixels)
+        rows, columns = part.source
+        return np.array_equal(part.cut(tiler.upscale(lumas[:, rows, columns]), spec.scale), tiler.upscale(lumas)[part.place(spec.scale)])
 
     def _announce(self, height: int, width: int) -> None:
         """Say, once for each size, what memory a picture needs and into how many parts it goes."""

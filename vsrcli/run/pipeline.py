@@ -55,7 +55,7 @@ class UpscaleReport:
         network_seconds: time in the network alone.
         stages: seconds that each stage was at work, side by side with the others: ``decode``, ``network``, ``pictures`` (luma and chroma around the
             network), ``encode``; and how long the encoder was ``waiting`` for the others.
-        reused: share of the rows that did not have to be computed, since nothing that they depend on had changed.
+        reused: share of the pixels that did not have to be computed, since nothing that they depend on had changed.
         frames_computed: frames that went through the network in this run.
         segments: how many the video was cut into; 0: it was written in one go.
         frames_resumed: frames of ``frames_out`` that an earlier run had written.
@@ -95,7 +95,7 @@ class UpscaleReport:
         return cls("", "", "", None, 0, 0, "", "", "")
 
     def add(self, stages: dict[str, float], reused: float, frames: int) -> None:
-        """Count in what one pass over so many frames took, and what share of their rows was reused."""
+        """Count in what one pass over so many frames took, and what share of their pixels was reused."""
         self.stages = {name: self.stages.get(name, 0.0) + seconds for name, seconds in stages.items()}
         self.network_seconds = self.stages["network"]
         everything = self.frames_computed + frames
