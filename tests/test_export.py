@@ -11,15 +11,18 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from vsrcli import backends
 from vsrcli.backends import open_backend
-from vsrcli.backends.graphs import graph_of
+from vsrcli.backends.graphs import graph_of, grouped_graphs
 from vsrcli.backends.onnx import OnnxBackend, run_graph
 from vsrcli.cli import _run
 from vsrcli.errors import BackendError, ModelError, OptionError, OutputError
 from vsrcli.models import MODELS
+from vsrcli.models.export import _Doubling, _Range
 from vsrcli.models.graph import read_graph
+from vsrcli.models.layers import OutputRange
 from vsrcli.options import ExportOptions, UpscaleOptions
 from vsrcli.run.export import TOLERANCE, export_model
 from vsrcli.run.upscale import upscale
@@ -55,6 +58,49 @@ def test_a_graph_says_what_it_is(tmp_path: Path) -> None:
     assert (properties["scale"], properties["radius"], properties["trim"], properties["vsr_layout"]) == ("2", "2", "2", "sliced")
     graph = read_graph(target)
     assert (graph.info.model, graph.info.luma_scale) == ("delta", "limited")
+    given, made = onnx.load(target).graph.input[0], onnx.load(target).graph.output[0]
+    assert [side.dim_param or side.dim_value for side in given.type.tensor_type.shape.dim] == ["batch", 5, "height", "width"]
+    assert [side.dim_param for side in made.type.tensor_type.shape.dim] == ["batch", "doubled_height", "doubled_width"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_graph_of_ours_gives_parts_of_a_picture_their_bits(model: str) -> None:
+    assert graph_of(model, None, "conv3d").is_local
+
+
+@pytest.mark.parametrize("operator", ["ConvTranspose", "Sigmoid"])
+def test_parts_of_an_older_graph_are_not_reused(tmp_path: Path, operator: str) -> None:
+    """These two have been found to depend on the size of the picture."""
+    model = onnx.load_from_string(graph_of("lite", "clean", "sliced").content)
+    graph, result = model.graph, model.graph.output[0].name
+    for node in graph.node:
+        node.output[:] = ["before" if name == result else name for name in node.output]
+    taps = onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "taps")
+    if operator == "Sigmoid":
+        graph.node.append(onnx.helper.make_node("Sigmoid", ["before"], [result]))
+    else:
+        graph.initializer.extend([taps, onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")])
+        graph.node.append(onnx.helper.make_node("Unsqueeze", ["before", "axis"], ["deep"]))
+        graph.node.append(onnx.helper.make_node("ConvTranspose", ["deep", "taps"], ["taken"]))
+        graph.node.append(onnx.helper.make_node("Squeeze", ["taken", "axis"], [result]))
+    (tmp_path / "old.onnx").write_bytes(model.SerializeToString())
+    assert not read_graph(tmp_path / "old.onnx").is_local
+    for name in ("onnx", "openvino"):
+        if name == "openvino":
+            pytest.importorskip("openvino")
+        backend = open_backend(name, str(tmp_path / "old.onnx"), None, device="cpu", precision=None)
+        assert not backend.exact_parts
+        assert backend.run(window(20, 24)).shape == (1, 40, 48)
+
+
+def test_the_forms_that_graphs_have_are_those_of_the_network() -> None:
+    """In float64, so that nothing but a mistake could differ."""
+    torch.manual_seed(3)
+    given = torch.rand(2, 5, 7, 9, dtype=torch.float64)
+    layer = torch.nn.ConvTranspose2d(5, 3, 4, stride=2, padding=1).double()
+    assert torch.allclose(_Doubling(layer)(given), layer(given), rtol=0, atol=1e-12)
+    control = OutputRange(16, 235)
+    assert torch.allclose(_Range(control)(given * 900 - 450), control(given * 900 - 450), rtol=0, atol=1e-12)
 
 
 def test_half_precision_is_smaller_and_close(tmp_path: Path) -> None:
@@ -107,7 +153,7 @@ def test_the_graph_of_a_checkpoint_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_a_kept_graph_needs_no_pytorch() -> None:
     """Its import takes seconds, which a second run need not wait for."""
-    graph_of("previous", "clean", "sliced")
+    grouped_graphs("previous", "clean", "sliced")
     code = (
         "import sys; from vsrcli.backends import open_backend; open_backend('onnx', 'previous', 'clean', device='cpu', precision=None); "
         "print('torch' in sys.modules)"

@@ -43,17 +43,23 @@ def graph_of(model: str, domain: str | None, layout: Layout, part: Part = "whole
 
     log.info("exporting %s to ONNX (%s, %s)", path.name, layout, part)
     network, info = load(path)
-    content = export_part(network, info, part) if part != "whole" and isinstance(network, GroupedNetwork) else export(network, info, layout=layout)
+    if part != "whole" and isinstance(network, GroupedNetwork):
+        content = export_part(network, info, part, layout=layout)
+    else:
+        content = export(network, info, layout=layout)
     _keep(kept, content)
     return parse_graph(content, path)
 
 
-def grouped_graphs(model: str, domain: str | None) -> tuple[Graph, Graph] | None:
-    """The graphs of the two parts of a grouped network; None for another network, and for an ``.onnx`` file, which is whole."""
+def grouped_graphs(model: str, domain: str | None, layout: Layout) -> list[Graph]:
+    """The graphs of a grouped network's roles, in order, and behind them the one that makes the picture.
+
+    For another network, and for an ``.onnx`` file, the whole one alone.
+    """
     path = locate(model, domain)
-    if path.suffix in (".onnx", ".pth") or not read_info(path).spec.group_frames:
-        return None
-    return graph_of(model, domain, "sliced", "group"), graph_of(model, domain, "sliced", "groups")
+    roles = () if path.suffix in (".onnx", ".pth") else read_info(path).spec.group_roles
+    parts: list[Part] = [*range(max(roles) + 1), "groups"] if roles else ["whole"]
+    return [graph_of(model, domain, layout, part) for part in parts]
 
 
 def _keep(path: Path, content: bytes) -> None:

@@ -1,12 +1,13 @@
-"""Networks that see a window as overlapping groups of frames: what was made of a group is kept for the next window that holds it.
+"""Networks that make something of single frames, or of overlapping groups of them, first: what was made is kept for the next windows that hold them.
 
-A group is known by its samples, so nobody above has to say which frame is which; and since a window always takes this way, with or without something
-kept, the result has the same bits.
+A group is known by its samples and its role (``ModelSpec.group_roles``), so nobody above has to say which frame is which; and since a window always takes
+this way, with or without something kept, the result has the same bits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -17,37 +18,57 @@ from vsrcli.models import ModelSpec
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Made(Generic[T]):
+    frames: Float
+    role: int
+    result: T
+
+    def is_of(self, frames: Float, role: int) -> bool:
+        # the middle row tells most pictures apart
+        middle = frames.shape[-2] // 2
+        return (
+            self.role == role
+            and self.frames.shape == frames.shape
+            and np.array_equal(self.frames[..., middle, :], frames[..., middle, :])
+            and np.array_equal(self.frames, frames)
+        )
+
+
 class Grouped(Generic[T]):
-    """Runs windows group by group; keeps the groups of the last window (of a picture in tiles: of the last tile, which helps nothing).
+    """Runs windows group by group; keeps as many results as a window has groups, for each role.
+
+    That is one picture's; of a picture in tiles the same tile of the last frame is not found again.
 
     Args:
-        spec: says how many frames are in a group.
-        of_group: (B, group_frames, H, W) float32 to whatever the library makes of it.
-        of_groups: these of all groups, and the middle frame (B, H, W), to the picture (B, 2H, 2W) float32.
+        spec: says how many frames are in a group, and the groups' roles.
+        of_group: a role and (B, group_frames, H, W) float32, to whatever the library makes of it.
+        of_groups: these of all groups, and the middle frame (B, H, W), to the picture (B, 2H - 2 trim, 2W - 2 trim) float32.
 
     Attributes:
         asked, computed: groups so far, and those that were not there yet.
     """
 
-    def __init__(self, spec: ModelSpec, of_group: Callable[[Float], T], of_groups: Callable[[list[T], Float], Float]) -> None:
-        self._frames, self._radius, self._of_group, self._of_groups = spec.group_frames, spec.radius, of_group, of_groups
-        self._kept: list[tuple[Float, T]] = []
+    def __init__(self, spec: ModelSpec, of_group: Callable[[int, Float], T], of_groups: Callable[[list[T], Float], Float]) -> None:
+        self._spec, self._of_group, self._of_groups = spec, of_group, of_groups
+        # a frame that enters a window in the role in which it leaves it is needed again when all roles of all places between were seen
+        self._most = len(spec.group_roles) * len(set(spec.group_roles))
+        self._kept: list[_Made[T]] = []  # the one used last comes first
         self.asked = self.computed = 0
 
     def run(self, windows: Float) -> Float:
         """As ``Backend.run``."""
-        windows = np.array(windows, np.float32)  # a copy: what is kept must not change under us
-        groups: list[tuple[Float, T]] = []
-        for first in range(windows.shape[1] - self._frames + 1):
-            frames = windows[:, first : first + self._frames]
-            groups.append((frames, self._made_of(frames, [*groups, *self._kept])))
-        self._kept = groups
-        return self._of_groups([made for _, made in groups], windows[:, self._radius])
+        results = [
+            self._made_of(windows[:, first : first + self._spec.group_frames], role).result for first, role in enumerate(self._spec.group_roles)
+        ]
+        return self._of_groups(results, windows[:, self._spec.radius])
 
-    def _made_of(self, frames: Float, known: list[tuple[Float, T]]) -> T:
+    def _made_of(self, frames: Float, role: int) -> _Made[T]:
         self.asked += 1
-        for kept, made in known:
-            if kept.shape == frames.shape and np.array_equal(kept, frames):
-                return made
-        self.computed += 1
-        return self._of_group(frames)
+        found = next((made for made in self._kept if made.is_of(frames, role)), None)
+        if found is None:
+            self.computed += 1
+            frames = np.array(frames, np.float32)  # a copy: what is kept must not change under us
+            found = _Made(frames, role, self._of_group(role, frames))
+        self._kept = [found, *(made for made in self._kept if made is not found)][: self._most]
+        return found

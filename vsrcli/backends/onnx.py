@@ -44,8 +44,7 @@ class OnnxBackend:
         self.precision = "fp32"
         provider, options = _provider(device)
         # on a card the groups would travel to the machine's memory and back
-        parts = grouped_graphs(model, domain) if provider == _PROVIDERS["cpu"] else None
-        graphs = parts or (graph_of(model, domain, "sliced"),)
+        graphs = grouped_graphs(model, domain, "sliced") if provider == _PROVIDERS["cpu"] else [graph_of(model, domain, "sliced")]
         self._info = graphs[0].info
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _ERRORS_ONLY
@@ -57,7 +56,7 @@ class OnnxBackend:
             if provider != _PROVIDERS["cpu"]:
                 raise BackendError(f"--device {device}: ONNX Runtime cannot use {provider} here: {reason}: use --device cpu") from error
             raise BackendError(f"ONNX Runtime does not take the graph: {reason}") from error
-        self._grouped = None if parts is None else Grouped(self.spec, lambda frames: self._call(0, frames), lambda made, middle: self._call(1, middle, *made))
+        self._grouped = Grouped(self.spec, self._call, lambda made, middle: self._call(-1, *made, middle)) if len(graphs) > 1 else None
         found = self._sessions[0].get_providers()[0]
         if found != provider:
             raise BackendError(f"--device {device}: ONNX Runtime fell back to {found}: check what onnxruntime-gpu needs, or use --device cpu")
@@ -93,7 +92,8 @@ class OnnxBackend:
 
     def _call(self, number: int, *inputs: Float) -> Float:
         session = self._sessions[number]
-        given = {item.name: np.ascontiguousarray(value, np.float32) for item, value in zip(session.get_inputs(), inputs, strict=True)}
+        # a network without a shortcut does not take the middle frame, which comes last
+        given = {item.name: np.ascontiguousarray(value, np.float32) for item, value in zip(session.get_inputs(), inputs, strict=False)}
         result: Float = session.run(None, given)[0]
         return result
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
-from vsrcli.backends.graphs import graph_of, grouped_graphs
+from vsrcli.backends.graphs import grouped_graphs
 from vsrcli.backends.grouped import Grouped
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
@@ -43,8 +43,7 @@ class OpenVinoBackend:
             raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away")
         if find_spec("openvino") is None:
             raise BackendError("OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx")
-        parts = grouped_graphs(model, domain)
-        graphs = parts or (graph_of(model, domain, "conv3d"),)
+        graphs = grouped_graphs(model, domain, "conv3d")
         self._info = graphs[0].info
         hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         try:
@@ -52,7 +51,7 @@ class OpenVinoBackend:
             self._requests: list[Any] = [core.compile_model(core.read_model(graph.content), "CPU", hints).create_infer_request() for graph in graphs]
         except RuntimeError as error:
             raise BackendError(f"OpenVINO does not take the graph: {str(error).splitlines()[0]}") from error
-        self._grouped = None if parts is None else Grouped(self.spec, lambda frames: self._call(0, frames), lambda made, middle: self._call(1, middle, *made))
+        self._grouped = Grouped(self.spec, self._call, lambda made, middle: self._call(-1, *made, middle)) if len(graphs) > 1 else None
         self.exact_parts = all(graph.is_local for graph in graphs)
         self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         log.info("%s by OpenVINO (%s graph)", self._info.model, graphs[0].layout)
@@ -82,7 +81,10 @@ class OpenVinoBackend:
             raise kind(f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
 
     def _call(self, number: int, *inputs: Float) -> Float:
-        result = self._requests[number].infer([np.ascontiguousarray(value, np.float32) for value in inputs])[0]
+        request = self._requests[number]
+        # a network without a shortcut does not take the middle frame, which comes last
+        taken = inputs[: len(request.input_tensors)]
+        result = request.infer([np.ascontiguousarray(value, np.float32) for value in taken])[0]
         picture: Float = np.array(result)  # the library uses its memory again
         return picture
 

@@ -135,7 +135,7 @@ class TorchBackend:
             picture: Float = network.picture(network.of_groups(groups), tensor(middle)[:, None])[:, 0].numpy()
             return picture
 
-        return Grouped(self.spec, lambda frames: network.of_group(tensor(frames)), of_groups)
+        return Grouped(self.spec, lambda role, frames: network.of_group(tensor(frames), role), of_groups)
 
     @property
     def network(self) -> Network:

@@ -34,7 +34,9 @@ class ModelSpec:
         radius: frames on each side of the one that is upscaled.
         scale: factor in width and height.
         trim: high-resolution pixels that the network leaves off on each side.
-        group_frames: frames next to each other that the network first looks at by themselves, the same in every window (`backends/grouped.py`); 0 for none.
+        group_frames: frames next to each other of which the network first makes something by themselves (`backends/grouped.py`); 0: of none.
+        group_roles: for each such group of a window, in order, in which of its ways the network does that; the same group in the same role serves every
+            window that holds it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class ModelSpec:
     scale: int = 2
     trim: int = 2
     group_frames: int = 0
+    group_roles: tuple[int, ...] = ()
 
     @property
     def frames(self) -> int:
@@ -60,6 +63,7 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             "delta", "vsrcli.models.delta:Delta", 83_702, 37, ("video", "clean", "blur3"),
             "one shared 2D network, deeper for nearer frames, then a recursive 3D one (reconstructed from the report)",
+            group_frames=1, group_roles=(0, 1, 2, 1, 0),
         ),
         ModelSpec(
             "5-parallel", "vsrcli.models.five_parallel:FiveParallel", 259_938, 28, ("video", "clean", "blur3"),
@@ -68,10 +72,11 @@ MODELS: dict[str, ModelSpec] = {
         ModelSpec(
             "previous", "vsrcli.models.previous:Previous", 73_706, 9, ("clean", "blur3"),
             "the predecessor: a 2D network on every frame, then a small 3D one",
+            group_frames=1, group_roles=(0,) * 5,
         ),
         ModelSpec(
             "lite", "vsrcli.models.lite:Lite", 73_028, 9, ("video", "clean"),
-            "all at the input's size: about a fifteenth of Delta's work", trim=0, group_frames=3,
+            "all at the input's size: about a fifteenth of Delta's work", trim=0, group_frames=3, group_roles=(0,) * 3,
         ),
     )
 }

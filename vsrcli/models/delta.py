@@ -9,10 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
+from vsrcli.models.layers import Chain3d, GroupedNetwork, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
+
+# What a frame's map depends on besides the frame: its distance from the middle of the window.
+_INNER, _CENTRE = 1, 2
 
 
-class Delta(WindowNetwork):
+class Delta(WindowNetwork, GroupedNetwork):
     """The network; shapes as in ``WindowNetwork.forward``.
 
     Args:
@@ -48,6 +51,16 @@ class Delta(WindowNetwork):
         near = self.block2(torch.cat((inner1, self.block1(centre), inner2)))
         inner1, centre, inner2 = near.chunk(3)
         return list(self.block3(torch.cat((outer1, inner1, centre, inner2, outer2))).chunk(5))
+
+    def of_group(self, frames: Tensor, role: int) -> Tensor:
+        """The map (B, 1, 2H, 2W) of one frame (B, 1, H, W)."""
+        features = self.head(frames.contiguous(memory_format=torch.channels_last))
+        if role == _CENTRE:
+            features = self.block1(features)
+        if role in (_INNER, _CENTRE):
+            features = self.block2(features)
+        result: Tensor = self.block3(features)
+        return result
 
     def initialise(self) -> None:
         """Start as a bilinear upsampler (see ``layers.start_near_upsampler``)."""

@@ -6,6 +6,7 @@ import copy
 import io
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Part, Target
+from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Target
 from vsrcli.models.half import to_half
 from vsrcli.models.layers import GroupedNetwork, Network, OutputRange, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
@@ -96,42 +97,51 @@ class _Windows(nn.Module):
 
     def _features(self, x: Tensor) -> Tensor:
         if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
-            return self._whole(self.network, x)
+            return _of_volume(self.network, self.network.frame_maps(x))
         return self.network.features(x)
 
-    @staticmethod
-    def _whole(network: WindowNetwork, window: Tensor) -> Tensor:
-        def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
-            return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
 
-        x = torch.stack(network.frame_maps(window), dim=2)
-        for layer in network.volume.children():
-            if isinstance(layer, RecursiveBlock3d):
-                for _ in range(layer.passes):
-                    x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
-            elif isinstance(layer, SlicedConv3d):
-                x = functional.relu(conv(layer, x))
-        return x[:, :, 0]
+def _of_volume(network: WindowNetwork, maps: Sequence[Tensor]) -> Tensor:
+    """``WindowNetwork.of_groups`` by whole 3D convolutions."""
+
+    def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
+        return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
+
+    x = torch.stack(list(maps), dim=2)
+    for layer in network.volume.children():
+        if isinstance(layer, RecursiveBlock3d):
+            for _ in range(layer.passes):
+                x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
+        elif isinstance(layer, SlicedConv3d):
+            x = functional.relu(conv(layer, x))
+    return x[:, :, 0]
 
 
 class _Group(nn.Module):
-    """(B, group_frames, H, W) to what the network makes of the group."""
+    """(B, group_frames, H, W) to what the network makes of the group in a role."""
 
-    def __init__(self, network: GroupedNetwork) -> None:
+    def __init__(self, network: GroupedNetwork, role: int) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.role = network, role
 
     def forward(self, frames: Tensor) -> Tensor:
         """See the class."""
-        return self.network.of_group(frames)
+        return self.network.of_group(frames, self.role)
 
 
-class _Groups(_Group):
-    """What was made of every group of a window, and frame t (B, H, W), to the picture (B, 2H, 2W)."""
+class _Groups(nn.Module):
+    """What was made of every group of a window, and last frame t (B, H, W), to the picture (B, 2H - 2 trim, 2W - 2 trim)."""
 
-    def forward(self, middle: Tensor, *groups: Tensor) -> Tensor:
+    def __init__(self, network: GroupedNetwork, layout: Layout) -> None:
+        super().__init__()
+        self.network, self.layout = network, layout
+
+    def forward(self, *given: Tensor) -> Tensor:
         """See the class."""
-        return self.network.picture(self.network.of_groups(groups), middle[:, None])[:, 0]
+        network, groups, middle = self.network, given[:-1], given[-1]
+        whole = self.layout == "conv3d"
+        features = _of_volume(network, groups) if whole and isinstance(network, WindowNetwork) else network.of_groups(groups)
+        return network.picture(features, middle[:, None])[:, 0]
 
 
 class _Pictures(nn.Module):
@@ -173,7 +183,8 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
         wrapped = _Pictures(wrapped, info)  # type: ignore[arg-type]  # it is one of them
     buffer = io.BytesIO()
     height, width = _TRACED_SIZE
-    names = {"windows": {0: "batch", 2: "height", 3: "width"}, "pictures": {0: "batch"}}
+    rows = 1 if target == "vsr" else 2
+    names = {"windows": {0: "batch", 2: "height", 3: "width"}, "pictures": {0: "batch", rows: "doubled_height", rows + 1: "doubled_width"}}
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of every shape that it records
         torch.onnx.export(
@@ -184,13 +195,14 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     return _with_facts(buffer.getvalue(), info, layout, target)
 
 
-def export_part(network: GroupedNetwork, info: CheckpointInfo, part: Part) -> bytes:
+def export_part(network: GroupedNetwork, info: CheckpointInfo, part: int | Literal["groups"], *, layout: Layout) -> bytes:
     """Make the ONNX graph of a part of a grouped network, float32; batch, height and width are free.
 
     Args:
         network: in evaluation mode, float32.
         info: what is known of its weights; it is written into the graph.
-        part: ``group``: input ``frames``; ``groups``: inputs ``middle`` and ``group0`` and so on. See ``GroupedNetwork``.
+        part: a role: input ``frames``; ``groups``: inputs ``group0`` and so on, and where the network has a shortcut ``middle``. See ``GroupedNetwork``.
+        layout: as for ``export``.
 
     Returns:
         The file's content.
@@ -202,14 +214,20 @@ def export_part(network: GroupedNetwork, info: CheckpointInfo, part: Part) -> by
     frames = torch.rand(1, info.spec.group_frames, height, width)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made = [network.of_group(frames) for _ in range(info.spec.frames - info.spec.group_frames + 1)]
-        names = ["frames"] if part == "group" else ["middle", *(f"group{number}" for number in range(len(made)))]
-        axes = {name: {0: "batch", (1 if name == "middle" else 2): "height", (2 if name == "middle" else 3): "width"} for name in names}
+        if part == "groups":
+            wrapped: nn.Module = _Groups(network, layout)
+            given = [*(network.of_group(frames, role) for role in info.spec.group_roles), frames[:, 0]]
+            names = [*(f"group{number}" for number in range(len(given) - 1)), "middle"]
+        else:
+            wrapped, given, names = _Group(network, part), [frames], ["frames"]
+        axes = {name: {0: "batch", value.ndim - 2: f"{name}_height", value.ndim - 1: f"{name}_width"} for name, value in zip(names, given, strict=True)}
+        rows = 1 if part == "groups" else 2
+        axes["result"] = {0: "batch", rows: "result_height", rows + 1: "result_width"}
         torch.onnx.export(
-            (_Group(network) if part == "group" else _Groups(network)).eval(), (frames,) if part == "group" else (frames[:, 0], *made),
-            buffer, dynamo=False, opset_version=OPSET, input_names=names, output_names=["result"], dynamic_axes=axes,  # type: ignore[arg-type]  # see above
+            wrapped.eval(), tuple(given), buffer, dynamo=False,  # type: ignore[arg-type]  # see above
+            opset_version=OPSET, input_names=names, output_names=["result"], dynamic_axes=axes,
         )  # fmt: skip
-    return _with_facts(buffer.getvalue(), info, "sliced", "vsr")
+    return _with_facts(buffer.getvalue(), info, layout, "vsr")
 
 
 def _with_facts(content: bytes, info: CheckpointInfo, layout: Layout, target: Target) -> bytes:

@@ -14,9 +14,10 @@ from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 Layout = Literal["sliced", "conv3d"]
 Target = Literal["vsr", "vs-mlrt"]
-Part = Literal["whole", "group", "groups"]
+# of a grouped network also what makes the groups of one role, by its number, and what makes the picture of all groups
+Part = int | Literal["whole", "groups"]
 # raised when `models.export` writes the same network in another way: graphs that were kept are of no more use
-FORM = 2
+FORM = 3
 _LARGEST_BYTES = 1 << 30
 # what `models.export` writes in another way; files of other versions may hold them
 _SIZE_DEPENDENT = ("ConvTranspose", "Sigmoid")

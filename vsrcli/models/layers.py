@@ -170,13 +170,17 @@ class WindowNetwork(Network):
 
     def features(self, window: Tensor) -> Tensor:
         """(B, C, 2H-4, 2W-4) from a window (B, 1, 5, H, W)."""
-        stack: Stack = self.volume(self.frame_maps(window))
-        return stack[0]
+        return self.of_groups(self.frame_maps(window))
 
     def picture(self, features: Tensor, middle: Tensor) -> Tensor:
         """The last layer and the output range; there is no shortcut."""
         result: Tensor = self.range(self.output(features))
         return result
+
+    def of_groups(self, groups: Sequence[Tensor]) -> Tensor:
+        """``features`` from the five maps."""
+        stack: Stack = self.volume(list(groups))
+        return stack[0]
 
     @abstractmethod
     def frame_maps(self, window: Tensor) -> Stack:
@@ -184,11 +188,11 @@ class WindowNetwork(Network):
 
 
 class GroupedNetwork(Network):
-    """The networks that see a window as overlapping groups of frames next to each other, each by itself first (see ``backends/grouped.py``)."""
+    """The networks that see a window as groups of frames next to each other, or single ones, each by itself first (see ``backends/grouped.py``)."""
 
     @abstractmethod
-    def of_group(self, frames: Tensor) -> Tensor:
-        """What is made of one group (B, group_frames, H, W)."""
+    def of_group(self, frames: Tensor, role: int) -> Tensor:
+        """What is made of one group (B, group_frames, H, W) in one of the roles of ``ModelSpec.group_roles``."""
 
     @abstractmethod
     def of_groups(self, groups: Sequence[Tensor]) -> Tensor:

@@ -37,7 +37,7 @@ class Lite(GroupedNetwork):
         frames = self._frames(window[:, 0])
         return self.of_groups([self._group(frames[first : first + 3]) for first in range(3)])
 
-    def of_group(self, frames: Tensor) -> Tensor:
+    def of_group(self, frames: Tensor, role: int = 0) -> Tensor:
         """(B, 16, H, W) from three frames next to each other, (B, 3, H, W)."""
         return self._group(self._frames(frames))
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
+from vsrcli.models.layers import Chain3d, GroupedNetwork, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
 
 
-class Previous(WindowNetwork):
+class Previous(WindowNetwork, GroupedNetwork):
     """The two networks one after the other; shapes as in ``WindowNetwork.forward``."""
 
     def __init__(self) -> None:
@@ -35,6 +35,11 @@ class Previous(WindowNetwork):
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W): every frame upscaled on its own."""
         return list(self.frame(torch.cat(window.unbind(2)).contiguous(memory_format=torch.channels_last)).chunk(5))
+
+    def of_group(self, frames: Tensor, role: int = 0) -> Tensor:
+        """The map (B, 1, 2H, 2W) of one frame (B, 1, H, W)."""
+        result: Tensor = self.frame(frames.contiguous(memory_format=torch.channels_last))
+        return result
 
     def initialise(self) -> None:
         """Start as a bilinear upsampler (see ``layers.start_near_upsampler``)."""
