@@ -50,7 +50,7 @@ def test_codes_on_the_device_are_those_of_numpy(previous: TorchBackend, bits: in
 
 
 def test_what_is_no_number_is_refused(previous: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previous, "features", lambda window: torch.full((1, 32, 12, 12), torch.nan))
+    monkeypatch.setattr(previous, "_values", lambda windows: torch.full((1, 12, 12), torch.nan))
     with pytest.raises(BackendError, match="no numbers in fp32"):
         previous.run_codes(np.zeros((1, 5, 8, 8), np.uint8), 1.0, 0.0, 255)
 
