@@ -119,10 +119,11 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
     side = _FIRST_SIDE_PX
     while True:
         rows, columns = min(side, height), min(side, width)
-        window = np.random.default_rng(0).uniform(16, 235, (1, backend.spec.frames, rows, columns)).astype(np.float32)
-        backend.run(window)
+        # one frame on, as in a film: some networks keep what they made of the others
+        film = np.random.default_rng(0).uniform(16, 235, (1, backend.spec.frames + 1, rows, columns)).astype(np.float32)
+        backend.run(film[:, :-1])
         began = time.perf_counter()
-        backend.run(window[..., ::-1].copy())
+        backend.run(film[:, 1:])
         taken = time.perf_counter() - began
         if taken >= _LONG_ENOUGH_SECONDS or (rows, columns) == (height, width) or rows * columns >= backend.max_pixels // 4:
             return taken * (width * height) / (rows * columns)
