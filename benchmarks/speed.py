@@ -24,7 +24,6 @@ from vsrcli.models.checkpoint import load
 from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, WindowNetwork
 from vsrcli.models.weights import locate
 
-
 _PLAIN = "plain eager nn.Conv3d"
 
 
