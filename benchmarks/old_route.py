@@ -14,15 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
-import torch
-from speed import plain
-
 from vsrcli.media.demo import write_demo
-from vsrcli.models.checkpoint import load
-from vsrcli.models.layers import WindowNetwork
-from vsrcli.models.weights import locate
 
 _FRAMES_PER_SECOND = 30
 
@@ -32,7 +24,7 @@ def old_route(clip: Path, folder: Path, target: Path, model: str) -> int:
     (folder / "low").mkdir()
     (folder / "high").mkdir()
     ffmpeg("-i", str(clip), str(folder / "low" / "%05d.png"))
-    subprocess.run([sys.executable, __file__, "--script", str(folder), "--model", model], check=True)
+    subprocess.run([sys.executable, str(Path(__file__).with_name("eager.py")), str(folder), model], check=True)
     ffmpeg("-framerate", str(_FRAMES_PER_SECOND), "-i", str(folder / "high" / "%05d.png"), "-crf", "16", "-pix_fmt", "yuv420p", str(target))
     return sum(file.stat().st_size for file in folder.rglob("*.png"))
 
@@ -41,36 +33,12 @@ def ffmpeg(*command: str) -> None:
     subprocess.run(["ffmpeg", "-v", "error", "-y", *command], check=True)
 
 
-def script(folder: Path, model: str) -> None:
-    """What a researcher's script does: pictures of ``low`` to pictures of ``high``."""
-    network, _ = load(locate(model, "video"))
-    if not isinstance(network, WindowNetwork):
-        raise TypeError(model)
-    files = sorted((folder / "low").iterdir())
-    for number in range(len(files)):
-        window = []
-        for place in range(number - 2, number + 3):
-            picture = cv2.imread(str(files[min(max(place, 0), len(files) - 1)]))
-            window.append(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV))  # type: ignore[arg-type]  # ffmpeg just wrote it
-        luma = torch.from_numpy(np.stack([np.pad(each[..., 0], 1, mode="reflect") for each in window]).astype(np.float32))
-        with torch.no_grad():
-            doubled = plain(network, luma[None, None])[0, 0].numpy()
-        height, width = doubled.shape
-        chroma = cv2.resize(window[2], (width, height), interpolation=cv2.INTER_CUBIC)
-        chroma[..., 0] = np.clip(np.rint(doubled), 0, 255)
-        cv2.imwrite(str(folder / "high" / f"{number:05d}.png"), cv2.cvtColor(chroma, cv2.COLOR_YUV2BGR))
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", default="160x90", help="input, WIDTHxHEIGHT, even")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--model", default="delta", choices=("delta", "5-parallel"))
-    parser.add_argument("--script", type=Path, metavar="FOLDER", help="do the part of the old route between the two calls of ffmpeg")
     arguments = parser.parse_args()
-    if arguments.script is not None:
-        script(arguments.script, arguments.model)
-        return
     width, height = map(int, arguments.size.split("x"))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

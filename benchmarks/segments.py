@@ -2,7 +2,8 @@
 
 With neither: wall time of the whole of `vsr upscale` with segments of 5 s against one go, the two taken in turn, medians. ``--network fake`` puts
 interpolation in the network's place, so that encoding is the bottleneck: the worst case for segments. With ``--workers``: one worker on one core against
-two workers on one core each; with ``--ray``: a Ray cluster of one node on one core against two nodes on one core each.
+two workers on one core each; with ``--ray``: a Ray cluster of one node on one core against two nodes on one core each (it ends with ``ray stop``, which ends
+any other cluster of this machine as well).
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vsrcli.backends import Codes
 
-# Shapes that are kept: a picture's strips come in two or three heights, and bands of reuse in many.
+# Shapes that are kept: a picture's strips come in two or three heights.
 _KEPT = 4
 # A shape is captured when it comes again: capturing costs a few runs.
 _SEEN_BEFORE_CAPTURE = 2

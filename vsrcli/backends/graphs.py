@@ -10,41 +10,44 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vsrcli._version import __version__
-from vsrcli.models.graph import FORM, Graph, Layout, Part, cache_folder, parse_graph, read_graph
+from vsrcli.models.graph import FORM, Graph, Layout, Piece, cache_folder, parse_graph, read_graph
 from vsrcli.models.weights import locate, read_info, sha256
 
 log = logging.getLogger(__name__)
 
 
-def graph_of(model: str, domain: str | None, layout: Layout, part: Part = "whole") -> Graph:
+def graph_of(model: str, domain: str | None, layout: Layout, piece: Piece = "whole") -> Graph:
     """Get the graph of a model: the file itself where it is one, else made from the checkpoint, or from the cache.
 
     Args:
         model: a name in ``MODELS``, a checkpoint, or an ``.onnx`` file.
         domain: which shipped weights, or None.
         layout: how the library wants the 3D convolutions; a file keeps its own.
-        part: of a grouped network, which graph; a file is always whole.
+        piece: of a grouped network, which graph; a file is always whole.
 
     Raises:
         ModelError: no such model, or a bad file.
     """
     path = locate(model, domain)
     if path.suffix == ".onnx":
-        return read_graph(path)
+        graph = read_graph(path)
+        if not graph.is_local:
+            log.info("%s was exported by an earlier version: parts of a picture that did not change are computed again; export it anew", path)
+        return graph
     # by the package's data: importing PyTorch takes seconds, and a graph that is kept does not need it
-    key = hashlib.sha256(f"{sha256(path)} {layout} {part} {FORM} {__version__} {version('torch')}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{sha256(path)} {layout} {piece} {FORM} {__version__} {version('torch')}".encode()).hexdigest()[:24]
     kept = cache_folder() / f"{key}.onnx"
     if kept.is_file():
         with contextlib.suppress(Exception):  # a damaged one is made again
             return read_graph(kept)
     from vsrcli.models.checkpoint import load
-    from vsrcli.models.export import export, export_part
+    from vsrcli.models.export import export, export_piece
     from vsrcli.models.layers import GroupedNetwork
 
-    log.info("exporting %s to ONNX (%s, %s)", path.name, layout, part)
+    log.info("exporting %s to ONNX (%s, %s)", path.name, layout, piece)
     network, info = load(path)
-    if part != "whole" and isinstance(network, GroupedNetwork):
-        content = export_part(network, info, part, layout=layout)
+    if piece != "whole" and isinstance(network, GroupedNetwork):
+        content = export_piece(network, info, piece, layout=layout)
     else:
         content = export(network, info, layout=layout)
     _keep(kept, content)
@@ -58,8 +61,8 @@ def grouped_graphs(model: str, domain: str | None, layout: Layout) -> list[Graph
     """
     path = locate(model, domain)
     roles = () if path.suffix in (".onnx", ".pth") else read_info(path).spec.group_roles
-    parts: list[Part] = [*range(max(roles) + 1), "groups"] if roles else ["whole"]
-    return [graph_of(model, domain, layout, part) for part in parts]
+    pieces: list[Piece] = [*range(max(roles) + 1), "groups"] if roles else ["whole"]
+    return [graph_of(model, domain, layout, piece) for piece in pieces]
 
 
 def _keep(path: Path, content: bytes) -> None:

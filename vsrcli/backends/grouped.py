@@ -36,9 +36,9 @@ class _Made(Generic[T]):
 
 
 class Grouped(Generic[T]):
-    """Runs windows group by group; keeps as many results as a window has groups, for each role.
+    """Runs windows group by group; keeps so many results that a frame which leaves the window is still known from when it entered.
 
-    That is one picture's; of a picture in tiles the same tile of the last frame is not found again.
+    That is for one picture, or for several parts of one. Of a picture in tiles the same tile of the last frame is not found again.
 
     Args:
         spec: says how many frames are in a group, and the groups' roles.
@@ -51,13 +51,15 @@ class Grouped(Generic[T]):
 
     def __init__(self, spec: ModelSpec, of_group: Callable[[int, Float], T], of_groups: Callable[[list[T], Float], Float]) -> None:
         self._spec, self._of_group, self._of_groups = spec, of_group, of_groups
-        # a frame that enters a window in the role in which it leaves it is needed again when all roles of all places between were seen
-        self._most = len(spec.group_roles) * len(set(spec.group_roles))
+        # between a frame's entering and its leaving in the same role, every place of the window has had a new group in every role
+        self._windows = len(set(spec.group_roles))
+        self._largest = 0  # a window's samples
         self._kept: list[_Made[T]] = []  # the one used last comes first
         self.asked = self.computed = 0
 
     def run(self, windows: Float) -> Float:
         """As ``Backend.run``."""
+        self._largest = max(self._largest, windows.size)
         results = [
             self._made_of(windows[:, first : first + self._spec.group_frames], role).result for first, role in enumerate(self._spec.group_roles)
         ]
@@ -70,5 +72,8 @@ class Grouped(Generic[T]):
             self.computed += 1
             frames = np.array(frames, np.float32)  # a copy: what is kept must not change under us
             found = _Made(frames, role, self._of_group(role, frames))
-        self._kept = [found, *(made for made in self._kept if made is not found)][: self._most]
+        self._kept = [found, *(made for made in self._kept if made is not found)]
+        room = self._windows * len(self._spec.group_roles) * self._spec.group_frames * self._largest // self._spec.frames
+        while sum(made.frames.size for made in self._kept) > room:
+            self._kept.pop()
         return found

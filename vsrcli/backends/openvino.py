@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
@@ -16,6 +17,8 @@ from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 
 log = logging.getLogger(__name__)
+
+_Shapes = tuple[tuple[int, ...], ...]
 
 
 class OpenVinoBackend:
@@ -45,15 +48,13 @@ class OpenVinoBackend:
             raise BackendError("OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx")
         graphs = grouped_graphs(model, domain, "conv3d")
         self._info = graphs[0].info
-        hints = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         try:
-            core = _core()
-            self._requests: list[Any] = [core.compile_model(core.read_model(graph.content), "CPU", hints).create_infer_request() for graph in graphs]
+            self._compiled = [_Compiled(graph.content, self.max_pixels) for graph in graphs]
         except RuntimeError as error:
             raise BackendError(f"OpenVINO does not take the graph: {str(error).splitlines()[0]}") from error
         self._grouped = Grouped(self.spec, self._call, lambda made, middle: self._call(-1, *made, middle)) if len(graphs) > 1 else None
         self.exact_parts = all(graph.is_local for graph in graphs)
-        self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         log.info("%s by OpenVINO (%s graph)", self._info.model, graphs[0].layout)
 
     @property
@@ -81,12 +82,62 @@ class OpenVinoBackend:
             raise kind(f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
 
     def _call(self, number: int, *inputs: Float) -> Float:
-        request = self._requests[number]
-        # a network without a shortcut does not take the middle frame, which comes last
-        taken = inputs[: len(request.input_tensors)]
-        result = request.infer([np.ascontiguousarray(value, np.float32) for value in taken])[0]
-        picture: Float = np.array(result)  # the library uses its memory again
+        return self._compiled[number].run([np.ascontiguousarray(value, np.float32) for value in inputs])
+
+
+# Of the pixels that fit into memory, what a size may have that is met for the first time to be run by the graph for all sizes, which keeps its memory.
+_OF_ALL_FOR_ANY = 8
+
+
+class _Compiled:
+    """A graph, compiled for pictures of any size, and for sizes that come again each by itself: the same bits, up to 1.3 times as fast (Delta, 320x180).
+
+    Args:
+        content: the ONNX file.
+        max_pixels: low-resolution pixels of all sizes together that it may be compiled for at once, since each keeps memory.
+
+    Raises:
+        RuntimeError: OpenVINO does not take it.
+    """
+
+    def __init__(self, content: bytes, max_pixels: int) -> None:
+        self._content, self._max_pixels = content, max_pixels
+        self._any_size = self._compile(None)
+        self._inputs = len(self._any_size.input_tensors)
+        self._fixed: OrderedDict[_Shapes, tuple[Any, int]] = OrderedDict()  # with pixels; the one used last comes last
+        self._met: set[_Shapes] = set()
+        self._largest = 0
+
+    def run(self, inputs: list[Float]) -> Float:
+        """Run the graph.
+
+        Args:
+            inputs: float32, contiguous; the last one is of the low-resolution size (..., H, W), and left out where the graph does not take it.
+        """
+        batch, height, width = inputs[-1].shape[0], *inputs[-1].shape[-2:]
+        taken = inputs[: self._inputs]
+        request = self._request(tuple(value.shape for value in taken), batch * height * width)
+        picture: Float = np.array(request.infer(taken, share_inputs=True, share_outputs=True)[0])  # the library uses its memory again
         return picture
+
+    def _request(self, shapes: _Shapes, pixels: int) -> Any:
+        if shapes not in self._fixed:
+            if shapes not in self._met and pixels * _OF_ALL_FOR_ANY <= self._max_pixels:
+                self._met.add(shapes)
+                return self._any_size
+            self._largest = max(self._largest, pixels)
+            room = min(self._max_pixels, 2 * self._largest)
+            while self._fixed and pixels + sum(kept for _, kept in self._fixed.values()) > room:
+                self._fixed.popitem(last=False)
+            self._fixed[shapes] = self._compile(shapes), pixels
+        self._fixed.move_to_end(shapes)
+        return self._fixed[shapes][0]
+
+    def _compile(self, shapes: _Shapes | None) -> Any:
+        model = _core().read_model(self._content)
+        if shapes is not None:
+            model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
+        return _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
 
 
 @cache

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from vsrcli.models.layers import Chain3d, GroupedNetwork, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
 
-# What a frame's map depends on besides the frame: its distance from the middle of the window.
-_INNER, _CENTRE = 1, 2
+# The roles of ``ModelSpec.group_roles``: a frame's map depends on its distance from the middle of the window.
+_OUTER, _INNER, _CENTRE = range(3)
 
 
 class Delta(WindowNetwork, GroupedNetwork):
@@ -57,7 +57,7 @@ class Delta(WindowNetwork, GroupedNetwork):
         features = self.head(frames.contiguous(memory_format=torch.channels_last))
         if role == _CENTRE:
             features = self.block1(features)
-        if role in (_INNER, _CENTRE):
+        if role != _OUTER:
             features = self.block2(features)
         result: Tensor = self.block3(features)
         return result

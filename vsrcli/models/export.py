@@ -46,9 +46,10 @@ class _Doubling(nn.Module):
         self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().repeat_interleave(4))
 
     @staticmethod
-    def stands_for(layer: nn.Module) -> bool:
+    def stands_for(layer: nn.ConvTranspose2d) -> bool:
         """Whether there is such a form of a layer."""
-        return isinstance(layer, nn.ConvTranspose2d) and (layer.kernel_size, layer.stride, layer.padding) == ((4, 4), (2, 2), (1, 1))
+        form = layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation, layer.groups
+        return form == ((4, 4), (2, 2), (1, 1), (0, 0), (1, 1), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, 2H, 2W)."""
@@ -70,8 +71,9 @@ class _Range(nn.Module):
 def _for_parts(module: nn.Module) -> None:
     """Replace, in place, the layers whose values in OpenVINO depend on how large the picture is.
 
-    Measured: its transposed convolution depends on the height where several threads share it (2e-4), its sigmoid on the width (4e-7). A part of a picture would
-    not come out to the bits of the whole one, which is what reuse stands on (``picture.reuse``). What replaces them takes no longer, there or in ONNX Runtime.
+    Measured, layer by layer: its transposed convolution depends on the height where several threads share it (2e-4), its sigmoid on the width (4e-7); no other
+    layer of the networks depends on either, nor does any in ONNX Runtime. A part of a picture would not come out to the bits of the whole one, which is what
+    reuse stands on (``picture.reuse``). What replaces them takes no longer, there or in ONNX Runtime.
     """
     for name, layer in module.named_children():
         if isinstance(layer, nn.ConvTranspose2d) and _Doubling.stands_for(layer):
@@ -195,13 +197,13 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     return _with_facts(buffer.getvalue(), info, layout, target)
 
 
-def export_part(network: GroupedNetwork, info: CheckpointInfo, part: int | Literal["groups"], *, layout: Layout) -> bytes:
+def export_piece(network: GroupedNetwork, info: CheckpointInfo, piece: int | Literal["groups"], *, layout: Layout) -> bytes:
     """Make the ONNX graph of a part of a grouped network, float32; batch, height and width are free.
 
     Args:
         network: in evaluation mode, float32.
         info: what is known of its weights; it is written into the graph.
-        part: a role: input ``frames``; ``groups``: inputs ``group0`` and so on, and where the network has a shortcut ``middle``. See ``GroupedNetwork``.
+        piece: a role: input ``frames``; ``groups``: inputs ``group0`` and so on, and where the network has a shortcut ``middle``. See ``GroupedNetwork``.
         layout: as for ``export``.
 
     Returns:
@@ -214,14 +216,14 @@ def export_part(network: GroupedNetwork, info: CheckpointInfo, part: int | Liter
     frames = torch.rand(1, info.spec.group_frames, height, width)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        if part == "groups":
+        if piece == "groups":
             wrapped: nn.Module = _Groups(network, layout)
             given = [*(network.of_group(frames, role) for role in info.spec.group_roles), frames[:, 0]]
             names = [*(f"group{number}" for number in range(len(given) - 1)), "middle"]
         else:
-            wrapped, given, names = _Group(network, part), [frames], ["frames"]
+            wrapped, given, names = _Group(network, piece), [frames], ["frames"]
         axes = {name: {0: "batch", value.ndim - 2: f"{name}_height", value.ndim - 1: f"{name}_width"} for name, value in zip(names, given, strict=True)}
-        rows = 1 if part == "groups" else 2
+        rows = 1 if piece == "groups" else 2
         axes["result"] = {0: "batch", rows: "result_height", rows + 1: "result_width"}
         torch.onnx.export(
             wrapped.eval(), tuple(given), buffer, dynamo=False,  # type: ignore[arg-type]  # see above

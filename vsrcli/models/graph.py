@@ -15,7 +15,7 @@ from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 Layout = Literal["sliced", "conv3d"]
 Target = Literal["vsr", "vs-mlrt"]
 # of a grouped network also what makes the groups of one role, by its number, and what makes the picture of all groups
-Part = int | Literal["whole", "groups"]
+Piece = int | Literal["whole", "groups"]
 # raised when `models.export` writes the same network in another way: graphs that were kept are of no more use
 FORM = 3
 _LARGEST_BYTES = 1 << 30

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,8 @@ from vsrcli.picture.tiles import Samples, Tiler, halo_of
 
 log = logging.getLogger(__name__)
 
-# Changes are looked for in squares of this side: libraries prepare themselves for each size of a picture, so there should not be many.
+# Changes are looked for in squares of this side, and sides of what is computed are multiples of it (but for a last odd piece at a border): libraries prepare
+# themselves for each size of a picture, so there should not be many.
 CELL_PX = 16
 # Parts that come to more of the picture than this are not worth the copying.
 _WORTH = 0.8
@@ -78,8 +78,8 @@ class Reuse:
             spec: the network.
             exact_parts: whether parts of a picture may be computed by themselves.
             enabled: False: every window is computed whole.
-            prove: called with the window before its first part is computed: whether that part really comes out to the bits of the whole picture,
-                on this machine. Where it does not, parts are not computed any more.
+            prove: called with the window before its first part is computed: whether that part, a sample of all, really comes out to the bits of the
+                whole picture on this machine. Where it does not, parts are not computed.
         """
         self._tiler, self._spec, self._prove = tiler, spec, prove
         self._exact_parts, self._enabled = exact_parts, enabled
@@ -162,7 +162,7 @@ def _part(box: _Box, halo: int, size: tuple[int, int]) -> Part:
         rows, columns = (slice(max(0, side.start * CELL_PX - by), min(length, side.stop * CELL_PX + by)) for side, length in zip(box, size, strict=True))
         return rows, columns
 
-    return Part(grown(halo), grown(2 * halo))
+    return Part(grown(halo), grown(-(-2 * halo // CELL_PX) * CELL_PX))
 
 
 def _boxes(cells: NDArray[np.bool_], halo: int, size: tuple[int, int]) -> list[_Box]:
@@ -174,8 +174,8 @@ def _boxes(cells: NDArray[np.bool_], halo: int, size: tuple[int, int]) -> list[_
         top, left = box[0].start, box[1].start
         return slice(top + int(rows[0]), top + int(rows[-1]) + 1), slice(left + int(columns[0]), left + int(columns[-1]) + 1)
 
-    def cost(box: _Box) -> int:
-        return _part(box, halo, size).area + _CALL_PX
+    def cost(*boxes: _Box) -> int:
+        return sum(_part(box, halo, size).area + _CALL_PX for box in boxes)
 
     def halves(box: _Box) -> Iterator[tuple[_Box, _Box]]:
         rows, columns = box
@@ -186,10 +186,10 @@ def _boxes(cells: NDArray[np.bool_], halo: int, size: tuple[int, int]) -> list[_
             yield around((rows, slice(columns.start, columns.start + line))), around((rows, slice(columns.start + line, columns.stop)))
 
     def cut(box: _Box) -> list[_Box]:
-        best = min(halves(box), key=lambda pair: cost(pair[0]) + cost(pair[1]), default=None)
-        if best is None or cost(best[0]) + cost(best[1]) >= cost(box):
+        best = min(halves(box), key=lambda pair: cost(*pair), default=None)
+        if best is None or cost(*best) >= cost(box):
             return [box]
-        return list(chain.from_iterable(map(cut, best)))
+        return [*cut(best[0]), *cut(best[1])]
 
     return cut(around((slice(0, cells.shape[0]), slice(0, cells.shape[1]))))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,6 +17,10 @@ from vsrcli.picture.tiles import Samples, Tiler
 from vsrcli.run.clock import Clock
 
 log = logging.getLogger(__name__)
+
+# whether parts come out as the whole picture does, of the backends of this process
+_PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
+
 
 class LumaNetwork:
     """Doubles luma planes with a backend.
@@ -83,11 +88,14 @@ class LumaNetwork:
         return values
 
     def _comes_out_exact(self, lumas: Plane, part: Part) -> bool:
-        """Compute a part by itself and with the whole picture, and compare before anything is rounded."""
-        spec = self._backend.spec
-        tiler = Tiler(self._values, spec, max_pixels=self._tiler.max_pixels)
-        rows, columns = part.source
-        return np.array_equal(part.cut(tiler.upscale(lumas[:, rows, columns]), spec.scale), tiler.upscale(lumas)[part.place(spec.scale)])
+        """Compute a part by itself and with the whole picture, and compare before anything is rounded; once for a backend."""
+        if self._backend not in _PROVED:
+            spec = self._backend.spec
+            tiler = Tiler(self._values, spec, max_pixels=self._tiler.max_pixels)
+            rows, columns = part.source
+            alone, whole = tiler.upscale(lumas[:, rows, columns]), tiler.upscale(lumas)
+            _PROVED[self._backend] = np.array_equal(part.cut(alone, spec.scale), whole[part.place(spec.scale)])
+        return _PROVED[self._backend]
 
     def _announce(self, height: int, width: int) -> None:
         """Say, once for each size, what memory a picture needs and into how many parts it goes."""

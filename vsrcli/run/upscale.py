@@ -184,7 +184,7 @@ def where_time_went(report: UpscaleReport) -> str:
         "pictures": "more processor cores would help",
     }
     shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in busy.items())
-    reused = f"; {100 * report.reused:.0f} % of the rows were reused" if report.reused else ""
+    reused = f"; {100 * report.reused:.0f} % of the pixels were reused" if report.reused else ""
     return f"of {report.seconds:.1f} s: {shares}, side by side{reused}; the bottleneck is {slowest}: {ways_out[slowest]}"
 
 
