@@ -27,6 +27,11 @@ from vsrcli.backends import Float, open_backend
 
 Call = Callable[[int], object]
 
+# windows before the first that counts: libraries prepare themselves, and networks keep what they made of frames
+_BEFORE = 5
+# the threads of the library that ran last wait busily for a while
+_SETTLE_SECONDS = 0.3
+
 
 def espcn() -> nn.Module:
     """ESPCN (Shi et al. 2016), 21K parameters at 2x; +2.43 dB over bicubic on Vid4 with trained weights."""
@@ -78,14 +83,16 @@ def alone(sizes: list[tuple[int, int]], repeats: int) -> None:
         calls = {(model, backend): film(backend, model, height, width) for model, backend in OURS if place == 0 or (model, backend) != ("delta", "onnx")}
         calls |= {(name, "onnx"): session(make(), height, width) for name, make in OTHERS.items()}
         times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-        for call in calls.values():
-            call(0)
+        for key, call in calls.items():
+            for turn in range(_BEFORE - 2 if key[0] == "delta" else 0, _BEFORE):
+                call(turn)
         for repeat in range(repeats):
             for key, call in calls.items():
                 if key[0] == "delta" and repeat and place:
-                    continue  # half a minute each
+                    continue  # up to ten seconds each
+                time.sleep(_SETTLE_SECONDS)
                 began = time.perf_counter()
-                call(repeat + 1)
+                call(_BEFORE + repeat)
                 times[key].append(time.perf_counter() - began)
         for key, taken in times.items():
             rates.setdefault(key, []).append(1 / statistics.median(taken))

@@ -43,6 +43,8 @@ def peak_gflops() -> float:
 _PLAIN = "plain eager nn.Conv3d"
 # windows after which every frame of one has been seen in each of its places
 _BEFORE = 4
+# the threads of the library that ran last wait busily for a while
+_SETTLE_SECONDS = 0.3
 
 
 def seconds(calls: dict[str, Callable[[int], object]], repeats: int) -> dict[str, float]:
@@ -53,6 +55,7 @@ def seconds(calls: dict[str, Callable[[int], object]], repeats: int) -> dict[str
             call(turn)
     for turn in range(_BEFORE, _BEFORE + repeats):
         for name, call in calls.items():
+            time.sleep(_SETTLE_SECONDS)
             began = time.perf_counter()
             call(turn)
             times[name].append(time.perf_counter() - began)
