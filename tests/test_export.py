@@ -214,3 +214,24 @@ def test_a_graph_that_is_off_is_not_published(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(OutputError, match="differs from PyTorch"):
         export_model(tmp_path / "o.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_openvino_compiles_sizes_that_come_again_by_themselves() -> None:
+    """The same bits, and no more memory than for two of the largest."""
+    pytest.importorskip("openvino")
+    backend = open_backend("openvino", "lite", "clean", device="cpu", precision=None)
+    compiled = backend._compiled[-1]  # type: ignore[attr-defined]
+    first = backend.run(window(40, 50))
+    assert not compiled._fixed
+    assert np.array_equal(backend.run(window(40, 50)), first)
+    assert len(compiled._fixed) == 1
+    for height in range(20, 40):
+        for _ in range(2):
+            backend.run(window(height, 50))
+        assert sum(pixels for _, pixels in compiled._fixed.values()) <= 2 * 40 * 50
+    assert 2 <= len(compiled._fixed) <= 4
+    assert np.array_equal(backend.run(window(40, 50)), first)
+    # a size that is large for the machine is never run by the graph for all sizes, which would keep its memory
+    compiled._max_pixels = 5 * 60 * 50
+    backend.run(window(60, 50))
+    assert any(shapes[0][-2:] == (60, 50) for shapes in compiled._fixed)
