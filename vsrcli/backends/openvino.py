@@ -86,7 +86,7 @@ class OpenVinoBackend:
 
 
 # Of the pixels that fit into memory, what a size may have that is met for the first time to be run by the graph for all sizes, which keeps its memory.
-_OF_ALL_FOR_ANY = 8
+_OF_ALL_FOR_ANY = 32
 
 
 class _Compiled:
