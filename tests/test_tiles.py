@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import BackendError
 from vsrcli.models import ModelSpec
-from vsrcli.picture.tiles import MIN_CORE_PX, merge, pad_reflect, plan, split, upscale_plane
+from vsrcli.picture.tiles import MIN_CORE_PX, merge, plan, split, upscale_plane
 
 Float = NDArray[np.float32]
 sides = st.integers(1, 130)
@@ -124,15 +124,6 @@ def test_split_gives_views() -> None:
     parts = list(split(padded, plan(200, 90, 9000, 8)))
     assert len(parts) > 1
     assert all(np.shares_memory(part, padded) for part in parts)
-
-
-@settings(deadline=None)
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(0, 15))
-def test_pad_reflect_is_numpys(height: int, width: int, edge: int) -> None:
-    planes = picture(height, width)
-    rows = np.pad(planes, [(0, 0), (edge, edge), (0, 0)], mode="edge" if height == 1 else "reflect")
-    expected = np.pad(rows, [(0, 0), (0, 0), (edge, edge)], mode="edge" if width == 1 else "reflect")
-    assert np.array_equal(pad_reflect(planes, edge), expected)
 
 
 def test_refusals() -> None:

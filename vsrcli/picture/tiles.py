@@ -149,23 +149,6 @@ def merge(results: Iterable[Samples], tiles: list[Tile], height: int, width: int
     return picture
 
 
-def pad_reflect(planes: Samples, edge: int) -> Samples:
-    """Mirror pixels around a picture without repeating the outermost one (repeatedly where the picture is small).
-
-    Args:
-        planes: shape (..., H, W), any dtype; a side of 1 pixel is repeated.
-        edge: pixels to add on each side.
-
-    Returns:
-        Shape (..., H + 2*edge, W + 2*edge), a new array.
-    """
-    for axis in (-2, -1):
-        length = planes.shape[axis]
-        index = np.abs(np.arange(-edge, length + edge)) % max(1, 2 * length - 2)
-        planes = np.take(planes, np.where(index < length, index, 2 * length - 2 - index), axis=axis)
-    return planes
-
-
 def upscale_plane(window: Samples, run: Callable[[Samples], Samples], spec: ModelSpec, *, max_pixels: int | None, edge_px: int = EDGE_PX) -> Samples:
     """Upscale the middle frame of a window to its full size.
 
@@ -185,7 +168,7 @@ def upscale_plane(window: Samples, run: Callable[[Samples], Samples], spec: Mode
     """
     height, width = window.shape[-2:]
     tiles = plan(height, width, max_pixels, halo_of(spec), edge_px)
-    padded = pad_reflect(window, edge_px)
+    padded = np.pad(window, [(0, 0)] * (window.ndim - 2) + [(edge_px, edge_px)] * 2, mode="reflect")  # a side of one pixel is repeated
     results = (run(np.ascontiguousarray(part[None]))[0] for part in split(padded, tiles))
     return merge(results, tiles, height, width, spec, edge_px)
 
