@@ -12,27 +12,15 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from vsrcli.models.checkpoint import load
-from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, WindowNetwork
+from vsrcli.models.layers import WindowNetwork, by_conv3d
 from vsrcli.models.weights import locate
 
 
 def plain(network: WindowNetwork, window: Tensor) -> Tensor:
     """The same network with the same weights, its 3D part as a user of PyTorch would write it: 5-axis tensors and ``conv3d``."""
-
-    def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
-        return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
-
-    x = torch.stack([item.contiguous() for item in network.frame_maps(window)], dim=2)
-    for layer in network.volume.children():
-        if isinstance(layer, RecursiveBlock3d):
-            for _ in range(layer.passes):
-                x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
-        elif isinstance(layer, SlicedConv3d):
-            x = functional.relu(conv(layer, x))
-    return network.picture(x[:, :, 0], window[:, :, 2])
+    return network.picture(by_conv3d(network, [item.contiguous() for item in network.frame_maps(window)]), window[:, :, 2])
 
 
 def script(folder: Path, model: str) -> None:

@@ -6,7 +6,6 @@ import copy
 import io
 import json
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Literal
 
@@ -17,7 +16,7 @@ from torch.nn import functional
 
 from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Target
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import GroupedNetwork, Network, OutputRange, RecursiveBlock3d, SlicedConv3d, WindowNetwork, at_least_single
+from vsrcli.models.layers import GroupedNetwork, Network, OutputRange, WindowNetwork, at_least_single, by_conv3d
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 # The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
@@ -99,24 +98,8 @@ class _Windows(nn.Module):
 
     def _features(self, x: Tensor) -> Tensor:
         if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
-            return _of_volume(self.network, self.network.frame_maps(x))
+            return by_conv3d(self.network, self.network.frame_maps(x))
         return self.network.features(x)
-
-
-def _of_volume(network: WindowNetwork, maps: Sequence[Tensor]) -> Tensor:
-    """``WindowNetwork.of_groups`` by whole 3D convolutions."""
-
-    def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
-        return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
-
-    x = torch.stack(list(maps), dim=2)
-    for layer in network.volume.children():
-        if isinstance(layer, RecursiveBlock3d):
-            for _ in range(layer.passes):
-                x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
-        elif isinstance(layer, SlicedConv3d):
-            x = functional.relu(conv(layer, x))
-    return x[:, :, 0]
 
 
 class _Group(nn.Module):
@@ -142,7 +125,7 @@ class _Groups(nn.Module):
         """See the class."""
         network, groups, middle = self.network, given[:-1], given[-1]
         whole = self.layout == "conv3d"
-        features = _of_volume(network, groups) if whole and isinstance(network, WindowNetwork) else network.of_groups(groups)
+        features = by_conv3d(network, groups) if whole and isinstance(network, WindowNetwork) else network.of_groups(groups)
         return network.picture(features, middle[:, None])[:, 0]
 
 

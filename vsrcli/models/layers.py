@@ -187,6 +187,22 @@ class WindowNetwork(Network):
         """Five one-channel maps, each (B, 1, 2H, 2W) and of one frame, from a window (B, 1, 5, H, W)."""
 
 
+def by_conv3d(network: WindowNetwork, maps: Sequence[Tensor]) -> Tensor:
+    """``WindowNetwork.of_groups`` by plain 3D convolutions on (B, C, 5, H, W): the form some libraries prefer, and what ours is measured against."""
+
+    def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
+        return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
+
+    x = torch.stack(list(maps), dim=2)
+    for layer in network.volume.children():
+        if isinstance(layer, RecursiveBlock3d):
+            for _ in range(layer.passes):
+                x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
+        elif isinstance(layer, SlicedConv3d):
+            x = functional.relu(conv(layer, x))
+    return x[:, :, 0]
+
+
 class GroupedNetwork(Network):
     """The networks that see a window as groups of frames next to each other, or single ones, each by itself first (see ``backends/grouped.py``)."""
 
