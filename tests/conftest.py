@@ -5,12 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from fake import FakeBackend
-
-from vsrcli.media.demo import write_demo
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +41,7 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """96x64, 20 frames at 25 frames a second, a pattern that moves, H.264, no audio."""
+    av = pytest.importorskip("av")
     path = tmp_path_factory.mktemp("clips") / "moving.mp4"
     random = np.random.default_rng(1).integers(30, 220, (200, 200)).astype(np.uint8)
     texture = np.kron(random[:40, :40], np.ones((5, 5), np.uint8))
@@ -61,6 +59,9 @@ def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's own demonstration clip, small: 1 s of 96x64 at 30 frames a second with a cut at half a second and a tone."""
+    pytest.importorskip("av")
+    from vsrcli.media.demo import write_demo
+
     path = tmp_path_factory.mktemp("clips") / "demo.mp4"
     write_demo(path, seconds=1.0, size=(96, 64))
     return path

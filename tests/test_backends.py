@@ -243,27 +243,3 @@ def test_fused_volume(kernels: ModuleType, whole_passes: bool) -> None:
         (expected,) = volume(maps)
         ours = FusedVolume(volume, whole_passes=whole_passes)(torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous())
     torch.testing.assert_close(ours[:, 0].permute(0, 3, 1, 2), expected, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("name", ["torch", "triton"])
-@pytest.mark.parametrize("model", ["delta", "5-parallel"])
-def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: Path) -> None:
-    """Real windows: single precision within a thousandth of a grey level, half precision within half of one and 60 dB; replayed graphs as the first run."""
-    from vsrcli.training.data import load as load_clips
-    from vsrcli.training.data import validation_pairs
-
-    windows = np.stack([low for low, _ in validation_pairs(load_clips([shared / "data" / "val.mp4"]), "clean", count=4, size=128)]).astype(np.float32)
-    reference = open_backend("torch", model, "clean", device="cpu", precision="fp32").run(windows)
-    single = open_backend(name, model, "clean", device="cuda", precision="fp32")
-    np.testing.assert_allclose(single.run(windows), reference, atol=1e-3)
-    half = open_backend(name, model, "clean", device="cuda", precision="fp16")
-    first = half.run(windows)
-    np.testing.assert_allclose(first, reference, atol=0.5)
-    assert 10 * np.log10(255**2 / np.mean(np.square(first - reference))) > 60
-    for _ in range(3):
-        assert np.array_equal(half.run(windows), first)
-    codes = windows.astype(np.uint8)
-    assert isinstance(half, TakesCodes)
-    for _ in range(3):
-        assert np.array_equal(half.run_codes(codes, 1.0, 0.0, 255), np.rint(half.run(codes.astype(np.float32))).clip(0, 255).astype(np.uint8))

@@ -150,7 +150,7 @@ def fitting_pixels(bytes_per_pixel: int, free: int | None = None) -> int:
 
 def says_memory(error: Exception) -> bool:
     """Whether a library's error is about memory; ONNX Runtime and OpenVINO have no class of their own for it."""
-    signs = ("out of memory", "bad_alloc", "bad alloc", "allocate memory", "failed to allocate")
+    signs = ("out of memory", "bad_alloc", "bad alloc", "allocate memory", "failed to allocate", "alloc_failed", "unable to find an engine")
     return isinstance(error, MemoryError) or any(words in str(error).lower() for words in signs)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vsrcli.backends import Codes
+
+log = logging.getLogger(__name__)
 
 # Shapes that are kept: a picture's strips come in two or three heights.
 _KEPT = 4
@@ -41,6 +45,8 @@ class Graphs:
         self._captured: OrderedDict[tuple[object, ...], _Captured] = OrderedDict()
         self._seen: dict[tuple[object, ...], int] = {}
         self._may_capture = True
+        self._pool: Any = None  # of all graphs: they never run at the same time, and what one leaves is read before the next runs
+        self._stream: torch.cuda.Stream | None = None
 
     def run(self, key: str, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
         """Apply ``work``, on the card, to ``given`` from the host.
@@ -62,10 +68,9 @@ class Graphs:
             self._seen[shape] = self._seen.get(shape, 0) + 1
             if not self._may_capture or self._seen[shape] < _SEEN_BEFORE_CAPTURE:
                 return self._plain(work, given)
-            try:
-                captured = self._capture(work, given)
-            except torch.OutOfMemoryError:
-                # a graph keeps its memory to itself: without, there may be enough
+            captured = self._try_to_capture(work, given)
+            if captured is None:
+                # a graph keeps its memory to itself: without, there may be enough (asked for here, where the failed one is gone with its error)
                 self._captured.clear()
                 self._may_capture = False
                 torch.cuda.empty_cache()
@@ -77,22 +82,33 @@ class Graphs:
         return self._replay(captured, given)
 
     def _plain(self, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
-        result: Codes = work(torch.from_numpy(given).to(self._device)).cpu().numpy()
+        with torch.cuda.device(self._device):  # Triton launches on the current one, wherever the tensors are
+            result: Codes = work(torch.from_numpy(given).to(self._device)).cpu().numpy()
         return result
+
+    def _try_to_capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured | None:
+        try:
+            return self._capture(work, given)
+        except RuntimeError as error:  # out of memory, or something that a graph does not take
+            log.info("no CUDA graph: %s", error)
+            return None
 
     def _capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured:
         pinned_in = torch.from_numpy(given).pin_memory()
         with torch.cuda.device(self._device):
             static = pinned_in.to(self._device)
-            stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            # its own: PyTorch's default stream for graphs belongs to the first card that recorded one
+            stream = self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
             stream.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(stream):
                 for _ in range(_WARM_UPS):
                     work(static)
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # threads that decode or encode on the card may go on allocating there
+            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
                 result = work(static)
+            self._pool = graph.pool()
         pinned_out = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
         return _Captured(graph, static, result, pinned_in, pinned_out)
 

@@ -146,7 +146,7 @@ class TorchBackend:
         height, width = windows.shape[-2:]
         try:
             # no search for the fastest algorithm: it may find another one in the next run, and the same film should come out to the same bits
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=False, allow_tf32=False):
+            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
                 if self._graphs is not None:
                     return self._graphs.run(key, work, windows)
                 result: Codes = work(torch.from_numpy(windows)).numpy()
@@ -167,15 +167,15 @@ def choose_device(wanted: str) -> torch.device:
     """
     kind, number = parse_device(wanted)
     if kind == "auto":
-        return torch.device("cuda:0" if _cuda_works() else "cpu")
+        return torch.device("cuda:0" if _cuda_works(0) else "cpu")
     if kind == "cpu":
         return torch.device("cpu")
     if kind == "tensorrt":
         raise BackendError(f"--device {wanted}: TensorRT is a way of ONNX Runtime's: give --backend onnx as well")
-    if not _cuda_works():
-        raise BackendError(f"--device {wanted}: PyTorch finds no working CUDA GPU here; use --device cpu, or check the driver with nvidia-smi")
-    if number >= torch.cuda.device_count():
+    if torch.cuda.is_available() and number >= torch.cuda.device_count():
         raise BackendError(f"--device {wanted}: this machine has {torch.cuda.device_count()} CUDA GPU(s), counted from cuda:0")
+    if not _cuda_works(number):
+        raise BackendError(f"--device {wanted}: PyTorch finds no working CUDA GPU here; use --device cpu, or check the driver with nvidia-smi")
     return torch.device("cuda", number)
 
 
@@ -185,11 +185,11 @@ def _card_bytes(device: torch.device) -> int:
     return int(min(_OF_ALL * installed, _OF_FREE * free))
 
 
-def _cuda_works() -> bool:
+def _cuda_works(number: int) -> bool:
     if not torch.cuda.is_available():
         return False
     try:
-        torch.zeros(1, device="cuda")
+        torch.zeros(1, device=f"cuda:{number}")  # no other: each card touched costs half a gigabyte of it
     except RuntimeError as error:  # a card too old for this PyTorch, or a broken driver
         log.info("CUDA is there but does not work: %s", error)
         return False

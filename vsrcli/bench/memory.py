@@ -29,7 +29,8 @@ class PeakMemory:
             _RESET.write_text("5")  # resets the process's high-water mark (proc(5))
         torch = sys.modules.get("torch")
         if torch is not None and torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
+            for number in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(number)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:

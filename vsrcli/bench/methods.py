@@ -14,8 +14,7 @@ from vsrcli.frame import ColorTags, Frame
 from vsrcli.models import MODELS
 from vsrcli.options import BenchOptions
 from vsrcli.picture.resize import Kernel, double
-from vsrcli.run.network import LumaNetwork
-from vsrcli.run.pipeline import upscale_luma
+from vsrcli.run.network import LumaNetwork, upscale_luma
 
 # OpenCV's cubic (a = -0.75, no antialiasing) is another convention: 0.3 dB higher on the way up, another test on the way down.
 BASELINES: dict[str, Kernel] = {"nearest": "nearest", "bicubic": "bicubic", "lanczos": "lanczos"}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vsrcli.errors import OptionError
-from vsrcli.media.xpsnr import XpsnrFilter
 from vsrcli.quality.flip import Flip
 from vsrcli.quality.report import MetricInfo
 from vsrcli.quality.sequence import SEQUENCE_METRICS, Luma, SequenceMetric, SequenceScores, as_codes, check_frame
@@ -74,6 +73,8 @@ class Xpsnr:
 
     def __init__(self, width: int, height: int, frames_per_second: float) -> None:
         self._width, self._height = width, height
+        from vsrcli.media.xpsnr import XpsnrFilter  # FFmpeg's
+
         self._filter = XpsnrFilter(width, height, frames_per_second)
 
     def add(self, truth: Luma, picture: Luma) -> None:

@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame, PixelFormat
 from vsrcli.media.folders import list_pictures
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
-from vsrcli.media.roundtrip import x264_stream
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.stills import read_picture
 from vsrcli.picture.color import rgb_to_luma
@@ -79,6 +76,9 @@ class Source:
         self._files = list_pictures(path) if path.is_dir() else None
         self.is_float = False
         if self._files is None:
+            # imported here: a training pack is read, and benchmarked, where there is no FFmpeg
+            from vsrcli.media.probe import probe
+
             info = probe(path)
             self.width, self.height, self.rate = info.width, info.height, float(info.rate or 25)
             self.count = None if info.duration is None or info.rate is None else round(info.duration * info.rate)
@@ -89,6 +89,8 @@ class Source:
 
     def __iter__(self) -> Iterator[Picture]:
         if self._files is None:
+            from vsrcli.media.reader import VideoReader
+
             with VideoReader(self.path) as reader:
                 bits = reader.info.format.bits
                 for frame in reader:
@@ -171,6 +173,8 @@ def _made(truth: Source, degradation: str) -> Iterator[Pair]:
 
     lows: Iterator[NDArray[Any]] = shrunk()
     if degradation.startswith("crf:"):
+        from vsrcli.media.roundtrip import x264_stream
+
         lows = x264_stream(lows, crf=float(degradation.removeprefix("crf:")))
     detector = CutDetector()
     for number, low in enumerate(lows):

@@ -39,8 +39,10 @@ def to_half(network: Network) -> float:
             if layer is not network.output and isinstance(getattr(layer, "bias", None), Tensor):
                 layer.bias.div_(divisor)  # type: ignore[operator]  # it is a tensor
         network.output.weight.mul_(divisor)
+    last = {name: value.clone() for name, value in network.output.state_dict().items()}
     network.half()
     network.output.float()
+    network.output.load_state_dict(last)  # on the way through half precision it was rounded
     return 1 / divisor
 
 

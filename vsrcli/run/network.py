@@ -10,7 +10,7 @@ import numpy as np
 
 from vsrcli.backends import Backend, TakesCodes
 from vsrcli.errors import BackendError
-from vsrcli.frame import Plane
+from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.picture.color import affine, from_model, to_model
 from vsrcli.picture.reuse import Part, Reuse
 from vsrcli.picture.tiles import Samples, Tiler
@@ -109,3 +109,21 @@ class LumaNetwork:
             (self._tiler.max_pixels or 0) * self._backend.bytes_per_pixel / 1e9,
             "whole pictures" if rows * columns == 1 else f"{rows} strips" if columns == 1 else f"{rows} x {columns} tiles",
         )
+
+
+def upscale_luma(window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags) -> Plane:
+    """Double the luma of the middle frame of a window.
+
+    Args:
+        window: the frame in the middle of its neighbours, all of one size and format.
+        network: what does it.
+        tags: for the range.
+
+    Returns:
+        Shape (2H, 2W), codes as in the frames.
+
+    Raises:
+        BackendError: the network failed, or gave something that is no number.
+    """
+    lumas: Plane = np.stack([each.luma for each in window])  # type: ignore[assignment]  # all of one type
+    return network.upscale(lumas, window[0].format.bits, tags.is_full_range)

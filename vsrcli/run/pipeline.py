@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
 
-import numpy as np
-
 from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.media.pipe import is_standard_input, standard_input
@@ -21,7 +19,7 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
-from vsrcli.run.network import LumaNetwork
+from vsrcli.run.network import LumaNetwork, upscale_luma
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
 
@@ -101,24 +99,6 @@ class UpscaleReport:
         everything = self.frames_computed + frames
         self.reused = (self.reused * self.frames_computed + reused * frames) / everything if everything else 0.0
         self.frames_computed = everything
-
-
-def upscale_luma(window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags) -> Plane:
-    """Double the luma of the middle frame of a window.
-
-    Args:
-        window: the frame in the middle of its neighbours, all of one size and format.
-        network: what does it.
-        tags: for the range.
-
-    Returns:
-        Shape (2H, 2W), codes as in the frames.
-
-    Raises:
-        BackendError: the network failed, or gave something that is no number.
-    """
-    lumas: Plane = np.stack([each.luma for each in window])  # type: ignore[assignment]  # all of one type
-    return network.upscale(lumas, window[0].format.bits, tags.is_full_range)
 
 
 def finish_frame(frame: Frame, luma: Plane, tags: ColorTags, siting: str | None = None) -> Frame:
