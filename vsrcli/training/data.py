@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
 from vsrcli.picture.color import from_model, rgb_to_luma, to_model
+from vsrcli.training import prepared
 from vsrcli.training.degradation import DEGRADATIONS, Clip, Degradation
 
 log = logging.getLogger(__name__)
@@ -26,22 +27,84 @@ _VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts", ".mpg
 
 
 @dataclass(frozen=True)
+class PackPlace:
+    """Where a clip lies in a training pack: its file, and which of its sequences it is, from 0."""
+
+    file: Path
+    sequence: int
+
+
+@dataclass(frozen=True)
 class Sequences:
     """Clips of ``SEQUENCE`` luma frames.
 
     Attributes:
         clips: each (SEQUENCE, H, W), uint8, limited-range codes, H and W even.
         names: where each came from: ``FILE#NUMBER``, or its scene's name in a training pack.
+        versions: for each clip, its prepared degraded versions by domain, in the order of their
+            variants, each (SEQUENCE, H/2, W/2) uint8. No versions at all: nothing is prepared.
+        places: for each clip, where it lies in a training pack; None for other footage.
     """
 
     clips: tuple[Clip, ...]
     names: tuple[str, ...]
+    versions: tuple[Mapping[str, tuple[Clip, ...]], ...] = ()
+    places: tuple[PackPlace | None, ...] = ()
 
     def __len__(self) -> int:
         return len(self.clips)
 
+    def subset(self, indices: Sequence[int]) -> Sequences:
+        """The clips of these indices, in this order, with all that is known of them."""
+        return Sequences(
+            tuple(self.clips[index] for index in indices),
+            tuple(self.names[index] for index in indices),
+            tuple(self.versions[index] for index in indices) if self.versions else (),
+            tuple(self.places[index] for index in indices) if self.places else (),
+        )
 
-def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 2000, whole: bool = False) -> Sequences:
+    def variants(self, domain: str) -> int | None:
+        """How many prepared versions every clip has for ``domain``; None if any clip has none."""
+        count = min((len(versions.get(domain, ())) for versions in self.versions), default=0)
+        return count or None
+
+    def low_resolution(self, domain: str, index: int, variant: int, seed: int) -> Clip:
+        """The degraded version of a clip: the prepared one where there is one, else made here.
+
+        Args:
+            domain: key in ``DEGRADATIONS``.
+            index: which clip.
+            variant: which of its prepared versions, modulo their number.
+            seed: of the degradation, where no version is prepared.
+
+        Returns:
+            (SEQUENCE, H/2, W/2) uint8, limited-range codes.
+
+        Raises:
+            InputError: no version is prepared, and the degradation needs PyAV, which is missing.
+        """
+        prepared_versions = self.versions[index].get(domain, ()) if self.versions else ()
+        if prepared_versions:
+            return prepared_versions[variant % len(prepared_versions)]
+        try:
+            return DEGRADATIONS[domain](self.clips[index], seed)
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "av":
+                raise
+            raise InputError(
+                f"this machine has no PyAV, so the `{domain}` domain needs a prepared pack: make one "
+                "on a machine that has it, with `vsr train --prepare`, and give it with --data and --val"
+            ) from error
+
+
+def load(
+    paths: Sequence[Path],
+    *,
+    shippable_only: bool = False,
+    limit: int = 2000,
+    whole: bool = False,
+    domain: str | None = None,
+) -> Sequences:
     """Read the clips of training packs, video files, frame folders, and folders that hold any of these.
 
     Args:
@@ -50,29 +113,38 @@ def load(paths: Sequence[Path], *, shippable_only: bool = False, limit: int = 20
         limit: most clips to keep of footage other than packs (a clip of full size takes 0.9 MB, its low-resolution versions the same again);
             where there would be more, they are spread over each file.
         whole: leave large pictures whole instead of cutting them into tiles; each counts as that many clips.
+        domain: read the versions that packs hold prepared for this domain, too; None for no versions.
 
     Raises:
-        InputError: nothing usable is there.
+        InputError: nothing usable is there, or a prepared pack is incomplete or damaged.
     """
     sources = [source for path in paths for source in _sources(path)]
     clips: list[Clip] = []
     names: list[str] = []
+    versions: list[Mapping[str, tuple[Clip, ...]]] = []
+    places: list[PackPlace | None] = []
     used = 0
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
         rows = [] if source.is_dir() else _manifest(source)
         if rows:
-            found, origin = _read_pack(source, rows, shippable_only)
+            pack = read_pack(source, rows, shippable_only, domain)
+            found = list(pack.clips)
+            origin = list(pack.names)
+            versions += pack.versions
+            places += pack.places
         else:
             share = max(1, (limit - used) // left)
             found = _read_folder(source, whole) if source.is_dir() else _read_video(source, share, whole)
             found = _spread(found, max(1, share // _tile_count(found[0])) if found else 1)
             origin = [f"{source}#{index}" for index in range(len(found))]
+            versions += [{}] * len(found)
+            places += [None] * len(found)
         used += sum(map(_tile_count, found))
         clips += found
         names += origin
     if not clips:
         raise InputError(f"{', '.join(map(str, paths))}: no {SEQUENCE} consecutive frames of one scene to train on")
-    return Sequences(tuple(clips), tuple(names))
+    return Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
 
 
 def _sources(path: Path) -> list[Path]:
@@ -100,28 +172,53 @@ def is_pack(file: Path) -> bool:
 
 def _manifest(file: Path) -> list[dict[str, str]]:
     manifest = file.with_name("manifest.csv")
-    if not manifest.is_file():
-        return []
-    with manifest.open(newline="") as text:
-        return [row for row in csv.DictReader(text) if row.get("split") == file.stem]
+    rows = []
+    if manifest.is_file():
+        with manifest.open(newline="") as text:
+            rows = [row for row in csv.DictReader(text) if row.get("split") == file.stem]
+    if not rows and prepared.has_versions(file):
+        # the manifest is written last: without it, the file would pass for ordinary footage
+        raise InputError(
+            f"{file}: was not prepared to the end, or {manifest.name} was not copied with it; "
+            "prepare the folder again with `vsr train --prepare`"
+        )
+    return rows
 
 
-def _read_pack(file: Path, rows: list[dict[str, str]], shippable_only: bool) -> tuple[list[Clip], list[str]]:
+def read_pack(
+    file: Path, rows: Sequence[Mapping[str, str]], shippable_only: bool, domain: str | None = None
+) -> Sequences:
+    """Read the sequences of one file of a training pack.
+
+    Args:
+        file: the video file.
+        rows: its rows of the manifest, one for each sequence.
+        shippable_only: take only the rows whose licence allows shipping weights.
+        domain: read the versions prepared for this domain, too.
+
+    Raises:
+        InputError: the file ends before its manifest does, or its prepared versions are damaged.
+    """
     # OpenCV hands the luma codes through unchanged, and a training machine may have no PyAV
     capture = cv2.VideoCapture(str(file))
-    clips, names = [], []
+    clips = []
     try:
-        for row in rows:
+        for _ in rows:
             frames = [capture.read()[1] for _ in range(SEQUENCE)]
             if any(frame is None for frame in frames):
                 raise InputError(f"{file}: ends before its manifest does; copy the training pack again")
-            if shippable_only and row["shippable"] != "1":
-                continue
             clips.append(np.stack([frame[:, :, 0] for frame in frames]).astype(np.uint8))
-            names.append(row.get("content_group", file.stem))
     finally:
         capture.release()
-    return clips, names
+    names = [row.get("content_group", file.stem) for row in rows]
+    versions: list[Mapping[str, tuple[Clip, ...]]] = [{}] * len(clips)
+    if domain is not None:
+        versions = [{domain: lows} if lows else {} for lows in prepared.read_versions(file, domain, clips)]
+    places = [PackPlace(file, sequence) for sequence in range(len(clips))]
+    everything = Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
+    if not shippable_only:
+        return everything
+    return everything.subset([place for place, row in enumerate(rows) if row["shippable"] == "1"])
 
 
 def _read_folder(folder: Path, whole: bool) -> list[Clip]:
@@ -219,13 +316,19 @@ def validation_pairs(
     Returns:
         Pairs of (5, h, w) and (2h, 2w), float32, limited-range codes.
     """
+
+    def degraded(index: int) -> Clip:
+        seed = 1000 + index
+        if isinstance(domain, str):
+            return sequences.low_resolution(domain, index, 0, seed)
+        return domain(sequences.clips[index], seed)
+
     step = Fraction(len(sequences), min(count, len(sequences)))
     pairs = []
-    degrade = DEGRADATIONS[domain] if isinstance(domain, str) else domain
     for index in (int(step * number) for number in range(min(count, len(sequences)))):
         clip = sequences.clips[index]
         top, left = (max(0, (side - size) // 4) for side in clip.shape[1:])
-        low = degrade(clip, 1000 + index)[1:6, top : top + size // 2, left : left + size // 2]
+        low = degraded(index)[1:6, top : top + size // 2, left : left + size // 2]
         high = clip[3, 2 * top : 2 * top + 2 * low.shape[1], 2 * left : 2 * left + 2 * low.shape[2]]
         pairs.append((low.astype(np.float32), high.astype(np.float32)))
     return pairs
@@ -254,6 +357,6 @@ def split_held_out(sequences: Sequences, share: float = 0.1) -> tuple[Sequences,
 
     def part(is_held: bool) -> Sequences:
         chosen = [index for index in range(len(sequences)) if (index in held) == is_held]
-        return Sequences(tuple(sequences.clips[index] for index in chosen), tuple(sequences.names[index] for index in chosen))
+        return sequences.subset(chosen)
 
     return part(False), part(True)

@@ -155,9 +155,16 @@ def _resumed(options: TrainOptions) -> TrainOptions:
 
 
 def _clips(options: TrainOptions, whole: bool, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:
-    training = load([Path(path) for path in options.data], shippable_only=options.shippable, limit=options.clips, whole=whole)
+    domain = options.domain or recipe_for(options.recipe, options.model).domain
+    training = load(
+        [Path(path) for path in options.data],
+        shippable_only=options.shippable,
+        limit=options.clips,
+        whole=whole,
+        domain=domain,
+    )
     if options.val:
-        return training, load([Path(path) for path in options.val], limit=options.clips)
+        return training, load([Path(path) for path in options.val], limit=options.clips, domain=domain)
     on_note("no --val: the last tenth of each file's clips is held out")
     return split_held_out(training)
 
