@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +46,9 @@ class Graphs:
         self._captured: OrderedDict[tuple[object, ...], _Captured] = OrderedDict()
         self._seen: dict[tuple[object, ...], int] = {}
         self._may_capture = True
-        self._pool: Any = None  # of all graphs: they never run at the same time, and what one leaves is read before the next runs
+        # Both are shared by all graphs. What a graph leaves in the pool may be overwritten by the
+        # next one: they never run at the same time, and a result is read before another graph runs.
+        self._pool: Any = torch.cuda.graph_pool_handle()
         self._stream: torch.cuda.Stream | None = None
 
     def run(self, key: str, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
@@ -68,48 +71,71 @@ class Graphs:
             self._seen[shape] = self._seen.get(shape, 0) + 1
             if not self._may_capture or self._seen[shape] < _SEEN_BEFORE_CAPTURE:
                 return self._plain(work, given)
+            if len(self._captured) >= _KEPT:
+                # freed before the capture, which can then use its memory
+                oldest = next(iter(self._captured))
+                del self._captured[oldest]
+                del self._seen[oldest]
             captured = self._try_to_capture(work, given)
             if captured is None:
-                # a graph keeps its memory to itself: without, there may be enough (asked for here, where the failed one is gone with its error)
-                self._captured.clear()
-                self._may_capture = False
-                torch.cuda.empty_cache()
+                # a graph keeps its memory to itself: without, there may be enough
+                self._give_up()
                 return self._plain(work, given)
             self._captured[shape] = captured
-            if len(self._captured) > _KEPT:
-                self._captured.popitem(last=False)
         self._captured.move_to_end(shape)
         return self._replay(captured, given)
 
     def _plain(self, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
-        with torch.cuda.device(self._device):  # Triton launches on the current one, wherever the tensors are
+        # Triton launches on the current card, wherever the tensors are
+        with torch.cuda.device(self._device):
             result: Codes = work(torch.from_numpy(given).to(self._device)).cpu().numpy()
         return result
 
     def _try_to_capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured | None:
         try:
-            return self._capture(work, given)
-        except RuntimeError as error:  # out of memory, or something that a graph does not take
-            log.info("no CUDA graph: %s", error)
+            with (
+                torch.cuda.device(self._device),
+                # PyTorch leaves the stream of a failed capture current; this sets it back
+                torch.cuda.stream(torch.cuda.current_stream()),
+            ):
+                return self._capture(work, given)
+        except RuntimeError as error:  # out of memory, or an operation that no graph can hold
+            log.info("no CUDA graph: %s", error.__context__ or error)
             return None
 
-    def _capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured:
-        pinned_in = torch.from_numpy(given).pin_memory()
+    def _give_up(self) -> None:
+        """Free all graphs and record no more; called where the failed one is gone with its error."""
+        self._captured.clear()
+        self._may_capture = False
         with torch.cuda.device(self._device):
-            static = pinned_in.to(self._device)
-            # its own: PyTorch's default stream for graphs belongs to the first card that recorded one
-            stream = self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
-            stream.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(stream):
-                for _ in range(_WARM_UPS):
-                    work(static)
-            torch.cuda.current_stream().wait_stream(stream)
-            graph = torch.cuda.CUDAGraph()
-            # threads that decode or encode on the card may go on allocating there
-            with torch.cuda.graph(graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"):
-                result = work(static)
-            self._pool = graph.pool()
-        pinned_out = torch.empty(result.shape, dtype=result.dtype, pin_memory=True)
+            # PyTorch before 2.12 takes a capture that broke off for one still running, and would
+            # free no memory from here on. Where it does not, this raises and changes nothing.
+            with suppress(RuntimeError, AttributeError):
+                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
+                torch._C._cuda_releasePool(torch.cuda.current_device(), self._pool)
+            with suppress(RuntimeError):
+                torch.cuda.empty_cache()
+
+    def _capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured:
+        """Record ``work``; the device is the current one."""
+        if self._stream is None:
+            # PyTorch's default stream for graphs belongs to the first card that recorded one
+            self._stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        stream = self._stream
+        pinned_in = torch.from_numpy(given).pin_memory()
+        static = pinned_in.to(self._device)
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(_WARM_UPS):
+                work(static)
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        # other threads, which decode or encode on the card, may go on allocating there
+        with torch.cuda.graph(
+            graph, pool=self._pool, stream=stream, capture_error_mode="thread_local"
+        ):
+            result = work(static)
+        pinned_out = torch.empty(result.shape, dtype=result.dtype).pin_memory()
         return _Captured(graph, static, result, pinned_in, pinned_out)
 
     def _replay(self, captured: _Captured, given: Codes) -> Codes:
