@@ -25,7 +25,7 @@ from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
 from vsrcli.quality.metrics import psnr, ssim
 from vsrcli.quality.report import BenchReport, BenchRow
-from vsrcli.run.pipeline import upscale_luma
+from vsrcli.run.network import upscale_luma
 from vsrcli.training.run import train
 
 SIZE = (96, 64)

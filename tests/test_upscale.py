@@ -22,8 +22,8 @@ from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
 from vsrcli.quality.metrics import psnr
 from vsrcli.run import upscale as module
-from vsrcli.run.network import LumaNetwork
-from vsrcli.run.pipeline import finish_frame, upscale_luma
+from vsrcli.run.network import LumaNetwork, upscale_luma
+from vsrcli.run.pipeline import finish_frame
 from vsrcli.run.upscale import upscale
 
 FAST = EncoderOptions(preset="ultrafast")
