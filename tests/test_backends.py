@@ -16,7 +16,7 @@ from fake import FakeBackend
 from torch.nn import functional
 
 from vsrcli.backends import TakesCodes, fitting_pixels, machine_bytes, open_backend, says_memory
-from vsrcli.backends.torch import TorchBackend
+from vsrcli.backends.torch import TorchBackend, choose_device
 from vsrcli.errors import BackendError, ModelError, OptionError, OutOfMemory
 from vsrcli.frame import Plane
 from vsrcli.models import MODELS
@@ -91,10 +91,143 @@ def test_no_memory_at_all_is_an_error() -> None:
         LumaNetwork(Small(10)).upscale(np.zeros((5, 200, 200), np.uint8), 8, False)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("std::bad_alloc"), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("std::bad_alloc"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError("GET was unable to find an engine to execute this computation"),
+    ],
+)
 def test_errors_about_memory_are_told_from_others(error: Exception) -> None:
     assert says_memory(error)
-    assert not says_memory(RuntimeError("shape mismatch"))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "shape mismatch",
+        "CUDA error: an illegal memory access was encountered",
+        "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+        "unable to find an engine in the library's path",
+    ],
+)
+def test_other_errors_are_not_about_memory(message: str) -> None:
+    assert not says_memory(RuntimeError(message))
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("GET was unable to find an engine to execute this computation", OutOfMemory),
+        ("CUDA error: an illegal memory access was encountered", BackendError),
+    ],
+)
+def test_an_error_that_no_smaller_part_cures_comes_out_after_few_tries(
+    previous: TorchBackend, monkeypatch: pytest.MonkeyPatch, message: str, kind: type[BackendError]
+) -> None:
+    """cuDNN finds no engine for want of memory, and for want of support for the card."""
+    tried: list[int] = []
+
+    def refuse(windows: torch.Tensor) -> torch.Tensor:
+        tried.append(windows.shape[-2] * windows.shape[-1])
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(previous, "_values", refuse)
+    with pytest.raises(BackendError, match=message) as caught:
+        LumaNetwork(previous).upscale(np.zeros((5, 1080, 1920), np.uint8), 8, False)
+    assert type(caught.value) is kind
+    if kind is BackendError:
+        assert len(tried) == 1
+        return
+    assert "--device cpu" in str(caught.value)
+    assert 1 < len(tried) < 16
+    assert tried == sorted(set(tried), reverse=True), "the parts do not become smaller"
+
+
+def test_cudnn_gives_the_same_bits_in_every_run(
+    previous: TorchBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The flags are set around the network alone, whatever the program has set."""
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen: list[tuple[bool, bool, bool]] = []
+
+    def flags() -> tuple[bool, bool, bool]:
+        cudnn = torch.backends.cudnn
+        return bool(cudnn.benchmark), bool(cudnn.deterministic), bool(cudnn.allow_tf32)
+
+    values = previous._values
+
+    def noting(windows: torch.Tensor) -> torch.Tensor:
+        seen.append(flags())
+        return values(windows)
+
+    monkeypatch.setattr(previous, "_values", noting)
+    previous.run(np.zeros((1, 5, 8, 8), np.float32))
+    previous.run_codes(np.zeros((1, 5, 8, 8), np.uint8), 1.0, 0.0, 255)
+    assert seen == [(False, True, False)] * 2
+    assert flags() == (True, False, True)
+
+
+class Cards:
+    """A machine's cards: how many there are, and which of them were touched."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, broken: tuple[int, ...] = ()) -> None:
+        self.touched: list[str] = []
+        self._broken = broken
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+        monkeypatch.setattr(torch, "zeros", self._zeros)
+
+    def _zeros(self, *size: int, device: str) -> None:
+        self.touched.append(device)
+        if device in [f"cuda:{number}" for number in self._broken]:
+            raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+
+def test_a_card_that_is_not_there_is_refused_without_touching_those_that_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cards = Cards(monkeypatch, 1)
+    with pytest.raises(BackendError, match=r"cuda:7: this machine has 1 CUDA GPU\(s\)"):
+        choose_device("cuda:7")
+    assert cards.touched == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "number"), [("auto", 0), ("cuda", 0), ("cuda:0", 0), ("cuda:1", 1)]
+)
+def test_only_the_card_in_question_is_asked(
+    monkeypatch: pytest.MonkeyPatch, wanted: str, number: int
+) -> None:
+    """Each card touched costs half a gigabyte of its memory, and one card may be broken."""
+    cards = Cards(monkeypatch, 2, broken=(1 - number,))
+    assert choose_device(wanted) == torch.device("cuda", number)
+    assert cards.touched == [f"cuda:{number}"]
+
+
+def test_a_card_that_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = Cards(monkeypatch, 2, broken=(0, 1))
+    assert choose_device("auto") == torch.device("cpu")
+    assert cards.touched == ["cuda:0"], "auto means the first card or none"
+    with pytest.raises(BackendError, match=r"--device cuda:1: .*nvidia-smi"):
+        choose_device("cuda:1")
+    assert cards.touched == ["cuda:0", "cuda:1"]
+
+
+def test_no_card_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = Cards(monkeypatch, 0)
+    assert choose_device("auto") == torch.device("cpu")
+    with pytest.raises(BackendError, match=r"--device cuda:3: .*--device cpu"):
+        choose_device("cuda:3")
+    assert cards.touched == []
 
 
 def test_pixels_that_fit_are_the_same_in_every_run() -> None:
@@ -127,10 +260,15 @@ def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
     """Scaled, they give the same picture, and no value of any layer comes near the end of half precision."""
     network, _ = load(locate(name, domain))
     window = torch.rand(1, 1, 5, 12, 14, generator=torch.Generator().manual_seed(0)) * 255
+    last = {key: value.clone() for key, value in network.output.state_dict().items()}
     with torch.inference_mode():
         expected = network(window)
         unit = to_half(network)
         assert network.output.weight.dtype == torch.float32
+        # the unit is a power of two: scaled by it, the weights keep every bit
+        assert torch.equal(network.output.weight * unit, last["weight"])
+        assert not torch.equal(last["weight"], last["weight"].half().float()), "nothing to round"
+        assert all(torch.equal(network.output.state_dict()[key], last[key]) for key in last if key != "weight")
         assert {parameter.dtype for key, parameter in network.named_parameters() if not key.startswith("output")} == {torch.float16}
         network.float()  # the rounding of the weights is left, that of the sums is not
         features = network.features(window * unit)

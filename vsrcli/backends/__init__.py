@@ -148,10 +148,28 @@ def fitting_pixels(bytes_per_pixel: int, free: int | None = None) -> int:
     return max(_SMALLEST_PART, (machine_bytes() // 2 if free is None else free) // bytes_per_pixel)
 
 
+_MEMORY_SIGNS = (
+    "out of memory",
+    "bad_alloc",
+    "bad alloc",
+    "allocate memory",
+    "failed to allocate",
+    "alloc_failed",  # cuBLAS, and cuDNN before version 9
+    "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED and the like
+    # What cuDNN says where no workspace fits, or a picture is too large for its indices; also where
+    # it cannot work on the card at all. Smaller parts are tried then too, down to the smallest, and
+    # the error of that one is what the user sees.
+    "unable to find an engine to execute this computation",
+)
+
+
 def says_memory(error: Exception) -> bool:
-    """Whether a library's error is about memory; ONNX Runtime and OpenVINO have no class of their own for it."""
-    signs = ("out of memory", "bad_alloc", "bad alloc", "allocate memory", "failed to allocate", "alloc_failed", "unable to find an engine")
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in signs)
+    """Whether a library's error is, or may be, about memory, so that a smaller part is worth a try.
+
+    ONNX Runtime, OpenVINO and cuDNN have no class of their own for it.
+    """
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
 
 
 def parse_device(device: str) -> tuple[str, int]:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 # Part of a card's memory that the network may use, and part of what is free now.
 _OF_ALL, _OF_FREE = 0.7, 0.9
+_MEMORY_WAY_OUT = "use --tile, --device cpu, or a smaller source"
 
 
 class TorchBackend:
@@ -145,18 +146,25 @@ class TorchBackend:
     def _compute(self, key: str, work: Callable[[Tensor], Tensor], windows: Codes) -> Codes:
         height, width = windows.shape[-2:]
         try:
-            # no search for the fastest algorithm: it may find another one in the next run, and the same film should come out to the same bits
-            with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+            # the same film should come out to the same bits: no search for the fastest algorithm,
+            # which may find another one in the next run, and none that adds in another order
+            with torch.inference_mode(), torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            ):
                 if self._graphs is not None:
                     return self._graphs.run(key, work, windows)
                 result: Codes = work(torch.from_numpy(windows)).numpy()
                 return result
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            raise OutOfMemory(f"out of memory on {self.device} at a {width}x{height} picture; use --tile, --device cpu, or a smaller source") from error
+            place = f"{self.device} at a {width}x{height} picture"
+            raise OutOfMemory(f"out of memory on {place}; {_MEMORY_WAY_OUT}") from error
         except RuntimeError as error:
-            kind = OutOfMemory if says_memory(error) else BackendError
-            raise kind(f"PyTorch failed on {self.device} at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0]
+            text = f"PyTorch failed on {self.device} at a {width}x{height} picture: {reason}"
+            if says_memory(error):
+                raise OutOfMemory(f"{text}; {_MEMORY_WAY_OUT}") from error
+            raise BackendError(text) from error
 
 
 def choose_device(wanted: str) -> torch.device:
