@@ -6,7 +6,7 @@ import re
 import sys
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
@@ -16,8 +16,9 @@ class PeakMemory:
     """Measures the peak between entering and leaving a ``with`` block.
 
     Attributes:
-        device: set to ``cuda...`` to measure the card instead of the process.
-        megabytes: the peak, in units of 10**6 bytes; None where the system does not say (only Linux does, for the process).
+        device: set to ``cuda...`` to measure the cards instead of the process.
+        megabytes: the peak, in units of 10**6 bytes, of all cards together where they are measured.
+            None where nobody says: only Linux does for the process, and only PyTorch for the cards.
     """
 
     def __init__(self) -> None:
@@ -27,19 +28,38 @@ class PeakMemory:
     def __enter__(self) -> PeakMemory:
         with suppress(OSError):
             _RESET.write_text("5")  # resets the process's high-water mark (proc(5))
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available():
+        torch = _torch_with_cards()
+        if torch is not None:
             for number in range(torch.cuda.device_count()):
                 torch.cuda.reset_peak_memory_stats(number)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        torch = sys.modules.get("torch")
-        if self.device.startswith("cuda") and torch is not None:
-            self.megabytes = torch.cuda.max_memory_allocated(self.device) / 1e6
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.device.startswith("cuda"):
+            self.megabytes = _peak_of_cards()
             return
         try:
             found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
         except OSError:
             found = None
         self.megabytes = float(found[1]) * 1024 / 1e6 if found else None
+
+
+def _torch_with_cards() -> ModuleType | None:
+    """PyTorch, where this process has used a card with it; before that there is nothing to reset."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
+
+
+def _peak_of_cards() -> float | None:
+    torch = _torch_with_cards()
+    if torch is None:
+        return None
+    cards = range(torch.cuda.device_count())
+    peak = sum(torch.cuda.max_memory_allocated(number) for number in cards)
+    return peak / 1e6 if peak else None  # ONNX Runtime allocates without PyTorch
