@@ -28,6 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality"},
     "bench": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality", "run", "training"},
     "cli": {"_version", "errors", "frame", "options", "models", "media", "quality", "run", "training", "bench"},
+    "__main__": {"cli"},
     "__init__": {"_version", "errors", "options", "run"},
 }
 # foreign library -> path prefixes below vsrcli where it may be imported

@@ -6,7 +6,7 @@ The command line derives its flags from these fields (``vsrcli/cli/flags.py``), 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from fractions import Fraction
 from typing import Any, Literal
 
@@ -283,27 +283,48 @@ class TrainOptions:
     validate_every: float = option(300.0, "Seconds between validations, each of which also saves the run.")
     clips: int = option(2000, "Most clips of 7 frames and up to 256x256 pixels to keep in memory (2 MB each); of more footage, that many spread over it.")
     shippable: bool = option(False, "Of training packs, use only the clips that the manifest marks as shippable.")
+    prepare: str | None = option(
+        None, "Write a training pack for machines without PyAV, and train nothing.", metavar="DIR"
+    )
+    variants: int = option(2, "With --prepare, degraded versions of each training clip.", metavar="N")
+    val_count: int | None = option(None, "With --prepare, at most N validation clips.", metavar="N")
 
     def __post_init__(self) -> None:
-        if self.resume is not None:
+        if self.prepare is not None:
+            self._check_prepare()
+        elif self.variants != 2 or self.val_count is not None:
+            raise OptionError("--variants and --val-count go with --prepare DIR")
+        elif self.resume is not None:
             if self.out is not None or self.init is not None:
                 raise OptionError("--resume goes on in its own folder: leave --out and --init away")
             return
         if not self.data:
             raise OptionError("nothing to train on: give --data PATH")
+        if self.prepare is None:
+            self._check_end()
+        least = {"batch": 1, "patch": 8, "clips": 2, "variants": 1, "val_count": 1}
+        for name, smallest in least.items():
+            if (number := getattr(self, name)) is not None and number < smallest:
+                raise OptionError(f"--{name.replace('_', '-')} {number} is too small: {smallest} or more")
+        if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
+            raise OptionError(f"--learning-rate {self.learning_rate:g} makes no sense: give one above 0 and up to 1, such as 1e-4")
+
+    def _check_prepare(self) -> None:
+        given = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+        if given - _PREPARING:
+            flags = ", ".join("--" + name.replace("_", "-") for name in sorted(given - _PREPARING))
+            raise OptionError(f"--prepare trains nothing: leave {flags} away")
+
+    def _check_end(self) -> None:
         if self.out is None:
             raise OptionError("no folder for the run: give --out DIR")
         if self.steps is None and self.time is None:
             raise OptionError("the run needs an end: give --steps N or --time 2h")
         if (self.steps is not None and self.steps < 1) or (self.time is not None and self.time <= 0):
             raise OptionError("--steps and --time must be above zero")
-        for name, number, least in (("--batch", self.batch, 1), ("--patch", self.patch, 8), ("--clips", self.clips, 2)):
-            if number is not None and number < least:
-                raise OptionError(f"{name} {number} is too small: {least} or more")
-        if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
-            raise OptionError(f"--learning-rate {self.learning_rate:g} makes no sense: give one above 0 and up to 1, such as 1e-4")
 
 
+_PREPARING = {"prepare", "variants", "val_count", "data", "val", "clips", "shippable", "threads"}
 _UNIT_SECONDS = (3600, 60, 1)
 
 

@@ -66,6 +66,7 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "patch": click.INT,
     "learning_rate": click.FLOAT,
     "threads": click.IntRange(min=1),
+    "val_count": click.INT,
     "time": _Parsed("TIME", parse_duration),
     "budget": _Parsed("TIME", parse_duration),
 }

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
+from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
 
 
-def x264_round_trip(clip: NDArray[np.uint8], *, crf: float, preset: str = "veryfast") -> NDArray[np.uint8]:
+def x264_round_trip(
+    clip: NDArray[np.uint8],
+    *,
+    crf: float,
+    preset: str = "veryfast",
+    on_packet: Callable[[bytes], None] | None = None,
+) -> NDArray[np.uint8]:
     """Encode a luma clip with x264 and decode it again.
 
     Args:
         clip: shape (T, H, W), uint8, limited-range luma codes.
         crf: x264's constant rate factor.
         preset: x264's preset.
+        on_packet: called with the bytes of each packet, Annex B with headers, in decoding order.
 
     Returns:
         The same shape and type.
@@ -27,41 +35,77 @@ def x264_round_trip(clip: NDArray[np.uint8], *, crf: float, preset: str = "veryf
     Raises:
         InputError: the codec gave back another number of frames.
     """
-    decoded = list(x264_stream(iter(clip), crf=crf, preset=preset))
+    decoded = list(x264_stream(iter(clip), crf=crf, preset=preset, on_packet=on_packet))
     if len(decoded) != len(clip):
         raise InputError(f"x264 gave back {len(decoded)} of {len(clip)} frames at crf {crf:g}")
     return np.stack(decoded)
 
 
-def x264_stream(frames: Iterator[NDArray[np.uint8]], *, crf: float, preset: str = "veryfast") -> Iterator[NDArray[np.uint8]]:
+def x264_stream(
+    frames: Iterator[NDArray[np.uint8]],
+    *,
+    crf: float,
+    preset: str = "veryfast",
+    on_packet: Callable[[bytes], None] | None = None,
+) -> Iterator[NDArray[np.uint8]]:
     """The same for a stream of luma planes of one size: each comes back in its turn, a few dozen frames (the encoder's lookahead) late.
 
     Args:
         frames: planes (H, W), uint8.
         crf: x264's constant rate factor.
         preset: x264's preset.
+        on_packet: called with the bytes of each packet, Annex B with headers, in decoding order.
 
     Yields:
         As many planes of the same shape.
     """
+
+    def decoded(packet: Any) -> Iterator[NDArray[np.uint8]]:
+        if packet is not None and on_packet is not None:
+            on_packet(bytes(packet))
+        return _planes(decoder.decode(packet), height, width)
+
     encoder: Any = None
     decoder: Any = av.CodecContext.create("h264", "r")
     height = width = 0
     for number, frame in enumerate(frames):
         if encoder is None:
             height, width = frame.shape
-            encoder = av.CodecContext.create("libx264", "w")
-            encoder.width, encoder.height, encoder.pix_fmt = width + width % 2, height + height % 2, "gray"
-            encoder.framerate, encoder.time_base = Fraction(25), Fraction(1, 25)
-            encoder.options = {"crf": str(crf), "preset": preset, "threads": "1"}
-        picture = av.VideoFrame.from_ndarray(np.pad(frame, ((0, height % 2), (0, width % 2)), mode="edge"), format="gray")
-        picture.pts = number
-        for packet in encoder.encode(picture):
-            yield from _planes(decoder.decode(packet), height, width)
+            encoder = gray_encoder(height, width, {"crf": str(crf), "preset": preset})
+        for packet in encoder.encode(gray_picture(frame, number)):
+            yield from decoded(packet)
     if encoder is not None:
         for packet in encoder.encode(None):
-            yield from _planes(decoder.decode(packet), height, width)
-        yield from _planes(decoder.decode(None), height, width)
+            yield from decoded(packet)
+        yield from decoded(None)
+
+
+def gray_encoder(height: int, width: int, options: dict[str, str]) -> Any:
+    """An x264 encoder of gray pictures that gives Annex B packets; it pads odd sides by a pixel."""
+    encoder: Any = av.CodecContext.create("libx264", "w")
+    describe_gray(encoder, height, width)
+    encoder.options = {"threads": "1"} | options
+    return encoder
+
+
+def describe_gray(encoder: Any, height: int, width: int) -> None:
+    """Set what an encoder has to know of gray pictures at 25 frames a second."""
+    encoder.height = height + height % 2
+    encoder.width = width + width % 2
+    encoder.pix_fmt = "gray"
+    encoder.framerate = Fraction(25)
+    encoder.time_base = Fraction(1, 25)
+    # only a flag: without it OpenCV stretches the codes when it decodes them
+    encoder.color_range = ColorRange.JPEG
+
+
+def gray_picture(plane: NDArray[np.uint8], number: int) -> av.VideoFrame:
+    """A plane (H, W) as frame ``number`` for ``gray_encoder``; odd sides repeat their last pixels."""
+    height, width = plane.shape
+    padded = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
+    picture = av.VideoFrame.from_ndarray(padded, format="gray")
+    picture.pts = number
+    return picture
 
 
 def _planes(pictures: Iterable[Any], height: int, width: int) -> Iterator[NDArray[np.uint8]]:

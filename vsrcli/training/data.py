@@ -21,6 +21,7 @@ from vsrcli.training.degradation import DEGRADATIONS, Clip, Degradation
 log = logging.getLogger(__name__)
 
 SEQUENCE = 7  # frames; the training pack's length, two more than a window so that the window can begin in three places
+VALIDATION_SEED = 1000  # of the degradation of the first validation clip; the next has the next
 _TILE = 256  # pixels; larger pictures are cut into tiles of this size
 _PLACES = 250  # of a film too long to keep, so many places are read, each a seek
 _VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts", ".mpg", ".y4m"}
@@ -125,7 +126,7 @@ def load(
     places: list[PackPlace | None] = []
     used = 0
     for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
-        rows = [] if source.is_dir() else _manifest(source)
+        rows = [] if source.is_dir() else manifest_rows(source)
         if rows:
             pack = read_pack(source, rows, shippable_only, domain)
             found = list(pack.clips)
@@ -167,10 +168,15 @@ def _spread(clips: list[Clip], limit: int) -> list[Clip]:
 
 def is_pack(file: Path) -> bool:
     """Whether a manifest beside ``file`` lists its sequences."""
-    return bool(_manifest(file))
+    return bool(manifest_rows(file))
 
 
-def _manifest(file: Path) -> list[dict[str, str]]:
+def manifest_rows(file: Path) -> list[dict[str, str]]:
+    """The rows of the manifest beside ``file`` that list its sequences; none where it is no pack.
+
+    Raises:
+        InputError: prepared versions lie beside the file, but no manifest lists it.
+    """
     manifest = file.with_name("manifest.csv")
     rows = []
     if manifest.is_file():
@@ -318,7 +324,7 @@ def validation_pairs(
     """
 
     def degraded(index: int) -> Clip:
-        seed = 1000 + index
+        seed = VALIDATION_SEED + index
         if isinstance(domain, str):
             return sequences.low_resolution(domain, index, 0, seed)
         return domain(sequences.clips[index], seed)

@@ -16,6 +16,7 @@ from vsrcli.picture.resize import Float, Kernel, half
 
 Clip = NDArray[np.uint8]
 Degradation = Callable[[Clip, int], Clip]
+RoundTrip = Callable[[Clip, float], Clip]  # (clip, crf) -> what a codec makes of the clip
 
 
 def clean(clip: Clip, seed: int) -> Clip:
@@ -40,12 +41,15 @@ def half_blurred(plane: NDArray[Any]) -> Float:
     return half(cv2.GaussianBlur(plane.astype(np.float32), (0, 0), 3.0), "nearest")
 
 
-def video(clip: Clip, seed: int) -> Clip:
+def video(clip: Clip, seed: int, round_trip: RoundTrip | None = None) -> Clip:
     """Ordinary footage.
 
     Gaussian blur of sigma 0..0.8 at high resolution; half size by antialiased bicubic, Lanczos or the mean of 2x2 pixels; for half of
     the clips Gaussian noise of sigma 0..2 grey levels; then the whole sequence through x264 at crf 16..28. One clip in four is spared all this and stays as
     ``clean`` makes it, so that pristine sources are served too.
+
+    ``round_trip`` takes x264's place, so that a caller can keep what is encoded. It is not called for
+    a clip that is spared.
     """
     rng = np.random.default_rng(seed)
     if rng.random() < 0.25:
@@ -60,19 +64,21 @@ def video(clip: Clip, seed: int) -> Clip:
             picture = cv2.GaussianBlur(picture, (0, 0), sigma)
         picture = half(picture, kernel)
         frames.append(picture + rng.normal(0, noise, picture.shape) if noise else picture)
+    return (round_trip or _x264_round_trip)(_codes(np.stack(frames)), crf)
+
+
+def _x264_round_trip(clip: Clip, crf: float) -> Clip:
     # imported here: a machine that trains on the other domains needs no FFmpeg
     from vsrcli.media.roundtrip import x264_round_trip
 
-    return x264_round_trip(_codes(np.stack(frames)), crf=crf)
+    return x264_round_trip(clip, crf=crf)
 
 
 def compressed(crf: float) -> Degradation:
     """``clean``, then the whole sequence through x264 at ``crf``: for tests of what compression costs."""
 
     def degrade(clip: Clip, seed: int) -> Clip:
-        from vsrcli.media.roundtrip import x264_round_trip
-
-        return x264_round_trip(clean(clip, seed), crf=crf)
+        return _x264_round_trip(clean(clip, seed), crf)
 
     return degrade
 

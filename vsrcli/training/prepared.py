@@ -3,13 +3,13 @@
 Beside ``NAME.mp4`` lie, for each prepared domain:
 
 ``NAME.DOMAIN.h264``
-    An Annex B stream of low-resolution clips of ``SEQUENCE`` gray frames. Each clip begins with its own
-    headers and an IDR picture, so that every clip decodes as it did when it was made.
+    An Annex B stream of low-resolution clips of ``SEQUENCE`` gray frames. Each clip begins with its
+    own headers and an IDR picture, so that it decodes as it did when it was made.
 ``NAME.DOMAIN.json``
     ``format``: 1. ``clips``: the CRC-32 of each high-resolution clip of the pack. ``versions``: for
-    each degraded version, in the order of the stream, its ``clip`` (from 0), its ``variant`` (from 0),
-    whether it is ``coded`` in the stream or is what ``clean`` makes of the clip, and the ``crc32`` of
-    its bytes.
+    each degraded version, in the order of the stream, its ``clip`` (from 0), its ``variant`` (from
+    0), whether it is ``coded`` in the stream or is what ``clean`` makes of the clip, and the
+    ``crc32`` of its bytes.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _read_index(file: Path) -> tuple[list[int], list[Version]]:
         counts = [0] * len(checksums)
         for version in versions:
             if version.variant != counts[version.clip]:
-                raise ValueError(f"version {version.variant} of clip {version.clip} is out of order")
+                raise ValueError(f"variant {version.variant} of clip {version.clip}: out of order")
             counts[version.clip] += 1
     except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
         raise _damaged(file, "is no index of prepared clips") from error

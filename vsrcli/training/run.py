@@ -45,6 +45,8 @@ def train(
         OptionError: the folder already holds a run.
         OutputError: the folder cannot be written to.
     """
+    if options.prepare is not None:
+        raise OptionError("--prepare trains nothing: call vsrcli.training.prepare.prepare instead")
     if options.resume is not None:
         folder, options = Path(options.resume), _resumed(options)
     else:
