@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -152,14 +153,17 @@ class Bench:
 
     def _cases(self) -> Iterator[Case]:
         if self._sequences is not None:
-            return pack_cases(self._sequences, self.options.degrade, self.options.sequences, self.options.area)
+            options = self.options
+            cases = pack_cases(self._sequences, options.degrade, options.sequences, options.area)
+            return islice(cases, options.frames)
         assert self._truth is not None
         return truth_cases(self._truth, self.options.degrade, self._low, self.options.frames)
 
     def _count(self) -> int | None:
         if self._sequences is not None:
-            return min(self.options.sequences, len(self._sequences))
-        count = self._truth.count if self._truth else None
+            count: int | None = min(self.options.sequences, len(self._sequences))
+        else:
+            count = self._truth.count if self._truth else None
         return self.options.frames if count is None else min(count, self.options.frames or count)
 
     def _measure(self, load: Callable[[], Method], times: list[float], part: tuple[float, float], on_progress: Report) -> BenchRow:

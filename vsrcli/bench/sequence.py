@@ -72,9 +72,10 @@ class Xpsnr:
     )
 
     def __init__(self, width: int, height: int, frames_per_second: float) -> None:
-        self._width, self._height = width, height
-        from vsrcli.media.xpsnr import XpsnrFilter  # FFmpeg's
+        # imported here: the filter is FFmpeg's, which other metrics do not need
+        from vsrcli.media.xpsnr import XpsnrFilter
 
+        self._width, self._height = width, height
         self._filter = XpsnrFilter(width, height, frames_per_second)
 
     def add(self, truth: Luma, picture: Luma) -> None:

@@ -91,6 +91,12 @@ def _run(arguments: Sequence[str] | None) -> int:
     except VsrError as error:
         note(f"error: {error}")
         return 1
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] != "av":
+            raise
+        # only what reads or writes video files imports it: a machine for training may have none
+        note(f"error: PyAV, which reads and writes video, cannot be loaded ({error}): pip install av")
+        return 1
     except MemoryError:
         note("error: the machine has no memory left: try --tile 256, or end other programs; what is finished is kept")
         return 1
