@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from vsrcli.backends import TakesCodes, open_backend
+from vsrcli.backends.graphed import Graphs
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, save
 from vsrcli.models.weights import CheckpointInfo
@@ -35,11 +36,18 @@ def _clips(count: int = 3, size: int = 64) -> Sequences:
     return Sequences(tuple(clips), tuple("abc"[:count]))
 
 
+# Grey levels and dB. Half precision is this far from the processor's single precision at most:
+# measured on an H200, on these windows, 1.32 (Delta, torch), 1.10 (Delta, triton), 1.03 (5-parallel,
+# torch) and 0.85 (5-parallel, triton); on other windows 0.53 and 0.85 at 69 to 71 dB.
+HALF_ATOL = 1.5
+HALF_PSNR = 60
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["torch", "triton"])
 @pytest.mark.parametrize("model", ["delta", "5-parallel"])
 def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: Path) -> None:
-    """Real windows: single precision within a thousandth of a grey level, half precision within half of one and 60 dB; replayed graphs as the first run."""
+    """Real windows: single precision within a thousandth of a grey level, replays as the first run."""
     from vsrcli.training.data import load as load_clips
     from vsrcli.training.data import validation_pairs
 
@@ -49,8 +57,8 @@ def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: 
     np.testing.assert_allclose(single.run(windows), reference, atol=1e-3)
     half = open_backend(name, model, "clean", device="cuda", precision="fp16")
     first = half.run(windows)
-    np.testing.assert_allclose(first, reference, atol=0.5)
-    assert 10 * np.log10(255**2 / np.mean(np.square(first - reference))) > 60
+    np.testing.assert_allclose(first, reference, atol=HALF_ATOL)
+    assert 10 * np.log10(255**2 / np.mean(np.square(first - reference))) > HALF_PSNR
     for _ in range(3):
         assert np.array_equal(half.run(windows), first)
     codes = windows.astype(np.uint8)
@@ -61,8 +69,11 @@ def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("spec", MODELS.values(), ids=lambda spec: spec.name)
-def test_cuda_gives_the_picture_of_the_cpu(spec: ModelSpec, tmp_path: Path) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+def test_cuda_gives_the_picture_of_the_cpu(
+    spec: ModelSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Untrained networks; single precision is not TF32, even where the program allows it."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     torch.manual_seed(7)
     network = build(spec)
     network.initialise()
@@ -73,6 +84,51 @@ def test_cuda_gives_the_picture_of_the_cpu(spec: ModelSpec, tmp_path: Path) -> N
     half = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp16").run(window)
     np.testing.assert_allclose(single, reference, atol=1e-3)
     np.testing.assert_allclose(half, reference, atol=0.5)
+
+
+@pytest.mark.gpu
+def test_graphs_that_share_memory_do_not_disturb_each_other() -> None:
+    """More shapes than are kept, in any order, on the last card: graphs come, go and come again."""
+    device = torch.device("cuda", torch.cuda.device_count() - 1)
+    graphs = Graphs(device)
+    random = np.random.default_rng(3)
+
+    def work(x: torch.Tensor) -> torch.Tensor:
+        for _ in range(4):
+            x = torch.relu(1.5 * x - 20)
+        return x + x.amax(-1, keepdim=True)
+
+    for _ in range(80):
+        given = random.uniform(0, 255, (int(random.integers(1, 7)), 300, 500)).astype(np.float32)
+        expected = work(torch.from_numpy(given).to(device)).cpu().numpy()
+        assert np.array_equal(graphs.run("a", work, given), expected)
+    assert len(graphs._captured) == 4
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reason", ["waits", "memory"])
+def test_a_card_is_as_before_after_a_capture_that_failed(reason: str) -> None:
+    graphs = Graphs(torch.device("cuda", 0))
+    given = np.random.default_rng(3).uniform(0, 255, (300, 500)).astype(np.float32)
+
+    def work(x: torch.Tensor) -> torch.Tensor:
+        doubled = 2 * x
+        if torch.cuda.is_current_stream_capturing():
+            if reason == "waits":
+                doubled.sum().item()  # no graph can hold it
+            else:
+                torch.empty(1 << 48, device=x.device)
+        return doubled
+
+    for _ in range(4):
+        assert np.array_equal(graphs.run("a", work, given), 2 * given)
+    assert not graphs._captured
+    assert torch.cuda.current_stream() == torch.cuda.default_stream()
+    torch.cuda.empty_cache()
+    others = Graphs(torch.device("cuda", 0))
+    for _ in range(4):
+        assert np.array_equal(others.run("a", torch.square, given), np.square(given))
+    assert len(others._captured) == 1
 
 
 @pytest.mark.gpu
