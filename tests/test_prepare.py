@@ -21,7 +21,6 @@ from vsrcli.options import TrainOptions
 from vsrcli.training.data import (
     SEQUENCE,
     Sequences,
-    is_pack,
     load,
     split_held_out,
     validation_pairs,
@@ -243,11 +242,7 @@ def test_a_pack_and_footage_go_into_one_pack(tmp_path: Path) -> None:
 
 
 def test_training_needs_no_pyav_with_a_prepared_pack(tmp_path: Path, pack: Path) -> None:
-    code = (
-        "import sys; sys.modules['av'] = None\n"
-        "from vsrcli.cli import main\n"
-        "main(sys.argv[1:])\n"
-    )
+    code = "import sys; sys.modules['av'] = None\nfrom vsrcli.cli import main\nmain(sys.argv[1:])\n"
     settings = ["--model", "previous", "--steps", "1", "--batch", "1", "--patch", "8"]
     machine = ["--device", "cpu", "--threads", "1"]
 
@@ -357,11 +352,22 @@ def test_what_was_not_prepared_to_the_end_is_not_loaded(
     assert len(load([old / "train.mp4"], domain="video")) == 4
 
 
-def test_what_a_killed_run_leaves_is_cleared_away(tmp_path: Path) -> None:
+@pytest.mark.parametrize("step", ["read_pack", "write_index", "_write_manifest"])
+def test_what_a_killed_run_leaves_is_refused_and_cleared_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def fail(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
     source = _write_pack(tmp_path / "in", 4)
-    (tmp_path / "out" / ".unfinished").mkdir(parents=True)
-    (tmp_path / "out" / ".unfinished" / "train.mp4").write_bytes(b"half")
-    assert not is_pack(tmp_path / "out" / ".unfinished" / "train.mp4")
+    monkeypatch.setattr("vsrcli.training.prepare.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(f"vsrcli.training.prepare.{step}", fail)
+    with pytest.raises(KeyboardInterrupt):
+        _prepare(tmp_path / "out", source)
+    assert (tmp_path / "out" / ".unfinished" / "train.mp4").is_file()
+    with pytest.raises(InputError, match="not prepared to the end"):
+        load([tmp_path / "out"])
+    monkeypatch.undo()
     _prepare(tmp_path / "out", source)
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
 
@@ -372,6 +378,8 @@ def test_folders_that_are_in_the_way_are_refused(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="other things"):
         _prepare(source.parent, source)
     assert {file.name: file.read_bytes() for file in source.parent.iterdir()} == before
+    with pytest.raises(OptionError, match="outside the footage"):
+        _prepare(source.parent / "out", source.parent)
     with pytest.raises(OutputError, match="is a file"):
         _prepare(source, source)
     with pytest.raises(OutputError, match="no pack can be written"):

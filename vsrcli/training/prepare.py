@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsrcli.errors import InputError, OutputError
+from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.media.destination import sync
 from vsrcli.media.packs import (
     can_copy,
@@ -87,10 +87,16 @@ def prepare(
 
     Raises:
         InputError: no usable clips.
+        OptionError: the folder lies among the footage, which it would become part of.
         OutputError: the folder holds other things, or cannot be written to.
     """
     started = time.monotonic()
     folder = Path(str(options.prepare))
+    for path in map(Path, (*options.data, *options.val)):
+        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+            raise OptionError(
+                f"--prepare {folder} lies in {path}: name a folder outside the footage"
+            )
     with _unfinished_folder(folder) as unfinished:
         parts = _parts(options, on_note)
         total = len(parts["train"]) * options.variants + len(parts["val"])
@@ -209,6 +215,8 @@ def _write_pack(
     file: Path, part: Sequences, rows: Sequence[Row], pool: ThreadPoolExecutor
 ) -> tuple[Clip, ...]:
     """Write a pack's video file, and return its clips as they are read from it."""
+    # with an index beside it, a video without a manifest is refused from the beginning
+    index_file(file, _DOMAIN).touch()
     height, width = part.clips[0].shape[1:]
     copied = _copyable(part)
     write_sequences(file, height, width, _packets(part, copied, pool))
@@ -260,9 +268,7 @@ def _write_versions(
     on_done: Callable[[], None],
 ) -> None:
     """Write the stream and index of a pack's degraded versions; call ``on_done`` after each."""
-    numbers = [
-        (index, variant) for index, own in enumerate(seeds) for variant in range(len(own))
-    ]
+    numbers = [(index, variant) for index, own in enumerate(seeds) for variant in range(len(own))]
     made = pool.map(lambda number: _degrade(clips[number[0]], seeds[number[0]][number[1]]), numbers)
     versions = []
     with stream_file(file, _DOMAIN).open("wb") as stream:

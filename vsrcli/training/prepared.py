@@ -136,9 +136,7 @@ def _read_index(file: Path) -> tuple[list[int], list[Version]]:
     return checksums, versions
 
 
-def _decoded(
-    stream: Path, versions: Sequence[Version], clips: Sequence[Clip]
-) -> Iterator[Clip]:
+def _decoded(stream: Path, versions: Sequence[Version], clips: Sequence[Clip]) -> Iterator[Clip]:
     """Yield each version's frames, from the stream or made again, and check the stream's length."""
     capture = cv2.VideoCapture(str(stream)) if any(one.coded for one in versions) else None
     try:
