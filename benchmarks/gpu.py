@@ -1,35 +1,43 @@
-"""The networks on a CUDA GPU: python benchmarks/gpu.py [--size 960x540 ...] [--frames 60] [--encode].
+"""The networks on a CUDA GPU: python benchmarks/gpu.py [--size 960x540 ...] [--frames 10] [--encode].
 
-Frames a second of eager float32, eager half precision (autocast), and what ships, by the network alone; the card's measured peak in half-precision matrix
-products beside it; and with --encode (it needs PyAV) the whole command with NVENC.
+Frames a second of eager float32 (without TF32), eager half precision (autocast), and what ships, by
+the network alone, one after the other, the memory of each freed before the next is loaded; the
+card's measured peak in half-precision matrix products beside it; and with --encode (it needs PyAV)
+the whole command with NVENC.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsrcli.backends import open_backend
-from vsrcli.backends.torch import TorchBackend
+from vsrcli.backends import Codes, TakesCodes, open_backend
 from vsrcli.backends.triton import TritonBackend
+from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models.checkpoint import load
 from vsrcli.models.weights import locate
 
 SIZES = ["960x540", "1280x720", "1920x1080"]
+SHIPPED = ("torch", "triton", "triton, two kernels a pass")
+DEVICE = torch.device("cuda")
+
+Call = Callable[[], object]
 
 
 def peak_tflops() -> float:
     """Half-precision matrix products, 10**12 operations a second."""
     side = 8192
-    a = torch.rand(side, side, device="cuda", dtype=torch.float16)
+    a = torch.rand(side, side, device=DEVICE, dtype=torch.float16)
     return 2 * side**3 / seconds(lambda: torch.mm(a, a), 20) / 1e12
 
 
@@ -46,41 +54,73 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
     return statistics.median(times)
 
 
+def operations(name: str, pixels: int) -> float:
+    """Floating-point operations of a network for a window of that many low-resolution pixels."""
+    side = 64
+    network = load(locate(name, "video"))[0]
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, 1, 5, side, side))
+    return float(counter.get_total_flops()) * pixels / side**2
+
+
+def eager(name: str, codes: Codes, *, half: bool) -> Call:
+    """The module as it is."""
+    network = load(locate(name, "video"))[0].to(DEVICE)
+    given = torch.from_numpy(codes).to(DEVICE).float()[:, None]
+
+    def call() -> object:
+        # by the flags of what ships: PyTorch's default for float32 on a card is TF32
+        with (
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(
+                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+            ),
+            torch.autocast(DEVICE.type, torch.float16, enabled=half),
+        ):
+            return network(given)
+
+    return call
+
+
+def shipped(name: str, codes: Codes, way: str) -> Call:
+    """One of ``SHIPPED``, from codes on the host to codes on the host."""
+    backend = open_backend(
+        way.split(",")[0], name, "video", device=str(DEVICE), precision="fp16"
+    )
+    assert isinstance(backend, TakesCodes)
+    if isinstance(backend, TritonBackend):
+        backend.volume.whole_passes = way == "triton"
+    return partial(backend.run_codes, codes, 1.0, 0.0, 255)
+
+
 def network_rows(name: str, size: str, frames: int, peak: float) -> None:
     width, height = map(int, size.split("x"))
-    codes = np.random.default_rng(0).integers(16, 235, (1, 5, height + 8, width + 8)).astype(np.uint8)
-    with torch.inference_mode():
-        network = load(locate(name, "video"))[0].cuda()
-        given = torch.from_numpy(codes).cuda().float()[:, None]
-        with FlopCounterMode(display=False) as counter:
-            network(given[..., :64, :64])
-        work = counter.get_total_flops() * (height + 8) * (width + 8) / 64**2
-        calls: dict[str, Callable[[], object]] = {"eager fp32": lambda: network(given)}
-
-        def half() -> object:
-            with torch.autocast("cuda", torch.float16):
-                return network(given)
-
-        calls["eager fp16"] = half
-        for backend_name in ("torch", "triton", "triton, two kernels a pass"):
-            try:
-                backend = open_backend(backend_name.split(",")[0], name, "video", device="cuda", precision="fp16")
-            except Exception as error:  # a network that it does not take, or no Triton
-                print(f"{backend_name}: {error}")
-                continue
-            assert isinstance(backend, TorchBackend)
-            if isinstance(backend, TritonBackend):
-                backend.volume.whole_passes = backend_name == "triton"
-            calls[f"--backend {backend_name}, copies and rounding included"] = lambda backend=backend: backend.run_codes(codes, 1.0, 0.0, 255)  # type: ignore[misc]
-        for label, call in calls.items():
-            torch.cuda.reset_peak_memory_stats()
-            try:
-                each = seconds(call, frames)
-            except torch.OutOfMemoryError:
-                print(f"| {name} | {size} | {label} | out of memory | | |")
-                continue
-            memory = torch.cuda.max_memory_allocated() / 1e9
-            print(f"| {name} | {size} | {label} | {1 / each:.1f} | {100 * work / each / 1e12 / peak:.0f} % | {memory:.1f} |", flush=True)
+    shape = (1, 5, height + 8, width + 8)
+    codes = np.random.default_rng(0).integers(16, 235, shape).astype(np.uint8)
+    work = operations(name, shape[-2] * shape[-1])
+    ways: dict[str, Callable[[], Call]] = {
+        "eager fp32": partial(eager, name, codes, half=False),
+        "eager fp16": partial(eager, name, codes, half=True),
+    }
+    for way in SHIPPED:
+        label = f"--backend {way}, copies and rounding included"
+        ways[label] = partial(shipped, name, codes, way)
+    for label, make in ways.items():
+        row = f"| {name} | {size} | {label}"
+        gc.collect()  # networks and graphs of the way before
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        try:
+            each = seconds(make(), frames)
+        except (torch.OutOfMemoryError, OutOfMemory):
+            print(f"{row} | out of memory | | |")
+            continue
+        except BackendError as error:  # a network that it does not take, or no Triton
+            print(f"{row} | {error} | | |")
+            continue
+        share = 100 * work / each / 1e12 / peak
+        memory = torch.cuda.max_memory_allocated() / 1e9
+        print(f"{row} | {1 / each:.1f} | {share:.0f} % | {memory:.1f} |", flush=True)
 
 
 def whole_rows(name: str, size: str, frames: int) -> None:
@@ -102,7 +142,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", action="append", help="input, WIDTHxHEIGHT; repeatable")
     parser.add_argument("--model", action="append")
-    parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--encode", action="store_true")
     arguments = parser.parse_args()
     peak = peak_tflops()
@@ -114,7 +154,7 @@ def main() -> None:
     if arguments.encode:
         print("\n| network | input | encoder | whole command, frames/s | its network, frames/s | share |\n|---|---|---|---|---|---|")
         for name, size in cases:
-            whole_rows(name, size, 4 * arguments.frames)
+            whole_rows(name, size, 24 * arguments.frames)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import sys
+import weakref
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from fake import FakeBackend
 
+from vsrcli.backends import Codes
+from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.training.data import SEQUENCE, Sequences
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -88,3 +95,85 @@ def test_lite_beside_other_networks(script: ModuleType, monkeypatch: pytest.Monk
     script.alone([(24, 16)], 1)
     rows = [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines()[2:]]
     assert rows == ["lite", "delta", *script.OTHERS]
+
+
+class CodesBackend(FakeBackend):
+    """Takes codes, as PyTorch's backends do."""
+
+    def run_codes(self, windows: Codes, gain: float, offset: float, peak: int) -> Codes:
+        return self.run(windows.astype(np.float32)).astype(windows.dtype)
+
+
+@pytest.mark.parametrize("script", ["gpu"], indirect=True)
+def test_each_way_on_a_card_is_freed_before_the_next_and_none_uses_tf32(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(script, "DEVICE", torch.device("cpu"))
+    for name in ("synchronize", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 0)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    held: list[weakref.ref[Any]] = []
+    flags: list[tuple[bool, bool]] = []
+
+    def keep_track(one: Any) -> None:
+        assert not [other for other in held if other() is not None], "several are held at once"
+        held.append(weakref.ref(one))
+
+    def note_flags(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        if given[0].shape[-1] == 24 + 8:  # not the window whose operations are counted
+            autocast = torch.is_autocast_enabled("cpu")
+            flags.append((bool(torch.backends.cudnn.allow_tf32), autocast))
+
+    load = script.load
+
+    def load_and_watch(path: Path) -> Any:
+        network, info = load(path)
+        keep_track(network)
+        network.register_forward_pre_hook(note_flags)
+        return network, info
+
+    def open_backend(name: str, *arguments: str, device: str, precision: str) -> CodesBackend:
+        if name == "triton" and "triton" not in tried:
+            tried.append(name)
+            raise BackendError("Triton is not installed")
+        if name == "triton":
+            raise OutOfMemory("out of memory on the card")
+        backend = CodesBackend()
+        keep_track(backend)
+        return backend
+
+    tried: list[str] = []
+    monkeypatch.setattr(script, "load", load_and_watch)
+    monkeypatch.setattr(script, "open_backend", open_backend)
+    gc.collect()
+    script.network_rows("lite", "24x16", 1, 1.0)
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()]
+    assert [row[2].split(",")[0] for row in rows] == [
+        "eager fp32",
+        "eager fp16",
+        "--backend torch",
+        "--backend triton",
+        "--backend triton",
+    ]
+    assert all(float(row[3]) > 0 for row in rows[:3])
+    assert [row[3] for row in rows[3:]] == ["Triton is not installed", "out of memory"]
+    assert flags == [(False, False)] * 4 + [(False, True)] * 4
+
+
+@pytest.mark.parametrize("script", ["gpu"], indirect=True)
+def test_ten_frames_of_each_way_on_a_card_unless_told_otherwise(
+    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A card is at hand for minutes."""
+    asked: list[tuple[str, str, int]] = []
+    monkeypatch.setattr(script, "peak_tflops", lambda: 1.0)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a card")
+
+    def note_rows(name: str, size: str, frames: int, peak: float) -> None:
+        asked.append((name, size, frames))
+
+    monkeypatch.setattr(script, "network_rows", note_rows)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--model", "delta", "--size", "960x540"])
+    script.main()
+    assert asked == [("delta", "960x540", 10)]
