@@ -135,7 +135,7 @@ class FakeCuda:
 
 
 class _Capture(AbstractContextManager[None]):
-    """As ``torch.cuda.graph``: where the end fails, the stream of the capture stays the current one."""
+    """As ``torch.cuda.graph``: where the end fails, the stream of the capture stays current."""
 
     def __init__(self, cuda: FakeCuda, graph: FakeGraph, stream: FakeStream) -> None:
         self._cuda = cuda
@@ -232,13 +232,14 @@ def test_the_graph_that_was_used_least_recently_makes_room(cuda: FakeCuda) -> No
     run(100)
     run(100)
     gc.collect()
-    assert [graph() is not None for graph in cuda.graphs] == [True, False, *[True] * (len(sizes) - 1)]
+    alive = [graph() is not None for graph in cuda.graphs]
+    assert alive == [size != 2 for size in sizes] + [True]
     recorded = len(cuda.captures)
     calls = cuda.calls
     run(1)
     assert cuda.calls == calls, "a graph that was kept is recorded again"
     run(2)
-    assert len(cuda.captures) == recorded, "shapes that come in turn would all be recorded each time"
+    assert len(cuda.captures) == recorded, "shapes that come in turn are recorded each time"
     run(2)
     assert len(cuda.captures) == recorded + 1
 

@@ -56,7 +56,7 @@ def test_several_cards_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cards_that_were_not_used_yet_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first method of a benchmark is loaded inside the block; PyTorch refuses to reset before."""
+    """The first network is loaded inside the block, and PyTorch refuses to reset before."""
     cards = FakeCards(monkeypatch, 2, used=False)
     with PeakMemory() as memory:
         cards.used = True

@@ -1,4 +1,4 @@
-"""A machine for training or measuring may have no PyAV: what needs none works, what does says so."""
+"""A machine for training may have no PyAV: what needs none works, what needs it says so."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ class Graphs:
             return None
 
     def _give_up(self) -> None:
-        """Free all graphs and record no more; called where the failed one is gone with its error."""
+        """Free all graphs and record no more, once the failed one is gone with its error."""
         self._captured.clear()
         self._may_capture = False
         with torch.cuda.device(self._device):

@@ -51,7 +51,7 @@ class PeakMemory:
 
 
 def _torch_with_cards() -> ModuleType | None:
-    """PyTorch, where this process has used a card with it; before that there is nothing to reset."""
+    """PyTorch, if this process has used a card with it; before, there is nothing to reset."""
     torch = sys.modules.get("torch")
     return torch if torch is not None and torch.cuda.is_initialized() else None
 
