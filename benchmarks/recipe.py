@@ -13,8 +13,9 @@ from pathlib import Path
 
 from vsrcli.options import parse_duration
 from vsrcli.training.data import load
+from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, Recipe
-from vsrcli.training.trainer import Trainer, TrainingPlan
+from vsrcli.training.trainer import Trainer
 
 SHIP = RECIPES["ship"]
 BEFORE = replace(SHIP, maps=0.0, passes=((0.0, 1), (0.70, 2), (0.85, None)))
@@ -31,7 +32,7 @@ VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "rate 2e-3": ("twice the learning rate", replace(SMALL, learning_rate=2e-3), "fp32"),
     "rate 5e-4": ("half the learning rate", replace(SMALL, learning_rate=5e-4), "fp32"),
     "no average": ("no running average of the weights", replace(SMALL, ema=0.0), "fp32"),
-    "no cosine": ("constant learning rate", replace(SMALL, cosine=False), "fp32"),
+    "no cosine": ("constant learning rate", replace(SMALL, floor=1.0), "fp32"),
     "random start": ("PyTorch's random start instead of the near-plain one", replace(SMALL, near_plain_start=False), "fp32"),
     "no maps": ("no share of the time for the frame maps alone", BEFORE, "fp32"),
     "maps 20 %": ("the frame maps alone for the first 20 % of the time, 8 patches a step", replace(BEFORE, maps=0.2, maps_batch=8), "fp32"),

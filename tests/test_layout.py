@@ -41,8 +41,10 @@ HOMES: dict[str, tuple[str, ...]] = {
     "cv2": ("picture/resize.py", "media/stills.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
     "matplotlib": ("training/curves.py", "quality/plot.py"),
     "torch": (
-        "models/layers.py", "models/delta.py", "models/five_parallel.py", "models/lite.py", "models/previous.py", "models/checkpoint.py",
-        "models/export.py", "models/half.py", "backends/", "training/batches.py", "training/trainer.py",
+        "models/banded.py", "models/layers.py", "models/delta.py", "models/five_parallel.py",
+        "models/lite.py", "models/previous.py", "models/checkpoint.py", "models/export.py",
+        "models/half.py", "backends/", "training/batches.py", "training/flat.py",
+        "training/step.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("quality/vmaf.py",),
     "flip_evaluator": ("quality/flip.py",),

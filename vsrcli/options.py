@@ -267,12 +267,17 @@ class TrainOptions:
         None, "Go on with the run in this folder, exactly where it stopped; --steps and --time, counted from its beginning, set a new end.", metavar="DIR"
     )
     init: str | None = option(None, "Begin with the weights of this checkpoint, or of a shipped model's domain.", metavar="CHECKPOINT")
-    recipe: str = option("ship", "How it is trained: ours, or the report's.", choices=("ship", "report"))
+    recipe: str | None = option(
+        None,
+        "How it is trained: ship for minutes to hours of a processor, long for a card or a night, "
+        "or the report's.  [default: long on CUDA and from --time 3h on, else ship]",
+        choices=("ship", "long", "report"),
+    )
     steps: int | None = option(None, "Length of the run in steps.", metavar="N")
     time: float | None = option(None, "Length of the run in time, such as 2h or 90m; --steps and --time together: whichever ends first.", metavar="TIME")
-    batch: int | None = option(None, "Patches a step.  [default: the recipe's; 32 on CUDA]", metavar="N")
-    patch: int | None = option(None, "Side of a low-resolution patch, pixels.  [default: the recipe's; 64 on CUDA]", metavar="N")
-    learning_rate: float | None = option(None, "Adam's, at its height.  [default: the recipe's; a twentieth of it with --init]", metavar="RATE")
+    batch: int | None = option(None, "Patches a step.  [default: the recipe's]", metavar="N")
+    patch: int | None = option(None, "Side of a low-resolution patch, pixels.  [default: the recipe's]", metavar="N")
+    learning_rate: float | None = option(None, "Adam's, at its height.  [default: the recipe's; a part of it with --init]", metavar="RATE")
     seed: int = option(0, "Of everything random.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", flags=("--device", "-d"))
     precision: Literal["fp16", "bf16", "fp32"] | None = option(

@@ -39,8 +39,8 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
         _prepare(options, as_json=as_json, quiet=quiet, no_progress=no_progress)
         return
 
+    from vsrcli.training.plan import Progress
     from vsrcli.training.run import train
-    from vsrcli.training.trainer import Progress
 
     with progress_bar("training", "steps", enabled=not (quiet or no_progress)) as show:
 

@@ -33,6 +33,7 @@ class CheckpointInfo:
         luma_scale: the scale its input and output live on.
         recipe: name of the training recipe, or None.
         step: training steps behind the weights.
+        pixels: low-resolution pixels that those steps saw, frame t alone; 0 where unknown.
         gain_db: PSNR gain over bicubic on validation clips by degradation, dB.
         licence: of the weights.
         trained_on: one line on the data.
@@ -49,6 +50,7 @@ class CheckpointInfo:
     licence: str | None = None
     trained_on: str | None = None
     parameters: int = 0
+    pixels: int = 0
 
     @property
     def spec(self) -> ModelSpec:

@@ -1,15 +1,18 @@
-"""Batches of training patches: chosen from (seed, step) alone, cut out of clips that live as bytes on the training device.
+"""Batches of training patches: chosen from (seed, step) alone, cut by gathers out of clips that
+live as bytes on the training device.
 
-A batch is a few hundred kilobytes of gathered bytes, so that a GPU is never kept waiting; degraded versions of the clips are made by a pool of
-threads (x264 and OpenCV release Python's lock) in the order in which the steps will ask for them.
+What a step trains on is a table of integers, a few kilobytes: only that crosses the bus to a card,
+and cutting has no branch and no allocation that depends on values, so that a CUDA graph can hold
+it. Degraded versions of the clips are made by a pool of threads (x264 and OpenCV release Python's
+lock) in the order in which the steps will ask for them.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -18,32 +21,46 @@ from torch import Tensor
 
 from vsrcli.errors import InputError
 from vsrcli.training.data import SEQUENCE, Sequences
-from vsrcli.training.degradation import DEGRADATIONS, SEEDED, Clip
+from vsrcli.training.degradation import SEEDED, Clip
 
-log = logging.getLogger(__name__)
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 _WINDOW = 5
+_RADIUS = _WINDOW // 2
+
+# Columns of a table: where a patch lies and how it is turned. Offsets, widths (pixels a row) and
+# planes (pixels a frame) are those of its clip in the flat buffers.
+_LOW_OFFSET, _LOW_WIDTH, _LOW_PLANE = 0, 1, 2
+_HIGH_OFFSET, _HIGH_WIDTH, _HIGH_PLANE = 3, 4, 5
+_TOP, _LEFT, _MIRRORED, _UPSIDE_DOWN, _TRANSPOSED = 6, 7, 8, 9, 10
+_FRAMES = slice(11, 11 + _WINDOW)
+TABLE_COLUMNS = 11 + _WINDOW
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """One patch of a batch.
+class Choices:
+    """The patches of a batch, one in each row of every array.
 
     Attributes:
-        clip, variant: which clip, in which of its degraded versions.
-        frames: the five frames of the window, the middle one upscaled; repeated as at the ends of a clip and at cuts.
-        top, left: low-resolution corner of the patch.
-        mirrored, upside_down, transposed: flips of window and truth; time reversal is in ``frames``.
+        clip, variant: (B,) int64, which clip, in which of its degraded versions.
+        frames: (B, 5) int64, the frames of the window, the middle one upscaled; repeated as at the
+            ends of a clip and at cuts; running backwards where time is reversed.
+        top, left: (B,) int64, low-resolution corner of the patch.
+        mirrored, upside_down, transposed: (B,) bool, flips of window and truth, in this order.
     """
 
-    clip: int
-    variant: int
-    frames: tuple[int, ...]
-    top: int
-    left: int
-    mirrored: bool
-    upside_down: bool
-    transposed: bool
+    clip: Integers
+    variant: Integers
+    frames: Integers
+    top: Integers
+    left: Integers
+    mirrored: Flags
+    upside_down: Flags
+    transposed: Flags
+
+    def __len__(self) -> int:
+        return len(self.clip)
 
 
 class Batches:
@@ -52,13 +69,17 @@ class Batches:
     Args:
         sequences: where they come from.
         domain: key in ``DEGRADATIONS``.
-        patch: side of the low-resolution patch, pixels; None for whole pictures, of as many rows and columns as every clip has.
+        patch: side of the low-resolution patch, pixels; None for whole pictures, of as many rows
+            and columns as every clip has.
         batch: patches a step.
         seed: of everything random.
         device: where the clips live.
-        variants: how many differently degraded versions of a clip are made, where the domain's degradation is random at all.
-        augment: whether patches are turned and mirrored and run backwards in time, and windows have edges.
-        edge_share: share of windows whose first or last frames stand in for missing neighbours, as at the ends of a clip and at cuts.
+        variants: how many differently degraded versions of a clip are made, where the domain's
+            degradation is random at all; of prepared clips, at most as many as were prepared.
+        augment: whether patches are turned and mirrored and run backwards in time, and windows
+            have edges.
+        edge_share: share of windows whose first or last frames stand in for missing neighbours, as
+            at the ends of a clip and at cuts.
         workers: threads that degrade clips; None for one a core.
 
     Raises:
@@ -79,19 +100,36 @@ class Batches:
         edge_share: float = 0.1,
         workers: int | None = None,
     ) -> None:
-        smallest = [min(clip.shape[axis] for clip in sequences.clips) // 2 for axis in (1, 2)]
-        self.sequences, self.domain, self.batch, self.seed = sequences, domain, batch, seed
-        self.patch = (patch, patch) if patch else (smallest[0], smallest[1])
-        if patch and min(smallest) < patch:
+        self._shapes = np.array([clip.shape[1:] for clip in sequences.clips], np.int64)
+        rows, columns = (int(side) for side in self._shapes.min(axis=0) // 2)
+        smallest = min(rows, columns)
+        if patch and smallest < patch:
             raise InputError(
-                f"the clips are too small ({2 * min(smallest)} pixels) for training patches of {2 * patch}: use larger ones, or --patch {min(smallest)}"
+                f"the clips are too small ({2 * smallest} pixels) for training patches of "
+                f"{2 * patch}: use larger ones, or --patch {smallest}"
             )
-        self.variants = variants if domain in SEEDED else 1
-        self.augment, self.edge_share = augment, edge_share
+        self.sequences = sequences
+        self.domain = domain
+        self.batch = batch
+        self.seed = seed
+        self.patch = (patch, patch) if patch else (rows, columns)
+        self.variants = _count_variants(sequences, domain, variants)
+        self.augment = augment
+        self.edge_share = edge_share
         self.device = torch.device(device)
-        self._pool = ThreadPoolExecutor(workers or os.cpu_count() or 1, thread_name_prefix="vsr-degrade")
+        self._pool = ThreadPoolExecutor(
+            workers or os.cpu_count() or 1, thread_name_prefix="vsr-degrade"
+        )
         self._degraded: dict[tuple[int, int], Future[Clip]] = {}
-        self._on_device: dict[tuple[int, int], Tensor] = {}
+        self._order = lru_cache(self.variants + 1)(self._shuffled)
+        high_sizes = SEQUENCE * self._shapes.prod(axis=1)
+        low_sizes = np.repeat(high_sizes // 4, self.variants)
+        self._high_offsets = np.cumsum(high_sizes) - high_sizes
+        self._low_offsets = (np.cumsum(low_sizes) - low_sizes).reshape(-1, self.variants)
+        self._is_resident = np.zeros(self._low_offsets.shape, bool)
+        self.high = torch.from_numpy(np.concatenate([clip.ravel() for clip in sequences.clips]))
+        self.high = self.high.to(self.device)
+        self.low = torch.empty(int(low_sizes.sum()), dtype=torch.uint8, device=self.device)
 
     def __enter__(self) -> Batches:
         return self
@@ -114,63 +152,154 @@ class Batches:
         """Clip ``index`` after its domain's degradation, (SEQUENCE, H/2, W/2) uint8."""
         return self._request(index, variant).result()
 
-    def choose(self, step: int, batch: int | None = None) -> list[Choice]:
-        """What the batch of ``step`` consists of; a pure function of the seed, ``step`` and ``batch``, its size where it is not the usual one."""
-        rng = np.random.default_rng((self.seed, 1, step))
-        count = batch or self.batch
-        return [self._choice(step * count + place, rng) for place in range(count)]
+    def choose(self, step: int, batch: int | None = None) -> Choices:
+        """What the batch of ``step`` consists of: a pure function of the seed, ``step`` and ``batch``.
 
-    def at(self, step: int, batch: int | None = None) -> tuple[Tensor, Tensor]:
-        """The batch of ``step``, of ``batch`` patches where that is not the usual number.
+        Args:
+            step: counted from 0.
+            batch: patches, where that is not the usual number.
+        """
+        count = batch or self.batch
+        position = step * count + np.arange(count)
+        epoch, place = np.divmod(position, len(self.sequences))
+        clip = np.array(
+            [self._order(int(e))[p] for e, p in zip(epoch, place, strict=True)], np.int64
+        )
+        # a row for everything drawn, whether it is used or not: a draw never shifts another
+        draws = np.random.default_rng((self.seed, 1, step)).random((10, count))
+
+        def below(row: int, limit: Integers | int) -> Integers:
+            drawn: Integers = (draws[row] * limit).astype(np.int64)
+            return drawn
+
+        rows, columns = self._shapes[clip].T // 2
+        top = below(0, rows - self.patch[0] + 1)
+        left = below(1, columns - self.patch[1] + 1)
+        centre = _RADIUS + below(2, SEQUENCE - 2 * _RADIUS)
+        first = centre - _RADIUS
+        last = centre + _RADIUS
+        flips = np.zeros((4, count), bool)
+        if self.augment:
+            has_edge = draws[3] < self.edge_share
+            first = np.where(has_edge, first + below(4, _RADIUS + 1), first)
+            last = np.where(has_edge, centre + below(5, _RADIUS + 1), last)
+            flips = draws[6:10] < 0.5
+            flips[2] &= self.patch[0] == self.patch[1]
+        frames = centre[:, None] + np.arange(-_RADIUS, _RADIUS + 1)
+        frames = frames.clip(first[:, None], last[:, None])
+        mirrored, upside_down, transposed, is_reversed = flips
+        frames = np.where(is_reversed[:, None], frames[:, ::-1], frames)
+        return Choices(
+            clip, epoch % self.variants, frames, top, left, mirrored, upside_down, transposed
+        )
+
+    def tables(self, step: int, count: int, batch: int | None = None) -> Tensor:
+        """What ``count`` steps from ``step`` on train on, as ``cut`` takes it.
+
+        Their clips are made, and put on the device, before this returns.
 
         Returns:
-            Windows (batch, 1, 5, h, w) of the patch's size and frames (batch, 1, 2h, 2w), float32, limited-range codes, on the device.
+            (count, batch, TABLE_COLUMNS) int64 on the CPU, in pinned memory where a card will ask.
         """
-        pairs = [self._cut(choice) for choice in self.choose(step, batch)]
-        low, high = (torch.stack(parts).to(torch.float32) for parts in zip(*pairs, strict=True))
-        return low[:, None], high[:, None]
+        tables = [self._table(self.choose(number, batch)) for number in range(step, step + count)]
+        table = torch.from_numpy(np.stack(tables))
+        return table.pin_memory() if self.device.type == "cuda" else table
 
-    def _order(self, epoch: int) -> NDArray[np.intp]:
+    def cut(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut the patches of one step.
+
+        Args:
+            table: (B, TABLE_COLUMNS) int64, on the device.
+
+        Returns:
+            Windows (B, 1, 5, h, w) of the patch's size and frames (B, 1, 2h, 2w), float32,
+            limited-range codes, on the device.
+        """
+        frames = table[:, _FRAMES]
+        place = _places(table, self.patch, 1, _LOW_OFFSET, _LOW_WIDTH)
+        planes = (frames * table[:, _LOW_PLANE, None])[:, :, None, None]
+        window = self.low.take(place[:, None] + planes)
+        place = _places(table, self.patch, 2, _HIGH_OFFSET, _HIGH_WIDTH)
+        plane = (frames[:, _RADIUS] * table[:, _HIGH_PLANE])[:, None, None]
+        truth = self.high.take(place + plane)
+        return window[:, None].float(), truth[:, None].float()
+
+    def at(self, step: int, batch: int | None = None) -> tuple[Tensor, Tensor]:
+        """The batch of ``step``, as ``cut`` gives it."""
+        return self.cut(self.tables(step, 1, batch)[0].to(self.device))
+
+    def _table(self, choices: Choices) -> Integers:
+        is_missing = ~self._is_resident[choices.clip, choices.variant]
+        for place in np.flatnonzero(is_missing):
+            self._make_resident(int(choices.clip[place]), int(choices.variant[place]))
+        height, width = self._shapes[choices.clip].T
+        columns = [
+            self._low_offsets[choices.clip, choices.variant],
+            width // 2,
+            (height // 2) * (width // 2),
+            self._high_offsets[choices.clip],
+            width,
+            height * width,
+            choices.top,
+            choices.left,
+            choices.mirrored,
+            choices.upside_down,
+            choices.transposed,
+            *choices.frames.T,
+        ]
+        return np.stack(columns, axis=1).astype(np.int64)
+
+    def _make_resident(self, index: int, variant: int) -> None:
+        if self._is_resident[index, variant]:
+            return
+        clip = self.low_resolution(index, variant)
+        start = int(self._low_offsets[index, variant])
+        self.low[start : start + clip.size].copy_(torch.from_numpy(clip.reshape(-1)))
+        self._is_resident[index, variant] = True
+        del self._degraded[index, variant]
+
+    def _shuffled(self, epoch: int) -> Integers:
         return np.random.default_rng((self.seed, 2, epoch)).permutation(len(self.sequences))
 
     def _request(self, index: int, variant: int) -> Future[Clip]:
         key = (index, variant)
         if key not in self._degraded:
             seed = (self.seed * 1_000_003 + index) * 101 + variant
-            self._degraded[key] = self._pool.submit(DEGRADATIONS[self.domain], self.sequences.clips[index], seed)
+            self._degraded[key] = self._pool.submit(
+                self.sequences.low_resolution, self.domain, index, variant, seed
+            )
         return self._degraded[key]
 
-    def _choice(self, position: int, rng: np.random.Generator) -> Choice:
-        epoch, place = divmod(position, len(self.sequences))
-        index = int(self._order(epoch)[place])
-        top, left = (int(rng.integers(size // 2 - side + 1)) for size, side in zip(self.sequences.clips[index].shape[1:], self.patch, strict=True))
-        reach = _WINDOW // 2
-        centre = int(rng.integers(reach, SEQUENCE - reach))
-        first, last = centre - reach, centre + reach
-        if not self.augment:
-            return Choice(index, epoch % self.variants, tuple(range(first, last + 1)), top, left, False, False, False)
-        if rng.random() < self.edge_share:
-            first, last = int(rng.integers(first, centre + 1)), int(rng.integers(centre, last + 1))
-        frames = tuple(int(frame) for frame in np.clip(np.arange(centre - reach, centre + reach + 1), first, last))
-        mirrored, upside_down, transposed, reversed_ = (bool(value) for value in rng.random(4) < 0.5)
-        transposed &= self.patch[0] == self.patch[1]
-        return Choice(index, epoch % self.variants, frames[::-1] if reversed_ else frames, top, left, mirrored, upside_down, transposed)
 
-    def _cut(self, choice: Choice) -> tuple[Tensor, Tensor]:
-        low, high = self._resident(choice.clip, choice.variant), self._resident(choice.clip, -1)
-        top, left, (height, width) = choice.top, choice.left, self.patch
-        area = low[:, top : top + height, left : left + width]
-        window = torch.stack([area[frame] for frame in choice.frames])
-        truth = high[choice.frames[_WINDOW // 2], 2 * top : 2 * (top + height), 2 * left : 2 * (left + width)]
-        axes = [axis for axis, flip in ((-1, choice.mirrored), (-2, choice.upside_down)) if flip]
-        if axes:
-            window, truth = window.flip(axes), truth.flip(axes)
-        return (window.transpose(-1, -2), truth.transpose(-1, -2)) if choice.transposed else (window, truth)
+def _count_variants(sequences: Sequences, domain: str, wanted: int) -> int:
+    if domain not in SEEDED:
+        return 1
+    prepared = sequences.variants(domain)
+    return wanted if prepared is None else min(wanted, prepared)
 
-    def _resident(self, index: int, variant: int) -> Tensor:
-        """A clip (``variant`` -1: as it is) as bytes on the device."""
-        key = (index, variant)
-        if key not in self._on_device:
-            clip = self.sequences.clips[index] if variant < 0 else self.low_resolution(index, variant)
-            self._on_device[key] = torch.from_numpy(clip).to(self.device)
-        return self._on_device[key]
+
+def _places(
+    table: Tensor, patch: tuple[int, int], scale: int, offset: int, width: int
+) -> Tensor:
+    """Index of every pixel of a patch in the flat buffer, for its clip's frame 0: (B, h, w).
+
+    A patch is turned over first and transposed last; from the result back to the clip it is
+    transposed first.
+    """
+
+    def column(number: int) -> Tensor:
+        return table[:, number, None, None]
+
+    height, width_px = (scale * side for side in patch)
+    rows = torch.arange(height, device=table.device)[None, :, None]
+    columns = torch.arange(width_px, device=table.device)[None, None, :]
+    if height == width_px:  # only squares are transposed
+        is_transposed = column(_TRANSPOSED).bool()
+        rows, columns = (
+            torch.where(is_transposed, columns, rows),
+            torch.where(is_transposed, rows, columns),
+        )
+    y = torch.where(column(_UPSIDE_DOWN).bool(), height - 1 - rows, rows) + scale * column(_TOP)
+    x = torch.where(column(_MIRRORED).bool(), width_px - 1 - columns, columns)
+    x = x + scale * column(_LEFT)
+    return column(offset) + y * column(width) + x

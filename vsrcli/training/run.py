@@ -15,10 +15,12 @@ from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
 from vsrcli.training.curves import draw
 from vsrcli.training.data import Sequences, load, split_held_out
-from vsrcli.training.recipe import Recipe, fine_tuning, recipe_for
-from vsrcli.training.trainer import Progress, Trainer, TrainingPlan
+from vsrcli.training.plan import Progress, TrainingPlan
+from vsrcli.training.recipe import LONG_RUN_SECONDS, Recipe, fine_tuning, recipe_for
+from vsrcli.training.trainer import Trainer
 
 _WORTH_DB = 0.02  # less is chance
+_RECIPE_NAME = "recipe.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,24 @@ def train(
     """
     if options.prepare is not None:
         raise OptionError("--prepare trains nothing: call vsrcli.training.prepare.prepare instead")
-    if options.resume is not None:
-        folder, options = Path(options.resume), _resumed(options)
+    is_resumed = options.resume is not None
+    if is_resumed:
+        folder = Path(str(options.resume))
+        options = _resumed(options)
     else:
         folder = Path(str(options.out))
         if (folder / "state.pt").exists():
             raise OptionError(f"{folder} already holds a run: go on with --resume {folder}, or choose another --out")
-    initial, device = _initial(options), choose_device(options.device)
+    initial = _initial(options)
+    device = choose_device(options.device)
     _make_folder(folder)
-    recipe = _recipe(options, device.type == "cuda")
+    recipe = _kept_recipe(folder) if is_resumed else None
+    recipe = recipe or _recipe(options, is_card=device.type == "cuda")
+    options = replace(options, domain=options.domain or recipe.domain)
     training, validation = _clips(options, recipe.patch is None, on_note)
     on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
     plan = TrainingPlan(
-        model=options.model, domain=options.domain or recipe.domain, recipe=recipe, steps=options.steps, seconds=options.time,
+        model=options.model, domain=str(options.domain), recipe=recipe, steps=options.steps, seconds=options.time,
         validate_every=options.validate_every, seed=options.seed, device=str(device), threads=options.threads,
         precision=options.precision or ("fp16" if device.type == "cuda" else "fp32"),
         trained_on=f"{len(training)} clips of {', '.join(sorted({Path(path).name for path in options.data}))}",
@@ -116,6 +123,24 @@ def _keep_options(folder: Path, options: TrainOptions, plan: TrainingPlan) -> No
     if options.init and options.init not in DOMAINS:
         kept["init"] = str(Path(options.init).absolute())
     (folder / "options.json").write_text(json.dumps(kept, indent=2) + "\n")
+    (folder / _RECIPE_NAME).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+
+
+def _kept_recipe(folder: Path) -> Recipe | None:
+    """The recipe that the folder's run was started with; None for a run of an older version.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    path = folder / _RECIPE_NAME
+    if not path.is_file():
+        return None
+    try:
+        kept = json.loads(path.read_text())
+        passes = tuple((float(start), limit) for start, limit in kept.pop("passes"))
+        return Recipe(**kept, passes=passes)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise ModelError(f"{path}: cannot be read, so the run cannot be resumed") from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -157,7 +182,7 @@ def _resumed(options: TrainOptions) -> TrainOptions:
 
 
 def _clips(options: TrainOptions, whole: bool, on_note: Callable[[str], None]) -> tuple[Sequences, Sequences]:
-    domain = options.domain or recipe_for(options.recipe, options.model).domain
+    domain = options.domain
     training = load(
         [Path(path) for path in options.data],
         shippable_only=options.shippable,
@@ -171,16 +196,17 @@ def _clips(options: TrainOptions, whole: bool, on_note: Callable[[str], None]) -
     return split_held_out(training)
 
 
-def _recipe(options: TrainOptions, on_gpu: bool) -> Recipe:
-    """The recipe named, as the options change it; a card has room for larger batches of larger patches."""
-    recipe = recipe_for(options.recipe, options.model)
+def _recipe(options: TrainOptions, *, is_card: bool) -> Recipe:
+    """The recipe that was named, or the one that fits, as the options change it."""
+    is_long = is_card or (options.time or 0.0) >= LONG_RUN_SECONDS
+    name = options.recipe or ("long" if is_long else "ship")
+    recipe = recipe_for(name, options.model, is_card=is_card)
     if options.init:
         recipe = fine_tuning(recipe)
-    is_small = on_gpu and recipe.patch is not None
     return replace(
         recipe,
-        batch=options.batch or (32 if is_small else recipe.batch),
-        patch=options.patch or (64 if is_small else recipe.patch),
+        batch=options.batch or recipe.batch,
+        patch=options.patch or recipe.patch,
         learning_rate=options.learning_rate or recipe.learning_rate,
     )
 

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from vsrcli.errors import InputError
 from vsrcli.models import ModelSpec
 from vsrcli.picture.resize import double
-from vsrcli.picture.tiles import EDGE_PX, upscale_plane
+from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.quality.metrics import psnr
 from vsrcli.training.data import Sequences, validation_pairs
 
-Infer = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Floats = NDArray[np.float32]
+Pair = tuple[Floats, Floats]
+# Windows (B, 5, h, w) to pictures (B, 2h - 2 trim, 2w - 2 trim), codes.
+Infer = Callable[[Floats], Floats]
 
 _SIZE = 128  # pixels; side of the middle part of each sequence that is scored
-_CROP = 8  # high-resolution pixels left out at each border when scoring, as everywhere in the project
+_CROP = 8  # high-resolution pixels left out at each border when scoring, as everywhere
+_BATCH = 8  # windows a call: a card is kept busy, and memory stays small
 
 
 class Validation:
@@ -31,33 +35,66 @@ class Validation:
         count: how many sequences, at most.
 
     Raises:
-        InputError: all of them are pictures that bicubic restores exactly (black, say): no gain can be measured.
+        InputError: all of them are pictures that bicubic restores exactly (black, say): no gain
+            can be measured.
     """
 
     def __init__(self, sequences: Sequences, domains: Iterable[str], count: int) -> None:
-        self.pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
+        self.pairs: dict[str, list[Pair]] = {}
         self.bicubic: dict[str, list[float]] = {}
         for domain in domains:
             pairs = validation_pairs(sequences, domain, count=count, size=_SIZE)
             scored = [(pair, _score(double(pair[0][2]), pair[1])) for pair in pairs]
-            # a black picture, at the end of a film say, is restored by anything: one of them would make every mean infinite
+            # a black picture, at the end of a film say, is restored by anything: one of them would
+            # make every mean infinite
             usable = [(pair, score) for pair, score in scored if math.isfinite(score)]
             if not usable:
-                raise InputError("the clips to validate on show single colours only, so no gain could be measured: give others with --val")
-            self.pairs[domain], self.bicubic[domain] = [pair for pair, _ in usable], [score for _, score in usable]
+                raise InputError(
+                    "the clips to validate on show single colours only, so no gain could be "
+                    "measured: give others with --val"
+                )
+            self.pairs[domain] = [pair for pair, _ in usable]
+            self.bicubic[domain] = [score for _, score in usable]
 
     def gains(self, infer: Infer, spec: ModelSpec) -> dict[str, float]:
-        """Mean PSNR gain over bicubic by degradation, dB.
+        """Mean PSNR gain over bicubic by degradation, dB: the figures of ``upscale_plane``.
 
         Args:
-            infer: the network, as in ``upscale_plane``.
+            infer: the network.
             spec: the network's description.
         """
         result = {}
         for domain, pairs in self.pairs.items():
-            scores = [_score(upscale_plane(low, infer, spec, max_pixels=None, edge_px=EDGE_PX), high) for low, high in pairs]
-            result[domain] = float(np.mean(np.subtract(scores, self.bicubic[domain])))
+            scores = np.empty(len(pairs))
+            for places in _alike(pairs):
+                windows = np.stack([pairs[place][0] for place in places])
+                pictures = _upscale(windows, infer, spec)
+                for place, picture in zip(places, pictures, strict=True):
+                    scores[place] = _score(picture, pairs[place][1])
+            result[domain] = float(np.mean(scores - self.bicubic[domain]))
         return result
+
+
+def _alike(pairs: list[Pair]) -> list[list[int]]:
+    """Places of pairs of one size, at most ``_BATCH`` together."""
+    by_shape: dict[tuple[int, ...], list[int]] = {}
+    for place, (window, _) in enumerate(pairs):
+        by_shape.setdefault(window.shape, []).append(place)
+    return [
+        places[start : start + _BATCH]
+        for places in by_shape.values()
+        for start in range(0, len(places), _BATCH)
+    ]
+
+
+def _upscale(windows: Floats, infer: Infer, spec: ModelSpec) -> Floats:
+    """(B, 5, h, w) to (B, 2h, 2w): the edges reflected and taken off again."""
+    edges = [(0, 0), (0, 0), (EDGE_PX, EDGE_PX), (EDGE_PX, EDGE_PX)]
+    pictures = infer(np.pad(windows, edges, mode="reflect"))
+    start = spec.scale * EDGE_PX - spec.trim
+    height = spec.scale * windows.shape[-2]
+    width = spec.scale * windows.shape[-1]
+    return pictures[:, start : start + height, start : start + width]
 
 
 def _score(picture: NDArray[Any], truth: NDArray[Any]) -> float:
