@@ -130,6 +130,21 @@ def test_a_metric_of_ffmpeg_says_so_too(tmp_path: Path) -> None:
     assert err.startswith("vsr: error: PyAV")
 
 
+def test_a_broken_pyav_says_what_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from vsrcli.cli import _run as run
+
+    def refuse(name: str) -> None:
+        raise ImportError("libx264.so.164: cannot open shared object file", name="av._core")
+
+    monkeypatch.setattr("vsrcli.cli.import_module", refuse)
+    assert run(["info", "in.mp4"]) == 1
+    err = capsys.readouterr().err
+    assert "libx264.so.164" in err
+    assert err.count("\n") == 1
+
+
 def test_another_package_that_is_missing_is_no_case_of_pyav(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
