@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import gc
 import importlib
+import json
 import sys
 import weakref
 from pathlib import Path
@@ -17,8 +18,10 @@ import pytest
 import torch
 from fake import FakeBackend
 
-from vsrcli.backends import Codes
+from vsrcli.backends import Codes, Float
+from vsrcli.backends.torch import TorchBackend
 from vsrcli.errors import BackendError, OutOfMemory
+from vsrcli.models import MODELS
 from vsrcli.training.data import SEQUENCE, Sequences
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -177,3 +180,68 @@ def test_ten_frames_of_each_way_on_a_card_unless_told_otherwise(
     monkeypatch.setattr(sys, "argv", ["gpu.py", "--model", "delta", "--size", "960x540"])
     script.main()
     assert asked == [("delta", "960x540", 10)]
+
+
+@pytest.fixture
+def card_checks(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return importlib.import_module("card_checks")
+
+
+def test_card_checks_rehearsed_on_the_processor(
+    card_checks: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "checks.json"
+    assert card_checks.main(["--cpu", "--json", str(path)]) == 0
+    report = json.loads(path.read_text())
+    assert report["failures"] == 0
+    checks = {row["check"] for row in report["rows"]}
+    assert checks == {"machine", "right", "banded", "pass8", "command", "speed"}
+    assert {row["model"] for row in report["rows"] if row["check"] == "right"} == set(MODELS)
+    assert "skipped capture: it needs a card" in capsys.readouterr().out
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_card_checks_see_a_fault_and_go_on(
+    card_checks: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    run = TorchBackend.run
+
+    def off_by_one(self: TorchBackend, windows: Float) -> Float:
+        result: Float = run(self, windows) + (self.spec.name == "lite")
+        return result
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("no convolution today\nnor tomorrow")
+
+    monkeypatch.setattr(TorchBackend, "run", off_by_one)
+    monkeypatch.setattr(card_checks, "check_banded", broken)
+    monkeypatch.setattr(card_checks, "VOLUMES", ("previous",))
+    path = tmp_path / "checks.json"
+    some = ["--only", "right", "banded", "speed"]
+    assert card_checks.main(["--cpu", *some, "--seconds", "0", "--json", str(path)]) == 1
+    report = json.loads(path.read_text())
+    failures = [row for row in report["rows"] if "failed" in row]
+    assert [(row["check"], row.get("model"), row["failed"]) for row in failures] == [
+        *[("right", "lite", "1 grey levels, at most 0.001")] * 2,
+        *[("banded", None, "RuntimeError: no convolution today")] * 2,
+    ]
+    assert report["failures"] == len(failures)
+    assert report["skipped"][0] == "speed delta 16x12, frame maps: after 0 seconds"
+
+
+@pytest.mark.parametrize("size", [(1, 5, 7), (2, 17, 33)])
+def test_the_emulated_pass_equals_the_recursive_block(
+    size: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    pass8 = importlib.import_module("pass8")
+    if pass8.compiler() is None:
+        pytest.skip("no C++ compiler")
+    block = pass8.random_block()
+    x = torch.rand(*size, pass8.SLICES, pass8.CHANNELS).half()
+    result = pass8.emulate(x, pass8.pack_block(block), blocks=3)
+    with torch.inference_mode():
+        expected = pass8.expected(x, block)
+    # half precision's step between 1 and 2 is 2**-10
+    assert float((result.float() - expected).abs().max()) < 2**-10

@@ -1,0 +1,157 @@
+"""Parts of a network by themselves, and times on a card (benchmarks/card_parts.py).
+
+Nothing here prints or judges; `python benchmarks/card_checks.py` does.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsrcli.backends import Float
+from vsrcli.backends.triton import FusedVolume
+from vsrcli.models.banded import BandedVolume
+from vsrcli.models.checkpoint import load
+from vsrcli.models.half import to_half
+from vsrcli.models.layers import WindowNetwork, at_least_single, freeze
+from vsrcli.models.weights import locate
+
+Call = Callable[[], object]
+
+PARTS = (
+    "frame maps",
+    "3D sliced",
+    "3D banded",
+    "3D banded, cuDNN epilogues",
+    "last layer, float32",
+)
+TRITON_PARTS = ("3D Triton, a kernel a pass", "3D Triton, a kernel a convolution")
+
+
+@contextmanager
+def as_shipped() -> Iterator[None]:
+    """The settings that the PyTorch backend computes with."""
+    with (
+        torch.inference_mode(),
+        torch.backends.cudnn.flags(
+            enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+        ),
+    ):
+        yield
+
+
+def windows(batch: int, height: int, width: int) -> Float:
+    """A film with edges and slopes that moves diagonally, (batch, 5, H, W), codes 16..235."""
+    rng = np.random.default_rng(1)
+    steps = rng.normal(0, 6, (batch, height + 4, width + 4))
+    picture = np.cumsum(steps, axis=2)
+    frames = [picture[:, k : k + height, k : k + width] for k in range(5)]
+    film: Float = (np.abs(np.stack(frames, axis=1)) % 219 + 16).astype(np.float32)
+    return film
+
+
+@dataclass
+class Prepared:
+    """A network on the device, ready to run in parts.
+
+    Attributes:
+        network: frozen, in half precision but for its last layer where that was asked for.
+        window: (B, 1, 5, H, W) as the first layer takes it.
+        middle: frame t in float32, (B, 1, H, W).
+        maps: five maps, (B, 1, 2H, 2W).
+        features: what the sliced 3D part makes of them.
+    """
+
+    network: WindowNetwork
+    window: Tensor
+    middle: Tensor
+    maps: list[Tensor]
+    features: Tensor
+
+    @classmethod
+    def load(cls, model: str, given: Float, device: str, precision: str) -> Prepared:
+        """Load a network with a 3D part and its clean weights, and run it on ``given``."""
+        network = load(locate(model, "clean"))[0].to(device)
+        assert isinstance(network, WindowNetwork)
+        unit = to_half(network) if precision == "fp16" else 1.0
+        freeze(network)
+        frames = torch.from_numpy(given).to(device)[:, None]
+        window = frames * unit
+        if precision == "fp16":
+            window = window.half()
+        with as_shipped():
+            maps = network.frame_maps(window)
+            features = network.of_groups(maps)
+        return cls(network, window, frames[:, :, 2], maps, features)
+
+    def banded(self, *, fused: bool) -> BandedVolume:
+        """The banded form of the 3D part."""
+        # not in inference mode: what it keeps for all of this process has to serve training too
+        with torch.no_grad():
+            return BandedVolume(self.network.volume, fused=fused)
+
+    def picture(self, features: Tensor) -> Tensor:
+        """(B, H', W') float32 from what a 3D part made."""
+        return self.network.picture(at_least_single(features), self.middle)[:, 0]
+
+
+def part_of(prepared: Prepared, part: str) -> tuple[Callable[[], object], Tensor | None]:
+    """A part of the network as a call, and its features where it is a form of the 3D part."""
+    network = prepared.network
+    maps = prepared.maps
+    if part == "frame maps":
+        return partial(network.frame_maps, prepared.window), None
+    if part.startswith("last layer"):
+        return partial(prepared.picture, prepared.features), None
+    if part == "3D sliced":
+        return partial(network.of_groups, maps), None
+    if part.startswith("3D banded"):
+        banded = prepared.banded(fused="cuDNN" in part)
+        return partial(banded, maps), banded(maps)
+    volume = FusedVolume(network.volume, whole_passes=part == TRITON_PARTS[0])
+    stacked = torch.stack([each[:, 0] for each in maps], dim=1)[..., None].contiguous()
+    return partial(volume, stacked), volume(stacked)[:, 0].permute(0, 3, 1, 2)
+
+
+def graphed(call: Call) -> Call:
+    """``call`` recorded as a CUDA graph, ready to replay."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        call()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+        kept = call()
+
+    def replay() -> object:
+        graph.replay()
+        return kept  # its memory is the graph's
+
+    return replay
+
+
+def milliseconds(call: Call) -> float:
+    """Median time of a call on the card, of 5 runs of a slow one and 20 of a fast one."""
+    call()
+    first = once(call)
+    repeats = 5 if first > 25 else 20
+    return statistics.median(once(call) for _ in range(repeats))
+
+
+def once(call: Call) -> float:
+    """Milliseconds of one call on the card."""
+    began = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    ended = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    began.record()
+    call()
+    ended.record()
+    ended.synchronize()
+    return float(began.elapsed_time(ended))
