@@ -1,10 +1,10 @@
 """A network's weights as one tensor, in units of 0..1.
 
 Networks work on codes 0..255. Every layer before the last is a convolution, a ReLU or a sum, so the
-whole is positively homogeneous: with the window and all biases divided by 255 it computes the same
-features divided by 255. In these units half precision has room, one learning rate serves weights
-and biases alike, and clipping, Adam and the running average are a kernel or a few each, however
-many layers there are.
+whole is positively homogeneous: with the window and all biases divided by 256 it computes the same
+features divided by 256, to the bit, since that is a power of two. In these units half precision has
+room, one learning rate serves weights and biases alike, and clipping, Adam and the running average
+are a kernel or a few each, however many layers there are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vsrcli.models.layers import WindowNetwork
 
-CODES = 255.0
+UNIT = 256.0  # codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class _Entry:
 
     @property
     def unit(self) -> float:
-        return CODES if self.name.endswith("bias") else 1.0
+        return UNIT if self.name.endswith("bias") else 1.0
 
     def view(self, piece: Tensor) -> Tensor:
         shaped = piece.view(self.stored)

@@ -159,9 +159,26 @@ _DIFFERENCES: dict[tuple[str, str, bool], dict[str, Any]] = {
     ("ship", "previous", False): {"maps": 0.0},  # whether they help it was not measured
     ("long", "lite", False): {"batch": 16, "patch": 32, "clip_norm": 0.0} | _WHOLE_RECURSION,
     ("long", "previous", False): {"batch": 8, "patch": 48} | _WHOLE_RECURSION,
-    ("long", "delta", True): {"batch": 16, "patch": 64, "maps_batch": 64},
-    ("long", "5-parallel", True): {"batch": 16, "patch": 64, "maps_batch": 64},
-    ("long", "lite", True): {"batch": 64, "patch": 64, "clip_norm": 0.0} | _WHOLE_RECURSION,
+    ("long", "delta", True): {
+        "learning_rate": 1.5e-3,
+        "batch": 16,
+        "patch": 64,
+        "maps_batch": 64,
+        "passes": ((0.0, 1), (0.5, None)),
+    },
+    ("long", "5-parallel", True): {
+        "batch": 16,
+        "patch": 64,
+        "maps_batch": 64,
+        "passes": ((0.0, 1), (0.5, None)),
+    },
+    ("long", "lite", True): {
+        "learning_rate": 2e-3,
+        "batch": 64,
+        "patch": 64,
+        "clip_norm": 0.0,
+    }
+    | _WHOLE_RECURSION,
     ("long", "previous", True): {"batch": 64, "patch": 64} | _WHOLE_RECURSION,
 }
 

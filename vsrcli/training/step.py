@@ -21,7 +21,7 @@ from vsrcli.models import ModelSpec
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.layers import Network, WindowNetwork
 from vsrcli.training.batches import TABLE_COLUMNS, Batches
-from vsrcli.training.flat import CODES, FlatWeights
+from vsrcli.training.flat import UNIT, FlatWeights
 from vsrcli.training.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,7 @@ CARD_STEPS = 32
 _WARM_UPS = 3
 _HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 _PART_PREFIX = "network."
+_CODES = 255.0  # what the loss counts as 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ class TrainingStep:
             return
         with (
             torch.cuda.stream(self._stream),
-            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=True),
+            # float32 means float32: the last layer, and all of a run in single precision
+            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
         ):
             self._launch(tables, control, stage)
 
@@ -227,7 +229,7 @@ class TrainingStep:
             # the last layer in float32, out of units of 0..1 into codes
             for name in tensors:
                 if name.startswith("output."):
-                    tensors[name] = self.weights.view(flat, name) * CODES
+                    tensors[name] = self.weights.view(flat, name) * UNIT
         named = {_PART_PREFIX + name: tensor for name, tensor in tensors.items()}
         result: Tensor = functional_call(self._network, named, (window, stage.is_maps))
         return result
@@ -236,7 +238,7 @@ class TrainingStep:
         trim = 0 if stage.is_maps else self._spec.trim
         height, width = truth.shape[-2:]
         truth = truth[..., trim : height - trim, trim : width - trim]
-        return loss_of(stage.loss, stage.fourier, (result - truth) / CODES)
+        return loss_of(stage.loss, stage.fourier, (result - truth) / _CODES)
 
 
 class _UnitNetwork(nn.Module):
@@ -255,13 +257,13 @@ class _UnitNetwork(nn.Module):
         each of them should be.
         """
         network = self.network
-        units = (window / CODES).to(self._dtype)
+        units = (window / UNIT).to(self._dtype)
         middle = window.shape[2] // 2
         if is_maps:
             if not isinstance(network, WindowNetwork):
                 raise TypeError(f"{type(network).__name__} makes no frame maps")
             still = units[:, :, middle : middle + 1].expand_as(units)
-            return torch.cat(network.frame_maps(still), dim=1).float() * CODES
+            return torch.cat(network.frame_maps(still), dim=1).float() * UNIT
         if self._is_banded and isinstance(network, WindowNetwork):
             features = BandedVolume(network.volume)(network.frame_maps(units))
         else:

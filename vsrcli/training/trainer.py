@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 
 LOG_NAME = "log.csv"
 _STATE_NAME = "state.pt"
+_VALIDATION_BATCH = 8  # windows: keeps a card busy; a processor adds in another order for several
 # Attributes of a trainer that a resumed run takes over as they are.
 _KEPT = ("step", "seconds", "pixels", "best", "stale", "first_gains")
 
@@ -203,7 +204,8 @@ class Trainer:
                 enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False
             ),
         ):
-            gains = self.validation.gains(self._infer, self.spec)
+            batch = _VALIDATION_BATCH if self.device.type == "cuda" else 1
+            gains = self.validation.gains(self._infer, self.spec, batch)
         self.network.train()
         return gains
 

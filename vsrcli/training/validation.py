@@ -23,7 +23,6 @@ Infer = Callable[[Floats], Floats]
 
 _SIZE = 128  # pixels; side of the middle part of each sequence that is scored
 _CROP = 8  # high-resolution pixels left out at each border when scoring, as everywhere
-_BATCH = 8  # windows a call: a card is kept busy, and memory stays small
 
 
 class Validation:
@@ -56,17 +55,18 @@ class Validation:
             self.pairs[domain] = [pair for pair, _ in usable]
             self.bicubic[domain] = [score for _, score in usable]
 
-    def gains(self, infer: Infer, spec: ModelSpec) -> dict[str, float]:
+    def gains(self, infer: Infer, spec: ModelSpec, batch: int = 1) -> dict[str, float]:
         """Mean PSNR gain over bicubic by degradation, dB: the figures of ``upscale_plane``.
 
         Args:
             infer: the network.
             spec: the network's description.
+            batch: most windows a call.
         """
         result = {}
         for domain, pairs in self.pairs.items():
             scores = np.empty(len(pairs))
-            for places in _alike(pairs):
+            for places in _alike(pairs, batch):
                 windows = np.stack([pairs[place][0] for place in places])
                 pictures = _upscale(windows, infer, spec)
                 for place, picture in zip(places, pictures, strict=True):
@@ -75,15 +75,15 @@ class Validation:
         return result
 
 
-def _alike(pairs: list[Pair]) -> list[list[int]]:
-    """Places of pairs of one size, at most ``_BATCH`` together."""
+def _alike(pairs: list[Pair], batch: int) -> list[list[int]]:
+    """Places of pairs of one size, at most ``batch`` together."""
     by_shape: dict[tuple[int, ...], list[int]] = {}
     for place, (window, _) in enumerate(pairs):
         by_shape.setdefault(window.shape, []).append(place)
     return [
-        places[start : start + _BATCH]
+        places[start : start + batch]
         for places in by_shape.values()
-        for start in range(0, len(places), _BATCH)
+        for start in range(0, len(places), batch)
     ]
 
 

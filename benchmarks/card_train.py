@@ -1,0 +1,214 @@
+"""Train what ships on one CUDA card: python benchmarks/card_train.py PACK OUT [--seconds 530].
+
+PACK is a folder of `vsr train --prepare`. The jobs below run one after the other in this process,
+each from the best weights of the one it continues, each for its share of the time. After every job
+weights.tar is written again, so that a cut loses one job at most; training.log says what was
+reached (both in OUT, or in --results DIR). Nothing here needs PyAV. `--device cpu --seconds 30 --tiny` goes through it on a
+processor; `--only NAME` picks jobs; `--trial` runs short jobs that compare recipes instead.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tarfile
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from vsrcli.errors import VsrError
+from vsrcli.training.data import Sequences, load
+from vsrcli.training.plan import Progress, TrainingPlan
+from vsrcli.training.recipe import Recipe, fine_tuning, recipe_for
+from vsrcli.training.trainer import Trainer
+
+TINY: dict[str, Any] = {"batch": 1, "patch": 8, "maps_batch": 1, "warmup_steps": 1}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One training run.
+
+    Attributes:
+        name: of its folder.
+        model, domain: what is trained on what.
+        share: of the whole time.
+        begin: job whose best weights it continues; None from scratch.
+        changes: what differs from the recipe `long` for a card.
+    """
+
+    name: str
+    model: str
+    domain: str
+    share: float
+    begin: str | None = None
+    changes: dict[str, Any] = field(default_factory=dict)
+
+
+# In the order of need: what users run most comes first.
+JOBS = (
+    Job("lite-clean", "lite", "clean", 0.09),
+    Job("lite-video", "lite", "video", 0.06, "lite-clean"),
+    Job("delta-clean", "delta", "clean", 0.25),
+    Job("delta-video", "delta", "video", 0.12, "delta-clean"),
+    Job("5-parallel-clean", "5-parallel", "clean", 0.21),
+    Job("5-parallel-video", "5-parallel", "video", 0.10, "5-parallel-clean"),
+    Job("delta-blur3", "delta", "blur3", 0.05, "delta-clean"),
+    Job("5-parallel-blur3", "5-parallel", "blur3", 0.05, "5-parallel-clean"),
+    Job("previous-clean", "previous", "clean", 0.04),
+    Job("previous-blur3", "previous", "blur3", 0.03, "previous-clean"),
+)
+
+# Short runs from scratch, all of one length, that choose the recipe.
+TRIALS = (
+    Job("lite", "lite", "clean", 1.0),
+    Job("lite, rate 2e-3", "lite", "clean", 1.0, None, {"learning_rate": 2e-3}),
+    Job("lite, batch 16", "lite", "clean", 1.0, None, {"batch": 16}),
+    Job("lite, Fourier", "lite", "clean", 1.0, None, {"fourier": 0.05}),
+    Job("lite, closing", "lite", "clean", 1.0, None, {"closing": 0.2}),
+    Job("delta", "delta", "clean", 1.0),
+    Job("delta, rate 2e-3", "delta", "clean", 1.0, None, {"learning_rate": 2e-3}),
+)
+
+
+class Log:
+    """Lines for people, on stdout and in a file."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._began = time.monotonic()
+
+    def say(self, line: str) -> None:
+        """Write one line, with the seconds since the beginning."""
+        text = f"[{time.monotonic() - self._began:6.1f}] {line}"
+        print(text, flush=True)
+        self._file.write(text + "\n")
+        self._file.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("pack", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seconds", type=float, default=530.0, help="for all jobs together")
+    parser.add_argument("--results", type=Path, help="folder of weights.tar and training.log")
+    parser.add_argument("--device", default="cuda:0")
+    parser.add_argument("--tiny", action="store_true", help="smallest batches: for a rehearsal")
+    parser.add_argument("--only", action="append", help="names of jobs to run")
+    parser.add_argument("--trial", type=float, help="seconds for each trial of a recipe instead")
+    arguments = parser.parse_args()
+    arguments.results = arguments.results or arguments.out
+    for folder in (arguments.out, arguments.results):
+        folder.mkdir(parents=True, exist_ok=True)
+    jobs = list(TRIALS if arguments.trial else JOBS)
+    if arguments.only:
+        jobs = [job for job in jobs if job.name in arguments.only]
+    with (arguments.results / "training.log").open("a") as file:
+        log = Log(file)
+        deadline = time.monotonic() + arguments.seconds
+        clips = read(arguments.pack, log)
+        left = sum(job.share for job in jobs)
+        for job in jobs:
+            # what reading and starting took is shared by all that is left
+            remaining = max(1.0, deadline - time.monotonic())
+            seconds = arguments.trial or remaining * job.share / left
+            left -= job.share
+            run(job, clips, arguments, seconds, log)
+
+
+def read(pack: Path, log: Log) -> tuple[Sequences, Sequences]:
+    """Clips to train and to validate on, with what was prepared of them."""
+    began = time.monotonic()
+    train, validate = (load([pack / f"{name}.mp4"], domain="video") for name in ("train", "val"))
+    log.say(
+        f"{len(train)} clips to train on, {len(validate)} to validate on, "
+        f"read in {time.monotonic() - began:.1f} s"
+    )
+    return train, validate
+
+
+def recipe_of(job: Job, arguments: argparse.Namespace) -> Recipe:
+    recipe = recipe_for("long", job.model, is_card=True)
+    if job.begin is not None:
+        recipe = fine_tuning(recipe)
+    recipe = replace(recipe, **job.changes)
+    return replace(recipe, **TINY) if arguments.tiny else recipe
+
+
+def run(
+    job: Job,
+    clips: tuple[Sequences, Sequences],
+    arguments: argparse.Namespace,
+    seconds: float,
+    log: Log,
+) -> None:
+    """Train one job; what goes wrong is said, and does not stop the next."""
+    is_card = arguments.device != "cpu"
+    train, validate = clips
+    plan = TrainingPlan(
+        job.model,
+        job.domain,
+        recipe_of(job, arguments),
+        steps=None,
+        seconds=seconds,
+        validate_every=max(20.0, seconds / 3),
+        device=arguments.device,
+        precision="fp16" if is_card else "fp32",
+        validation_count=1 if arguments.tiny else 24,
+        trained_on=f"{len(train)} clips of {arguments.pack.name}",
+    )
+    folder = arguments.out / job.name
+    init = None if job.begin is None else arguments.out / job.begin / "best.safetensors"
+    began = time.monotonic()
+    try:
+        trainer = Trainer(plan, folder, train, validate, init)
+        # the clock of a run begins with its first validation: what came before counts as well
+        trainer.seconds = time.monotonic() - began
+
+        def watch(progress: Progress) -> None:
+            if progress.gain_db is not None:
+                gains = ", ".join(f"{key} {gain:+.3f}" for key, gain in progress.gain_db.items())
+                log.say(
+                    f"{job.name}: step {progress.step}, {progress.seconds:.0f} s, "
+                    f"loss {progress.loss:.5f}: {gains}"
+                )
+
+        gains = trainer.run(watch)
+        took = time.monotonic() - began
+        log.say(
+            f"{job.name}: {trainer.step} steps, {trainer.pixels / 1e6:.0f} million pixels in "
+            f"{took:.0f} s, best {trainer.best:+.3f}, last {gains[job.domain]:+.3f} dB"
+        )
+        facts = {
+            "steps": trainer.step,
+            "pixels": trainer.pixels,
+            "seconds": took,
+            "best": trainer.best,
+            "gains": gains,
+            "memory_gb": torch.cuda.max_memory_allocated() / 1e9 if is_card else 0.0,
+        }
+        (folder / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")
+    except (RuntimeError, VsrError) as error:
+        log.say(f"{job.name}: FAILED: {error}")
+    if is_card:
+        torch.cuda.empty_cache()
+    pack_results(arguments.out, arguments.results)
+
+
+def pack_results(out: Path, results: Path) -> None:
+    """Write weights.tar again: everything to keep, without the states to resume from."""
+    temporary = results / ".weights.tar.part"
+    with tarfile.open(temporary, "w") as archive:
+        for file in sorted(out.glob("*/*")):
+            if file.name != "state.pt":
+                archive.add(file, file.relative_to(out))
+    temporary.replace(results / "weights.tar")
+
+
+if __name__ == "__main__":
+    main()
