@@ -139,10 +139,15 @@ def graphed(call: Call) -> Call:
 
 
 def milliseconds(call: Call) -> float:
-    """Median time of a call on the card, of 5 runs of a slow one and 20 of a fast one."""
+    """Median time of a call on the card; the slower it is, the fewer runs."""
     call()
     first = once(call)
-    repeats = 5 if first > 25 else 20
+    if first > 150:
+        repeats = 3
+    elif first > 25:
+        repeats = 5
+    else:
+        repeats = 20
     return statistics.median(once(call) for _ in range(repeats))
 
 
