@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=66, help="sequences, of 132")
     parser.add_argument("--size", type=int, default=128, help="side of the middle part used, pixels, up to 256")
     parser.add_argument("--model", action="append", default=[], help="NAME, NAME:DOMAIN or checkpoint file; default: all that ship")
+    parser.add_argument("--test", action="append", choices=list(TESTS), help="test degradations of the table; default: all")
     parser.add_argument("--scenes", action="store_true", help="gain by scene, on `clean`")
     parser.add_argument("--windows", action="store_true", help="gain on moving windows, one frame five times, and at cuts, on `clean`")
     parser.add_argument("--motion", action="store_true", help="five frames against one frame five times by scene, on `clean`")
@@ -159,6 +160,8 @@ def main() -> None:
     arguments = parser.parse_args()
     sequences = load([arguments.data / "val.mp4"])
     found = methods(arguments.model)
+    for name in [name for name in TESTS if arguments.test and name not in arguments.test]:
+        del TESTS[name]
     if arguments.sheet:
         sheet(sequences, found, arguments.sheet)
         return
