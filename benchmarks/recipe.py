@@ -14,10 +14,11 @@ from pathlib import Path
 from vsrcli.options import parse_duration
 from vsrcli.training.data import load
 from vsrcli.training.plan import TrainingPlan
-from vsrcli.training.recipe import RECIPES, Recipe
+from vsrcli.training.recipe import RECIPES, Recipe, recipe_for
 from vsrcli.training.trainer import Trainer
 
 SHIP = RECIPES["ship"]
+LITE = recipe_for("long", "lite")
 BEFORE = replace(SHIP, maps=0.0, passes=((0.0, 1), (0.70, 2), (0.85, None)))
 SMALL = replace(SHIP, batch=4, patch=24, maps=0.0, passes=((0.0, 1), (0.4, 2), (0.6, 3), (0.75, None)))
 VARIANTS: dict[str, tuple[str, Recipe, str]] = {
@@ -45,6 +46,13 @@ VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "maps only, 2": ("2 patches", replace(SHIP, maps=1.0, maps_batch=2, passes=((0.0, None),)), "fp32"),
     "maps only, 1": ("1 patch", replace(SHIP, maps=1.0, maps_batch=1, passes=((0.0, None),)), "fp32"),
     "maps only, 4, rate 2e-3": ("4 patches, twice the learning rate", replace(SHIP, maps=1.0, learning_rate=2e-3, passes=((0.0, None),)), "fp32"),
+    "lite": ("lite: what a long run on a processor does, 16 patches of 32", LITE, "fp32"),
+    "lite, 8 x 24": ("8 patches of 24", replace(LITE, batch=8, patch=24), "fp32"),
+    "lite, rate 2e-3": ("twice the learning rate", replace(LITE, learning_rate=2e-3), "fp32"),
+    "lite, l1": ("absolute error instead of Charbonnier", replace(LITE, loss="l1"), "fp32"),
+    "lite, Fourier": ("with 0.05 of the Fourier term", replace(LITE, fourier=0.05), "fp32"),
+    "lite, closing": ("squared error for the last fifth", replace(LITE, closing=0.2), "fp32"),
+    "lite, floor 2 %": ("the rate falls to 2 % instead of 0.1 %", replace(LITE, floor=0.02), "fp32"),
     "bf16": ("bfloat16 in all layers but the last", SMALL, "bf16"),
 }
 
@@ -53,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--time", type=parse_duration, default=240.0, help="for each variant, such as 4m")
+    parser.add_argument("--steps", type=int, help="of each variant, instead of a time: other work beside it changes nothing")
     parser.add_argument("--model", default="delta")
     parser.add_argument("--only", action="append", choices=list(VARIANTS), help="variants to run; default: all")
     arguments = parser.parse_args()
@@ -60,7 +69,8 @@ def main() -> None:
     print("| variant | what | steps | gain over bicubic dB |\n|---|---|---|---|")
     for name in arguments.only or VARIANTS:
         what, recipe, precision = VARIANTS[name]
-        plan = TrainingPlan(arguments.model, "clean", recipe, None, arguments.time, validate_every=1e9, threads=1, precision=precision)
+        seconds = None if arguments.steps else arguments.time
+        plan = TrainingPlan(arguments.model, "clean", recipe, arguments.steps, seconds, validate_every=1e9, threads=1, precision=precision)
         with tempfile.TemporaryDirectory() as folder:
             trainer = Trainer(plan, Path(folder), train, validate)
             gains = trainer.run()

@@ -6,7 +6,9 @@ import ast
 import gc
 import importlib
 import json
+import subprocess
 import sys
+import tarfile
 import weakref
 from pathlib import Path
 from types import ModuleType
@@ -17,11 +19,13 @@ import numpy as np
 import pytest
 import torch
 from fake import FakeBackend
+from safetensors.numpy import load_file
 
 from vsrcli.backends import Codes, Float
 from vsrcli.backends.torch import TorchBackend
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import MODELS
+from vsrcli.models.weights import read_info, sha256
 from vsrcli.training.data import SEQUENCE, Sequences
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
@@ -245,3 +249,97 @@ def test_the_emulated_pass_equals_the_recursive_block(
         expected = pass8.expected(x, block)
     # half precision's step between 1 and 2 is 2**-10
     assert float((result.float() - expected).abs().max()) < 2**-10
+
+
+@pytest.mark.parametrize("script", ["card_train"], indirect=True)
+def test_a_card_day_trains_every_job_and_packs_what_it_made(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All jobs in a few steps each; one that fails is said, and does not stop the others."""
+    monkeypatch.setattr(script, "read", lambda pack, log: (_sequences(), _sequences()))
+    broken = script.Job("broken", "lite", "clean", 0.1, "nothing")
+    jobs = [job for job in script.JOBS if job.name in ("lite-clean", "previous-clean")]
+    follower = script.Job("previous-again", "previous", "clean", 0.1, "previous-clean")
+    monkeypatch.setattr(script, "JOBS", (broken, *jobs, follower))
+    out = tmp_path / "out"
+    arguments = ["card_train", "pack", str(tmp_path / "work"), "--results", str(out)]
+    monkeypatch.setattr(
+        sys, "argv", [*arguments, "--device", "cpu", "--tiny", "--seconds", "3"]
+    )
+    script.main()
+    log = (out / "training.log").read_text()
+    assert "broken: FAILED" in log
+    assert "previous-again: step 0" in log
+    with tarfile.open(out / "weights.tar") as archive:
+        names = set(archive.getnames())
+    for job in ("lite-clean", "previous-clean", "previous-again"):
+        assert {f"{job}/best.safetensors", f"{job}/log.csv", f"{job}/facts.json"} <= names
+    assert not any(name.endswith("state.pt") for name in names)
+
+
+def test_card_jobs_follow_those_that_come_before_them() -> None:
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        jobs = importlib.import_module("card_train").JOBS
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    done: set[str] = set()
+    for job in jobs:
+        assert job.begin is None or job.begin in done
+        done.add(job.name)
+    assert sum(job.share for job in jobs) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("script", ["training"], indirect=True)
+def test_what_a_training_step_costs(
+    script: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row for a network; the step launches far fewer operators than one a parameter would."""
+    sequences = _sequences()
+    tiled = tuple(np.tile(clip, (1, 2, 2)) for clip in sequences.clips[:3])
+    few = Sequences(tiled, sequences.names[:3])
+    monkeypatch.setattr(script, "clips", lambda: few)
+    monkeypatch.setattr(sys, "argv", ["training", "--model", "previous"])
+    script.main()
+    row = capsys.readouterr().out.splitlines()[-1].split("|")
+    assert row[1].strip() == "previous"
+    assert float(row[3]) > 0
+    assert 100 < int(row[4].replace(",", "")) < 300
+
+
+@pytest.mark.parametrize("script", ["ship_weights"], indirect=True)
+def test_shipped_weights_carry_what_was_measured(
+    script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "load_clips", lambda paths: _sequences())
+    monkeypatch.setattr(script, "COUNT", 2)
+    source = BENCHMARKS.parent / "weights" / "lite-clean-x2.safetensors"
+    arguments = ["ship_weights", "DATA", str(source), "--weights", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", [*arguments, "--trained-on", "a test"])
+    script.main()
+    made = tmp_path / source.name
+    info = read_info(made)
+    assert info.trained_on == "a test"
+    assert info.gain_db.keys() == {"clean"}
+    assert info.gain_db != read_info(source).gain_db
+    before = load_file(source)
+    assert all(np.array_equal(value, before[name]) for name, value in load_file(made).items())
+    digest, name = (tmp_path / "SHA256SUMS").read_text().split()
+    assert (digest, name) == (sha256(made), source.name)
+
+
+@pytest.mark.parametrize("name", ["card_day.sh", "card_prepare.sh"])
+def test_the_card_scripts_say_what_they_need(name: str) -> None:
+    file = BENCHMARKS / name
+    assert file.stat().st_mode & 0o100, "not executable"
+    result = subprocess.run(["bash", str(file)], capture_output=True, text=True, check=False)
+    assert result.returncode != 0
+    assert "?" in result.stderr
+    assert name in (BENCHMARKS / "README.md").read_text()
+
+
+def test_every_script_has_a_row_in_the_readme() -> None:
+    text = (BENCHMARKS / "README.md").read_text()
+    helpers = {"card_parts.py", "card_report.py", "pass8.py", "standins.py"}
+    for file in BENCHMARKS.glob("*.py"):
+        assert f"`{file.name}" in text or file.name in helpers, file.name

@@ -14,7 +14,7 @@ from rectangles import moving_rectangles
 from torch import Tensor
 
 from vsrcli.models import MODELS
-from vsrcli.models.banded import BandedVolume
+from vsrcli.models.banded import BandedVolume, _tap_places
 from vsrcli.models.checkpoint import build
 from vsrcli.models.layers import Network, WindowNetwork, set_passes
 from vsrcli.training.batches import Batches
@@ -127,6 +127,17 @@ def test_the_banded_form_is_the_network(model: str) -> None:
         results.append([features, *gradients])
     for sliced, banded in zip(*results, strict=True):
         torch.testing.assert_close(banded, sliced)
+
+
+def test_the_banded_form_may_be_trained_after_it_was_used() -> None:
+    """What is kept between calls was made by an inference, say of a validation."""
+    _tap_places.cache_clear()
+    network = _network("previous")
+    assert isinstance(network, WindowNetwork)
+    maps = [torch.rand(1, 1, 12, 12) for _ in range(5)]
+    with torch.inference_mode():
+        BandedVolume(network.volume)(maps)
+    torch.autograd.backward(BandedVolume(network.volume)(maps).sum())
 
 
 def test_many_steps_in_one_launch_equal_single_ones(batches: Batches) -> None:

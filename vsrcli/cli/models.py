@@ -35,7 +35,8 @@ def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
         gains = ", ".join(f"{gain:+.2f} dB on {domain}" for domain, gain in weights["gain_db"].items())
         yield weights["domain"], f"{weights['file']}, licence {weights['licence']}"
         yield "", f"sha256 {weights['sha256']}"
-        yield "", f"trained for {weights['steps']:,} steps on {weights['trained_on']}"
+        seen = f" ({weights['pixels'] / 1e6:,.0f} million pixels)" if weights["pixels"] else ""
+        yield "", f"trained for {weights['steps']:,} steps{seen} on {weights['trained_on']}"
         yield "", f"over bicubic {gains}"
 
 
@@ -52,7 +53,7 @@ def _rows() -> list[dict[str, Any]]:
             checkpoints.append(
                 {
                     "domain": domain, "file": path.name, "sha256": sha256(path), "licence": info.licence, "trained_on": info.trained_on,
-                    "recipe": info.recipe, "steps": info.step, "gain_db": dict(info.gain_db),
+                    "recipe": info.recipe, "steps": info.step, "pixels": info.pixels, "gain_db": dict(info.gain_db),
                 }
             )
         rows.append(

@@ -114,7 +114,9 @@ def _tap_places(
         [float(source - target + padding == tap) for target in range(out_depth) for source in range(depth)]
         for tap in range(taps)
     ]
-    return torch.tensor(ones, device=device, dtype=dtype)
+    # also where the first to ask is an inference: training must be able to keep it for its backward
+    with torch.inference_mode(False):
+        return torch.tensor(ones, device=device, dtype=dtype)
 
 
 def _band(layer: SlicedConv3d, depth: int, out_depth: int) -> Tensor:
