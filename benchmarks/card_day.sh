@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fifteen minutes of a card, in two commands, each under ten minutes:
-#   bash benchmarks/card_day.sh check OUT     is it right, how fast (170 s)
+#   bash benchmarks/card_day.sh check OUT     is it right, how fast (150 s)
 #   bash benchmarks/card_day.sh train OUT     what ships, trained (560 s; SECONDS_OF_TRAINING changes it)
 # A third word `--cpu` rehearses either on a processor, tiny. Needs .card/ (card_prepare.sh), PyTorch,
 # OpenCV, pytest; no FFmpeg and no PyAV. Everything to keep comes to OUT, most of it as it is made.
@@ -29,7 +29,7 @@ check)
     fi
     nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv
     export VSR_FAIL_WITHOUT_CUDA=1
-    timeout 75 "$python" -m pytest tests/test_gpu.py -m gpu -q --tb=short --durations=5 \
+    timeout 100 "$python" -m pytest tests/test_gpu.py -m gpu -q --tb=short --durations=5 \
         -o filterwarnings=default -p no:cacheprovider 2>&1 | tee "$out/pytest.log" || status=1
     timeout 90 "$python" -W ignore benchmarks/card_checks.py --seconds 75 \
         --json "$out/checks.json" 2>&1 | tee "$out/checks.log" || status=1

@@ -32,7 +32,7 @@ from vsrcli.training.data import SEQUENCE, Sequences, load, split_held_out, vali
 from vsrcli.training.degradation import DEGRADATIONS, clean, video
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, recipe_for
-from vsrcli.training.run import _verdict, train
+from vsrcli.training.run import _recipe, _verdict, train
 from vsrcli.training.trainer import Trainer
 
 
@@ -359,7 +359,7 @@ def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("split,shippable,content_group\n" + rows)
     code = (
         "import sys; sys.modules['av'] = None\n"
-        "from vsrcli.options import TrainOptions; from vsrcli.training.run import _verdict, train\n"
+        "from vsrcli.options import TrainOptions; from vsrcli.training.run import _recipe, _verdict, train\n"
         f"train(TrainOptions(model='previous', domain='blur3', data=({str(tmp_path / 'train.avi')!r},), out={str(tmp_path / 'run')!r}, "
         "steps=1, batch=1, patch=8, device='cpu', threads=1))\n"
     )
@@ -475,6 +475,36 @@ def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     columns = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
     assert columns == "step,seconds,loss,learning_rate,passes,gain_clean_db"
+
+
+def test_a_resumed_run_keeps_its_recipe_and_one_without_is_an_older_versions(tmp_path: Path, moving_clip: Path) -> None:
+    """What the recipe is now, or on another device, does not matter to a run that has begun."""
+    folder = tmp_path / "run"
+    options = TrainOptions(
+        model="lite", domain="clean", data=(str(moving_clip),), out=str(folder), recipe="long", steps=1, batch=2, patch=16, device="cpu", threads=1
+    )
+    train(options)
+    path = folder / "recipe.json"
+    kept = json.loads(path.read_text())
+    assert (kept["name"], kept["batch"], kept["patch"]) == ("long", 2, 16)
+    path.write_text(json.dumps(kept | {"warmup_steps": 7, "passes": [[0.0, None]]}))
+    train(TrainOptions(resume=str(folder), steps=2, device="cpu", threads=1))
+    assert json.loads(path.read_text())["warmup_steps"] == 7
+    path.write_text("{}")
+    with pytest.raises(ModelError, match="cannot be read"):
+        train(TrainOptions(resume=str(folder), steps=3, device="cpu"))
+    path.unlink()
+    with pytest.raises(ModelError, match="an older version of vsr made this run"):
+        train(TrainOptions(resume=str(folder), steps=3, device="cpu"))
+
+
+@pytest.mark.parametrize(("time", "name"), [(600.0, "ship"), (4 * 3600.0, "long")])
+def test_long_runs_take_the_long_recipe_unless_told_otherwise(time: float, name: str) -> None:
+    options = TrainOptions(data=("x",), out="y", time=time)
+    assert _recipe(options, is_card=False).name == name
+    assert _recipe(options, is_card=True).name == "long"
+    assert _recipe(replace(options, recipe="report"), is_card=True).name == "report"
+    assert _recipe(replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True).batch == 3
 
 
 def test_a_network_may_differ_from_the_recipe() -> None:

@@ -60,8 +60,8 @@ def train(
     initial = _initial(options)
     device = choose_device(options.device)
     _make_folder(folder)
-    recipe = _kept_recipe(folder) if is_resumed else None
-    recipe = recipe or _recipe(options, is_card=device.type == "cuda")
+    is_card = device.type == "cuda"
+    recipe = _kept_recipe(folder) if is_resumed else _recipe(options, is_card=is_card)
     options = replace(options, domain=options.domain or recipe.domain)
     training, validation = _clips(options, recipe.patch is None, on_note)
     on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
@@ -126,15 +126,18 @@ def _keep_options(folder: Path, options: TrainOptions, plan: TrainingPlan) -> No
     (folder / _RECIPE_NAME).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
 
 
-def _kept_recipe(folder: Path) -> Recipe | None:
-    """The recipe that the folder's run was started with; None for a run of an older version.
+def _kept_recipe(folder: Path) -> Recipe:
+    """The recipe that the folder's run was started with.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: it cannot be read, or an older version of vsr made the run.
     """
     path = folder / _RECIPE_NAME
     if not path.is_file():
-        return None
+        raise ModelError(
+            f"{folder}: an older version of vsr made this run: begin a new one with "
+            f"--init {folder / 'best.safetensors'} --out DIR"
+        )
     try:
         kept = json.loads(path.read_text())
         passes = tuple((float(start), limit) for start, limit in kept.pop("passes"))

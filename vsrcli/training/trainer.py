@@ -256,11 +256,6 @@ class Trainer:
                     f"{path}: it is a run of {kept['model']} for {kept['domain']} with seed "
                     f"{kept['seed']}; resume with the same"
                 )
-            if "weights" not in state:
-                raise ModelError(
-                    f"{path}: an older version of vsr made it: begin a new run with "
-                    f"--init {self.folder / 'last.safetensors'}"
-                )
             self._passes = state["passes"]
             set_passes(self.network, self._passes)
             self.training.load_state(state)
