@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Fifteen minutes of a card, in two commands, each under ten minutes:
 #   bash benchmarks/card_day.sh check OUT     is it right, how fast (150 s)
-#   bash benchmarks/card_day.sh train OUT     what ships, trained (560 s; SECONDS_OF_TRAINING changes it)
-# A third word `--cpu` rehearses either on a processor, tiny. Needs .card/ (card_prepare.sh), PyTorch,
-# OpenCV, pytest; no FFmpeg and no PyAV. Everything to keep comes to OUT, most of it as it is made.
+#   bash benchmarks/card_day.sh train OUT     what ships, trained (SECONDS_OF_TRAINING, 530)
+# A third word `--cpu` rehearses either on a processor, tiny. Needs .card/ (card_prepare.sh),
+# PyTorch, OpenCV and pytest; no FFmpeg, no PyAV. What is to be kept comes to OUT as it is made.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 part=${1:?check or train?}

@@ -135,8 +135,7 @@ def on_card(model: str, sequences: Sequences, recipe: Recipe, device: str) -> st
         kernels = sum(event.count for event in profile.key_averages()) / CARD_STEPS
         memory = torch.cuda.max_memory_allocated() / 1e9
         trainer.batches.close()
-    batch, side = recipe.batch, recipe.patch or 0
-    pixels = batch * side * side / took
+    pixels = recipe.batch * (recipe.patch or 0) ** 2 / took
     return (
         f" {kernels:,.0f} | {1e3 * took:.2f} | {pixels / 1e6:.1f} million | {memory:.1f} GB |"
     )
@@ -152,9 +151,13 @@ def main() -> None:
     arguments = parser.parse_args()
     sequences = clips()
     is_card = arguments.device != "cpu"
-    more = " kernels | ms a step | pixels a second | memory |" if is_card else ""
-    print(f"| network | batch x patch | processor, ms a step | operators a step |{more}")
-    print("|---|---|---|---|" + "---|" * (4 if is_card else bool(arguments.steps)))
+    columns = ["network", "batch x patch", "processor, ms a step", "operators a step"]
+    if is_card:
+        columns += ["kernels", "ms a step", "pixels a second", "memory"]
+    elif arguments.steps:
+        columns += ["a long run here"]
+    print("| " + " | ".join(columns) + " |")
+    print("|" + "---|" * len(columns))
     for model in arguments.model or MODELS:
         recipe = recipe_for("long", model, is_card=True)
         row = (

@@ -120,7 +120,7 @@ def test_training_on_a_card_gains_and_resumes(model: str, tmp_path: Path) -> Non
     """Every network, all stages, as CUDA graphs in half precision; a resumed run goes on alike.
 
     Libraries choose their kernels by timing and add in an order of their own, so a resumed run is
-    not the same to the bit: the weights differ by less than a tenth of what the last steps moved.
+    not the same to the bit: the weights differ by less than a third of what the last steps moved.
     """
     clips = moving_rectangles(3, 64)
     recipe = replace(
@@ -149,8 +149,9 @@ def test_training_on_a_card_gains_and_resumes(model: str, tmp_path: Path) -> Non
     whole.folder = tmp_path / "whole"
     after = whole.run()["clean"]
     assert after > before + 0.2
-    assert all(callable(graph) for graph in whole.training._graphs.values())
-    assert whole.training._pool is not None, "no step became a graph"
+    graphs = whole.training._graphs.values()
+    assert len(graphs) >= 2, "the picture, and the closing stage"
+    assert {graph.__name__ for graph in graphs} == {"replay"}, "a step did not become a graph"
     assert whole.batches.low.is_cuda
     again = Trainer(plan, tmp_path / "parts", clips, clips)
     again.resume()
@@ -158,7 +159,7 @@ def test_training_on_a_card_gains_and_resumes(model: str, tmp_path: Path) -> Non
     assert again.run()["clean"] == pytest.approx(after, abs=0.05)
     moved = (whole.training.weights.values - middle).norm()
     apart = (whole.training.weights.values - again.training.weights.values).norm()
-    assert float(apart) < 0.3 * float(moved)
+    assert float(apart) < float(moved) / 3
 
 
 @pytest.mark.gpu

@@ -121,6 +121,9 @@ def test_random_degradations_have_variants_and_fixed_ones_are_made_once() -> Non
         assert {int(fixed.choose(step).variant[0]) for step in range(6)} == {0}
         random.prepare(0)
         assert len(random._degraded) == 6
+        random.tables(0, 1)
+        random.prepare(0)
+        assert len(random._degraded) == 3, "clips that are in place are made again"
 
 
 def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -265,6 +268,53 @@ def test_termination_waits_for_the_end_of_a_step_and_a_second_one_saves_nothing(
             trainer.run()
         state = folder / "state.pt"
         assert (torch.load(state, weights_only=True)["step"] if state.exists() else None) == saved_step
+        assert trainer.is_saved == (saved_step is not None)
+
+
+def test_a_card_without_memory_is_told_of_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(_plan(), tmp_path, moving_rectangles(), moving_rectangles())
+
+    def launch(*arguments: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    monkeypatch.setattr(trainer.training, "launch", launch)
+    with pytest.raises(BackendError, match="smaller --batch or --patch"):
+        trainer.run()
+
+
+def test_a_full_disk_leaves_what_a_resumed_run_reads(tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "run"
+    train(TrainOptions(model="previous", domain="clean", data=(str(moving_clip),), out=str(folder), steps=1, device="cpu"))
+    before = (folder / "options.json").read_text()
+
+    def full(self: Path, text: str) -> int:
+        self.touch()
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OutputError, match="No space left"):
+            train(TrainOptions(resume=str(folder), steps=2, device="cpu"))
+    assert (folder / "options.json").read_text() == before
+    assert not list(folder.glob(".*.part"))
+
+
+def test_many_steps_in_a_launch_are_the_run_of_single_ones(tmp_path: Path) -> None:
+    """As on a card, with the next tables made ahead; the device is only called one here."""
+    clips = moving_rectangles()
+    plan = _plan(steps=70, recipe=replace(_plan().recipe, maps=0.0, passes=((0.0, None),)))
+    single = Trainer(plan, tmp_path / "single", clips, clips)
+    together = Trainer(plan, tmp_path / "together", clips, clips)
+    together.device = torch.device("cuda")
+    launches = 0
+    while together.step < 70:
+        together.advance()
+        launches += 1
+    while single.step < 70:
+        single.advance()
+    assert launches == 3
+    assert torch.equal(single.training.weights.values, together.training.weights.values)
+    assert torch.equal(single.training.average, together.training.average)
 
 
 def test_a_run_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
@@ -443,7 +493,8 @@ def test_resuming_keeps_what_the_run_was_started_with(tmp_path: Path, moving_cli
             train(TrainOptions(resume=str(tmp_path / "run"), steps=2, **changes))
     train(TrainOptions(resume=str(tmp_path / "run"), steps=2, threads=1, device="cpu"))
     kept = json.loads((tmp_path / "run" / "options.json").read_text())
-    assert (kept["batch"], kept["patch"], kept["learning_rate"], kept["precision"], kept["threads"]) == (3, 9, RECIPES["ship"].learning_rate, "fp32", 1)
+    assert (kept["batch"], kept["patch"], kept["learning_rate"], kept["threads"]) == (3, 9, RECIPES["ship"].learning_rate, 1)
+    assert kept["precision"] is None, "a run resumed on another device takes the precision that fits there"
 
 
 @pytest.mark.parametrize(
@@ -504,7 +555,8 @@ def test_long_runs_take_the_long_recipe_unless_told_otherwise(time: float, name:
     assert _recipe(options, is_card=False).name == name
     assert _recipe(options, is_card=True).name == "long"
     assert _recipe(replace(options, recipe="report"), is_card=True).name == "report"
-    assert _recipe(replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True).batch == 3
+    small = _recipe(replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True)
+    assert (small.batch, small.patch, small.learning_rate, small.maps_batch) == (3, 20, 0.5, 12)
 
 
 def test_a_network_may_differ_from_the_recipe() -> None:
@@ -546,7 +598,7 @@ def test_whole_pictures_where_the_recipe_takes_whole_pictures(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "changes", [{"batch": 0}, {"patch": 4}, {"clips": 1}, {"learning_rate": 0.0}, {"learning_rate": 3.0}, {"steps": 0}, {"time": -1.0}]
+    "changes", [{"seed": -1}, {"batch": 0}, {"patch": 4}, {"clips": 1}, {"learning_rate": 0.0}, {"learning_rate": 3.0}, {"steps": 0}, {"time": -1.0}]
 )
 def test_options_that_make_no_sense(changes: dict[str, float]) -> None:
     with pytest.raises(OptionError):

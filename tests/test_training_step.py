@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +18,12 @@ from vsrcli.models import MODELS
 from vsrcli.models.banded import BandedVolume, _tap_places
 from vsrcli.models.checkpoint import build
 from vsrcli.models.layers import Network, WindowNetwork, set_passes
+from vsrcli.training import step as step_module
 from vsrcli.training.batches import Batches
 from vsrcli.training.flat import FlatWeights
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, Recipe, fine_tuning, recipe_for
-from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep, loss_of
+from vsrcli.training.step import Stage, TrainingStep, loss_of
 from vsrcli.training.trainer import Trainer
 
 PICTURE = Stage(is_maps=False, passes=None, loss="charbonnier", fourier=0.0)
@@ -108,7 +110,11 @@ def test_flat_weights_give_back_what_they_took(model: str) -> None:
     flat = FlatWeights(network, torch.device("cpu"))
     for name, value in flat.in_codes(flat.values).items():
         assert torch.equal(value, network.get_parameter(name).detach()), name
-    assert sum(part.numel() for part in flat.parts) == MODELS[model].parameters
+    sizes = [value.numel() for value in flat.views(flat.values).values()]
+    assert sum(sizes) == MODELS[model].parameters
+    assert sum(part.numel() for part in flat.parts) == flat.values.numel()
+    for value in flat.views(flat.values).values():
+        assert value.storage_offset() % 8 == 0, "cuDNN wants 16 bytes, which are 8 halves"
     flat.parts[0].data.fill_(7.0)
     assert float(flat.values[0]) == 7.0, "the parts are no views of the values"
 
@@ -170,7 +176,7 @@ def test_the_3d_part_starts_afresh_when_its_training_begins(batches: Batches) ->
 def test_a_stage_is_recorded_once_after_its_warm_up(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With the recording replaced: on a card each stage runs three times as it is, then as a graph."""
+    """With the recording replaced: each stage runs three times as it is, then as a graph."""
     training = _step("delta", batches)
     recorded: list[Stage] = []
     replays: list[Stage] = []
@@ -193,24 +199,65 @@ def test_a_stage_is_recorded_once_after_its_warm_up(
     assert replays == [PICTURE] * 5 + [other] + [PICTURE] * 4
 
 
+@pytest.mark.parametrize("factor", [1e10, torch.inf])
 def test_an_overflow_changes_nothing_but_the_scale(
-    batches: Batches, monkeypatch: pytest.MonkeyPatch
+    factor: float, batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Of the gradients alone, or of the network's values as well."""
     training = _step("lite", batches)
-    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120, growth_interval=1000)
-    before = training.weights.values.clone()
-    loss = training._loss
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "_loss", lambda *arguments: loss(*arguments) * 1e10)
-        training.launch(batches.tables(0, 1), _control(1), PICTURE)
-    assert torch.equal(training.weights.values, before)
-    assert float(training.scaler.get_scale()) == 2.0**119
-    assert not training.optimizer.state or float(
-        training.optimizer.state[training.weights.parts[0]]["step"]
-    ) == 0, "a step that did not happen counts"
     training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1000)
     training.launch(batches.tables(0, 1), _control(1), PICTURE)
-    assert not torch.equal(training.weights.values, before)
+    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120, growth_interval=1000)
+    state = deepcopy(training.state())
+    loss = training._loss
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "_loss", lambda *arguments: loss(*arguments) * factor)
+        training.launch(batches.tables(1, 1), _control(1, decay=1.0), PICTURE)
+    after = training.state()
+    assert torch.equal(after["weights"], state["weights"])
+    assert torch.equal(after["average"], state["average"])
+    assert after["optimizer"][0]["step"] == state["optimizer"][0]["step"] == 1
+    assert torch.equal(after["optimizer"][0]["exp_avg"], state["optimizer"][0]["exp_avg"])
+    assert float(training.scaler.get_scale()) == 2.0**119
+    assert np.isfinite(after["loss"])
+    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1000)
+    training.launch(batches.tables(1, 1), _control(1), PICTURE)
+    assert not torch.equal(training.weights.values, state["weights"])
+
+
+def test_a_step_that_cannot_be_recorded_goes_on_as_it_is(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A capture that breaks off between the scaler's calls; the run is that of plain steps."""
+
+    def broken(*arguments: object, **named: object) -> float:
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    def scaled() -> TrainingStep:
+        training = _step("previous", batches)
+        training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10)
+        return training
+
+    @contextmanager
+    def capture(*arguments: object, **named: object) -> Iterator[None]:
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.nn.utils, "clip_grad_norm_", broken)
+            yield
+
+    plain = scaled()
+    plain.launch(batches.tables(0, 6), _control(6), PICTURE)
+    training = scaled()
+    ended: list[object] = []
+    monkeypatch.setattr(training, "_is_card", True)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
+    monkeypatch.setattr(step_module, "end_broken_capture", lambda *given: ended.append(given))
+    training.launch(batches.tables(0, 6), _control(6), PICTURE)
+    assert len(ended) == 1
+    assert "no CUDA graph" in caplog.text
+    assert "not permitted" in caplog.text
+    assert torch.equal(plain.weights.values, training.weights.values)
 
 
 def test_scaled_steps_are_the_same_steps(batches: Batches) -> None:
@@ -273,17 +320,14 @@ def test_a_card_has_recipes_of_its_own() -> None:
 
 
 def test_launches_on_a_card_begin_at_the_same_steps_in_every_run(tmp_path: Path) -> None:
-    """Stages change between launches only: a resumed run must change them where a whole one does."""
+    """Stages change between launches only, in a resumed run where they do in a whole one."""
     clips = moving_rectangles()
     plan = TrainingPlan("previous", "clean", RECIPE, 70, None, validation_count=1)
     trainer = Trainer(plan, tmp_path, clips, clips)
     trainer.device = torch.device("cuda")  # nothing is launched here
     for step, expected in ((0, 32), (32, 32), (64, 6), (5, 27), (40, 24)):
         trainer.step = step
-        assert trainer._steps_together(None) == expected
-    trainer.step = 0
-    assert trainer._steps_together(3) == 3
-    assert CARD_STEPS == 32
+        assert trainer._steps_together() == expected
 
 
 def test_a_checkpoint_says_how_many_pixels_its_weights_saw(tmp_path: Path) -> None:

@@ -307,7 +307,7 @@ class TrainOptions:
             raise OptionError("nothing to train on: give --data PATH")
         if self.prepare is None:
             self._check_end()
-        least = {"batch": 1, "patch": 8, "clips": 2, "variants": 1, "val_count": 1}
+        least = {"batch": 1, "patch": 8, "clips": 2, "variants": 1, "val_count": 1, "seed": 0}
         for name, smallest in least.items():
             if (number := getattr(self, name)) is not None and number < smallest:
                 raise OptionError(f"--{name.replace('_', '-')} {number} is too small: {smallest} or more")

@@ -107,14 +107,7 @@ class Graphs:
         """Free all graphs and record no more, once the failed one is gone with its error."""
         self._captured.clear()
         self._may_capture = False
-        with torch.cuda.device(self._device):
-            # PyTorch before 2.12 takes a capture that broke off for one still running, and would
-            # free no memory from here on. Where it does not, this raises and changes nothing.
-            with suppress(RuntimeError, AttributeError):
-                torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), self._pool)
-                torch._C._cuda_releasePool(torch.cuda.current_device(), self._pool)
-            with suppress(RuntimeError):
-                torch.cuda.empty_cache()
+        end_broken_capture(self._device, self._pool)
 
     def _capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured:
         """Record ``work``; the device is the current one."""
@@ -147,3 +140,18 @@ class Graphs:
             torch.cuda.current_stream().synchronize()
         result: Codes = np.array(captured.pinned_out.numpy())  # the next replay writes there again
         return result
+
+
+def end_broken_capture(device: torch.device, pool: Any) -> None:
+    """Make ``device`` as it was before a capture into ``pool`` that broke off.
+
+    Call it once the failed graph is gone with its error.
+    """
+    with torch.cuda.device(device):
+        # PyTorch before 2.12 takes a capture that broke off for one still running, and would
+        # free no memory from here on. Where it does not, this raises and changes nothing.
+        with suppress(RuntimeError, AttributeError):
+            torch._C._cuda_endAllocateToPool(torch.cuda.current_device(), pool)
+            torch._C._cuda_releasePool(torch.cuda.current_device(), pool)
+        with suppress(RuntimeError):
+            torch.cuda.empty_cache()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -50,7 +51,8 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
             nonlocal gain
             if progress.gain_db:
                 gain = f", {next(iter(progress.gain_db.values())):+.2f} dB over bicubic"
-            show(progress.share, progress.step, f"loss {progress.loss:.4f}{gain}")
+            loss = "" if math.isnan(progress.loss) else f"loss {progress.loss:.4f}"
+            show(progress.share, progress.step, f"{loss}{gain}".removeprefix(", "))
             if progress.gain_db is not None and not quiet:
                 gains = ", ".join(f"{value:+.3f} dB on {domain}" for domain, value in progress.gain_db.items())
                 note(f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}")

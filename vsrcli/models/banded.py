@@ -1,4 +1,4 @@
-"""The 3D part of a network as plain 2D convolutions over all five slices at once: the form for cards.
+"""The 3D part of a network as 2D convolutions over all five slices at once: the form for cards.
 
 A stack of D slices of C channels is one tensor (B, D*C, H, W), channels last. A 3x3x3 convolution
 over it is a 3x3 convolution whose weight is block-banded: the block from slice z to slice d is the
@@ -85,7 +85,11 @@ class _Layer:
         return result.permute(0, 2, 3, 1).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
 
     def _convolve(
-        self, x: Tensor, residual: Tensor | None, padding: tuple[int, int], dilation: tuple[int, int]
+        self,
+        x: Tensor,
+        residual: Tensor | None,
+        padding: tuple[int, int],
+        dilation: tuple[int, int],
     ) -> Tensor:
         if self._fused and x.is_cuda:
             if residual is None:
@@ -111,7 +115,11 @@ def _tap_places(
     """
     out_depth = depth + 2 * padding - taps + 1
     ones = [
-        [float(source - target + padding == tap) for target in range(out_depth) for source in range(depth)]
+        [
+            float(source - target + padding == tap)
+            for target in range(out_depth)
+            for source in range(depth)
+        ]
         for tap in range(taps)
     ]
     # also where the first to ask is an inference: training must be able to keep it for its backward

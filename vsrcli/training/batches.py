@@ -31,9 +31,17 @@ _RADIUS = _WINDOW // 2
 
 # Columns of a table: where a patch lies and how it is turned. Offsets, widths (pixels a row) and
 # planes (pixels a frame) are those of its clip in the flat buffers.
-_LOW_OFFSET, _LOW_WIDTH, _LOW_PLANE = 0, 1, 2
-_HIGH_OFFSET, _HIGH_WIDTH, _HIGH_PLANE = 3, 4, 5
-_TOP, _LEFT, _MIRRORED, _UPSIDE_DOWN, _TRANSPOSED = 6, 7, 8, 9, 10
+_LOW_OFFSET = 0
+_LOW_WIDTH = 1
+_LOW_PLANE = 2
+_HIGH_OFFSET = 3
+_HIGH_WIDTH = 4
+_HIGH_PLANE = 5
+_TOP = 6
+_LEFT = 7
+_MIRRORED = 8
+_UPSIDE_DOWN = 9
+_TRANSPOSED = 10
 _FRAMES = slice(11, 11 + _WINDOW)
 TABLE_COLUMNS = 11 + _WINDOW
 
@@ -59,12 +67,11 @@ class Choices:
     upside_down: Flags
     transposed: Flags
 
-    def __len__(self) -> int:
-        return len(self.clip)
-
 
 class Batches:
-    """Batches of (low-resolution window, high-resolution frame) patches; use as a context manager, or ``close``.
+    """Batches of (low-resolution window, high-resolution frame) patches.
+
+    Use it as a context manager, or ``close`` it.
 
     Args:
         sequences: where they come from.
@@ -141,19 +148,26 @@ class Batches:
         """Stop degrading."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def prepare(self, step: int) -> None:
-        """Begin to degrade in the background what ``step`` and the steps after it will ask for."""
-        first = step * self.batch // len(self.sequences)
+    def prepare(self, step: int, batch: int | None = None) -> None:
+        """Begin to degrade in the background what the steps from ``step`` on will ask for.
+
+        Args:
+            step: counted from 0.
+            batch: patches a step, where that is not the usual number.
+        """
+        first = step * (batch or self.batch) // len(self.sequences)
         for epoch in range(first, first + self.variants):
+            variant = epoch % self.variants
             for index in self._order(epoch):
-                self._request(int(index), epoch % self.variants)
+                if not self._is_resident[index, variant]:
+                    self._request(int(index), variant)
 
     def low_resolution(self, index: int, variant: int) -> Clip:
         """Clip ``index`` after its domain's degradation, (SEQUENCE, H/2, W/2) uint8."""
         return self._request(index, variant).result()
 
     def choose(self, step: int, batch: int | None = None) -> Choices:
-        """What the batch of ``step`` consists of: a pure function of the seed, ``step`` and ``batch``.
+        """What the batch of ``step`` consists of, by the seed, ``step`` and ``batch`` alone.
 
         Args:
             step: counted from 0.

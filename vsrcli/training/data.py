@@ -224,7 +224,7 @@ def read_pack(
     everything = Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
     if not shippable_only:
         return everything
-    return everything.subset([place for place, row in enumerate(rows) if row["shippable"] == "1"])
+    return everything.subset([place for place, row in enumerate(rows) if row.get("shippable") == "1"])
 
 
 def _read_folder(folder: Path, whole: bool) -> list[Clip]:

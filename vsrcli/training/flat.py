@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from vsrcli.models.layers import WindowNetwork
 
 UNIT = 256.0  # codes
+_ALIGNMENT = 8  # values: 16 bytes in half precision, which cuDNN's fastest kernels ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class FlatWeights:
     """The parameters of one network side by side.
 
     Attributes:
-        values: (n,) float32, biases in units of 0..1; ``parts`` are views of it.
+        values: (n,) float32, biases in units of 0..1; ``parts`` are views of it. Between the
+            parameters lie zeros that nothing reads, so that each begins at an aligned place.
         parts: what is optimised, in order: of a network of two parts the frame maps, then the 3D
             part with the last layer; of any other all in one. Each has an optimiser state of its
             own, so that the 3D part starts afresh when its training begins.
@@ -68,17 +70,18 @@ class FlatWeights:
             shape = parameter.permute(0, 2, 3, 1).shape if is_channels_last else parameter.shape
             stop = start + parameter.numel()
             self._entries.append(_Entry(name, start, stop, tuple(shape), is_channels_last))
-            start = stop
-        self.values = torch.empty(start, device=device)
-        self.load(network)
+            start = -(-stop // _ALIGNMENT) * _ALIGNMENT
+        starts = [entry.start for entry in self._entries]
+        self._sizes = [end - begin for begin, end in pairwise([*starts, start])]
+        self.values = torch.zeros(start, device=device)
+        self._load(network)
         groups = groupby(self._entries, key=lambda entry: part_of(entry.name))
-        bounds = [list(group) for _, group in groups]
+        firsts = [next(group).start for _, group in groups]
         self.parts = [
-            nn.Parameter(self.values[group[0].start : group[-1].stop]) for group in bounds
+            nn.Parameter(self.values[begin:end]) for begin, end in pairwise([*firsts, start])
         ]
 
-    def load(self, network: nn.Module) -> None:
-        """Take over the values of ``network``."""
+    def _load(self, network: nn.Module) -> None:
         parameters = dict(network.named_parameters())
         for entry in self._entries:
             value = parameters[entry.name].detach()
@@ -89,9 +92,9 @@ class FlatWeights:
     def views(self, flat: Tensor) -> dict[str, Tensor]:
         """Parameters by name out of a tensor laid out like ``values``, in units of 0..1."""
         # one split: its derivative is one concatenation
-        pieces = torch.split(flat, [entry.stop - entry.start for entry in self._entries])
+        pieces = torch.split(flat, self._sizes)
         return {
-            entry.name: entry.view(piece)
+            entry.name: entry.view(piece[: entry.stop - entry.start])
             for entry, piece in zip(self._entries, pieces, strict=True)
         }
 

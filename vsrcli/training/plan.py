@@ -16,7 +16,7 @@ class TrainingPlan:
         model, domain: keys in ``MODELS`` and ``DOMAINS``.
         recipe: how.
         steps: the run's length; None where ``seconds`` limits it.
-        seconds: training time, validation included; None where ``steps`` limits it.
+        seconds: training time, validations on the way included; None where ``steps`` limits it.
         validate_every: seconds between validations.
         seed: of everything random.
         device: torch's name of it.

@@ -311,5 +311,6 @@ def _publish(unfinished: Path, folder: Path) -> list[Path]:
 
 
 def _place_in_order(file: Path) -> tuple[bool, bool, str]:
-    # a video without a manifest is refused because of its index, so the index comes before it
-    return file.name == _MANIFEST, file.suffix == ".mp4", file.name
+    # a folder is known by an index, and a video without a manifest is refused because of one, so
+    # indexes come first
+    return file.name == _MANIFEST, file.suffix != ".json", file.name

@@ -80,7 +80,7 @@ class Recipe:
         return next(passes for start, passes in reversed(self.passes) if share >= start)
 
     def loss_at(self, share: float, *, is_maps: bool) -> tuple[str, float]:
-        """Kind of the loss and weight of its Fourier term once ``share`` (0..1) of the run is done."""
+        """Kind of the loss and weight of its Fourier term after ``share`` (0..1) of the run."""
         if self.closing and not is_maps and share >= 1 - self.closing:
             return "mse", 0.0
         return self.loss, self.fourier
@@ -156,7 +156,8 @@ _DIFFERENCES: dict[tuple[str, str, bool], dict[str, Any]] = {
         "passes": ((0.0, None),),
         "clip_norm": 0.0,
     },
-    ("ship", "previous", False): {"maps": 0.0},  # whether they help it was not measured
+    # it has no recursion; whether the frame maps help it was not measured
+    ("ship", "previous", False): _WHOLE_RECURSION,
     ("long", "lite", False): {"batch": 16, "patch": 32, "clip_norm": 0.0} | _WHOLE_RECURSION,
     ("long", "previous", False): {"batch": 8, "patch": 48} | _WHOLE_RECURSION,
     ("long", "delta", True): {
@@ -195,7 +196,7 @@ def recipe_for(name: str, model: str, *, is_card: bool = False) -> Recipe:
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:
-    """The recipe for a run that begins with trained weights: whole recursion from the start, in small steps.
+    """The recipe for a run that begins with trained weights: the whole recursion, in small steps.
 
     Small patches grow and batches shrink: the whole recursion sees 37 pixels around it, and in a
     small patch it would learn to live with borders that pictures do not have.

@@ -63,16 +63,16 @@ def train(
     is_card = device.type == "cuda"
     recipe = _kept_recipe(folder) if is_resumed else _recipe(options, is_card=is_card)
     options = replace(options, domain=options.domain or recipe.domain)
+    if options.precision == "fp16" and not is_card:
+        raise OptionError("--precision fp16 needs a CUDA GPU: on the CPU it is fp32")
     training, validation = _clips(options, recipe.patch is None, on_note)
     on_note(f"{len(training)} clips to train on, {len(validation)} to validate on")
     plan = TrainingPlan(
         model=options.model, domain=str(options.domain), recipe=recipe, steps=options.steps, seconds=options.time,
         validate_every=options.validate_every, seed=options.seed, device=str(device), threads=options.threads,
-        precision=options.precision or ("fp16" if device.type == "cuda" else "fp32"),
+        precision=options.precision or ("fp16" if is_card else "fp32"),
         trained_on=f"{len(training)} clips of {', '.join(sorted({Path(path).name for path in options.data}))}",
     )
-    if plan.precision == "fp16" and device.type == "cpu":
-        raise OptionError("--precision fp16 needs a CUDA GPU: on the CPU it is fp32")
     trainer = Trainer(plan, folder, training, validation, initial)
     if (folder / "state.pt").exists():
         trainer.resume()
@@ -88,7 +88,7 @@ def train(
     try:
         after = trainer.run(watch)
     except (KeyboardInterrupt, SystemExit):
-        if (folder / "state.pt").exists():
+        if trainer.is_saved:
             on_note(f"the run is saved: go on with `vsr train --resume {folder}`")
         raise
     before = trainer.first_gains or after
@@ -118,12 +118,23 @@ def _verdict(before: float, after: float, best: float, domain: str, *, is_fine_t
 def _keep_options(folder: Path, options: TrainOptions, plan: TrainingPlan) -> None:
     """Write what ``--resume`` reads; what depends on the machine or the working folder is kept as it was decided here."""
     recipe = plan.recipe
-    kept = asdict(options) | {"batch": recipe.batch, "patch": recipe.patch, "learning_rate": recipe.learning_rate, "precision": plan.precision}
+    kept = asdict(options) | {"batch": recipe.batch, "patch": recipe.patch, "learning_rate": recipe.learning_rate}
     kept |= {name: [str(Path(path).absolute()) for path in paths] for name, paths in (("data", options.data), ("val", options.val))}
     if options.init and options.init not in DOMAINS:
         kept["init"] = str(Path(options.init).absolute())
-    (folder / "options.json").write_text(json.dumps(kept, indent=2) + "\n")
-    (folder / _RECIPE_NAME).write_text(json.dumps(asdict(recipe), indent=2) + "\n")
+    for name, content in (("options.json", kept), (_RECIPE_NAME, asdict(recipe))):
+        _write(folder / name, json.dumps(content, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file of a run as a whole: a full disk leaves what was there."""
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OutputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
 def _kept_recipe(folder: Path) -> Recipe:
@@ -206,6 +217,9 @@ def _recipe(options: TrainOptions, *, is_card: bool) -> Recipe:
     recipe = recipe_for(name, options.model, is_card=is_card)
     if options.init:
         recipe = fine_tuning(recipe)
+    if options.batch is not None:
+        # the frame maps cost less: several times the patches fit where these do
+        recipe = replace(recipe, maps_batch=min(recipe.maps_batch, 4 * options.batch))
     return replace(
         recipe,
         batch=options.batch or recipe.batch,

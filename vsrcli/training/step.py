@@ -1,5 +1,4 @@
-"""One training step: batch, network, loss, gradients, clipping, Adam, running average; on a card one
-CUDA graph.
+"""One training step, from the batch to the running average; on a card one CUDA graph.
 
 A step asks the host for nothing but its launch: what it trains on and how fast lies on the device
 in tables for some steps ahead, a counter walks through them, and a step whose gradients overflowed
@@ -9,6 +8,7 @@ half precision changes nothing but the loss scale. On a processor the same code 
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from vsrcli.backends.graphed import end_broken_capture
 from vsrcli.models import ModelSpec
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.layers import Network, WindowNetwork
@@ -60,7 +61,8 @@ class TrainingStep:
         average: their running average, laid out like ``weights.values``.
         optimizer: Adam over ``weights.parts``.
         scaler: of the loss in half precision, on the device.
-        loss: running mean of the loss, 0..1 units, on the device; not a number before the first step.
+        loss: running mean of the loss, 0..1 units, on the device; not a number before the first
+            step.
 
     Args:
         network: where the weights begin; its recursion is that of the stage at hand.
@@ -104,7 +106,10 @@ class TrainingStep:
         self._warm_ups: dict[Stage, int] = {}
         self._graphs: dict[Stage, Callable[[], None]] = {}
         self._pool: Any = None
-        self._stream = torch.cuda.Stream(self._device) if self._is_card else None  # type: ignore[no-untyped-call]
+        self._stream: torch.cuda.Stream | None = None
+        if self._is_card:
+            self._pool = torch.cuda.graph_pool_handle()
+            self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
     def launch(self, tables: Tensor, control: Tensor, stage: Stage) -> None:
         """Begin some steps, all of one stage; on a card this returns before they are done.
@@ -117,6 +122,8 @@ class TrainingStep:
         if self._stream is None:
             self._launch(tables, control, stage)
             return
+        # what came before, such as weights adapted to another recursion, was on another stream
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
         with (
             torch.cuda.stream(self._stream),
             # float32 means float32: the last layer, and all of a run in single precision
@@ -142,6 +149,7 @@ class TrainingStep:
             "average": self.average,
             "optimizer": self.optimizer.state_dict()["state"],
             "scaler": self.scaler.state_dict(),
+            "loss": float(self.loss),
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -157,8 +165,9 @@ class TrainingStep:
         self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate
-        if state["scaler"] or not self.scaler.is_enabled():
+        if state["scaler"]:  # empty where the run was in single precision so far
             self.scaler.load_state_dict(state["scaler"])
+        self.loss.fill_(state["loss"])
 
     def _launch(self, tables: Tensor, control: Tensor, stage: Stage) -> None:
         steps, batch = tables.shape[:2]
@@ -172,32 +181,50 @@ class TrainingStep:
             self._one(batch, stage)
 
     def _one(self, batch: int, stage: Stage) -> None:
+        tables = self._tables[batch]
         if stage in self._graphs:
             self._graphs[stage]()
             return
         warm_ups = self._warm_ups.get(stage, 0)
-        if not self._is_card or warm_ups < _WARM_UPS:
-            self._warm_ups[stage] = warm_ups + 1
-            self._step(self._tables[batch], stage)
+        if self._is_card and warm_ups == _WARM_UPS:
+            self._graphs[stage] = self._record(tables, stage)
+            self._graphs[stage]()
             return
-        self._graphs[stage] = self._record(self._tables[batch], stage)
-        self._graphs[stage]()
+        self._warm_ups[stage] = warm_ups + 1
+        with warnings.catch_warnings():
+            # Adam wonders why it may be captured when it is not
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+            self._step(tables, stage)
 
     def _record(self, tables: Tensor, stage: Stage) -> Callable[[], None]:
+        """One graph of a step; where the card refuses, the step itself: slower, but it trains."""
+        graph = self._try_to_record(tables, stage)
+        if graph is not None:
+            return graph.replay
+        end_broken_capture(self._device, self._pool)
+        # a step that broke off in the middle leaves the scaler there as well
+        self.scaler._per_optimizer_states.clear()
+        self._pool = torch.cuda.graph_pool_handle()
+        return lambda: self._step(tables, stage)
+
+    def _try_to_record(self, tables: Tensor, stage: Stage) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(
-                graph,
-                pool=self._pool,
-                stream=self._stream,
-                capture_error_mode="thread_local",
+            with (
+                # PyTorch leaves the stream of a failed capture current; this sets it back
+                torch.cuda.stream(self._stream),
+                torch.cuda.graph(
+                    graph,
+                    pool=self._pool,
+                    stream=self._stream,
+                    capture_error_mode="thread_local",
+                ),
             ):
                 self._step(tables, stage)
-        except RuntimeError as error:  # slower, but it trains
-            log.warning("no CUDA graph for the training step: %s", str(error).splitlines()[0])
-            return lambda: self._step(tables, stage)
-        self._pool = graph.pool()
-        return graph.replay
+        except RuntimeError as error:
+            log.warning("no CUDA graph for the training step: %s", error.__context__ or error)
+            return None
+        return graph
 
     def _step(self, tables: Tensor, stage: Stage) -> None:
         table = tables.index_select(0, self._counter[None])[0]
@@ -212,14 +239,17 @@ class TrainingStep:
             part.grad = gradient
         self.scaler.unscale_(self.optimizer)
         if self._recipe.clip_norm:
-            _clip(list(gradients), self._recipe.clip_norm)
+            nn.utils.clip_grad_norm_(parts, self._recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         loss = loss.detach()
         with torch.no_grad():
             self.average.lerp_(self.weights.values, 1 - decay)
-            mean = 0.98 * self.loss + 0.02 * loss
-            self.loss.copy_(torch.where(self.loss.isnan(), loss, mean))
+            mean = torch.where(self.loss.isnan(), loss, 0.98 * self.loss + 0.02 * loss)
+            if self.scaler.is_enabled():
+                # half precision that overflowed: a step that changed nothing
+                mean = torch.where(loss.isfinite(), mean, self.loss)
+            self.loss.copy_(mean)
             self._counter.add_(1)
 
     def _predict(self, window: Tensor, stage: Stage) -> Tensor:
@@ -242,7 +272,7 @@ class TrainingStep:
 
 
 class _UnitNetwork(nn.Module):
-    """A network whose weights and inputs are in units of 0..1, whose last layer and result in codes."""
+    """A network with weights and inputs in units of 0..1, its last layer and result in codes."""
 
     def __init__(self, network: Network, dtype: torch.dtype, *, is_banded: bool) -> None:
         super().__init__()
@@ -251,7 +281,7 @@ class _UnitNetwork(nn.Module):
         self._is_banded = is_banded
 
     def forward(self, window: Tensor, is_maps: bool) -> Tensor:
-        """Codes (B, 1, 5, h, w) float32 -> codes of the picture, or of the frame maps (B, 5, 2h, 2w).
+        """Codes (B, 1, 5, h, w) float32 -> codes of the picture or of the maps (B, 5, 2h, 2w).
 
         The maps are those of the middle frame shown five times, so that its true frame is what
         each of them should be.
@@ -284,10 +314,3 @@ def loss_of(kind: str, fourier: float, difference: Tensor) -> Tensor:
         loss = loss + fourier * torch.view_as_real(torch.fft.rfft2(difference)).abs().mean()
     return loss
 
-
-def _clip(gradients: list[Tensor], limit: float) -> None:
-    """Scale all gradients, in place, so that their common norm is at most ``limit``."""
-    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients])
-    factor = (limit / (norms.norm() + 1e-12)).clamp(max=1.0)
-    for gradient in gradients:
-        gradient.mul_(factor)

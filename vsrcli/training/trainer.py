@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsrcli.errors import ModelError, OutputError
+from vsrcli.errors import BackendError, ModelError, OutputError
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
 from vsrcli.models.layers import Network, WindowNetwork, set_passes
@@ -26,8 +24,6 @@ from vsrcli.training.plan import Progress, TrainingPlan
 from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
-log = logging.getLogger(__name__)
-
 LOG_NAME = "log.csv"
 _STATE_NAME = "state.pt"
 _VALIDATION_BATCH = 8  # windows: keeps a card busy; a processor adds in another order for several
@@ -36,7 +32,10 @@ _KEPT = ("step", "seconds", "pixels", "best", "stale", "first_gains")
 
 
 class Trainer:
-    """A training run in a folder: ``state.pt`` to go on from, ``last.safetensors`` and ``best.safetensors`` to use, ``log.csv`` to read.
+    """A training run in a folder.
+
+    There lie ``state.pt`` to go on from, ``last.safetensors`` and ``best.safetensors`` to use, and
+    ``log.csv`` to read.
 
     Args:
         plan: what to do.
@@ -85,6 +84,7 @@ class Trainer:
         self.stale = 0
         self.loss = math.nan
         self.first_gains: dict[str, float] | None = None
+        self.is_saved = False  # whether an interrupted run was saved where it stopped
         self._passes: int | None = None
         self._steps_per_second = 0.0
         self._ahead: tuple[tuple[int, int, int], Tensor] | None = None
@@ -124,13 +124,19 @@ class Trainer:
         Raises:
             ModelError: the loss is no longer a number.
         """
-        self.batches.prepare(self.step)
         try:
             with self._interrupts:
+                self.batches.prepare(self.step, self._batch_of(self._enter_stage()))
                 return self._run(on_progress)
+        except torch.OutOfMemoryError as error:
+            raise BackendError(
+                f"{self.device} has no memory left at step {self.step}: give a smaller --batch or "
+                "--patch"
+            ) from error
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line turns it
             if not self._interrupts.is_step_broken:
                 self.save_state()
+                self.is_saved = True
             raise
         finally:
             self.batches.close()
@@ -159,7 +165,10 @@ class Trainer:
         return gains
 
     def start(self) -> dict[str, float]:
-        """Validate before the first step; a run that begins with trained weights keeps them as its best so far."""
+        """Validate before the first step.
+
+        A run that begins with trained weights keeps them as its best so far.
+        """
         gains = self.validate()
         self.first_gains = self.first_gains or gains
         if self._is_initialised and self.step == 0 and self.best == -math.inf:
@@ -167,18 +176,15 @@ class Trainer:
             self._save("best", gains)
         return gains
 
-    def advance(self, limit: int | None = None) -> None:
+    def advance(self) -> None:
         """Train one step; on a card as many as are launched together.
-
-        Args:
-            limit: most steps to take.
 
         Raises:
             ModelError: the loss is no longer a number.
         """
         stage = self._enter_stage()
-        batch = self.plan.recipe.maps_batch if stage.is_maps else self.plan.recipe.batch
-        steps = self._steps_together(limit)
+        batch = self._batch_of(stage)
+        steps = self._steps_together()
         tables = self._tables(self.step, steps, batch)
         numbers = range(self.step, self.step + steps)
         control = torch.tensor([self._control(number) for number in numbers])
@@ -188,11 +194,11 @@ class Trainer:
         self.pixels += steps * batch * side[0] * side[1]
         if self.device.type == "cuda":
             # while the card works: what it is to do next
-            self._tables(self.step, self._steps_together(None), batch)
+            self._tables(self.step, self._steps_together(), batch)
         self._note_loss(self.training.wait())
 
     def validate(self) -> dict[str, float]:
-        """PSNR gain of the averaged weights over bicubic, mean over the validation pairs, by degradation, dB."""
+        """PSNR gain of the averaged weights over bicubic by degradation, dB."""
         with self._interrupts.held():
             self._enter_stage()
         self.network.load_state_dict(self.averages())
@@ -219,14 +225,8 @@ class Trainer:
         plan = self.plan
         kept = {name: getattr(self, name) for name in _KEPT}
         state = self.training.state() | kept | {
-            "loss": float(self.training.loss),
             "passes": self._passes,
-            "plan": {
-                "model": plan.model,
-                "domain": plan.domain,
-                "seed": plan.seed,
-                "recipe": asdict(plan.recipe),
-            },
+            "plan": {"model": plan.model, "domain": plan.domain, "seed": plan.seed},
         }
         temporary = self.folder / f".{_STATE_NAME}.part"
         try:
@@ -262,7 +262,6 @@ class Trainer:
             for name in _KEPT:
                 setattr(self, name, state[name])
             self.loss = state["loss"]
-            self.training.loss.fill_(self.loss)
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0]
             raise ModelError(f"{path}: cannot resume from it: {reason}") from error
@@ -283,7 +282,11 @@ class Trainer:
             network.initialise()
         return network.train()
 
-    def _steps_together(self, limit: int | None) -> int:
+    def _batch_of(self, stage: Stage) -> int:
+        recipe = self.plan.recipe
+        return recipe.maps_batch if stage.is_maps else recipe.batch
+
+    def _steps_together(self) -> int:
         """How many steps the next launch takes: up to the next multiple of ``CARD_STEPS``.
 
         Stages change between launches only, so launches begin at the same steps in every run.
@@ -293,7 +296,7 @@ class Trainer:
         steps = CARD_STEPS - self.step % CARD_STEPS
         if self.plan.steps is not None:
             steps = min(steps, max(1, self.plan.steps - self.step))
-        return steps if limit is None else min(steps, limit)
+        return steps
 
     def _tables(self, step: int, steps: int, batch: int) -> Tensor:
         key = (step, steps, batch)
@@ -307,7 +310,7 @@ class Trainer:
         return recipe.rate_at(step, self._share_at(step)), recipe.decay_at(step)
 
     def _share_at(self, step: int) -> float:
-        """Share of the run that is done before ``step``, by steps or by time, whichever is further."""
+        """Share of the run that is done before ``step``."""
         by_steps = step / self.plan.steps if self.plan.steps else 0.0
         by_time = 0.0
         if self.plan.seconds:
@@ -333,7 +336,9 @@ class Trainer:
             )
         self.loss = loss
 
-    def _progress(self, gains: dict[str, float] | None = None, share: float | None = None) -> Progress:
+    def _progress(
+        self, gains: dict[str, float] | None = None, share: float | None = None
+    ) -> Progress:
         return Progress(
             self.step,
             self.share if share is None else share,
@@ -389,7 +394,7 @@ class Trainer:
         save(self.folder / f"{name}.safetensors", averaged, info)
 
     def _infer(self, windows: Floats) -> Floats:
-        given = torch.from_numpy(np.ascontiguousarray(windows))[:, None].to(self.device)
-        result: Tensor = self.network(given)
+        batch = torch.from_numpy(np.ascontiguousarray(windows))[:, None].to(self.device)
+        result: Tensor = self.network(batch)
         values: Floats = result[:, 0].float().cpu().numpy()
         return values
