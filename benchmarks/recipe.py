@@ -18,7 +18,7 @@ from vsrcli.training.recipe import RECIPES, Recipe, recipe_for
 from vsrcli.training.trainer import Trainer
 
 SHIP = RECIPES["ship"]
-LITE = recipe_for("long", "lite")
+LITE = replace(recipe_for("long", "lite"), learning_rate=1e-3)
 BEFORE = replace(SHIP, maps=0.0, passes=((0.0, 1), (0.70, 2), (0.85, None)))
 SMALL = replace(SHIP, batch=4, patch=24, maps=0.0, passes=((0.0, 1), (0.4, 2), (0.6, 3), (0.75, None)))
 VARIANTS: dict[str, tuple[str, Recipe, str]] = {
@@ -46,9 +46,9 @@ VARIANTS: dict[str, tuple[str, Recipe, str]] = {
     "maps only, 2": ("2 patches", replace(SHIP, maps=1.0, maps_batch=2, passes=((0.0, None),)), "fp32"),
     "maps only, 1": ("1 patch", replace(SHIP, maps=1.0, maps_batch=1, passes=((0.0, None),)), "fp32"),
     "maps only, 4, rate 2e-3": ("4 patches, twice the learning rate", replace(SHIP, maps=1.0, learning_rate=2e-3, passes=((0.0, None),)), "fp32"),
-    "lite": ("lite: what a long run on a processor does, 16 patches of 32", LITE, "fp32"),
+    "lite": ("lite at 1e-3, 16 patches of 32, the base of those below", LITE, "fp32"),
     "lite, 8 x 24": ("8 patches of 24", replace(LITE, batch=8, patch=24), "fp32"),
-    "lite, rate 2e-3": ("twice the learning rate", replace(LITE, learning_rate=2e-3), "fp32"),
+    "lite, rate 2e-3": ("2e-3: what a long run on a processor does", replace(LITE, learning_rate=2e-3), "fp32"),
     "lite, l1": ("absolute error instead of Charbonnier", replace(LITE, loss="l1"), "fp32"),
     "lite, Fourier": ("with 0.05 of the Fourier term", replace(LITE, fourier=0.05), "fp32"),
     "lite, closing": ("squared error for the last fifth", replace(LITE, closing=0.2), "fp32"),

@@ -26,7 +26,7 @@ from vsrcli.training.data import (
     validation_pairs,
 )
 from vsrcli.training.degradation import DEGRADATIONS, video
-from vsrcli.training.prepare import prepare
+from vsrcli.training.prepare import _place_in_order, prepare
 from vsrcli.training.run import train
 
 FILES = {
@@ -370,6 +370,30 @@ def test_what_a_killed_run_leaves_is_refused_and_cleared_away(
     monkeypatch.undo()
     _prepare(tmp_path / "out", source)
     assert {file.name for file in (tmp_path / "out").iterdir()} == FILES
+
+
+def test_footage_that_cannot_be_read_is_named_and_not_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load_nothing(*arguments: object, **named: object) -> Sequences:
+        raise PermissionError(13, "Permission denied", "film.mp4")
+
+    monkeypatch.setattr("vsrcli.training.prepare.load", load_nothing)
+    with pytest.raises(InputError, match=r"film.mp4: cannot be read \(Permission denied\)"):
+        _prepare(tmp_path / "out", tmp_path / "film.mp4")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_pack_killed_while_it_was_moved_may_be_made_again(tmp_path: Path, pack: Path) -> None:
+    """After any number of files: the folder is still known as one of a prepared pack."""
+    source = _write_pack(tmp_path / "source")
+    for moved in range(1, len(FILES)):
+        out = tmp_path / f"out{moved}"
+        for file in sorted(pack.iterdir(), key=_place_in_order)[:moved]:
+            out.mkdir(exist_ok=True)
+            (out / file.name).write_bytes(file.read_bytes())
+        _prepare(out, source)
+        assert {file.name for file in out.iterdir()} == FILES
 
 
 def test_folders_that_are_in_the_way_are_refused(tmp_path: Path) -> None:

@@ -98,7 +98,11 @@ def prepare(
                 f"--prepare {folder} lies in {path}: name a folder outside the footage"
             )
     with _unfinished_folder(folder) as unfinished:
-        parts = _parts(options, on_note)
+        try:
+            parts = _parts(options, on_note)
+        except OSError as error:
+            name = error.filename or ", ".join(options.data)
+            raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
         total = len(parts["train"]) * options.variants + len(parts["val"])
         threads = options.threads or os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="vsr-prepare")

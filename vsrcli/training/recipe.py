@@ -158,7 +158,13 @@ _DIFFERENCES: dict[tuple[str, str, bool], dict[str, Any]] = {
     },
     # it has no recursion; whether the frame maps help it was not measured
     ("ship", "previous", False): _WHOLE_RECURSION,
-    ("long", "lite", False): {"batch": 16, "patch": 32, "clip_norm": 0.0} | _WHOLE_RECURSION,
+    ("long", "lite", False): {
+        "learning_rate": 2e-3,
+        "batch": 16,
+        "patch": 32,
+        "clip_norm": 0.0,
+    }
+    | _WHOLE_RECURSION,
     ("long", "previous", False): {"batch": 8, "patch": 48} | _WHOLE_RECURSION,
     ("long", "delta", True): {
         "learning_rate": 1.5e-3,
