@@ -368,6 +368,26 @@ def test_whole_pass_of_a_recursive_block(
     torch.testing.assert_close(ours, expected, atol=1e-5 if dtype == torch.float32 else 5e-3, rtol=1e-5 if dtype == torch.float32 else 5e-3)
 
 
+@pytest.mark.parametrize(("flags", "is_exact"), [("avx2 avx512f", True), ("avx2", False), (None, False)])
+def test_parts_of_5_parallel_are_exact_in_openvino_with_avx512_alone(
+    flags: str | None, is_exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openvino")
+    from vsrcli.backends import openvino
+
+    processor = tmp_path / "cpuinfo"
+    if flags is not None:
+        processor.write_text(f"flags : {flags}\n")
+    monkeypatch.setattr(openvino, "_PROCESSOR", processor)
+    openvino._has_avx512.cache_clear()
+    try:
+        for model, expected in (("5-parallel", is_exact), ("lite", True)):
+            backend = open_backend("openvino", model, "clean", device="cpu", precision=None)
+            assert backend.exact_parts == expected
+    finally:
+        openvino._has_avx512.cache_clear()
+
+
 @pytest.mark.parametrize("whole_passes", [True, False])
 def test_fused_volume(kernels: ModuleType, whole_passes: bool) -> None:
     """A stack of layers, recursion included, is that of PyTorch."""

@@ -176,7 +176,7 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
     reuse = Reuse(tiler, backend.spec, exact_parts=backend.exact_parts)
     assert reuse.upscale(window) is reuse.upscale(window.copy())
     if not backend.exact_parts:
-        assert name == "torch"
+        assert name == "torch" or (name, model) == ("openvino", "5-parallel")
         return
     for row, rows, column, columns in ((0, 3, 5, 9), (131, 7, 165, 8), (170, 1, 0, 60)):
         window = window.copy()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
@@ -32,8 +34,9 @@ RECIPE = replace(RECIPES["ship"], batch=2, patch=12, maps_batch=2, warmup_steps=
 
 
 @pytest.fixture
-def batches() -> Batches:
-    return Batches(moving_rectangles(), "clean", patch=12, batch=2)
+def batches() -> Iterator[Batches]:
+    with Batches(moving_rectangles(), "clean", patch=12, batch=2) as made:
+        yield made
 
 
 def _network(model: str, passes: int | None = 1) -> Network:
@@ -358,3 +361,16 @@ def test_a_run_resumed_on_a_card_keeps_the_cards_settings(batches: Batches) -> N
     for training in (first, second):
         training.launch(batches.tables(2, 1), _control(1), PICTURE)
     assert torch.equal(first.weights.values, second.weights.values)
+
+
+def test_batches_that_nobody_holds_leave_no_thread() -> None:
+    """By counting references alone: the clips of a finished run leave a card at once."""
+    gc.disable()
+    try:
+        batches = Batches(moving_rectangles(), "clean", patch=12, batch=2)
+        batches.tables(0, 1)
+        released = weakref.ref(batches)
+        del batches
+        assert released() is None
+    finally:
+        gc.enable()

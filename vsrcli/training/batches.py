@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -128,7 +128,9 @@ class Batches:
             workers or os.cpu_count() or 1, thread_name_prefix="vsr-degrade"
         )
         self._degraded: dict[tuple[int, int], Future[Clip]] = {}
-        self._order = lru_cache(self.variants + 1)(self._shuffled)
+        # no method of its own: a circle would keep the pool's threads and the clips alive
+        shuffled = partial(_shuffled, seed, len(sequences))
+        self._order = lru_cache(self.variants + 1)(shuffled)
         high_sizes = SEQUENCE * self._shapes.prod(axis=1)
         low_sizes = np.repeat(high_sizes // 4, self.variants)
         self._high_offsets = np.cumsum(high_sizes) - high_sizes
@@ -272,9 +274,6 @@ class Batches:
         self._is_resident[index, variant] = True
         del self._degraded[index, variant]
 
-    def _shuffled(self, epoch: int) -> Integers:
-        return np.random.default_rng((self.seed, 2, epoch)).permutation(len(self.sequences))
-
     def _request(self, index: int, variant: int) -> Future[Clip]:
         key = (index, variant)
         if key not in self._degraded:
@@ -283,6 +282,11 @@ class Batches:
                 self.sequences.low_resolution, self.domain, index, variant, seed
             )
         return self._degraded[key]
+
+
+def _shuffled(seed: int, count: int, epoch: int) -> Integers:
+    """The order in which ``count`` clips are seen in an epoch."""
+    return np.random.default_rng((seed, 2, epoch)).permutation(count)
 
 
 def _count_variants(sequences: Sequences, domain: str, wanted: int) -> int:
