@@ -409,7 +409,7 @@ def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").write_text("split,shippable,content_group\n" + rows)
     code = (
         "import sys; sys.modules['av'] = None\n"
-        "from vsrcli.options import TrainOptions; from vsrcli.training.run import _recipe, _verdict, train\n"
+        "from vsrcli.options import TrainOptions; from vsrcli.training.run import train\n"
         f"train(TrainOptions(model='previous', domain='blur3', data=({str(tmp_path / 'train.avi')!r},), out={str(tmp_path / 'run')!r}, "
         "steps=1, batch=1, patch=8, device='cpu', threads=1))\n"
     )
