@@ -8,6 +8,7 @@ import math
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -15,8 +16,10 @@ import cv2
 import numpy as np
 import pytest
 from clips import texture, write_clip
+from fake import FakeBackend
 
-from vsrcli.bench.run import Bench
+from vsrcli.backends import Float
+from vsrcli.bench.run import Bench, BenchProgress
 from vsrcli.bench.truth import Source, truth_cases
 from vsrcli.cli import _run
 from vsrcli.errors import InputError, OptionError
@@ -219,7 +222,7 @@ def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("vsrcli.bench.methods.upscale_luma", spy)
     truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
     report = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).run()
-    assert len(called) == 2
+    assert len(called) == 2 * 2  # once with the neighbours, once without
     row = _row(report, "delta:video")
     assert row.frames_per_second is not None
     assert row.frames_per_second > 0
@@ -227,6 +230,112 @@ def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: py
     shots = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).shots(report)
     assert [shot.title.split(" (")[0] for shot in shots] == ["worst frame", "median frame"]
     assert shots[0].psnr["delta:video"] == min(row.per_frame["psnr"])
+
+
+class Averaging(FakeBackend):
+    """Takes the mean of the window's frames, which helps where they differ by noise alone."""
+
+    def run(self, windows: Float) -> Float:
+        mean = windows.mean(axis=1, keepdims=True)
+        return super().run(np.repeat(mean, self.spec.frames, axis=1))
+
+
+def _of_backend(path: Path, backend: FakeBackend, **options: Any) -> BenchReport:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vsrcli.bench.methods.open_backend", lambda *given, **named: backend)
+        return Bench(path, BenchOptions(model=("delta",), **options)).run()
+
+
+def _still_with_noise(folder: Path, count: int = 6) -> tuple[Path, Path]:
+    """A picture that stands still, and half of it with other noise in every frame."""
+    rng = np.random.default_rng(5)
+    pictures = [texture(0, SIZE)] * count
+    lows = [half(picture.astype(np.float32)) for picture in pictures]
+    noisy = [np.clip(np.rint(low + rng.normal(0, 8, low.shape)), 16, 235) for low in lows]
+    return _ffv1(folder / "a.mkv", pictures, "gray"), _ffv1(folder / "low.mkv", noisy, "gray")
+
+
+def test_neighbours_that_help_are_a_temporal_gain(tmp_path: Path) -> None:
+    truth, low = _still_with_noise(tmp_path)
+    report = _of_backend(truth, Averaging(), lr=str(low))
+    *baselines, row = report.rows
+    assert row.temporal_gain_db is not None
+    assert row.temporal_gain_db > 2
+    # what remains is a network that only interpolates
+    alone = _of_backend(truth, FakeBackend(), lr=str(low)).rows[-1]
+    gains = np.subtract(row.per_frame["psnr"], alone.per_frame["psnr"])
+    assert row.per_frame["temporal_gain_db"] == pytest.approx(gains)
+    assert row.temporal_gain_db == pytest.approx(gains.mean())
+    assert all(baseline.temporal_gain_db is None for baseline in baselines)
+    rows = report.as_json()["rows"]
+    assert [each["temporal_gain_db"] for each in rows] == [None] * 3 + [row.temporal_gain_db]
+    assert len(rows[-1]["per_frame"]["temporal_gain_db"]) == report.frames
+    assert "temporal_gain_db" not in rows[0]["per_frame"]
+
+
+@pytest.mark.parametrize("degrade", ["clean", "crf:30"])
+def test_a_network_that_ignores_the_neighbours_has_no_temporal_gain(
+    tmp_path: Path, degrade: str
+) -> None:
+    truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
+    row = _of_backend(truth, FakeBackend(), degrade=degrade).rows[-1]
+    assert row.temporal_gain_db == 0.0
+    assert row.per_frame["temporal_gain_db"] == [0.0] * 6
+    assert row.gain_db != 0
+
+
+def test_frames_restored_exactly_are_no_temporal_gain(tmp_path: Path) -> None:
+    flat = [np.full(SIZE[::-1], 60, np.uint8)] * 3
+    row = _of_backend(_ffv1(tmp_path / "a.mkv", flat, "gray"), Averaging()).rows[-1]
+    assert row.means["psnr"] == math.inf
+    assert row.temporal_gain_db == 0.0
+
+
+def test_the_pass_without_neighbours_is_not_timed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = 0.0
+
+    class Slow(FakeBackend):
+        def run(self, windows: Float) -> Float:
+            nonlocal seconds
+            is_still = (windows == windows[:, :1]).all()
+            seconds += 100 if is_still else 1
+            return super().run(windows)
+
+    clock = SimpleNamespace(perf_counter=lambda: seconds)
+    monkeypatch.setattr("vsrcli.bench.run.time", clock)
+    monkeypatch.setattr(Slow, "exact_parts", False)
+    truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
+    row = _of_backend(truth, Slow()).rows[-1]
+    assert seconds == 6 * 1 + 6 * 100
+    assert row.frames_per_second == 1
+
+
+def test_progress_covers_both_passes_of_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsrcli.bench.methods.open_backend", lambda *given, **named: FakeBackend())
+    truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
+    seen: list[BenchProgress] = []
+    Bench(truth, BenchOptions(model=("delta", "lite"))).run(seen.append)
+    shares = [progress.share for progress in seen if progress.method.startswith(("delta", "lite"))]
+    assert shares == [pytest.approx(number / 8) for number in range(1, 9)]
+
+
+def test_tables_show_the_temporal_gain(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vsrcli.bench.methods.open_backend", lambda *given, **named: FakeBackend())
+    truths = [_ffv1(tmp_path / f"{name}.mkv", _detail(2), "gray") for name in "ab"]
+    arguments = ["bench", *map(str, truths), "-m", "delta", "--metrics", "psnr", "--no-progress"]
+    assert _run(arguments) == 0
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert sum("over bicubic dB" in line and "temporal gain dB" in line for line in printed) == 3
+    networks = [line.split() for line in printed if line.startswith("delta:")]
+    assert [cells[3] for cells in networks] == ["+0.00"] * 3
+    baselines = [line.split() for line in printed if line.startswith("bicubic")]
+    assert [len(cells) for cells in baselines] == [5, 5, 3]  # two with frames/s and memory
 
 
 def test_pages_show_the_telling_part_of_large_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,16 @@ def _report(frames: int = 40, name: str = "film.mp4") -> BenchReport:
         wave = level + np.sin(np.arange(frames) / 9) + rng.normal(0, 0.1, frames)
         per_frame = {"psnr": wave.tolist(), "ssim": (wave / 50).tolist(), "warp": [math.nan, *(1 / wave[1:]).tolist()]}
         means = {metric: float(np.mean(values[1:] or [math.nan])) for metric, values in per_frame.items()}
-        return BenchRow(method, is_baseline, means, per_frame, level - 30, 12.5, 400.0)
+        return BenchRow(
+            method,
+            is_baseline,
+            means,
+            per_frame,
+            gain_db=level - 30,
+            temporal_gain_db=None if is_baseline else 0.375,
+            frames_per_second=12.5,
+            peak_memory_mb=400.0,
+        )
 
     rows = (row("nearest", 29, True), row("bicubic", 30, True), row("delta:video", 32.5, False))
     times = [number / 25 for number in range(frames)]
@@ -50,6 +60,16 @@ def test_the_table_shows_every_figure() -> None:
     for shown in ("film.mp4", "PSNR dB", "delta:video", "+2.50", "−1.00", "12.5", "400", "11x11 Gaussian", "worst frame (3, 0.12 s)"):
         assert shown in page
     assert page.count("class=best") == len(METRICS)
+
+
+def test_the_temporal_gain_is_a_column_of_networks() -> None:
+    page = render(_report(), [])
+    assert page.count('<th scope="col">Temporal gain, dB</th>') == 1
+    assert page.count("<td>+2.50</td><td>+0.38</td><td>12.5</td>") == 1
+    assert page.count("<td>–</td><td>12.5</td>") == 2
+    assert "<b>Temporal gain, dB</b>: PSNR over that of the same network" in page
+    baselines = replace(_report(), rows=_report().rows[:2])
+    assert "Temporal gain" not in render(baselines, [])
 
 
 def test_hostile_names_stay_text() -> None:
@@ -71,7 +91,7 @@ def test_values_that_are_no_numbers() -> None:
     report.rows[1].means["warp"] = math.nan
     page = render(report, [])
     assert "<td class=best>∞</td>" in page
-    assert "<td>–</td>" in page
+    assert page.count("<td>–</td>") == 1 + 2  # two baselines have no temporal gain
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
     assert data["curves"]["metrics"][0]["rows"][2]["y"][4] is None
 

@@ -1,6 +1,8 @@
 """A benchmark: every method over every frame of a ground truth, through the code path of ``vsr upscale``, scored as the protocol says.
 
 Frames stream: what is kept of each is a number a metric. Each method has a pass of its own, so that its memory can be told from the others'.
+Networks have a second pass, in which each window holds its middle frame five times: what they lose by that is their temporal gain. It is not timed, and its
+memory is not measured.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -167,20 +169,53 @@ class Bench:
         return self.options.frames if count is None else min(count, self.options.frames or count)
 
     def _measure(self, load: Callable[[], Method], times: list[float], part: tuple[float, float], on_progress: Report) -> BenchRow:
-        """One method's pass; ``part`` is where on the bar it begins and how much of it it takes."""
-        count, seconds = self._count(), 0.0
+        """One method's passes; ``part`` is where on the bar they begin and how much of it they take."""
+        start, length = part
+        seconds = 0.0
         with PeakMemory() as memory, _Scores(self) as scores:
             method = load()
             memory.device = method.device
+            length = length if method.is_baseline else length / 2
             for number, case in enumerate(self._cases()):
                 began = time.perf_counter()
                 picture = method.upscale(case.window)
                 seconds += time.perf_counter() - began
                 scores.add(case.truth, _as_luma(picture), times)
-                share = part[0] + part[1] * min(1.0, (number + 1) / count) if count else None
+                share = self._share((start, length), number + 1)
                 on_progress(BenchProgress(share, method.name, number + 1))
             means, per_frame = scores.finish()
-        return BenchRow(method.name, method.is_baseline, means, per_frame, None, len(times) / seconds if seconds else None, memory.megabytes)
+        row = BenchRow(
+            method.name,
+            method.is_baseline,
+            means,
+            per_frame,
+            frames_per_second=len(times) / seconds if seconds else None,
+            peak_memory_mb=memory.megabytes,
+        )
+        if method.is_baseline or not times:
+            return row
+        still = self._still_psnr(method, (start + length, length), on_progress)
+        gains = _differences(per_frame["psnr"], still)
+        per_frame["temporal_gain_db"] = gains
+        return replace(row, temporal_gain_db=float(np.mean(gains)))
+
+    def _still_psnr(
+        self, method: Method, part: tuple[float, float], on_progress: Report
+    ) -> list[float]:
+        """PSNR of every frame, dB, when the windows show nothing but that frame."""
+        values = []
+        for number, case in enumerate(self._cases()):
+            middle = case.window[len(case.window) // 2]
+            picture = method.upscale((middle,) * len(case.window))
+            values.append(psnr_of(mse(case.truth.luma, _as_luma(picture), crop=self.crop)))
+            share = self._share(part, number + 1)
+            on_progress(BenchProgress(share, f"{method.name}, one frame", number + 1))
+        return values
+
+    def _share(self, part: tuple[float, float], done: int) -> float | None:
+        """Where on the bar a pass stands that takes ``part`` of it, after ``done`` frames."""
+        count = self._count()
+        return part[0] + part[1] * min(1.0, done / count) if count else None
 
     def _compare(self, result: Path, times: list[float], on_progress: Report) -> BenchRow:
         assert self._truth is not None
@@ -286,11 +321,15 @@ def _with_gains(rows: list[BenchRow]) -> list[BenchRow]:
         return rows
     result = []
     for row in rows:
-        # a frame that both reproduce exactly (black, say) is no gain and no loss
-        pairs = zip(row.per_frame["psnr"], reference.per_frame["psnr"], strict=True)
-        gain = float(np.mean([0.0 if one == other else one - other for one, other in pairs]))
-        result.append(BenchRow(row.name, row.is_baseline, row.means, row.per_frame, gain, row.frames_per_second, row.peak_memory_mb))
+        gains = _differences(row.per_frame["psnr"], reference.per_frame["psnr"])
+        result.append(replace(row, gain_db=float(np.mean(gains))))
     return result
+
+
+def _differences(values: list[float], others: list[float]) -> list[float]:
+    """``values`` less ``others``, dB; a frame that both restore exactly (black, say) gives 0."""
+    pairs = zip(values, others, strict=True)
+    return [0.0 if value == other else value - other for value, other in pairs]
 
 
 def _upscaled(case: Case, methods: list[Method]) -> dict[str, NDArray[Any]]:

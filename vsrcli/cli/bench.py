@@ -21,6 +21,8 @@ from vsrcli.options import BenchOptions
 if TYPE_CHECKING:
     from vsrcli.quality.report import BenchReport, BenchRow
 
+_GAINS = ("over bicubic dB", "temporal gain dB")
+
 
 @click.command("bench", short_help="Score networks or results against ground truth.")
 @click.argument("truths", metavar="GT...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -130,30 +132,35 @@ def _csv(reports: list[BenchReport]) -> str:
 def _print(report: BenchReport) -> None:
     count = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
     inner = f"{report.width}x{report.height}, {count}, {report.degradation}; protocol {report.protocol}, crop {report.crop}"
-    header = ["method", *(metric.title for metric in report.metrics), "over bicubic dB", "frames/s", "peak MB"]
+    header = ["method", *(metric.title for metric in report.metrics), *_GAINS, "frames/s", "peak MB"]
     rows = [_cells(report, row) for row in report.rows]
     if all(row.gain_db is None for row in report.rows):
-        header, rows = header[:-3], [row[:-3] for row in rows]
+        header = header[:-4]
+        rows = [row[:-4] for row in rows]
     print_table(f"{report.ground_truth}: {inner}", header, rows)
 
 
 def _cells(report: BenchReport, row: BenchRow) -> list[str]:
     figures = [_shown(row.means[metric.name], f".{metric.digits}f") for metric in report.metrics]
     gain = "" if row.gain_db is None else _shown(row.gain_db, "+.2f")
+    temporal = "" if row.temporal_gain_db is None else _shown(row.temporal_gain_db, "+z.2f")
     rate = "" if row.frames_per_second is None else f"{row.frames_per_second:{'.0f' if row.frames_per_second >= 100 else '.3g'}}"
     memory = "" if row.peak_memory_mb is None else f"{row.peak_memory_mb:.0f}"
-    return [row.name, *figures, gain, rate, memory]
+    return [row.name, *figures, gain, temporal, rate, memory]
 
 
 def _print_mean(reports: list[BenchReport]) -> None:
     first = reports[0]
-    header = ["method", *(metric.title for metric in first.metrics), "over bicubic dB"]
+    header = ["method", *(metric.title for metric in first.metrics), *_GAINS]
     rows = []
     for place, row in enumerate(first.rows):
         same = [report.rows[place] for report in reports]
         figures = [_shown(sum(each.means[metric.name] for each in same) / len(same), f".{metric.digits}f") for metric in first.metrics]
         gains = [each.gain_db for each in same if each.gain_db is not None]
-        rows.append([row.name, *figures, _shown(sum(gains) / len(gains), "+.2f") if gains else ""])
+        gain = _shown(sum(gains) / len(gains), "+.2f") if gains else ""
+        gains = [each.temporal_gain_db for each in same if each.temporal_gain_db is not None]
+        temporal = _shown(sum(gains) / len(gains), "+z.2f") if gains else ""
+        rows.append([row.name, *figures, gain, temporal])
     print_table(f"mean of {len(reports)} ground truths", header, rows)
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
 
 _MOST_POINTS = 2000
+_TEMPORAL_GAIN = "PSNR over that of the same network when it is shown the middle frame five times, mean over frames"
 
 
 def render(report: BenchReport, shots: list[Shot]) -> str:
@@ -42,7 +43,7 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
         "TITLE": escape(report.ground_truth),
         "FACTS": "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts),
         "TABLE": _table(report),
-        "NOTES": "".join(f"<li><b>{escape(metric.title)}</b>: {escape(metric.note)}</li>" for metric in report.metrics),
+        "NOTES": "".join(f"<li><b>{escape(title)}</b>: {escape(note)}</li>" for title, note in _notes(report)),
         "SHOTS": "".join(_shot(number, shot, report) for number, shot in enumerate(shots)),
         "DATA": _script_json({"curves": _curves(report), "shots": [_shot_data(shot) for shot in shots]}),
     }
@@ -56,11 +57,23 @@ def _script_json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
+def _has_temporal_gain(report: BenchReport) -> bool:
+    return any(row.temporal_gain_db is not None for row in report.rows)
+
+
+def _notes(report: BenchReport) -> list[tuple[str, str]]:
+    """Titles of columns, and what stands in them."""
+    notes = [(metric.title, metric.note) for metric in report.metrics]
+    return [*notes, ("Temporal gain, dB", _TEMPORAL_GAIN)] if _has_temporal_gain(report) else notes
+
+
 def _table(report: BenchReport) -> str:
     has_gain = any(row.gain_db is not None for row in report.rows)
+    has_temporal_gain = _has_temporal_gain(report)
     has_speed = any(row.frames_per_second is not None for row in report.rows)
     titles = ["Method", *(metric.title for metric in report.metrics)]
     titles += ["Gain over bicubic, dB"] if has_gain else []
+    titles += ["Temporal gain, dB"] if has_temporal_gain else []
     titles += ["Frames/s", "Peak memory, MB"] if has_speed else []
     best = {metric.name: _best(report, metric) for metric in report.metrics}
     lines = []
@@ -71,6 +84,8 @@ def _table(report: BenchReport) -> str:
         ]
         if has_gain:
             cells.append(f"<td>{_figure(row.gain_db, '+.2f')}</td>")
+        if has_temporal_gain:
+            cells.append(f"<td>{_figure(row.temporal_gain_db, '+z.2f')}</td>")
         if has_speed:
             speed = _figure(row.frames_per_second, ".0f" if (row.frames_per_second or 0) >= 100 else ".3g")
             cells += [f"<td>{speed}</td>", f"<td>{_figure(row.peak_memory_mb, '.0f')}</td>"]

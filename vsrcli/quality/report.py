@@ -37,8 +37,11 @@ class BenchRow:
         name: ``nearest``, ``bicubic``, ``lanczos``, ``delta:video``, a checkpoint's name, or that of a file compared.
         is_baseline: interpolation, not a network.
         means: metric -> mean over the frames; infinite where any frame is identical to its truth and the metric has no bound.
-        per_frame: metric -> one value a frame (NaN where a metric has none, such as the first frame of a temporal one).
+        per_frame: metric -> one value a frame (NaN where a metric has none, such as the first frame of a temporal one); of a
+            network ``temporal_gain_db`` as well.
         gain_db: PSNR over bicubic's, mean over frames, or None where it is not known.
+        temporal_gain_db: PSNR over that of the same network when its window shows the middle frame
+            only, mean over frames: what the neighbours bring. None for what is no network.
         frames_per_second: of the method alone, without reading and scoring; None where it did not run.
         peak_memory_mb: of the process while the method ran (of the card, for CUDA); None where unknown.
     """
@@ -48,6 +51,7 @@ class BenchRow:
     means: dict[str, float]
     per_frame: dict[str, list[float]]
     gain_db: float | None = None
+    temporal_gain_db: float | None = None
     frames_per_second: float | None = None
     peak_memory_mb: float | None = None
 
@@ -99,6 +103,7 @@ class BenchReport:
                 "is_baseline": row.is_baseline,
                 "means": {name: finite(value, f"{row.name}.{name}") for name, value in row.means.items()},
                 "gain_over_bicubic_db": finite(row.gain_db, f"{row.name}.gain_over_bicubic_db"),
+                "temporal_gain_db": finite(row.temporal_gain_db, f"{row.name}.temporal_gain_db"),
                 "frames_per_second": row.frames_per_second,
                 "peak_memory_mb": row.peak_memory_mb,
                 "per_frame": {name: [finite(value, "") for value in values] for name, values in row.per_frame.items()},
