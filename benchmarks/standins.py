@@ -1,20 +1,34 @@
-"""Stand-ins for the two data sets of the report, which are not available: python benchmarks/standins.py OUT_DIR [--frames N].
+"""Ground truth made from nothing: python benchmarks/standins.py OUT_DIR [--frames N] [--only NAME].
 
-``gem``: a brilliant-cut stone in a dark studio with softboxes, and a camera that goes round it at constant angular velocity. ``field``: a smooth scalar field
-like a climate simulation's temperature. Both are computed, each frame by itself, from fixed seeds; they resemble the report's data in kind only. Written are
-OUT_DIR/gem/0000.png (8 bits) and OUT_DIR/field/0000.tiff (float) and so on.
+Stand-ins for the two data sets of the report, which are not available:
+
+``gem``: a brilliant-cut stone in a dark studio with softboxes, and a camera that goes round it at
+constant angular velocity. ``field``: a smooth scalar field like a climate simulation's temperature.
+Both are computed, each frame by itself, from fixed seeds; they resemble the report's data in kind
+only. Written are OUT_DIR/gem/0000.png (8 bits) and OUT_DIR/field/0000.tiff (float) and so on.
+
+Scenes whose motion is known exactly, to see what a network makes of its neighbours:
+
+``pan``, ``zoom``, ``turn``: fine detail that moves by 0.2 to 1.5 pixels a frame. ``fast``: the same
+at 15 pixels a frame. Each pixel is the mean of the detail over its area; nothing is interpolated
+from another picture. Written are OUT_DIR/pan/0000.png (8 bits, limited range) and so on. For the
+temporal gain: vsr bench OUT_DIR/pan OUT_DIR/zoom OUT_DIR/turn OUT_DIR/fast --degrade clean -m lite
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from vsrcli.demo import _INK, _PAPER, _lattice, _mosaic, _noise, _text, _to_rgb
+from vsrcli.picture.color import rgb_to_luma
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
@@ -23,6 +37,8 @@ GEM_SIZE = (300, 450)  # rows, columns
 GEM_FRAMES = 300
 FIELD_SIZE = (318, 640)
 FIELD_FRAMES = 300
+MOTION_SIZE = (240, 320)
+MOTION_FRAMES = 36
 
 _SUPERSAMPLING = 3
 _RADIUS = 165.0  # of the girdle, in pixels of the picture
@@ -334,13 +350,144 @@ def _sample(plane: Float, x: Float, y: Float) -> Float:
     return sampled
 
 
+@dataclass(frozen=True, slots=True)
+class Camera:
+    """How the picture of a wall changes from frame to frame; pixels are those of frame 0.
+
+    Attributes:
+        start: where on the wall the upper left corner of frame 0 lies: column, row, pixels.
+        pan: what the camera moves by in each frame: columns, rows, pixels.
+        zoom: by what the picture grows in each frame, as a natural logarithm.
+        turn: by what the picture turns in each frame, radians.
+        pivot: place in the picture about which it grows and turns: column, row, pixels.
+    """
+
+    start: tuple[float, float] = (76.0, 116.0)
+    pan: tuple[float, float] = (0.0, 0.0)
+    zoom: float = 0.0
+    turn: float = 0.0
+    pivot: tuple[float, float] = (160.0, 120.0)
+
+
+# The pivot of the slow ones lies beside the picture, so that nothing in it stands still.
+CAMERAS = {
+    "pan": Camera(pan=(19 / 32, 7 / 32)),
+    "zoom": Camera(zoom=0.0037, pivot=(-60.0, 120.0)),
+    "turn": Camera(turn=0.0037, pivot=(-60.0, 120.0)),
+    "fast": Camera(pan=(14.6, -3.3), turn=0.009),
+}
+
+_TEXELS = 6  # of the wall in a pixel's width, and samples
+_CONTRAST = 0.65  # bicubic's PSNR is then that of ordinary footage
+
+
+def view(scene: str, number: int) -> Array:
+    """Where frame ``number`` looks: (2, 3), from (column, row, 1) in the picture to the wall.
+
+    Both are in pixels from the upper left corner, where the first pixel's middle is (0.5, 0.5).
+    """
+    camera = CAMERAS[scene]
+    angle = camera.turn * number
+    cosine = np.cos(angle)
+    sine = np.sin(angle)
+    linear = np.exp(-camera.zoom * number) * np.array([[cosine, sine], [-sine, cosine]])
+    pivot = np.array(camera.pivot)
+    offset = np.array(camera.start) + number * np.array(camera.pan) + pivot - linear @ pivot
+    return np.column_stack([linear, offset])
+
+
+def motion(
+    scene: str, frames: int = MOTION_FRAMES, only: Iterable[int] | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """A wall of fine detail, seen by a camera that moves as ``CAMERAS[scene]`` says.
+
+    Samples lie as close as the texels of the wall and are taken between them linearly, so that
+    their mean over a pixel is, in a pan, the wall's exact mean over the pixel's square.
+
+    Yields:
+        (240, 320) uint8, limited-range luma; of ``frames`` frames those numbered in ``only``, where
+        given.
+    """
+    rows, columns = MOTION_SIZE
+    for number in range(frames) if only is None else only:
+        samples = view(scene, number)
+        # from pixels to the numbers of samples and texels, whose middles are half of one away
+        samples[:, 2] = samples[:, :2] @ (0.5, 0.5) + _TEXELS * samples[:, 2] - 0.5
+        seen = cv2.warpAffine(
+            _wall(),
+            samples,
+            (columns * _TEXELS, rows * _TEXELS),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT,
+        )
+        picture = cv2.resize(seen, (columns, rows), interpolation=cv2.INTER_AREA)
+        yield np.rint(picture).astype(np.uint8)
+
+
+@cache
+def _wall() -> Float:
+    """Luma of 480 x 480 pixels of wall, (2880, 2880): the demonstration clip's textures, large.
+
+    The finest hatching has a period of 2.4 pixels; towards the middle of the wheel the spokes are
+    finer than pixels.
+    """
+    rng = np.random.default_rng(7)
+    wall = _enlarged(_mosaic(1440, 96, rng))
+    wall[768:1344, 1728:2304] = _enlarged(_lattice(288, 96, rng))
+    terrazzo = 0.5 + 0.5 * np.tanh(3 * _noise(768, 20, 4, rng))
+    wall[1344:2112, 1536:2304] = _to_rgb(terrazzo, ((70, 84, 92), (150, 140, 120), (214, 200, 170)))
+    _draw_wheel(wall, centre=(1140, 1008), radius=252, spokes=24)
+    cv2.rectangle(wall, (540, 1332), (1392, 1908), _PAPER, -1)
+    lines = {
+        14: "Every letter",
+        11: "counts: 0123",
+        9: "small print 3.14159",
+        8: "& Quartz, the quick",
+        7: "brown fox jumps over",
+        6: "a lazy dog at 25 frames/s",
+        5: "Lorem ipsum dolor sit amet",
+    }
+    base = 224.0
+    for height, text in lines.items():
+        base += 1.45 * height
+        _text(wall, text, 97, base, height, _TEXELS, _INK)
+    return (126 + _CONTRAST * (rgb_to_luma(wall) - 126)).astype(np.float32)
+
+
+def _enlarged(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Every texel as a square of four: (2H, 2W, 3)."""
+    return texture.repeat(2, axis=0).repeat(2, axis=1)
+
+
+def _draw_wheel(
+    wall: NDArray[np.uint8], centre: tuple[int, int], radius: int, spokes: int
+) -> None:
+    cv2.circle(wall, centre, radius + 18, _PAPER, -1, cv2.LINE_AA)
+    for spoke in range(spokes):
+        angles = (2 * spoke + np.array([0, 0.5, 1])) * np.pi / spokes
+        arc = centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
+        corners = np.rint(256 * np.vstack([centre, arc])).astype(np.int32)
+        cv2.fillPoly(wall, [corners], _INK, cv2.LINE_AA, shift=8)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
-    parser.add_argument("--frames", type=int, help=f"only the first so many of each; default: all, {GEM_FRAMES} and {FIELD_FRAMES}")
+    counts = f"{GEM_FRAMES} of gem, {FIELD_FRAMES} of field, {MOTION_FRAMES} of the others"
+    parser.add_argument("--frames", type=int, help=f"the first so many of each; default: {counts}")
+    names = ("gem", "field", *CAMERAS)
+    parser.add_argument(
+        "--only", action="append", choices=names, help="only this one; can be given several times"
+    )
     arguments = parser.parse_args()
-    write(arguments.out / "gem", "png", gem(only=range(arguments.frames or GEM_FRAMES)))
-    write(arguments.out / "field", "tiff", field(only=range(arguments.frames or FIELD_FRAMES)))
+    for name in arguments.only or names:
+        folder = arguments.out / name
+        if name == "gem":
+            write(folder, "png", gem(only=range(arguments.frames or GEM_FRAMES)))
+        elif name == "field":
+            write(folder, "tiff", field(only=range(arguments.frames or FIELD_FRAMES)))
+        else:
+            write(folder, "png", motion(name, arguments.frames or MOTION_FRAMES))
 
 
 def write(folder: Path, suffix: str, pictures: Iterator[NDArray[np.uint8]] | Iterator[NDArray[np.float32]]) -> None:
