@@ -29,7 +29,7 @@ COUNT = 24
 def gains(network: Network, info: CheckpointInfo, sequences: Sequences) -> dict[str, float]:
     """Gain over bicubic on the domain of the weights and on `clean`, dB."""
     domains = dict.fromkeys(name for name in (info.domain, "clean") if name)
-    validation = Validation(sequences, domains, COUNT)
+    validation = Validation(sequences, info.spec, domains, COUNT)
 
     def infer(windows: Floats) -> Floats:
         result: torch.Tensor = network(torch.from_numpy(np.ascontiguousarray(windows))[:, None])
@@ -37,7 +37,7 @@ def gains(network: Network, info: CheckpointInfo, sequences: Sequences) -> dict[
         return pictures
 
     with torch.inference_mode():
-        return validation.gains(infer, info.spec)
+        return validation.gains(infer)
 
 
 def ship(checkpoint: Path, sequences: Sequences, trained_on: str | None, weights: Path) -> Path:

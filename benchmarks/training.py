@@ -64,9 +64,9 @@ def clips(count: int = 40, side: int = 256) -> Sequences:
     return Sequences(made, tuple(f"clip {number}" for number in range(count)))
 
 
-def host_ms(sequences: Sequences, recipe: Recipe) -> float:
+def host_ms(model: str, sequences: Sequences, recipe: Recipe) -> float:
     """The processor's work for one step, milliseconds: the median of some tables."""
-    with Batches(sequences, "clean", recipe.patch, recipe.batch) as batches:
+    with Batches(sequences, MODELS[model], "clean", recipe.patch, recipe.batch) as batches:
         batches.tables(0, CARD_STEPS)  # all clips are made and resident
         times = []
         for number in range(1, 8):
@@ -161,7 +161,7 @@ def main() -> None:
     for model in arguments.model or MODELS:
         recipe = recipe_for("long", model, is_card=True)
         row = (
-            f"| {model} | {recipe.batch} x {recipe.patch} | {host_ms(sequences, recipe):.2f} "
+            f"| {model} | {recipe.batch} x {recipe.patch} | {host_ms(model, sequences, recipe):.2f} "
             f"| {operators(model, sequences, recipe):,} |"
         )
         if is_card:

@@ -33,7 +33,7 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _window(spec: ModelSpec, height: int, width: int) -> Float:
-    return np.random.default_rng(height).uniform(16, 235, (spec.frames, height, width)).astype(np.float32)
+    return np.random.default_rng(height).uniform(16, 235, (spec.planes, height, width)).astype(np.float32)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (11, 9)])
@@ -69,7 +69,7 @@ def test_nothing_beyond_the_halo_matters_and_every_frame_does(backend: Backend) 
     beyond = window.copy()
     beyond[:, 0], beyond[:, -1] = 0, 255
     np.testing.assert_allclose(backend.run(beyond[None])[0, middle], before, atol=1e-3)
-    for frame in range(spec.frames):
+    for frame in range(spec.planes):
         changed = window.copy()
         changed[frame] = 255 - changed[frame]
-        assert np.abs(backend.run(changed[None])[0, middle] - before).max() > 1e-2, f"frame {frame} has no influence"
+        assert np.abs(backend.run(changed[None])[0, middle] - before).max() > 1e-2, f"plane {frame} has no influence"

@@ -61,7 +61,7 @@ def test_cuda_gives_the_picture_of_the_cpu(
     network = build(spec)
     network.initialise()
     save(tmp_path / "x.safetensors", network, CheckpointInfo(spec.name, parameters=count_parameters(network)))
-    window = np.random.default_rng(48).uniform(16, 235, (1, spec.frames, 48, 64)).astype(np.float32)
+    window = np.random.default_rng(48).uniform(16, 235, (1, spec.planes, 48, 64)).astype(np.float32)
     reference = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cpu", precision="fp32").run(window)
     single = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp32").run(window)
     half = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp16").run(window)

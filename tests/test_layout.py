@@ -38,7 +38,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("cli/",),
     "threading": ("run/prefetch.py", "training/interrupts.py", "media/pipe.py"),
     "queue": ("run/prefetch.py",),
-    "cv2": ("picture/resize.py", "media/stills.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
+    "cv2": ("picture/resize.py", "picture/motion.py", "media/stills.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
     "matplotlib": ("training/curves.py", "quality/plot.py"),
     "torch": (
         "models/banded.py", "models/layers.py", "models/delta.py", "models/five_parallel.py",

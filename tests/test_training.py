@@ -23,6 +23,7 @@ from rectangles import moving_rectangles
 from vsrcli.cli import _run
 from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError
 from vsrcli.media.demo import write_demo
+from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
@@ -63,8 +64,8 @@ def test_video_degradation_varies_with_its_seed_and_leaves_a_quarter_clean() -> 
 
 
 def test_batches_follow_from_seed_and_step_alone() -> None:
-    batches = Batches(moving_rectangles(), "clean", patch=12, batch=4, seed=1)
-    late = Batches(moving_rectangles(), "clean", patch=12, batch=4, seed=1).at(9)
+    batches = Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=4, seed=1)
+    late = Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=4, seed=1).at(9)
     early = [batches.at(step) for step in range(10)]
     assert all(torch.equal(one, other) for one, other in zip(early[9], late, strict=True))
     assert not torch.equal(early[8][0], early[9][0])
@@ -74,7 +75,7 @@ def test_batches_follow_from_seed_and_step_alone() -> None:
 
 def test_batches_pair_the_middle_frame_with_its_truth() -> None:
     """Whatever the flips, halving the truth gives the window's middle frame."""
-    low_batch, high_batch = (part.numpy() for part in Batches(moving_rectangles(), "clean", patch=16, batch=24).at(0))
+    low_batch, high_batch = (part.numpy() for part in Batches(moving_rectangles(), MODELS["delta"], "clean", patch=16, batch=24).at(0))
     for low, high in zip(low_batch, high_batch, strict=True):
         again = clean(high.astype(np.uint8), 0)[0]
         assert psnr(low[0, 2, 4:-4, 4:-4], again[4:-4, 4:-4]) > 45
@@ -82,7 +83,7 @@ def test_batches_pair_the_middle_frame_with_its_truth() -> None:
 
 def test_every_clip_is_seen_once_an_epoch() -> None:
     sequences = Sequences(tuple(np.full((SEQUENCE, 32, 32), value, np.uint8) for value in (40, 80, 120, 160)), tuple("abcd"))
-    batches = Batches(sequences, "clean", patch=8, batch=2)
+    batches = Batches(sequences, MODELS["delta"], "clean", patch=8, batch=2)
     seen = [float(value) for step in (0, 1) for value in batches.at(step)[1].mean(dim=(1, 2, 3))]
     assert sorted(seen) == [40, 80, 120, 160]
 
@@ -90,12 +91,12 @@ def test_every_clip_is_seen_once_an_epoch() -> None:
 def test_batches_turn_and_repeat_frames_as_chosen() -> None:
     """Each choice, followed by hand in numpy, gives the batch; among many there is every flip, and windows at ends and cuts."""
     clips = moving_rectangles()
-    with Batches(clips, "clean", patch=12, batch=200, edge_share=0.5) as batches:
+    with Batches(clips, MODELS["delta"], "clean", patch=12, batch=200, edge_share=0.5) as batches:
         lows, highs = (part[:, 0].numpy() for part in batches.at(0))
         choices = batches.choose(0)
         for row, (low, high) in enumerate(zip(lows, highs, strict=True)):
             top, left, frames = choices.top[row], choices.left[row], choices.frames[row]
-            source = batches.low_resolution(int(choices.clip[row]), int(choices.variant[row]))
+            source = batches.planes_of(int(choices.clip[row]), int(choices.variant[row]))
             window = np.stack([source[t, top : top + 12, left : left + 12] for t in frames])
             truth = clips.clips[choices.clip[row]][frames[2], 2 * top : 2 * top + 24, 2 * left : 2 * left + 24]
             for is_flipped, axis in ((choices.mirrored[row], -1), (choices.upside_down[row], -2)):
@@ -116,14 +117,14 @@ def test_batches_turn_and_repeat_frames_as_chosen() -> None:
 
 def test_random_degradations_have_variants_and_fixed_ones_are_made_once() -> None:
     clips = moving_rectangles()
-    with Batches(clips, "video", 12, 3, variants=2) as random, Batches(clips, "clean", 12, 3, variants=2) as fixed:
+    with Batches(clips, MODELS["delta"], "video", 12, 3, variants=2) as random, Batches(clips, MODELS["delta"], "clean", 12, 3, variants=2) as fixed:
         assert {int(random.choose(step).variant[0]) for step in range(6)} == {0, 1}
         assert {int(fixed.choose(step).variant[0]) for step in range(6)} == {0}
         random.prepare(0)
-        assert len(random._degraded) == 6
+        assert len(random._pending) == 6
         random.tables(0, 1)
         random.prepare(0)
-        assert len(random._degraded) == 3, "clips that are in place are made again"
+        assert len(random._pending) == 3, "clips that are in place are made again"
 
 
 def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
@@ -369,7 +370,7 @@ def test_folders_and_bad_data(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no video file and no pictures"):
         load([tmp_path])
     with pytest.raises(InputError, match="too small"):
-        Batches(moving_rectangles(1, 16), "clean", patch=32, batch=1)
+        Batches(moving_rectangles(1, 16), MODELS["delta"], "clean", patch=32, batch=1)
     with pytest.raises(InputError, match="hold one out"):
         split_held_out(moving_rectangles(1))
     kept, held = split_held_out(moving_rectangles(3))
@@ -583,7 +584,7 @@ def test_the_report_recipe_is_the_reports() -> None:
     assert recipe.patience > 0
     assert not recipe.augment
     wide = Sequences(tuple(clip[:, :40] for clip in moving_rectangles(2, 64).clips), ("a", "b"))
-    batches = Batches(wide, "blur3", recipe.patch, recipe.batch, augment=recipe.augment)
+    batches = Batches(wide, MODELS["delta"], "blur3", recipe.patch, recipe.batch, augment=recipe.augment)
     assert batches.at(0)[0].shape == (1, 1, 5, 20, 32)
     for choices in map(batches.choose, range(40)):
         assert {tuple(frames) for frames in choices.frames} <= {(0, 1, 2, 3, 4), (1, 2, 3, 4, 5), (2, 3, 4, 5, 6)}

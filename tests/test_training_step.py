@@ -35,7 +35,7 @@ RECIPE = replace(RECIPES["ship"], batch=2, patch=12, maps_batch=2, warmup_steps=
 
 @pytest.fixture
 def batches() -> Iterator[Batches]:
-    with Batches(moving_rectangles(), "clean", patch=12, batch=2) as made:
+    with Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=2) as made:
         yield made
 
 
@@ -367,7 +367,7 @@ def test_batches_that_nobody_holds_leave_no_thread() -> None:
     """By counting references alone: the clips of a finished run leave a card at once."""
     gc.disable()
     try:
-        batches = Batches(moving_rectangles(), "clean", patch=12, batch=2)
+        batches = Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=2)
         batches.tables(0, 1)
         released = weakref.ref(batches)
         del batches

@@ -77,7 +77,7 @@ class Backend(Protocol):
         """Upscale a batch of windows.
 
         Args:
-            windows: shape (B, frames, H, W), float32, luma on the checkpoint's scale (codes 0..255).
+            windows: shape (B, planes, H, W), float32, luma on the checkpoint's scale (codes 0..255).
 
         Returns:
             Shape (B, scale*H - 2*trim, scale*W - 2*trim), float32, same scale, not clipped.
@@ -97,7 +97,7 @@ class TakesCodes(Protocol):
         """Upscale a batch of windows of codes; a code becomes a value on the checkpoint's scale by ``code * gain + offset``.
 
         Args:
-            windows: shape (B, frames, H, W), uint8 or uint16.
+            windows: shape (B, planes, H, W), uint8 or uint16.
             gain: what a code is multiplied by.
             offset: what is added then.
             peak: largest code.

@@ -81,7 +81,7 @@ class OnnxBackend:
         return self._info.luma_scale
 
     def run(self, windows: Float) -> Float:
-        """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
+        """Upscale windows (B, planes, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
         try:
             return self._call(0, windows) if self._grouped is None else self._grouped.run(windows)
         except Exception as error:  # its errors have no common class of their own

@@ -82,7 +82,7 @@ class TorchBackend:
         return self.checkpoint.luma_scale
 
     def run(self, windows: Float) -> Float:
-        """Upscale windows (B, frames, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
+        """Upscale windows (B, planes, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
         result: Float = self._compute("values", self._values, np.ascontiguousarray(windows, np.float32))
         return result
 
@@ -116,13 +116,13 @@ class TorchBackend:
         return result
 
     def _values(self, windows: Tensor) -> Tensor:
-        """(B, frames, H, W) on the checkpoint's scale -> (B, H', W') float32."""
+        """(B, planes, H, W) on the checkpoint's scale -> (B, H', W') float32."""
         if self._grouped is not None:
             return torch.from_numpy(self._grouped.run(windows.numpy()))
         window = windows[:, None]
         features = self.features((window * self._unit).half() if self.precision == "fp16" else window)
         # the last layer stays in float32: up there half precision is coarser than a tenth of a grey level
-        return self._network.picture(at_least_single(features), window[:, :, self.spec.radius])[:, 0]
+        return self._network.picture(at_least_single(features), window[:, :, self.spec.middle])[:, 0]
 
     def features(self, window: Tensor) -> Tensor:
         """All layers but the last, on the device: see ``Network.features``."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from vsrcli.cli.console import log_to_stderr, print_json, stderr
+from vsrcli.cli.console import log_to_stderr, note, print_json, stderr
 from vsrcli.cli.flags import option_flags
 from vsrcli.options import ExportOptions
 
@@ -39,3 +39,5 @@ def command(target: Path, as_json: bool, **values: Any) -> None:
         f"at most {report.max_difference:.2g} grey levels off PyTorch",
         markup=False,
     )
+    for line in report.notes:
+        note(line)

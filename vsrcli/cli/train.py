@@ -54,7 +54,11 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
             loss = "" if math.isnan(progress.loss) else f"loss {progress.loss:.4f}"
             show(progress.share, progress.step, f"{loss}{gain}".removeprefix(", "))
             if progress.gain_db is not None and not quiet:
-                gains = ", ".join(f"{value:+.3f} dB on {domain}" for domain, value in progress.gain_db.items())
+                temporal = progress.temporal_gain_db or {}
+                gains = ", ".join(
+                    f"{value:+.3f} dB on {domain} (temporal {temporal.get(domain, 0.0):+.3f})"
+                    for domain, value in progress.gain_db.items()
+                )
                 note(f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}")
 
         report = train(options, on_progress, (lambda line: None) if quiet else note)

@@ -19,6 +19,11 @@ DOMAINS: dict[str, str] = {
 }
 DEFAULT_DOMAIN = "video"
 
+# Places between a pixel and its neighbours that become the pixels of twice the size.
+PHASES = 4
+# What motion compensation makes of a neighbour: those places, and how far they are from frame t.
+NEIGHBOUR_PLANES = PHASES + 1
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -37,6 +42,8 @@ class ModelSpec:
         group_frames: frames next to each other of which the network first makes something by themselves (`backends/grouped.py`); 0: of none.
         group_roles: for each such group of a window, in order, in which of its ways the network does that; the same group in the same role serves every
             window that holds it.
+        is_motion_compensated: whether it takes the neighbours sampled along their motion
+            (``picture.motion``) instead of the frames themselves.
     """
 
     name: str
@@ -50,11 +57,23 @@ class ModelSpec:
     trim: int = 2
     group_frames: int = 0
     group_roles: tuple[int, ...] = ()
+    is_motion_compensated: bool = False
 
     @property
     def frames(self) -> int:
         """Frames in a window."""
         return 2 * self.radius + 1
+
+    @property
+    def planes(self) -> int:
+        """Planes that the network takes; frame t is the middle one."""
+        samples = NEIGHBOUR_PLANES if self.is_motion_compensated else 1
+        return 1 + samples * (self.frames - 1)
+
+    @property
+    def middle(self) -> int:
+        """Which of the planes frame t is."""
+        return self.planes // 2
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -75,8 +94,9 @@ MODELS: dict[str, ModelSpec] = {
             group_frames=1, group_roles=(0,) * 5,
         ),
         ModelSpec(
-            "lite", "vsrcli.models.lite:Lite", 73_028, 9, ("video", "clean"),
-            "all at the input's size: about a fifteenth of Delta's work", trim=0, group_frames=3, group_roles=(0,) * 3,
+            "lite", "vsrcli.models.lite:Lite", 61_700, 7, ("video", "clean"),
+            "neighbours sampled along their motion, all at the input's size: a twentieth of Delta's work",
+            trim=0, is_motion_compensated=True,
         ),
     )
 }

@@ -84,7 +84,7 @@ def _for_parts(module: nn.Module) -> None:
 
 
 class _Windows(nn.Module):
-    """(B, frames, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``: the network by slices, or with its 3D convolutions whole."""
+    """(B, planes, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``: the network by slices, or with its 3D convolutions whole."""
 
     def __init__(self, network: Network, *, layout: Layout, half: float | None) -> None:
         super().__init__()
@@ -130,7 +130,7 @@ class _Groups(nn.Module):
 
 
 class _Pictures(nn.Module):
-    """(B, frames, H, W) of 0..1 to (B, 1, 2H, 2W) of 0..1: whole pictures, edges mirrored, as players hand them over."""
+    """(B, planes, H, W) of 0..1 to (B, 1, 2H, 2W) of 0..1: whole pictures, edges mirrored, as players hand them over."""
 
     def __init__(self, windows: _Windows, info: CheckpointInfo) -> None:
         super().__init__()
@@ -153,8 +153,8 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
         network: in evaluation mode, float32.
         info: what is known of its weights; it is written into the graph.
         layout: ``sliced``: 3D convolutions as 2D ones over slices, for libraries whose 3D ones are slow; ``conv3d``: whole.
-        target: ``vsr``: input ``windows`` (B, frames, H, W) and output ``pictures`` (B, 2H - 2 trim, 2W - 2 trim), float32 luma on the checkpoint's scale;
-            ``vs-mlrt``: (B, frames, H, W) to (B, 1, 2H, 2W), luma of 0..1.
+        target: ``vsr``: input ``windows`` (B, planes, H, W) and output ``pictures`` (B, 2H - 2 trim, 2W - 2 trim), float32 luma on the checkpoint's scale;
+            ``vs-mlrt``: (B, planes, H, W) to (B, 1, 2H, 2W), luma of 0..1.
         precision: of everything but the last layer.
 
     Returns:
@@ -173,7 +173,7 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracer warns of every shape that it records
         torch.onnx.export(
-            wrapped.eval(), (torch.rand(1, info.spec.frames, height, width),), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
+            wrapped.eval(), (torch.rand(1, info.spec.planes, height, width),), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
             opset_version=OPSET,
             input_names=["windows"], output_names=["pictures"], dynamic_axes=names,
         )  # fmt: skip

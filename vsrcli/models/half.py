@@ -56,7 +56,7 @@ def largest_value(network: Network) -> float:
 
     handles = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d)]
     device = next(network.parameters()).device
-    pictures = torch.zeros(4, 1, 5, _PROBE_PX, _PROBE_PX)
+    pictures = torch.zeros(4, 1, network.planes, _PROBE_PX, _PROBE_PX)
     pictures[1] = 255
     pictures[2] = 255 * (torch.rand(pictures.shape[1:], generator=torch.Generator().manual_seed(0)) > 0.5)
     pictures[3, ..., _PROBE_PX // 2 :] = 255

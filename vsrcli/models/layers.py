@@ -123,16 +123,19 @@ class OutputRange(nn.Module):
 class Network(nn.Module, ABC):
     """What everything else knows of a network: features from a window, and a last layer that makes the picture of them.
 
-    A subclass sets ``output``, the last layer that has weights.
+    A subclass sets ``output``, the last layer that has weights, and ``planes``, as its ``ModelSpec``
+    says, where they are not the five frames.
     """
 
     output: nn.Conv2d
+    planes = 5
 
     def forward(self, window: Tensor) -> Tensor:
         """Upscale the middle frame of five.
 
         Args:
-            window: luma of frames t-2..t+2, shape (B, 1, 5, H, W), float, codes 0..255 on the scale the weights were trained on.
+            window: luma of frames t-2..t+2, or what ``picture.motion`` makes of them, shape
+                (B, 1, planes, H, W), float, codes 0..255 on the scale the weights were trained on.
 
         Returns:
             Luma of frame t, shape (B, 1, 2H - 2 trim, 2W - 2 trim), float32 (float64 for float64 input).
@@ -145,7 +148,7 @@ class Network(nn.Module, ABC):
 
     @abstractmethod
     def features(self, window: Tensor) -> Tensor:
-        """What the last layer takes, (B, C, h, w), from a window (B, 1, 5, H, W)."""
+        """What the last layer takes, (B, C, h, w), from a window (B, 1, planes, H, W)."""
 
     @abstractmethod
     def picture(self, features: Tensor, middle: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Half and double size by separable kernels: the only file of ``picture`` that knows OpenCV.
+"""Half and double size by separable kernels.
 
 OpenCV's own ``resize`` follows other conventions (cubic of a = -0.75, no antialiasing, centre alignment only), so the
 kernels are built here and only the filtering is OpenCV's. Coordinates count samples, sample 0 at 0; edges are mirrored

@@ -92,7 +92,7 @@ class Reuse:
         """Upscale the middle frame of a window.
 
         Args:
-            lumas: codes, shape (frames, H, W), uint8 or uint16; kept until the next call, so it must not change.
+            lumas: codes, shape (planes, H, W), uint8 or uint16; kept until the next call, so it must not change.
 
         Returns:
             Shape (scale*H, scale*W), of the type that the tiler gives; it may be the last call's, so it must not be changed.

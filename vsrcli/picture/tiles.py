@@ -153,8 +153,8 @@ def upscale_plane(window: Samples, run: Callable[[Samples], Samples], spec: Mode
     """Upscale the middle frame of a window to its full size.
 
     Args:
-        window: shape (frames, H, W), luma, either codes or float32 on the checkpoint's scale, as ``run`` takes it; any size from 1x1.
-        run: (B, frames, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim); gets its input contiguous.
+        window: shape (planes, H, W), luma, either codes or float32 on the checkpoint's scale, as ``run`` takes it; any size from 1x1.
+        run: (B, planes, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim); gets its input contiguous.
         spec: the network.
         max_pixels: largest area fed to the network at once; None for no limit. See ``plan``.
         edge_px: low-resolution pixels reflected around the picture; ``scale * edge_px`` is at least ``trim``.

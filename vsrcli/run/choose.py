@@ -15,6 +15,7 @@ from vsrcli.frame import VideoInfo
 from vsrcli.models import DEFAULT_DOMAIN, MODELS
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
+from vsrcli.run.network import LumaNetwork, motion_threads
 
 # The networks chosen among: `previous` is there to be compared with.
 CANDIDATES = ("lite", "delta", "5-parallel")
@@ -22,6 +23,7 @@ CANDIDATES = ("lite", "delta", "5-parallel")
 _LONG_ENOUGH_SECONDS = 0.15
 _FIRST_SIDE_PX = 64
 _USUAL_RATE = Fraction(30)
+_BITS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +121,19 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
     side = _FIRST_SIDE_PX
     while True:
         rows, columns = min(side, height), min(side, width)
-        # one frame on, as in a film: networks keep what they made of the others (Delta finds it after five only, so that it is taken for 5 % slower)
-        film = np.random.default_rng(0).uniform(16, 235, (1, backend.spec.frames + 1, rows, columns)).astype(np.float32)
-        backend.run(film[:, :-1])
+        # one frame on, as in a film: what was made of the others is kept (Delta finds it after five
+        # only, so that it is taken for 5 % slower)
+        network = LumaNetwork(backend)
+        frames = backend.spec.frames
+        shape = (frames + 1, rows, columns)
+        film = list(np.random.default_rng(0).integers(16, 236, shape, dtype=np.uint8))
+        network.upscale(network.inputs.plan(film[:-1], _BITS, False)()[0], _BITS, False)
+        planes, seconds = network.inputs.plan(film[1:], _BITS, False)()
         began = time.perf_counter()
-        backend.run(film[:, 1:])
+        network.upscale(planes, _BITS, False)
         taken = time.perf_counter() - began
+        if network.inputs.is_costly:  # beside the network
+            taken = max(taken, seconds / motion_threads())
         if taken >= _LONG_ENOUGH_SECONDS or (rows, columns) == (height, width) or rows * columns >= backend.max_pixels // 4:
             return taken * (width * height) / (rows * columns)
         side *= 2

@@ -10,6 +10,7 @@ import numpy as np
 
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError, ModelError, OutputError
+from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.weights import CheckpointInfo, locate
 from vsrcli.options import ExportOptions
 
@@ -94,7 +95,9 @@ def export_model(target: str | Path, options: ExportOptions | None = None) -> Ex
     from vsrcli.models.export import export
 
     precision = options.precision or "fp32"
-    content = export(*load(path), layout=options.layout, target=options.runner, precision=precision)
+    network, info = load(path)
+    notes = _motion_notes(info.spec, options.runner)
+    content = export(network, info, layout=options.layout, target=options.runner, precision=precision)
     info, difference = _difference(content, path, options)
     if difference > TOLERANCE[precision]:
         raise OutputError(f"{target}: the graph differs from PyTorch by {difference:.2g} grey levels ({TOLERANCE[precision]:g} are allowed) in {precision}")
@@ -102,8 +105,29 @@ def export_model(target: str | Path, options: ExportOptions | None = None) -> Ex
     if script is not None:
         _write(script, _SCRIPT.format(script=script.name, graph=target.name, radius=info.spec.radius).encode())
     return ExportReport(
-        str(target), info.model, info.domain, options.layout, precision, difference, len(content), None if script is None else str(script)
+        str(target), info.model, info.domain, options.layout, precision, difference, len(content),
+        None if script is None else str(script), notes,
     )
+
+
+def _motion_notes(spec: ModelSpec, runner: str) -> list[str]:
+    """What to know of a graph that takes neighbours sampled along their motion.
+
+    Raises:
+        ModelError: the program that is to run it cannot sample them.
+    """
+    if not spec.is_motion_compensated:
+        return []
+    plain = ", ".join(name for name, other in MODELS.items() if not other.is_motion_compensated)
+    if runner != "vsr":
+        raise ModelError(
+            f"{spec.name} takes neighbours that vsr samples along their motion, which {runner} cannot "
+            f"do: export one of {plain}, which take the frames themselves"
+        )
+    return [
+        f"the graph takes {spec.planes} planes, not {spec.frames} frames: vsr makes them for its own "
+        f"backends; for other programs export one of {plain}"
+    ]
 
 
 def _difference(content: bytes, path: Path, options: ExportOptions) -> tuple[CheckpointInfo, float]:
@@ -115,7 +139,7 @@ def _difference(content: bytes, path: Path, options: ExportOptions) -> tuple[Che
     info = reference.checkpoint
     black, span = (16.0, 219.0) if info.luma_scale == "limited" else (0.0, 255.0)
     largest = 0.0
-    for windows in _windows(info.spec.frames):
+    for windows in _windows(info.spec.planes):
         if options.runner == "vsr":
             found, expected = run_graph(content, windows), reference.run(windows)
         else:

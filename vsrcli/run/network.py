@@ -1,9 +1,16 @@
-"""A backend as the way of a frame needs it: luma codes in, luma codes out, in parts that fit into memory, nothing computed twice."""
+"""A backend as the way of a frame needs it: luma codes in, luma codes out, in parts that fit into
+memory, nothing computed twice.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -11,15 +18,90 @@ import numpy as np
 from vsrcli.backends import Backend, TakesCodes
 from vsrcli.errors import BackendError
 from vsrcli.frame import ColorTags, Frame, Plane
+from vsrcli.models import ModelSpec
 from vsrcli.picture.color import affine, from_model, to_model
+from vsrcli.picture.motion import Motion
 from vsrcli.picture.reuse import Part, Reuse
 from vsrcli.picture.tiles import Samples, Tiler
 from vsrcli.run.clock import Clock
+from vsrcli.run.prefetch import side_by_side
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+# makes the planes of a window, and says how many seconds that took
+Work = Callable[[], tuple[Plane, float]]
+
+# More need more memory than they save time.
+_MAX_MOTION_THREADS = 8
+
 # whether parts come out as the whole picture does, of the backends of this process
 _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
+
+
+class WindowPlanes:
+    """Makes the planes that a network takes of windows of luma planes.
+
+    Args:
+        spec: the network.
+    """
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._spec = spec
+        self._motion: Motion | None = None
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether there is more to do than to put frames together."""
+        return self._spec.is_motion_compensated
+
+    def plan(self, lumas: Sequence[Plane], bits: int, is_full_range: bool) -> Work:
+        """What makes the planes of one window; called by one thread, in the order of the windows.
+
+        Args:
+            lumas: frames t-2..t+2, (H, W) each, codes of ``bits`` bits. The same array is the same
+                frame, so none may change while windows show it.
+            bits: significant bits of a code, the same in all calls.
+            is_full_range: whether the codes are of full range, the same in all calls.
+
+        Returns:
+            A function for any thread; its result is (planes, H, W), codes of the same kind, and the
+            seconds that it took.
+        """
+        if not self.is_costly:
+            return partial(_timed, partial(_stacked, lumas))
+        self._motion = self._motion or Motion(bits, is_full_range=is_full_range)
+        return partial(_timed, partial(self._motion.planes, self._motion.window(lumas)))
+
+    def make(
+        self, planned: Generator[tuple[T, Work]]
+    ) -> Generator[tuple[T, tuple[Plane, float]]]:
+        """Do what was planned for each item; what is costly on threads of its own, ahead.
+
+        Args:
+            planned: items, each with its ``plan``; closed at the end.
+        """
+        if self.is_costly:
+            yield from side_by_side(planned, motion_threads(), "motion")
+            return
+        with closing(planned):
+            for item, work in planned:
+                yield item, work()
+
+
+def motion_threads() -> int:
+    """How many threads compensate motion: half of the processor's cores, since networks need some."""
+    return min(_MAX_MOTION_THREADS, max(1, (os.cpu_count() or 1) // 2))
+
+
+def _timed(work: Callable[[], Plane]) -> tuple[Plane, float]:
+    began = time.perf_counter()
+    return work(), time.perf_counter() - began
+
+
+def _stacked(lumas: Sequence[Plane]) -> Plane:
+    result: Plane = np.stack(lumas)  # type: ignore[assignment]  # all of one type
+    return result
 
 
 class LumaNetwork:
@@ -27,6 +109,7 @@ class LumaNetwork:
 
     Attributes:
         clock: time in the backend alone.
+        inputs: makes what ``upscale`` takes.
     """
 
     def __init__(self, backend: Backend, *, tile: int | None = None, reuse: bool = True, on_note: Callable[[str], None] = lambda line: None) -> None:
@@ -39,6 +122,7 @@ class LumaNetwork:
             on_note: called with a line for the user where pictures have to be cut.
         """
         self.clock = Clock()
+        self.inputs = WindowPlanes(backend.spec)
         self._backend = backend
         self._tiler = Tiler(self._run, backend.spec, max_pixels=backend.max_pixels if tile is None else tile * tile, on_shrink=on_note)
         self._reuse = Reuse(self._tiler, backend.spec, exact_parts=backend.exact_parts, enabled=reuse, prove=self._comes_out_exact)
@@ -46,15 +130,21 @@ class LumaNetwork:
         self._announced: tuple[int, ...] = ()
 
     @property
+    def spec(self) -> ModelSpec:
+        """The network's description."""
+        return self._backend.spec
+
+    @property
     def reused(self) -> float:
         """Share of the pixels that did not have to be computed, 0..1; those of halos count as computed."""
         return 1 - self._reuse.pixels_computed / self._reuse.pixels if self._reuse.pixels else 0.0
 
-    def upscale(self, lumas: Plane, bits: int, full: bool) -> Plane:
+    def upscale(self, planes: Plane, bits: int, full: bool) -> Plane:
         """Upscale the middle frame of a window.
 
         Args:
-            lumas: shape (frames, H, W), uint8 or uint16, codes of ``bits`` bits; kept until the next call, so it must not change.
+            planes: as ``inputs`` makes them, (planes, H, W), uint8 or uint16, codes of ``bits``
+                bits; kept until the next call, so it must not change.
             bits: significant bits of a code, the same in all calls.
             full: whether the codes are of full range, the same in all calls.
 
@@ -65,8 +155,8 @@ class LumaNetwork:
             BackendError: the network failed, gave values that are no numbers, or finds no memory even for a small part.
         """
         self._bits, self._full = bits, full
-        self._announce(*lumas.shape[1:])
-        result: Plane = self._reuse.upscale(lumas)
+        self._announce(*planes.shape[1:])
+        result: Plane = self._reuse.upscale(planes)
         return result
 
     def _run(self, windows: Samples) -> Samples:
@@ -125,5 +215,7 @@ def upscale_luma(window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTag
     Raises:
         BackendError: the network failed, or gave something that is no number.
     """
-    lumas: Plane = np.stack([each.luma for each in window])  # type: ignore[assignment]  # all of one type
-    return network.upscale(lumas, window[0].format.bits, tags.is_full_range)
+    bits = window[0].format.bits
+    is_full = tags.is_full_range
+    planes, _ = network.inputs.plan([each.luma for each in window], bits, is_full)()
+    return network.upscale(planes, bits, is_full)

@@ -1,11 +1,13 @@
 """The stages of the main job wired together: reader, schedule, windows, network, writer. Prints nothing.
 
-Four things run at once: decoding, the network, chroma (a thread each), and encoding (the caller's thread).
+Four things run at once: decoding, the network, chroma (a thread each), and encoding (the caller's
+thread); for some networks motion compensation as well, on threads of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Protocol
@@ -19,7 +21,7 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
-from vsrcli.run.network import LumaNetwork, upscale_luma
+from vsrcli.run.network import LumaNetwork, Work
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
 
@@ -52,7 +54,7 @@ class UpscaleReport:
         seconds: wall time of everything.
         network_seconds: time in the network alone.
         stages: seconds that each stage was at work, side by side with the others: ``decode``, ``network``, ``pictures`` (luma and chroma around the
-            network), ``encode``; and how long the encoder was ``waiting`` for the others.
+            network), ``motion`` (compensation, its threads added up), ``encode``; and how long the encoder was ``waiting`` for the others.
         reused: share of the pixels that did not have to be computed, since nothing that they depend on had changed.
         frames_computed: frames that went through the network in this run.
         segments: how many the video was cut into; 0: it was written in one go.
@@ -178,7 +180,7 @@ def run_stages(
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
     """
-    clocks = {name: Clock() for name in ("decode", "luma", "chroma", "encode", "waiting")}
+    clocks = {name: Clock() for name in ("decode", "motion", "luma", "chroma", "encode", "waiting")}
     network = LumaNetwork(backend, tile=None if options.tile == "auto" else options.tile, reuse=options.reuse, on_note=on_note)
 
     stalled = reader.stalled if isinstance(reader, VideoReader) else lambda: None
@@ -188,7 +190,7 @@ def run_stages(
     with (
         Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode", stalled=stalled) as decoded,
         Prefetch(
-            _with_luma(_counted(schedule.run(decoded), options, report, segments), backend.spec.radius, network, job, clocks["luma"]), _LUMA_AHEAD, "network"
+            _with_luma(_counted(schedule.run(decoded), options, report, segments), network, job, clocks), _LUMA_AHEAD, "network"
         ) as lumas,
         Prefetch(_finished(lumas, job, clocks["chroma"]), _UPSCALED_AHEAD, "chroma") as results,
     ):
@@ -205,6 +207,8 @@ def run_stages(
                 on_progress(UpscaleProgress(_share(item.frame.time, begin, end), report.frames_upscaled, report.frames_out))
     pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
     stages = {"decode": clocks["decode"].seconds, "network": network.clock.seconds, "pictures": pictures}
+    if network.inputs.is_costly:
+        stages["motion"] = clocks["motion"].seconds
     stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
     report.add(stages, network.reused, report.frames_upscaled - frames_before)
 
@@ -223,14 +227,29 @@ def _write(item: Scheduled, writer: Sink, segments: SegmentSink | None) -> None:
         writer.write(item.frame, tick, item.duration)
 
 
-def _with_luma(items: Iterable[Scheduled], radius: int, network: LumaNetwork, job: Job, clock: Clock) -> Iterator[tuple[Scheduled, Plane]]:
+def _with_luma(
+    items: Iterable[Scheduled], network: LumaNetwork, job: Job, clocks: dict[str, Clock]
+) -> Iterator[tuple[Scheduled, Plane]]:
     """Each frame that is shown, and its doubled luma."""
+    is_full_range = job.conversion.tags.is_full_range
+    with closing(network.inputs.make(_planned(items, network, is_full_range))) as made:
+        for item, (planes, seconds) in made:
+            clocks["motion"].seconds += seconds
+            with clocks["luma"]:
+                luma = network.upscale(planes, item.frame.format.bits, is_full_range)
+            yield item, luma
+
+
+def _planned(
+    items: Iterable[Scheduled], network: LumaNetwork, is_full_range: bool
+) -> Generator[tuple[Scheduled, Work]]:
+    """Each frame that is shown, and what makes the network's planes of the window around it."""
+    radius = network.spec.radius
     for window in windows(items, radius, lambda item: item.frame.scene_cut):
         middle = window[radius]
         if middle.ticks:
-            with clock:
-                luma = upscale_luma(tuple(item.frame for item in window), network, job.conversion.tags)
-            yield middle, luma
+            lumas = [item.frame.luma for item in window]
+            yield middle, network.inputs.plan(lumas, middle.frame.format.bits, is_full_range)
 
 
 def _finished(items: Iterable[tuple[Scheduled, Plane]], job: Job, clock: Clock) -> Iterator[Scheduled]:

@@ -1,4 +1,4 @@
-"""The only threads of the program: a generator run ahead of its consumer."""
+"""The only threads of the program: a generator run ahead of its consumer, work side by side."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Generic, TypeVar
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _POLL_SECONDS = 0.1
@@ -117,6 +120,36 @@ class Prefetch(Generic[T]):
                 continue
             return True
         return False
+
+
+def side_by_side(
+    items: Iterable[tuple[S, Callable[[], T]]], threads: int, name: str
+) -> Generator[tuple[S, T]]:
+    """Do the work of each item on one of several threads, one item more than those ahead.
+
+    Args:
+        items: each beside what is to be done for it; drawn in the caller's thread, in order. Closed
+            at the end if it is a generator.
+        threads: how many work.
+        name: of the threads.
+
+    Yields:
+        Each item and the result of its work, in the order of the items. What the work raises is
+        raised in its place.
+    """
+    pool = ThreadPoolExecutor(threads, thread_name_prefix=f"vsr-{name}")
+    waiting: deque[tuple[S, Future[T]]] = deque()
+    try:
+        for item, work in items:
+            waiting.append((item, pool.submit(work)))
+            if len(waiting) > threads + 1:
+                first, future = waiting.popleft()
+                yield first, future.result()
+        for first, future in waiting:
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+        _close(items)
 
 
 class _End:

@@ -182,6 +182,7 @@ def where_time_went(report: UpscaleReport) -> str:
         "encode": "a faster --preset, or a hardware encoder, would help",
         "decode": "--hwaccel auto may help",
         "pictures": "more processor cores would help",
+        "motion": "more processor cores, or a network without motion, would help",
     }
     shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in busy.items())
     reused = f"; {100 * report.reused:.0f} % of the pixels were reused" if report.reused else ""

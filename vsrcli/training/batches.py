@@ -16,20 +16,19 @@ from functools import lru_cache, partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vsrcli.errors import InputError
+from vsrcli.models import ModelSpec
 from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import SEEDED, Clip
-
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from vsrcli.training.planes import ClipPlanes, Flags, Integers, clip_planes
 
 _WINDOW = 5
 _RADIUS = _WINDOW // 2
 
-# Columns of a table: where a patch lies and how it is turned. Offsets, widths (pixels a row) and
+# Columns of a table: where a patch lies, how it is turned, which frame is its truth, and which of
+# the planes kept of its clip the network is shown. Offsets, widths (pixels a row) and
 # planes (pixels a frame) are those of its clip in the flat buffers.
 _LOW_OFFSET = 0
 _LOW_WIDTH = 1
@@ -42,8 +41,8 @@ _LEFT = 7
 _MIRRORED = 8
 _UPSIDE_DOWN = 9
 _TRANSPOSED = 10
-_FRAMES = slice(11, 11 + _WINDOW)
-TABLE_COLUMNS = 11 + _WINDOW
+_TRUTH = 11
+_FIRST_SHOWN = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,7 @@ class Batches:
 
     Args:
         sequences: where they come from.
+        spec: the network that is trained.
         domain: key in ``DEGRADATIONS``.
         patch: side of the low-resolution patch, pixels; None for whole pictures, of as many rows
             and columns as every clip has.
@@ -96,6 +96,7 @@ class Batches:
     def __init__(
         self,
         sequences: Sequences,
+        spec: ModelSpec,
         domain: str,
         patch: int | None,
         batch: int,
@@ -107,6 +108,8 @@ class Batches:
         edge_share: float = 0.1,
         workers: int | None = None,
     ) -> None:
+        self._kept = clip_planes(spec)
+        self.table_columns = _FIRST_SHOWN + spec.planes
         self._shapes = np.array([clip.shape[1:] for clip in sequences.clips], np.int64)
         rows, columns = (int(side) for side in self._shapes.min(axis=0) // 2)
         smallest = min(rows, columns)
@@ -127,14 +130,15 @@ class Batches:
         self._pool = ThreadPoolExecutor(
             workers or os.cpu_count() or 1, thread_name_prefix="vsr-degrade"
         )
-        self._degraded: dict[tuple[int, int], Future[Clip]] = {}
         # no method of its own: a circle would keep the pool's threads and the clips alive
         shuffled = partial(_shuffled, seed, len(sequences))
         self._order = lru_cache(self.variants + 1)(shuffled)
         high_sizes = SEQUENCE * self._shapes.prod(axis=1)
-        low_sizes = np.repeat(high_sizes // 4, self.variants)
+        low_sizes = self._kept.count * self._shapes.prod(axis=1) // 4
+        low_sizes = np.repeat(low_sizes, self.variants)
         self._high_offsets = np.cumsum(high_sizes) - high_sizes
         self._low_offsets = (np.cumsum(low_sizes) - low_sizes).reshape(-1, self.variants)
+        self._pending: dict[tuple[int, int], Future[Clip]] = {}
         self._is_resident = np.zeros(self._low_offsets.shape, bool)
         self.high = torch.from_numpy(np.concatenate([clip.ravel() for clip in sequences.clips]))
         self.high = self.high.to(self.device)
@@ -164,8 +168,8 @@ class Batches:
                 if not self._is_resident[index, variant]:
                     self._request(int(index), variant)
 
-    def low_resolution(self, index: int, variant: int) -> Clip:
-        """Clip ``index`` after its domain's degradation, (SEQUENCE, H/2, W/2) uint8."""
+    def planes_of(self, index: int, variant: int) -> Clip:
+        """What is kept of clip ``index`` after its domain's degradation, (N, H/2, W/2) uint8."""
         return self._request(index, variant).result()
 
     def choose(self, step: int, batch: int | None = None) -> Choices:
@@ -215,7 +219,7 @@ class Batches:
         Their clips are made, and put on the device, before this returns.
 
         Returns:
-            (count, batch, TABLE_COLUMNS) int64 on the CPU, in pinned memory where a card will ask.
+            (count, batch, table_columns) int64 on the CPU, in pinned memory where a card will ask.
         """
         tables = [self._table(self.choose(number, batch)) for number in range(step, step + count)]
         table = torch.from_numpy(np.stack(tables))
@@ -225,18 +229,18 @@ class Batches:
         """Cut the patches of one step.
 
         Args:
-            table: (B, TABLE_COLUMNS) int64, on the device.
+            table: (B, table_columns) int64, on the device.
 
         Returns:
-            Windows (B, 1, 5, h, w) of the patch's size and frames (B, 1, 2h, 2w), float32,
+            Windows (B, 1, planes, h, w) of the patch's size and frames (B, 1, 2h, 2w), float32,
             limited-range codes, on the device.
         """
-        frames = table[:, _FRAMES]
+        shown = table[:, _FIRST_SHOWN:]
         place = _places(table, self.patch, 1, _LOW_OFFSET, _LOW_WIDTH)
-        planes = (frames * table[:, _LOW_PLANE, None])[:, :, None, None]
+        planes = (shown * table[:, _LOW_PLANE, None])[:, :, None, None]
         window = self.low.take(place[:, None] + planes)
         place = _places(table, self.patch, 2, _HIGH_OFFSET, _HIGH_WIDTH)
-        plane = (frames[:, _RADIUS] * table[:, _HIGH_PLANE])[:, None, None]
+        plane = (table[:, _TRUTH] * table[:, _HIGH_PLANE])[:, None, None]
         truth = self.high.take(place + plane)
         return window[:, None].float(), truth[:, None].float()
 
@@ -249,6 +253,9 @@ class Batches:
         for place in np.flatnonzero(is_missing):
             self._make_resident(int(choices.clip[place]), int(choices.variant[place]))
         height, width = self._shapes[choices.clip].T
+        shown = self._kept.numbers(
+            choices.frames, choices.mirrored, choices.upside_down, choices.transposed
+        )
         columns = [
             self._low_offsets[choices.clip, choices.variant],
             width // 2,
@@ -261,27 +268,34 @@ class Batches:
             choices.mirrored,
             choices.upside_down,
             choices.transposed,
-            *choices.frames.T,
+            choices.frames[:, _RADIUS],
+            *shown.T,
         ]
         return np.stack(columns, axis=1).astype(np.int64)
 
     def _make_resident(self, index: int, variant: int) -> None:
         if self._is_resident[index, variant]:
             return
-        clip = self.low_resolution(index, variant)
+        clip = self.planes_of(index, variant)
         start = int(self._low_offsets[index, variant])
         self.low[start : start + clip.size].copy_(torch.from_numpy(clip.reshape(-1)))
         self._is_resident[index, variant] = True
-        del self._degraded[index, variant]
+        del self._pending[index, variant]
 
     def _request(self, index: int, variant: int) -> Future[Clip]:
         key = (index, variant)
-        if key not in self._degraded:
+        if key not in self._pending:
             seed = (self.seed * 1_000_003 + index) * 101 + variant
-            self._degraded[key] = self._pool.submit(
-                self.sequences.low_resolution, self.domain, index, variant, seed
+            self._pending[key] = self._pool.submit(
+                _planes_of, self._kept, self.sequences, self.domain, index, variant, seed
             )
-        return self._degraded[key]
+        return self._pending[key]
+
+
+def _planes_of(
+    kept: ClipPlanes, sequences: Sequences, domain: str, index: int, variant: int, seed: int
+) -> Clip:
+    return kept.of_clip(sequences.low_resolution(domain, index, variant, seed))
 
 
 def _shuffled(seed: int, count: int, epoch: int) -> Integers:

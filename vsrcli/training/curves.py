@@ -1,11 +1,42 @@
-"""The curves of a run as a picture: loss and gain over bicubic by step."""
+"""The log of a run, and its curves as a picture: loss and gain over bicubic by step."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
-from vsrcli.training.trainer import LOG_NAME
+LOG_NAME = "log.csv"
+
+
+def append_row(
+    folder: Path, facts: Mapping[str, float | str], gains: Mapping[str, Mapping[str, float]]
+) -> None:
+    """Add a row to ``log.csv`` of a run's folder.
+
+    Args:
+        folder: the run's.
+        facts: values by column.
+        gains: kinds of gain, each by degradation, dB. A log that is there keeps its own columns.
+    """
+    row = {
+        name: f"{value:.6g}" if isinstance(value, float) else value
+        for name, value in facts.items()
+    }
+    for kind, by_domain in gains.items():
+        row |= {f"{kind}_{domain}_db": f"{gain:.4f}" for domain, gain in by_domain.items()}
+    path = folder / LOG_NAME
+    columns = list(row)
+    if path.is_file() and path.stat().st_size:
+        with path.open(newline="") as text:
+            columns = next(csv.reader(text))
+    with path.open("a", newline="") as text:
+        writer = csv.DictWriter(
+            text, columns, restval="", extrasaction="ignore", lineterminator="\n"
+        )
+        if not text.tell():
+            writer.writeheader()
+        writer.writerow(row)
 
 
 def draw(folder: Path) -> Path | None:

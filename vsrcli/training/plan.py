@@ -57,6 +57,7 @@ class Progress:
         steps_per_second: of this session.
         seconds: of training so far.
         gain_db: after a validation the PSNR gain over bicubic by degradation, dB.
+        temporal_gain_db: what of it is lost when the network is shown frame t five times.
     """
 
     step: int
@@ -65,3 +66,4 @@ class Progress:
     steps_per_second: float
     seconds: float
     gain_db: dict[str, float] | None = None
+    temporal_gain_db: dict[str, float] | None = None

@@ -21,7 +21,7 @@ from vsrcli.backends.graphed import end_broken_capture
 from vsrcli.models import ModelSpec
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.layers import Network, WindowNetwork
-from vsrcli.training.batches import TABLE_COLUMNS, Batches
+from vsrcli.training.batches import Batches
 from vsrcli.training.flat import UNIT, FlatWeights
 from vsrcli.training.recipe import Recipe
 
@@ -115,7 +115,7 @@ class TrainingStep:
         """Begin some steps, all of one stage; on a card this returns before they are done.
 
         Args:
-            tables: (steps, B, TABLE_COLUMNS) int64 as of ``Batches.tables``, at most CARD_STEPS.
+            tables: (steps, B, columns) int64 as of ``Batches.tables``, at most CARD_STEPS.
             control: (steps, 2) float32: learning rate and decay of the average.
             stage: what is trained.
         """
@@ -172,7 +172,7 @@ class TrainingStep:
     def _launch(self, tables: Tensor, control: Tensor, stage: Stage) -> None:
         steps, batch = tables.shape[:2]
         if batch not in self._tables:
-            shape = (CARD_STEPS, batch, TABLE_COLUMNS)
+            shape = (CARD_STEPS, batch, self._batches.table_columns)
             self._tables[batch] = torch.zeros(shape, dtype=torch.int64, device=self._device)
         self._tables[batch][:steps].copy_(tables, non_blocking=True)
         self._control[:steps].copy_(control, non_blocking=True)
@@ -281,7 +281,7 @@ class _UnitNetwork(nn.Module):
         self._is_banded = is_banded
 
     def forward(self, window: Tensor, is_maps: bool) -> Tensor:
-        """Codes (B, 1, 5, h, w) float32 -> codes of the picture or of the maps (B, 5, 2h, 2w).
+        """Codes (B, 1, planes, h, w) float32 -> codes of the picture or of the maps (B, 5, 2h, 2w).
 
         The maps are those of the middle frame shown five times, so that its true frame is what
         each of them should be.

@@ -18,13 +18,13 @@ from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors
 from vsrcli.models.layers import Network, WindowNetwork, set_passes
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.training.batches import Batches
+from vsrcli.training.curves import append_row
 from vsrcli.training.data import Sequences
 from vsrcli.training.interrupts import Interrupts
 from vsrcli.training.plan import Progress, TrainingPlan
 from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
-LOG_NAME = "log.csv"
 _STATE_NAME = "state.pt"
 _VALIDATION_BATCH = 8  # windows: keeps a card busy; a processor adds in another order for several
 # Attributes of a trainer that a resumed run takes over as they are.
@@ -60,9 +60,10 @@ class Trainer:
         self.folder = folder
         self.device = torch.device(plan.device)
         domains = dict.fromkeys((plan.domain, "clean"))
-        self.validation = Validation(validate, domains, plan.validation_count)
+        self.validation = Validation(validate, self.spec, domains, plan.validation_count)
         self.batches = Batches(
             train,
+            self.spec,
             plan.domain,
             recipe.patch,
             recipe.batch,
@@ -84,6 +85,8 @@ class Trainer:
         self.stale = 0
         self.loss = math.nan
         self.first_gains: dict[str, float] | None = None
+        # of the last validation: what of its gains is lost with frame t five times, dB
+        self.temporal_gains: dict[str, float] = {}
         self.is_saved = False  # whether an interrupted run was saved where it stopped
         self._passes: int | None = None
         self._steps_per_second = 0.0
@@ -211,7 +214,9 @@ class Trainer:
             ),
         ):
             batch = _VALIDATION_BATCH if self.device.type == "cuda" else 1
-            gains = self.validation.gains(self._infer, self.spec, batch)
+            gains = self.validation.gains(self._infer, batch)
+            still = self.validation.still_gains(self._infer, batch)
+        self.temporal_gains = {domain: gain - still[domain] for domain, gain in gains.items()}
         self.network.train()
         return gains
 
@@ -346,6 +351,7 @@ class Trainer:
             self._steps_per_second,
             self.seconds,
             gains,
+            None if gains is None else self.temporal_gains,
         )
 
     def _checkpoint(self) -> dict[str, float]:
@@ -365,16 +371,14 @@ class Trainer:
         return gains
 
     def _log(self, gains: dict[str, float]) -> None:
-        with (self.folder / LOG_NAME).open("a") as text:
-            if not text.tell():
-                names = ",".join(f"gain_{domain}_db" for domain in gains)
-                text.write(f"step,seconds,loss,learning_rate,passes,{names}\n")
-            figures = ",".join(f"{gain:.4f}" for gain in gains.values())
-            rate = self.plan.recipe.rate_at(self.step, self.share)
-            passes = self._passes or "all"
-            text.write(
-                f"{self.step},{self.seconds:.0f},{self.loss:.6f},{rate:.3g},{passes},{figures}\n"
-            )
+        row = {
+            "step": self.step,
+            "seconds": round(self.seconds),
+            "loss": self.loss,
+            "learning_rate": self.plan.recipe.rate_at(self.step, self.share),
+            "passes": self._passes or "all",
+        }
+        append_row(self.folder, row, {"gain": gains, "temporal_gain": self.temporal_gains})
 
     def _save(self, name: str, gains: dict[str, float]) -> None:
         averaged = build(self.spec, self._arguments)

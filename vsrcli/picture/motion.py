@@ -1,0 +1,282 @@
+"""Motion compensation: a window's neighbours sampled where the middle frame's finer pixels are.
+
+A network that doubles frame t needs samples between t's pixels. A neighbour holds them, but
+elsewhere: optical flow says where. So each neighbour is sampled along the flow at the four places
+that become the four output pixels of a pixel of t ("phases"; the sub-pixel motion compensation of
+Tao et al. 2017). Resampled at t's own positions it would only repeat t.
+
+A pure function of the window's frames, whatever was computed before and on however many threads.
+Where nothing moved the flow is zero exactly, and the samples are those of the picture at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from itertools import count
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrcli.frame import Plane
+from vsrcli.models import NEIGHBOUR_PLANES, PHASES
+from vsrcli.picture.resize import Float, double_phase
+
+# Rows and columns of a picture.
+Box = tuple[slice, slice]
+# (2, H, W): where in another frame each pixel lies, as a displacement in pixels, x first.
+Flow = NDArray[np.float32]
+
+# OpenCV's dense inverse search divides its work by threads, and its result depends on how.
+cv2.setNumThreads(1)
+
+# The search needs a pyramid of some levels: smaller pictures are continued at their borders.
+_MIN_SIDE_PX = 32
+# It goes down to full size, unlike OpenCV's presets of this speed: the gain of a neighbour is lost
+# where its place is wrong by a tenth of a pixel. What that costs is saved by patches (of 8x8
+# pixels) that overlap less and by fewer steps each (measured: benchmarks/RESULTS.md).
+_FINEST_SCALE = 0
+_PATCH_STRIDE_PX = 6
+_DESCENT_STEPS = 6
+# A pixel without a change within this distance is at rest.
+_REST_PX = 4
+# Pixels around all change that the search sees.
+_MARGIN_PX = 32
+# Rows of frame t that are sampled at once: their maps stay in the cache, and small.
+_STRIP_ROWS = 64
+_BORDER = cv2.BORDER_REPLICATE
+# Frames remembered: those of a window, and one more. Windows in the making hold their own.
+_REMEMBERED = 6
+
+
+class View:
+    """A frame that a window shows, and what was computed of it so far; made by ``Motion.window``."""
+
+    def __init__(self, luma: Plane, number: int) -> None:
+        self.luma = luma
+        self.number = number
+        self._cells: dict[object, Future[Any]] = {}
+
+    def once(self, key: object, compute: Callable[[], Any]) -> Any:
+        """The value of ``key``, computed by whoever asks first; others wait for it."""
+        own: Future[Any] = Future()
+        cell = self._cells.setdefault(key, own)
+        if cell is own:
+            try:
+                own.set_result(compute())
+            except BaseException as error:
+                own.set_exception(error)
+                raise
+        return cell.result()
+
+
+class Motion:
+    """Makes the planes of windows, and remembers what consecutive windows share.
+
+    Args:
+        bits: significant bits of a code.
+        is_full_range: whether code 0 is black, and not 16 of 256.
+    """
+
+    def __init__(self, bits: int, *, is_full_range: bool = False) -> None:
+        self._bits = bits
+        self._peak = (1 << bits) - 1
+        self._black = 0 if is_full_range else 16 << (bits - 8)
+        self._views: list[View] = []  # the one shown last comes first
+        self._numbers = count()
+
+    def window(self, lumas: Sequence[Plane]) -> tuple[View, ...]:
+        """Recognise the frames of a window; called by one thread, in the order of the windows.
+
+        Args:
+            lumas: codes, (H, W) each, uint8 or uint16; the same array is the same frame, so none
+                may change while it is remembered.
+        """
+        return tuple(self._view(luma) for luma in lumas)
+
+    def planes(self, window: Sequence[View]) -> Plane:
+        """What a network takes that sees its neighbours through their motion; by any thread.
+
+        Args:
+            window: an odd number of frames, the middle one upscaled.
+
+        Returns:
+            (1 + NEIGHBOUR_PLANES * neighbours, H, W), codes like the frames': frame t as it is in
+            the middle, and around it, in the window's order, of each neighbour four phases, row by
+            row, and their mean distance from those of frame t itself, above black.
+        """
+        radius = len(window) // 2
+        middle = window[radius]
+        height, width = middle.luma.shape
+        count = 1 + NEIGHBOUR_PLANES * (len(window) - 1)
+        planes = np.empty((count, height, width), middle.luma.dtype)
+        planes[count // 2] = middle.luma
+        for place, neighbour in enumerate(window):
+            if place == radius:
+                continue
+            is_later = place > radius
+            nearer = window[place - 1 if is_later else place + 1]
+            flow = self._flow_over(middle, nearer, neighbour)
+            first = NEIGHBOUR_PLANES * (place - is_later) + is_later
+            self._sample(middle, neighbour, flow, planes[first : first + NEIGHBOUR_PLANES])
+        return cast("Plane", planes)
+
+    def _sample(self, middle: View, neighbour: View, flow: Flow | None, planes: Plane) -> None:
+        """Fill the planes (NEIGHBOUR_PLANES, H, W) of a neighbour, some rows at a time."""
+        height, width = middle.luma.shape
+        reference = self._doubled(middle)
+        doubled = self._doubled(neighbour)
+        for top in range(0, height, _STRIP_ROWS):
+            bottom = min(height, top + _STRIP_ROWS)
+            rows = slice(2 * top, 2 * bottom)
+            if flow is None or not flow[:, max(0, top - 1) : bottom + 1].any():
+                sampled = doubled[rows]
+            else:
+                sampled = _sampled(doubled, flow, top, bottom)
+            for phase in range(PHASES):
+                planes[phase, top:bottom] = sampled[phase // 2 :: 2, phase % 2 :: 2]
+            distance = cv2.absdiff(sampled, reference[rows])
+            size = (width, bottom - top)
+            mean = cv2.resize(distance, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
+            planes[PHASES, top:bottom] = np.minimum(mean, self._peak - self._black)
+            planes[PHASES, top:bottom] += planes.dtype.type(self._black)
+
+    def _view(self, luma: Plane) -> View:
+        view = next((view for view in self._views if view.luma is luma), None)
+        if view is None:
+            view = View(luma, next(self._numbers))
+        self._views = [view, *(other for other in self._views if other is not view)][:_REMEMBERED]
+        return view
+
+    def _doubled(self, view: View) -> Plane:
+        doubled: Plane = view.once(
+            "doubled", lambda: double_phase(view.luma, 0.25, 0.25, peak=self._peak)
+        )
+        return doubled
+
+    def _searched(self, view: View) -> NDArray[np.uint8]:
+        codes: NDArray[np.uint8] = view.once("searched", lambda: _eight_bits(view.luma, self._bits))
+        return codes
+
+    def _flow_over(self, middle: View, nearer: View, neighbour: View) -> Flow | None:
+        """From ``middle`` to ``neighbour``, over the frame between them where there is one."""
+        if nearer is middle or nearer is neighbour:
+            return self._flow(middle, neighbour)
+        return self._composed(middle, nearer, neighbour)
+
+    def _flow(self, first: View, second: View) -> Flow | None:
+        """From one frame to one beside it; None: all is at rest."""
+        if first is second:
+            return None
+        flow: Flow | None = first.once(second.number, lambda: self._found(first, second))
+        return flow
+
+    def _found(self, first: View, second: View) -> Flow | None:
+        is_moving = _moving(first.luma, second.luma)
+        if is_moving is None:
+            return None
+        rows, columns = _around(is_moving)
+        part = _search(
+            self._searched(first)[rows, columns], self._searched(second)[rows, columns]
+        )
+        flow = np.zeros((2, *is_moving.shape), np.float32)
+        np.copyto(flow[:, rows, columns], part, where=is_moving[rows, columns])
+        return flow
+
+    def _composed(self, first: View, second: View, third: View) -> Flow | None:
+        """The sum of two flows, each taken where it is; half the cost of a third search."""
+        near = self._flow(first, second)
+        far = self._flow(second, third)
+        if near is None:
+            return far
+        if far is None:
+            return near
+        x, y = _places(near, 0)
+        beyond = [cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=_BORDER) for part in far]
+        flow: Flow = near + np.stack(beyond)
+        is_moving = _moving(first.luma, third.luma)
+        return None if is_moving is None else flow * is_moving
+
+
+def _moving(first: Plane, second: Plane) -> NDArray[np.bool_] | None:
+    """Where a pixel within ``_REST_PX`` differs, (H, W); None: nowhere."""
+    differs = first != second
+    if not differs.any():
+        return None
+    side = 2 * _REST_PX + 1
+    near = cv2.dilate(differs.view(np.uint8), np.ones((side, side), np.uint8))
+    return near.view(np.bool_)
+
+
+def _around(is_moving: NDArray[np.bool_]) -> Box:
+    """The rectangle that holds all motion, and a margin: (rows, columns)."""
+    sides = []
+    for axis, length in ((1, is_moving.shape[0]), (0, is_moving.shape[1])):
+        places = np.flatnonzero(is_moving.any(axis=axis))
+        first = max(0, int(places[0]) - _MARGIN_PX)
+        last = min(length, int(places[-1]) + 1 + _MARGIN_PX)
+        sides.append(slice(first, last))
+    return sides[0], sides[1]
+
+
+def _eight_bits(luma: Plane, bits: int) -> NDArray[np.uint8]:
+    if bits == 8:
+        return np.ascontiguousarray(luma, np.uint8)
+    half = 1 << (bits - 9)
+    rounded = (luma.astype(np.uint32) + half) >> (bits - 8)
+    return rounded.clip(0, 255).astype(np.uint8)
+
+
+def new_search() -> cv2.DISOpticalFlow:
+    """What finds motion, with its settings."""
+    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    search.setFinestScale(_FINEST_SCALE)
+    search.setPatchStride(_PATCH_STRIDE_PX)
+    search.setGradientDescentIterations(_DESCENT_STEPS)
+    return search
+
+
+def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
+    """Dense inverse search (Kroeger et al. 2016) from one picture to another."""
+    height, width = first.shape
+    below = max(0, _MIN_SIDE_PX - height)
+    right = max(0, _MIN_SIDE_PX - width)
+    pictures = [
+        cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER) for picture in (first, second)
+    ]
+    flow = new_search().calc(pictures[0], pictures[1], None)  # type: ignore[call-overload]  # no start
+    return np.stack([flow[:height, :width, axis] for axis in range(2)])
+
+
+def _places(flow: Flow, top: int) -> tuple[Float, Float]:
+    """Where pixels lie in another frame, x and y, from their displacement; from row ``top`` on."""
+    height, width = flow.shape[1:]
+    x = flow[0] + np.arange(width, dtype=np.float32)
+    y = flow[1] + np.arange(top, top + height, dtype=np.float32)[:, None]
+    return x, y
+
+
+def _sampled(doubled: Plane, flow: Flow, top: int, bottom: int) -> Plane:
+    """The doubled neighbour where the rows ``top`` to ``bottom`` of frame t, doubled, lie in it.
+
+    With its centres aligned, its own samples are the phases of its pixels: a flow of zero takes
+    them as they are.
+    """
+    x, y = _places(_doubled_flow(flow, top, bottom), 2 * top)
+    return cast("Plane", cv2.remap(doubled, x, y, cv2.INTER_LINEAR, borderMode=_BORDER))
+
+
+def _doubled_flow(flow: Flow, top: int, bottom: int) -> Flow:
+    """Rows ``top`` to ``bottom`` of a flow at twice the size, in pixels of that size."""
+    height, width = flow.shape[1:]
+    above = min(top, 1)
+    below = min(height, bottom + 1)
+    size = (2 * width, 2 * (below - top + above))
+    rows = slice(2 * above, 2 * (above + bottom - top))
+    finer = [
+        cv2.resize(part[top - above : below] * 2, size, interpolation=cv2.INTER_LINEAR)[rows]
+        for part in flow
+    ]
+    return np.stack(finer)
