@@ -32,10 +32,7 @@ _KEPT = ("step", "seconds", "pixels", "best", "stale", "first_gains")
 
 
 class Trainer:
-    """A training run in a folder.
-
-    There lie ``state.pt`` to go on from, ``last.safetensors`` and ``best.safetensors`` to use, and
-    ``log.csv`` to read.
+    """A run in a folder: ``state.pt`` to go on from, ``last`` and ``best`` to use, ``log.csv``.
 
     Args:
         plan: what to do.
@@ -85,8 +82,7 @@ class Trainer:
         self.stale = 0
         self.loss = math.nan
         self.first_gains: dict[str, float] | None = None
-        # of the last validation: what of its gains is lost with frame t five times, dB
-        self.temporal_gains: dict[str, float] = {}
+        self.temporal_gains: dict[str, float] = {}  # of the last validation, dB
         self.is_saved = False  # whether an interrupted run was saved where it stopped
         self._passes: int | None = None
         self._steps_per_second = 0.0
@@ -357,8 +353,7 @@ class Trainer:
     def _checkpoint(self) -> dict[str, float]:
         gains = self.validate()
         with self._interrupts.held():
-            # weights trained with fewer passes are of no use in the whole network, so no
-            # checkpoint is made of them
+            # weights trained with fewer passes are of no use in the whole network
             if self._passes is None:
                 self._save("last", gains)
                 self.stale += 1
