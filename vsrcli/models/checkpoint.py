@@ -89,7 +89,10 @@ def load(path: Path) -> tuple[Network, CheckpointInfo]:
     with torch.device("meta"):  # shapes without memory: what the header asks for is believed when the file holds it
         wanted = {name: tensor.shape for name, tensor in build(info.spec, info.arguments).state_dict().items()}
     if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
-        raise ModelError(f"{path}: its tensors are not those of {info.model} ({len(tensors)} tensors, {len(wanted)} expected): if another version of vsr made it, use that one, or train again")
+        raise ModelError(
+            f"{path}: its tensors are not those of {info.model} ({len(tensors)} tensors, {len(wanted)} "
+            "expected): if another version of vsr made it, use that one, or train again"
+        )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ModelError(f"{path}: its weights are not finite numbers; the checkpoint is damaged or its training diverged")
     network = build(info.spec, info.arguments)

@@ -131,10 +131,7 @@ class Motion:
         for top in range(0, height, _STRIP_ROWS):
             bottom = min(height, top + _STRIP_ROWS)
             rows = slice(2 * top, 2 * bottom)
-            if flow is None or not flow[:, max(0, top - 1) : bottom + 1].any():
-                sampled = doubled[rows]
-            else:
-                sampled = _sampled(doubled, flow, top, bottom)
+            sampled = _sampled(doubled, flow, top, bottom)
             for phase in range(PHASES):
                 planes[phase, top:bottom] = sampled[phase // 2 :: 2, phase % 2 :: 2]
             distance = cv2.absdiff(sampled, reference[rows])
@@ -258,12 +255,14 @@ def _places(flow: Flow, top: int) -> tuple[Float, Float]:
     return x, y
 
 
-def _sampled(doubled: Plane, flow: Flow, top: int, bottom: int) -> Plane:
+def _sampled(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
     """The doubled neighbour where the rows ``top`` to ``bottom`` of frame t, doubled, lie in it.
 
     With its centres aligned, its own samples are the phases of its pixels: a flow of zero takes
     them as they are.
     """
+    if flow is None or not flow[:, max(0, top - 1) : bottom + 1].any():
+        return doubled[2 * top : 2 * bottom]
     x, y = _places(_doubled_flow(flow, top, bottom), 2 * top)
     return cast("Plane", cv2.remap(doubled, x, y, cv2.INTER_LINEAR, borderMode=_BORDER))
 

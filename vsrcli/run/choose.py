@@ -15,7 +15,7 @@ from vsrcli.frame import VideoInfo
 from vsrcli.models import DEFAULT_DOMAIN, MODELS
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
-from vsrcli.run.network import LumaNetwork, motion_threads
+from vsrcli.run.network import WindowPlanes, motion_threads
 
 # The networks chosen among: `previous` is there to be compared with.
 CANDIDATES = ("lite", "delta", "5-parallel")
@@ -123,16 +123,16 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
         rows, columns = min(side, height), min(side, width)
         # one frame on, as in a film: what was made of the others is kept (Delta finds it after five
         # only, so that it is taken for 5 % slower)
-        network = LumaNetwork(backend)
-        frames = backend.spec.frames
-        shape = (frames + 1, rows, columns)
+        inputs = WindowPlanes(backend.spec)
+        shape = (backend.spec.frames + 1, rows, columns)
         film = list(np.random.default_rng(0).integers(16, 236, shape, dtype=np.uint8))
-        network.upscale(network.inputs.plan(film[:-1], _BITS, False)()[0], _BITS, False)
-        planes, seconds = network.inputs.plan(film[1:], _BITS, False)()
+        before, _ = inputs.plan(film[:-1], _BITS, False)()
+        planes, seconds = inputs.plan(film[1:], _BITS, False)()
+        backend.run(before[None].astype(np.float32))
         began = time.perf_counter()
-        network.upscale(planes, _BITS, False)
+        backend.run(planes[None].astype(np.float32))
         taken = time.perf_counter() - began
-        if network.inputs.is_costly:  # beside the network
+        if inputs.is_costly:  # beside the network
             taken = max(taken, seconds / motion_threads())
         if taken >= _LONG_ENOUGH_SECONDS or (rows, columns) == (height, width) or rows * columns >= backend.max_pixels // 4:
             return taken * (width * height) / (rows * columns)
