@@ -123,7 +123,7 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
         rows, columns = min(side, height), min(side, width)
         # one frame on, as in a film: what was made of the others is kept (Delta finds it after five
         # only, so that it is taken for 5 % slower)
-        inputs = WindowPlanes(backend.spec)
+        inputs = WindowPlanes(backend.spec, backend.device)
         shape = (backend.spec.frames + 1, rows, columns)
         film = list(np.random.default_rng(0).integers(16, 236, shape, dtype=np.uint8))
         before, _ = inputs.plan(film[:-1], _BITS, False)()
@@ -133,7 +133,7 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
         backend.run(planes[None].astype(np.float32))
         taken = time.perf_counter() - began
         if inputs.is_costly:  # beside the network
-            taken = max(taken, seconds / motion_threads())
+            taken = max(taken, seconds / motion_threads(backend.device))
         if taken >= _LONG_ENOUGH_SECONDS or (rows, columns) == (height, width) or rows * columns >= backend.max_pixels // 4:
             return taken * (width * height) / (rows * columns)
         side *= 2

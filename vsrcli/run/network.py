@@ -33,7 +33,9 @@ T = TypeVar("T")
 Work = Callable[[], tuple[Plane, float]]
 
 # More need more memory than they save time.
-_MAX_MOTION_THREADS = 8
+_MAX_MOTION_THREADS = 12
+# Cores beside a network on a card that decode, and encode.
+_OTHER_CORES = 2
 
 # whether parts come out as the whole picture does, of the backends of this process
 _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
@@ -44,10 +46,12 @@ class WindowPlanes:
 
     Args:
         spec: the network.
+        device: where it runs.
     """
 
-    def __init__(self, spec: ModelSpec) -> None:
+    def __init__(self, spec: ModelSpec, device: str = "cpu") -> None:
         self._spec = spec
+        self._device = device
         self._motion: Motion | None = None
 
     @property
@@ -82,16 +86,21 @@ class WindowPlanes:
             planned: items, each with its ``plan``; closed at the end.
         """
         if self.is_costly:
-            yield from side_by_side(planned, motion_threads(), "motion")
+            yield from side_by_side(planned, motion_threads(self._device), "motion")
             return
         with closing(planned):
             for item, work in planned:
                 yield item, work()
 
 
-def motion_threads() -> int:
-    """How many threads compensate motion: half of the processor's cores, since networks need some."""
-    return min(_MAX_MOTION_THREADS, max(1, (os.cpu_count() or 1) // 2))
+def motion_threads(device: str) -> int:
+    """How many threads compensate motion for a network that runs on ``device``.
+
+    On the processor half of the cores, which the network shares; beside a card most of them.
+    """
+    cores = os.cpu_count() or 1
+    free = cores // 2 if device == "cpu" else cores - _OTHER_CORES
+    return min(_MAX_MOTION_THREADS, max(1, free))
 
 
 def _timed(work: Callable[[], Plane]) -> tuple[Plane, float]:
@@ -122,7 +131,7 @@ class LumaNetwork:
             on_note: called with a line for the user where pictures have to be cut.
         """
         self.clock = Clock()
-        self.inputs = WindowPlanes(backend.spec)
+        self.inputs = WindowPlanes(backend.spec, backend.device)
         self._backend = backend
         self._tiler = Tiler(self._run, backend.spec, max_pixels=backend.max_pixels if tile is None else tile * tile, on_shrink=on_note)
         self._reuse = Reuse(self._tiler, backend.spec, exact_parts=backend.exact_parts, enabled=reuse, prove=self._comes_out_exact)
