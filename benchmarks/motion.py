@@ -186,7 +186,7 @@ def run_trial(
         network.load_state_dict(step.weights.in_codes(step.average))
         cells = [f"{network.multiply_adds:,.0f}"]
         for sequences in judged.values():
-            validation = Validation(sequences, trial.spec, ("clean",), 66)
+            validation = Validation(sequences, trial.spec, ("clean",), 33, size=256)
             with torch.inference_mode():
                 infer = partial(_inferred, network.eval())
                 gain = validation.gains(infer)["clean"]

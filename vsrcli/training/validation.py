@@ -38,6 +38,7 @@ class Validation:
         spec: the network.
         domains: keys in ``DEGRADATIONS``.
         count: how many sequences, at most.
+        size: side of the middle part of each that is scored, pixels.
 
     Raises:
         InputError: all of them are pictures that bicubic restores exactly (black, say): no gain
@@ -45,14 +46,19 @@ class Validation:
     """
 
     def __init__(
-        self, sequences: Sequences, spec: ModelSpec, domains: Iterable[str], count: int
+        self,
+        sequences: Sequences,
+        spec: ModelSpec,
+        domains: Iterable[str],
+        count: int,
+        size: int = _SIZE,
     ) -> None:
         self._spec = spec
         self.pairs: dict[str, list[Pair]] = {}
         self._still: dict[str, list[Pair]] = {}
         self.bicubic: dict[str, list[float]] = {}
         for domain in domains:
-            pairs = validation_pairs(sequences, domain, count=count, size=_SIZE)
+            pairs = validation_pairs(sequences, domain, count=count, size=size)
             scored = [(pair, _score(double(pair[0][_RADIUS]), pair[1])) for pair in pairs]
             # a black picture, at the end of a film say, is restored by anything: one of them would
             # make every mean infinite
