@@ -281,7 +281,7 @@ class TrainOptions:
     seed: int = option(0, "Of everything random.")
     device: str = option("auto", "auto, cpu, cuda or cuda:N.", flags=("--device", "-d"))
     precision: Literal["fp16", "bf16", "fp32"] | None = option(
-        None, "Arithmetic of all layers but the last; bf16 is fast on processors with AMX.  [default: fp16 on CUDA, fp32 on the CPU]",
+        None, "Arithmetic of all layers but the last; bf16 is for lite, on processors with AMX.  [default: fp16 on CUDA, fp32 on the CPU]",
         choices=("fp16", "bf16", "fp32"), metavar="TYPE",
     )
     threads: int | None = option(None, "CPU threads.  [default: all cores]", metavar="N")
