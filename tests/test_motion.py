@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from vsrcli.errors import BackendError
 from vsrcli.frame import Plane
-from vsrcli.models import NEIGHBOUR_PLANES, PHASES
-from vsrcli.picture.motion import Motion
+from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES
+from vsrcli.picture.motion import MAX_SIDE_PX, Motion
 from vsrcli.picture.resize import double, double_phase
+from vsrcli.run.network import WindowPlanes
 
 RADIUS = 2
 MIDDLE = NEIGHBOUR_PLANES * RADIUS
@@ -194,6 +196,15 @@ def test_rows_padded_by_a_decoder_change_nothing() -> None:
     upside_down: list[Plane] = [frame[::-1] for frame in window]
     copies = [cast("Plane", np.ascontiguousarray(frame)) for frame in upside_down]
     assert np.array_equal(planes_of(upside_down), planes_of(copies))
+
+
+def test_pictures_too_large_for_it_are_refused_in_a_line() -> None:
+    large = np.broadcast_to(np.uint8(90), (2, MAX_SIDE_PX + 1))
+    with pytest.raises(BackendError, match=r"lite takes .* 16383 pixels .* 16384x2: use --model"):
+        WindowPlanes(MODELS["lite"]).plan([large] * 5, 8, False)
+    largest = np.full((1, MAX_SIDE_PX), 90, np.uint8)
+    window = [largest, largest.copy(), largest + np.uint8(9), largest, largest]
+    assert planes_of(window).shape == (21, 1, MAX_SIDE_PX)
 
 
 def test_a_long_film_is_not_remembered() -> None:

@@ -32,6 +32,9 @@ Flow = NDArray[np.float32]
 # OpenCV's dense inverse search divides its work by threads, and its result depends on how.
 cv2.setNumThreads(1)
 
+# OpenCV's remapping counts the pixels of the doubled picture in 16 bits.
+MAX_SIDE_PX = 16_383
+
 # The search needs a pyramid of some levels: smaller pictures are continued at their borders.
 _MIN_SIDE_PX = 32
 # It goes down to full size, unlike OpenCV's presets of this speed: the gain of a neighbour is lost
@@ -91,8 +94,8 @@ class Motion:
         """Recognise the frames of a window; called by one thread, in the order of the windows.
 
         Args:
-            lumas: codes, (H, W) each, uint8 or uint16; the same array is the same frame, so none
-                may change while it is remembered.
+            lumas: codes, (H, W) each, uint8 or uint16, at most ``MAX_SIDE_PX`` high and wide; the
+                same array is the same frame, so none may change while it is remembered.
         """
         return tuple(self._view(luma) for luma in lumas)
 

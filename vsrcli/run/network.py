@@ -18,9 +18,9 @@ import numpy as np
 from vsrcli.backends import Backend, TakesCodes
 from vsrcli.errors import BackendError
 from vsrcli.frame import ColorTags, Frame, Plane
-from vsrcli.models import ModelSpec
+from vsrcli.models import DEFAULT_MODEL, ModelSpec
 from vsrcli.picture.color import affine, from_model, to_model
-from vsrcli.picture.motion import Motion
+from vsrcli.picture.motion import MAX_SIDE_PX, Motion
 from vsrcli.picture.reuse import Part, Reuse
 from vsrcli.picture.tiles import Samples, Tiler
 from vsrcli.run.clock import Clock
@@ -71,9 +71,18 @@ class WindowPlanes:
         Returns:
             A function for any thread; its result is (planes, H, W), codes of the same kind, and the
             seconds that it took.
+
+        Raises:
+            BackendError: pictures too large for motion compensation.
         """
         if not self.is_costly:
             return partial(_timed, partial(_stacked, lumas))
+        height, width = lumas[0].shape
+        if max(height, width) > MAX_SIDE_PX:
+            raise BackendError(
+                f"{self._spec.name} takes pictures of at most {MAX_SIDE_PX} pixels a side, and these "
+                f"have {width}x{height}: use --model {DEFAULT_MODEL}"
+            )
         self._motion = self._motion or Motion(bits, is_full_range=is_full_range)
         return partial(_timed, partial(self._motion.planes, self._motion.window(lumas)))
 
