@@ -15,11 +15,11 @@ class FakeBackend:
 
     name, device, precision, domain = "fake", "cpu", "fp32", None
     luma_scale: LumaScale = "limited"
-    spec: ModelSpec = MODELS["delta"]
     max_pixels, bytes_per_pixel = 1 << 20, 1024
     exact_parts = True
 
-    def __init__(self, fail_at: int | None = None) -> None:
+    def __init__(self, fail_at: int | None = None, *, spec: ModelSpec = MODELS["delta"]) -> None:
+        self.spec = spec
         self.windows: list[Float] = []
         self._fail_at = fail_at
 
@@ -27,8 +27,10 @@ class FakeBackend:
         if self._fail_at == len(self.windows):
             raise BackendError("out of memory on fake: use a smaller source")
         self.windows.append(windows[0].copy())
-        result: Float = double(windows[:, self.spec.radius], "bilinear")[:, 2:-2, 2:-2].astype(np.float32)
-        return result
+        doubled = double(windows[:, self.spec.middle], "bilinear")
+        trim = self.spec.trim
+        inner = doubled[:, trim : doubled.shape[1] - trim, trim : doubled.shape[2] - trim]
+        return np.asarray(inner, np.float32)
 
 
 def open_fake(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:

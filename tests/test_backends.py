@@ -248,7 +248,7 @@ def test_tile_option(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> No
 def test_frozen_weights_change_nothing(name: str) -> None:
     torch.manual_seed(1)
     network = build(MODELS[name]).eval()
-    window = torch.rand(1, 1, MODELS[name].frames, 9, 12) * 255
+    window = torch.rand(1, 1, MODELS[name].planes, 9, 12) * 255
     with torch.inference_mode():
         before = network(window)
         freeze(network)
@@ -258,8 +258,9 @@ def test_frozen_weights_change_nothing(name: str) -> None:
 @pytest.mark.parametrize(("name", "domain"), [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains])
 def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
     """Scaled, they give the same picture, and no value of any layer comes near the end of half precision."""
-    network, _ = load(locate(name, domain))
-    window = torch.rand(1, 1, 5, 12, 14, generator=torch.Generator().manual_seed(0)) * 255
+    network, info = load(locate(name, domain))
+    shape = (1, 1, info.spec.planes, 12, 14)
+    window = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 255
     last = {key: value.clone() for key, value in network.output.state_dict().items()}
     with torch.inference_mode():
         expected = network(window)
@@ -272,7 +273,7 @@ def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
         assert {parameter.dtype for key, parameter in network.named_parameters() if not key.startswith("output")} == {torch.float16}
         network.float()  # the rounding of the weights is left, that of the sums is not
         features = network.features(window * unit)
-        ours = network.picture(features, window[:, :, 2])
+        ours = network.picture(features, window[:, :, info.spec.middle])
     assert features.abs().max() < 8192
     assert (ours - expected).abs().max() < 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,11 +14,12 @@ from fake import FakeBackend
 
 from vsrcli.backends import Float
 from vsrcli.errors import OptionError
-from vsrcli.frame import VideoInfo
+from vsrcli.frame import Plane, VideoInfo
 from vsrcli.media.probe import probe
-from vsrcli.models import MODELS
+from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
+from vsrcli.picture.motion import Motion, View
 from vsrcli.run import choose as module
 from vsrcli.run.choose import CANDIDATES, choose, measure_work, seconds_per_frame
 from vsrcli.run.upscale import upscale
@@ -26,8 +28,8 @@ from vsrcli.run.upscale import upscale
 class _Slow(FakeBackend):
     """Takes so many seconds for each pixel of a window."""
 
-    def __init__(self, seconds_per_pixel: float) -> None:
-        super().__init__()
+    def __init__(self, seconds_per_pixel: float, spec: ModelSpec = MODELS["delta"]) -> None:
+        super().__init__(spec=spec)
         self.seconds_per_pixel = seconds_per_pixel
 
     def run(self, windows: Float) -> Float:
@@ -49,6 +51,24 @@ def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
     small = _Slow(0)
     seconds_per_frame(small, 40, 30)
     assert {window.shape for window in small.windows} == {(5, 30, 40)}
+
+
+@pytest.mark.parametrize(("seconds_of_network", "expected"), [(0.0, 0.2), (0.4, 0.4)])
+def test_motion_is_compensated_beside_the_network(
+    seconds_of_network: float, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On two threads here; whichever of the two takes longer counts, and never both."""
+    planes = Motion.planes
+
+    def take_long(self: Motion, window: Sequence[View]) -> Plane:
+        time.sleep(0.4)
+        return planes(self, window)
+
+    monkeypatch.setattr(Motion, "planes", take_long)
+    monkeypatch.setattr(module, "motion_threads", lambda device: 2)
+    backend = _Slow(seconds_of_network / (40 * 30), spec=MODELS["lite"])
+    assert expected <= seconds_per_frame(backend, 40, 30) < 1.4 * expected
+    assert {window.shape for window in backend.windows} == {(21, 30, 40)}
 
 
 def test_the_frames_of_the_range_are_counted(info: VideoInfo) -> None:

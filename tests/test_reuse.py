@@ -19,7 +19,7 @@ from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.reuse import CELL_PX, Part, Reuse, changed_parts
 from vsrcli.picture.tiles import Tiler
-from vsrcli.run.network import LumaNetwork
+from vsrcli.run.network import LumaNetwork, motion_threads
 from vsrcli.run.pipeline import UpscaleReport
 from vsrcli.run.upscale import upscale, where_time_went
 
@@ -156,10 +156,11 @@ def test_a_real_backend_stands_the_proof(name: str) -> None:
     if name == "openvino":
         pytest.importorskip("openvino")
     network = LumaNetwork(open_backend(name, "lite", "clean", device="cpu", precision=None))
-    window = np.random.default_rng(2).integers(16, 235, (5, 150, 160)).astype(np.uint8)
+    shape = (network.spec.planes, 150, 160)
+    window = np.random.default_rng(2).integers(16, 235, shape).astype(np.uint8)
     for value in range(4):
         window = window.copy()
-        window[2, 75, 75] = value
+        window[network.spec.middle, 75, 75] = value
         network.upscale(window, 8, full=False)
     assert network.reused > 0.5
 
@@ -171,7 +172,8 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
     if name == "openvino":
         pytest.importorskip("openvino")
     backend = open_backend(name, model, MODELS[model].domains[0], device="cpu", precision=None)
-    window = np.random.default_rng(1).integers(16, 235, (5, 171, 190)).astype(np.uint8)
+    shape = (backend.spec.planes, 171, 190)
+    window = np.random.default_rng(1).integers(16, 235, shape).astype(np.uint8)
     tiler = Tiler(lambda codes: backend.run(codes.astype(np.float32)), backend.spec, max_pixels=None)
     reuse = Reuse(tiler, backend.spec, exact_parts=backend.exact_parts)
     assert reuse.upscale(window) is reuse.upscale(window.copy())
@@ -180,7 +182,7 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
         return
     for row, rows, column, columns in ((0, 3, 5, 9), (131, 7, 165, 8), (170, 1, 0, 60)):
         window = window.copy()
-        window[2, row : row + rows, column : column + columns] ^= 8
+        window[backend.spec.middle, row : row + rows, column : column + columns] ^= 8
         assert np.array_equal(reuse.upscale(window), tiler.upscale(window)), (row, rows, column, columns)
     assert reuse.pixels_computed < 0.6 * reuse.pixels
 
@@ -204,13 +206,31 @@ def test_a_screencast_costs_little(tmp_path: Path, fake: FakeBackend) -> None:
         assert np.array_equal(one.luma, other.luma)
 
 
-def test_where_the_time_went(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+@pytest.mark.parametrize("model", ["delta", "lite"])
+def test_where_the_time_went(
+    model: str, moving_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
+    """Motion compensation is a stage of the networks that have it, and of no other."""
+    fake.spec = MODELS[model]
     report = upscale(moving_clip, tmp_path / "o.mp4")
-    assert set(report.stages) == {"decode", "network", "pictures", "encode", "waiting"}
-    assert all(0 <= seconds < report.seconds for seconds in report.stages.values())
+    motion = {"lite": {"motion"}, "delta": set()}[model]
+    assert set(report.stages) == {"decode", "network", "pictures", "encode", "waiting"} | motion
+    # the threads of motion compensation are added up
+    threads = {"motion": motion_threads("cpu")}
+    for name, seconds in report.stages.items():
+        assert 0 <= seconds < threads.get(name, 1) * report.seconds
+    assert all(report.stages[name] > 0 for name in motion)
     assert report.stages["network"] == report.network_seconds > 0
-    for slowest, says in (("network", "GPU"), ("encode", "--preset"), ("decode", "--hwaccel"), ("pictures", "cores")):
-        shown = UpscaleReport("a", "b", "delta", None, 2, 2, "cpu", "torch", "fp32", seconds=9, stages={"network": 1, "encode": 1, "decode": 1, "pictures": 1})
+    ways_out = {
+        "network": "GPU",
+        "encode": "--preset",
+        "decode": "--hwaccel",
+        "pictures": "cores",
+        "motion": "without motion",
+    }
+    for slowest, says in ways_out.items():
+        shown = UpscaleReport("a", "b", "delta", None, 2, 2, "cpu", "torch", "fp32", seconds=9)
+        shown.stages = dict.fromkeys(ways_out, 1.0)
         shown.stages[slowest] = 5
         assert f"the bottleneck is {slowest}" in where_time_went(shown)
         assert says in where_time_went(shown)

@@ -526,7 +526,9 @@ def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving
     assert any(line.startswith("no gain") and "--learning-rate" in line for line in notes)
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     columns = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
-    assert columns == "step,seconds,loss,learning_rate,passes,gain_clean_db"
+    assert columns == (
+        "step,seconds,loss,learning_rate,passes,gain_clean_db,temporal_gain_clean_db"
+    )
 
 
 def test_a_resumed_run_keeps_its_recipe_and_one_without_is_an_older_versions(tmp_path: Path, moving_clip: Path) -> None:
@@ -569,7 +571,8 @@ def test_a_network_may_differ_from_the_recipe() -> None:
 
 def test_a_network_without_trim_learns_and_comes_back(tmp_path: Path) -> None:
     clips = moving_rectangles()
-    plan = _plan(model="lite", recipe=replace(_plan().recipe, learning_rate=2e-3, warmup_steps=1, ema=0.5, floor=1.0), steps=200)
+    recipe = replace(_plan().recipe, learning_rate=1e-3, warmup_steps=1, ema=0.5, floor=1.0)
+    plan = _plan(model="lite", recipe=recipe, steps=300)
     trainer = Trainer(plan, tmp_path, clips, clips)
     before = trainer.validate()
     gains = trainer.run()
