@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,22 +15,28 @@ import pytest
 import torch
 
 from vsrcli import backends
-from vsrcli.backends import open_backend
+from vsrcli.backends import Float, open_backend
 from vsrcli.backends.graphs import graph_of, grouped_graphs
 from vsrcli.backends.onnx import OnnxBackend, run_graph
 from vsrcli.cli import _run
 from vsrcli.errors import BackendError, ModelError, OptionError, OutputError
+from vsrcli.frame import ColorTags
+from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS
 from vsrcli.models.export import _Doubling, _Range
 from vsrcli.models.graph import read_graph
 from vsrcli.models.layers import OutputRange
-from vsrcli.options import ExportOptions, UpscaleOptions
+from vsrcli.options import EncoderOptions, ExportOptions, UpscaleOptions
 from vsrcli.run.export import TOLERANCE, export_model
+from vsrcli.run.network import LumaNetwork, upscale_luma
 from vsrcli.run.upscale import upscale
 
+LITE = MODELS["lite"]
 
-def window(height: int, width: int, batch: int = 1) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    return np.random.default_rng(height).uniform(16, 235, (batch, 5, height, width)).astype(np.float32)
+
+def window(height: int, width: int, batch: int = 1, planes: int = 5) -> Float:
+    noise = np.random.default_rng(height).uniform(16, 235, (batch, planes, height, width))
+    return noise.astype(np.float32)
 
 
 @pytest.mark.parametrize("layout", ["sliced", "conv3d"])
@@ -44,7 +51,7 @@ def test_a_graph_gives_what_pytorch_gives(tmp_path: Path, model: str, layout: st
     content = target.read_bytes()
     for size in ((20, 33), (41, 18)):
         for batch in (1, 3):
-            given = window(*size, batch)
+            given = window(*size, batch, MODELS[model].planes)
             expected = reference.run(given)
             assert run_graph(content, given).shape == expected.shape
             assert np.abs(run_graph(content, given) - expected).max() < TOLERANCE["fp32"]
@@ -90,7 +97,7 @@ def test_parts_of_an_older_graph_are_not_reused(tmp_path: Path, operator: str) -
             pytest.importorskip("openvino")
         backend = open_backend(name, str(tmp_path / "old.onnx"), None, device="cpu", precision=None)
         assert not backend.exact_parts
-        assert backend.run(window(20, 24)).shape == (1, 40, 48)
+        assert backend.run(window(20, 24, planes=LITE.planes)).shape == (1, 40, 48)
 
 
 def test_the_forms_that_graphs_have_are_those_of_the_network() -> None:
@@ -122,6 +129,74 @@ def test_a_graph_for_vapoursynth_takes_whole_pictures(tmp_path: Path) -> None:
     assert "range(-2, 2 + 1)" in script
     with pytest.raises(ModelError, match="exported for vs-mlrt"):
         OnnxBackend(str(target))
+
+
+def test_a_network_with_motion_is_not_for_vapoursynth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A player hands over frames, and cannot sample them along their motion."""
+    target = tmp_path / "o.onnx"
+    line = ["export", str(target), "--model", "lite", "--domain", "clean"]
+    assert _run([*line, "--target", "vs-mlrt"]) != 0
+    output = capsys.readouterr()
+    assert output.out == ""
+    (message,) = output.err.strip().splitlines()
+    assert "lite takes neighbours that vsr samples along their motion" in message
+    assert "vs-mlrt cannot do" in message
+    assert "export one of delta, 5-parallel, previous" in message
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ModelError, match="export one of delta, 5-parallel, previous"):
+        export_model(target, ExportOptions(model="lite", domain="clean", runner="vs-mlrt"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_with_motion_is_exported_with_a_note_of_its_planes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "o.onnx"
+    line = ["export", str(target), "--model", "lite", "--domain", "clean"]
+    assert _run([*line, "--json"]) == 0
+    (said,) = json.loads(capsys.readouterr().out)["notes"]
+    assert "takes 21 planes, not 5 frames" in said
+    assert "delta, 5-parallel, previous" in said
+    assert _run([*line, "-y"]) == 0
+    assert "21 planes" in " ".join(capsys.readouterr().err.split())
+    taken = onnx.load(target).graph.input[0].type.tensor_type.shape.dim
+    assert [side.dim_param or side.dim_value for side in taken] == ["batch", 21, "height", "width"]
+    properties = {item.key: item.value for item in onnx.load(target).metadata_props}
+    assert (properties["scale"], properties["radius"], properties["trim"]) == ("2", "2", "0")
+    plain = ExportOptions(model="previous", domain="clean")
+    assert export_model(tmp_path / "plain.onnx", plain).notes == []
+
+
+def test_a_file_with_motion_upscales_as_its_checkpoint_does(
+    tmp_path: Path, moving_clip: Path
+) -> None:
+    """In ONNX Runtime: the graph of the file is the one that is made of the checkpoint."""
+    target = tmp_path / "lite.onnx"
+    export_model(target, ExportOptions(model="lite", domain="clean"))
+    encoder = EncoderOptions(codec="ffv1")
+    options = UpscaleOptions(backend="onnx", device="cpu", end=Fraction(1, 3), encoder=encoder)
+    by_file = replace(options, model=str(target))
+    of_file = upscale(moving_clip, tmp_path / "file.mkv", by_file)
+    by_name = replace(options, model="lite", domain="clean")
+    of_name = upscale(moving_clip, tmp_path / "name.mkv", by_name)
+    assert (of_file.backend, of_file.model, of_file.domain) == ("onnx", "lite", "clean")
+    assert "motion" in of_file.stages
+    assert of_file.frames_out == of_name.frames_out > 5
+    with VideoReader(tmp_path / "file.mkv") as file, VideoReader(tmp_path / "name.mkv") as name:
+        for one, other in zip(file, name, strict=True):
+            assert np.array_equal(one.luma, other.luma)
+    # and through the network alone, against PyTorch
+    with VideoReader(moving_clip) as reader:
+        window_of_frames = tuple(frame for frame, _ in zip(reader, range(5), strict=False))
+    lumas = []
+    for backend, model in (("onnx", str(target)), ("onnx", "lite"), ("torch", "lite")):
+        domain = None if model == str(target) else "clean"
+        network = LumaNetwork(open_backend(backend, model, domain, device="cpu", precision="fp32"))
+        lumas.append(upscale_luma(window_of_frames, network, ColorTags()).astype(int))
+    assert np.array_equal(lumas[0], lumas[1])
+    assert np.abs(lumas[0] - lumas[2]).max() <= 1  # rounded to codes
 
 
 @pytest.mark.parametrize("name", ["onnx", "openvino"])
@@ -216,22 +291,25 @@ def test_a_graph_that_is_off_is_not_published(tmp_path: Path, monkeypatch: pytes
     assert not list(tmp_path.iterdir())
 
 
-def test_openvino_compiles_sizes_that_come_again_by_themselves() -> None:
-    """The same bits, and no more memory than for two of the largest."""
+@pytest.mark.parametrize("model", ["lite", "previous"])
+def test_openvino_compiles_sizes_that_come_again_by_themselves(model: str) -> None:
+    """The same bits, and memory for two of the largest at most; of one graph and of several."""
     pytest.importorskip("openvino")
-    backend = open_backend("openvino", "lite", "clean", device="cpu", precision=None)
+    backend = open_backend("openvino", model, "clean", device="cpu", precision=None)
     compiled = backend._compiled[-1]  # type: ignore[attr-defined]
-    first = backend.run(window(40, 50))
+    planes = MODELS[model].planes
+    large = window(40, 50, planes=planes)
+    first = backend.run(large)
     assert not compiled._fixed
-    assert np.array_equal(backend.run(window(40, 50)), first)
+    assert np.array_equal(backend.run(large), first)
     assert len(compiled._fixed) == 1
     for height in range(20, 40):
         for _ in range(2):
-            backend.run(window(height, 50))
+            backend.run(window(height, 50, planes=planes))
         assert sum(pixels for _, pixels in compiled._fixed.values()) <= 2 * 40 * 50
     assert 2 <= len(compiled._fixed) <= 4
-    assert np.array_equal(backend.run(window(40, 50)), first)
+    assert np.array_equal(backend.run(large), first)
     # a size that is large for the machine is never run by the graph for all sizes, which would keep its memory
     compiled._max_pixels = 20 * 60 * 50
-    backend.run(window(60, 50))
-    assert any(shapes[0][-2:] == (60, 50) for shapes in compiled._fixed)
+    backend.run(window(60, 50, planes=planes))
+    assert 60 * 50 in [pixels for _, pixels in compiled._fixed.values()]
