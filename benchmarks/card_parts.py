@@ -17,11 +17,13 @@ from torch import Tensor
 
 from vsrcli.backends import Float
 from vsrcli.backends.triton import FusedVolume
+from vsrcli.models import MODELS
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.checkpoint import load
 from vsrcli.models.half import to_half
 from vsrcli.models.layers import WindowNetwork, at_least_single, freeze
 from vsrcli.models.weights import locate
+from vsrcli.run.network import WindowPlanes
 
 Call = Callable[[], object]
 
@@ -55,6 +57,17 @@ def windows(batch: int, height: int, width: int) -> Float:
     frames = [picture[:, k : k + height, k : k + width] for k in range(5)]
     film: Float = (np.abs(np.stack(frames, axis=1)) % 219 + 16).astype(np.float32)
     return film
+
+
+def planes_for(model: str, batch: int, height: int, width: int) -> Float:
+    """What a network takes of ``windows``, (batch, planes, H, W): the frames, or their motion."""
+    film = windows(batch, height, width)
+    spec = MODELS[model]
+    if not spec.is_motion_compensated:
+        return film
+    codes = film.astype(np.uint8)
+    planes = [WindowPlanes(spec).plan(list(window), 8, False)()[0] for window in codes]
+    return np.stack(planes).astype(np.float32)
 
 
 @dataclass

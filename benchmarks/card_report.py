@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from card_parts import windows
+from card_parts import planes_for
 
 from vsrcli.backends import Float
 from vsrcli.models.checkpoint import load
@@ -45,9 +45,9 @@ LIMITS = {"fp32": Limit(1e-3, 100.0), "fp16": Limit(1.5, 60.0)}
 
 @cache
 def reference(model: str, domain: str, batch: int, size: tuple[int, int]) -> Float:
-    """What the network itself makes of ``windows`` on the processor, in float32."""
+    """What the network itself makes of ``planes_for`` on the processor, in float32."""
     network = load(locate(model, domain))[0]
-    given = torch.from_numpy(windows(batch, *size))[:, None]
+    given = torch.from_numpy(planes_for(model, batch, *size))[:, None]
     with torch.inference_mode():
         result: Float = network(given)[:, 0].numpy()
     return result

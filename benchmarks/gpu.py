@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vsrcli.backends import Codes, TakesCodes, open_backend
 from vsrcli.backends.triton import TritonBackend
 from vsrcli.errors import BackendError, OutOfMemory
+from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load
 from vsrcli.models.weights import locate
 
@@ -59,7 +60,7 @@ def operations(name: str, pixels: int) -> float:
     side = 64
     network = load(locate(name, "video"))[0]
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, 5, side, side))
+        network(torch.zeros(1, 1, network.planes, side, side))
     return float(counter.get_total_flops()) * pixels / side**2
 
 
@@ -95,7 +96,7 @@ def shipped(name: str, codes: Codes, way: str) -> Call:
 
 def network_rows(name: str, size: str, frames: int, peak: float) -> None:
     width, height = map(int, size.split("x"))
-    shape = (1, 5, height + 8, width + 8)
+    shape = (1, MODELS[name].planes, height + 8, width + 8)
     codes = np.random.default_rng(0).integers(16, 235, shape).astype(np.uint8)
     work = operations(name, shape[-2] * shape[-1])
     ways: dict[str, Callable[[], Call]] = {

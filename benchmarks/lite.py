@@ -1,7 +1,9 @@
 """Lite beside Delta and beside what else one would take without a GPU, on the CPU, in one run: python benchmarks/lite.py [CLIP] [--sizes 480x270,...] [--repeats N].
 
 Without CLIP the networks alone: the backends of vsr on a film that moves, so that every window has one new frame; and networks of the classes ESPCN, FSRCNN
-and ECBSR (one frame, random weights: only their speed counts here) in ONNX Runtime. With CLIP whole commands: `vsr upscale` with x264 veryfast beside
+and ECBSR (one frame, random weights: only their speed counts here) in ONNX Runtime. Then the time
+that Lite takes for a frame: in motion compensation, on one thread, and with the network behind it
+(`vsr upscale` runs the two side by side). With CLIP whole commands: `vsr upscale` with x264 veryfast beside
 FFmpeg's `scale=lanczos`, which has to be installed, both at the clip's own rate.
 """
 
@@ -24,6 +26,8 @@ import torch
 from torch import nn
 
 from vsrcli.backends import Float, open_backend
+from vsrcli.frame import Plane
+from vsrcli.run.network import LumaNetwork
 
 Call = Callable[[int], object]
 
@@ -69,10 +73,43 @@ def session(network: nn.Module, height: int, width: int) -> Call:
 
 
 def film(backend: str, model: str, height: int, width: int) -> Call:
-    """A network of vsr, window after window."""
+    """A network of vsr, window after window; Lite's planes are made before."""
     running = open_backend(backend, model, "clean", device="cpu", precision="fp32")
-    frames: Float = np.random.default_rng(0).uniform(16, 235, (9, height, width)).astype(np.float32)
-    return lambda number: running.run(np.stack([frames[(number + place) % len(frames)] for place in range(5)])[None])
+    planes = running.spec.planes
+    noise = np.random.default_rng(0).uniform(16, 235, (planes + 4, height, width))
+    frames: Float = noise.astype(np.float32)
+
+    def call(number: int) -> Float:
+        places = [(number + place) % len(frames) for place in range(planes)]
+        return running.run(frames[places][None])
+
+    return call
+
+
+def pan(count: int, height: int, width: int) -> list[Plane]:
+    """A film with edges and slopes that moves by 2 pixels a frame one way and by half one the other."""
+    steps = np.random.default_rng(1).normal(0, 6, (2 * height + count, 2 * width + 4 * count))
+    fine = np.abs(np.cumsum(steps, axis=1)) % 219 + 16
+    parts = [fine[k : k + 2 * height, 4 * k : 4 * k + 2 * width] for k in range(count)]
+    return [part.reshape(height, 2, width, 2).mean(axis=(1, 3)).astype(np.uint8) for part in parts]
+
+
+def motion_ms(height: int, width: int, repeats: int) -> list[float]:
+    """Milliseconds a frame of Lite: motion compensation on one thread, and with the network."""
+    model, backend = OURS[0]
+    network = LumaNetwork(open_backend(backend, model, "clean", device="cpu", precision="fp32"))
+    frames = pan(_BEFORE + repeats + network.spec.frames - 1, height, width)
+    alone = []
+    both = []
+    for number in range(_BEFORE + repeats):
+        work = network.inputs.plan(frames[number : number + network.spec.frames], 8, False)
+        time.sleep(_SETTLE_SECONDS)
+        began = time.perf_counter()
+        planes, seconds = work()
+        network.upscale(planes, 8, False)
+        both.append(time.perf_counter() - began)
+        alone.append(seconds)
+    return [1e3 * statistics.median(times[_BEFORE:]) for times in (alone, both)]
 
 
 def alone(sizes: list[tuple[int, int]], repeats: int) -> None:
@@ -101,6 +138,17 @@ def alone(sizes: list[tuple[int, int]], repeats: int) -> None:
     for (name, backend), found in rates.items():
         cells = [f"{rate:.3g}" for rate in found] + ["-"] * (len(sizes) - len(found))
         print(f"| {name} | {backend} | {' | '.join(cells)} | {found[0] / delta:.1f} |")
+
+
+def with_motion(sizes: list[tuple[int, int]], repeats: int) -> None:
+    """What Lite takes for a frame, and what of it is not its network."""
+    columns = [f"{width}x{height}, ms" for width, height in sizes]
+    print(f"\n| lite, for a frame | {' | '.join(columns)} |")
+    print("|---|" + "---|" * len(sizes))
+    measured = [motion_ms(height, width, repeats) for width, height in sizes]
+    names = ("motion compensation alone, one thread", f"both, {OURS[0][1]}")
+    for name, times in zip(names, zip(*measured, strict=True), strict=True):
+        print(f"| {name} | {' | '.join(f'{each:.1f}' for each in times)} |")
 
 
 def commands(clip: Path, frames: int, repeats: int) -> None:
@@ -139,6 +187,7 @@ def main() -> None:
     if arguments.clip is None:
         sizes = [(int(width), int(height)) for width, height in (size.split("x") for size in arguments.sizes.split(","))]
         alone(sizes, arguments.repeats)
+        with_motion(sizes, arguments.repeats)
     else:
         commands(arguments.clip, arguments.frames, arguments.repeats)
 

@@ -53,9 +53,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = measure(folder, arguments.size, arguments.frames, model, backend, preset)
-        print("| network | run by | input | frames | everything, s | network, s | ratio | decode, s | pictures, s | encode, s |\n|---|---|---|---|---|---|---|---|---|---|")
-        stages = run["stages"]
-        shares = " | ".join(f"{stages[stage]:.1f}" for stage in ("decode", "pictures", "encode"))  # type: ignore[index]
+        shown = ("decode", "motion", "pictures", "encode")
+        columns = ["network", "run by", "input", "frames", "everything, s", "network, s", "ratio"]
+        columns += [f"{stage}, s" for stage in shown]
+        print(f"| {' | '.join(columns)} |\n{len(columns) * '|---'}|")
+        stages: dict[str, float] = run["stages"]  # type: ignore[assignment]
+        # the threads of motion compensation added up; most networks have none
+        shares = " | ".join(f"{stages.get(stage, 0):.1f}" for stage in shown)
         ratio = run["seconds"] / run["network"]
         print(f"| {model} | {run['backend']} | {arguments.size} | {run['frames']} | {run['seconds']:.1f} | {run['network']:.1f} | {ratio:.3f} | {shares} |")
         print("\n| network | run by | input | frames | peak memory, MB |\n|---|---|---|---|---|")

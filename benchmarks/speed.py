@@ -1,6 +1,7 @@
 """The networks in every backend beside plain eager ``nn.Conv3d``, on the CPU, in one run: python benchmarks/speed.py [--size 160x90 --size 320x180].
 
 They see a film of noise that moves on by one frame at each call, so that nothing is left out but what the networks keep of frames that they saw before.
+The networks alone: the time in which motion is compensated for Lite is a matter of ``lite.py``.
 """
 
 from __future__ import annotations
@@ -64,8 +65,10 @@ def seconds(calls: dict[str, Callable[[int], object]], repeats: int) -> dict[str
 
 def rows(name: str, size: str, repeats: int, peak: float) -> None:
     width, height = map(int, size.split("x"))
-    film = np.random.default_rng(0).uniform(16, 235, (1, _BEFORE + repeats + 4, height, width)).astype(np.float32)
-    windows = [film[:, first : first + 5] for first in range(_BEFORE + repeats)]
+    planes = MODELS[name].planes
+    shape = (1, _BEFORE + repeats + planes - 1, height, width)
+    film = np.random.default_rng(0).uniform(16, 235, shape).astype(np.float32)
+    windows = [film[:, first : first + planes] for first in range(_BEFORE + repeats)]
     given = torch.from_numpy(windows[0])[:, None]
     domain = "clean"
     network = load(locate(name, domain))[0]

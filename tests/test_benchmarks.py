@@ -182,6 +182,12 @@ def test_lite_beside_other_networks(script: ModuleType, monkeypatch: pytest.Monk
     script.alone([(24, 16)], 1)
     rows = [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines()[2:]]
     assert rows == ["lite", "delta", *script.OTHERS]
+    script.with_motion([(24, 16), (48, 32)], 1)
+    lines = capsys.readouterr().out.splitlines()[-2:]
+    alone, both = (line.strip("| ").split(" | ") for line in lines)
+    assert [alone[0], both[0]] == ["motion compensation alone, one thread", "both, onnx"]
+    for one, other in zip(alone[1:], both[1:], strict=True):
+        assert 0 < float(one) < float(other)
 
 
 class CodesBackend(FakeBackend):
