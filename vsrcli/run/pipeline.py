@@ -21,7 +21,7 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
-from vsrcli.run.network import LumaNetwork, Work
+from vsrcli.run.network import LumaNetwork, Work, motion_threads
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
 
@@ -54,7 +54,7 @@ class UpscaleReport:
         seconds: wall time of everything.
         network_seconds: time in the network alone.
         stages: seconds that each stage was at work, side by side with the others: ``decode``, ``network``, ``pictures`` (luma and chroma around the
-            network), ``motion`` (compensation, its threads added up), ``encode``; and how long the encoder was ``waiting`` for the others.
+            network), ``motion`` (compensation, shared by its threads), ``encode``; and how long the encoder was ``waiting`` for the others.
         reused: share of the pixels that did not have to be computed, since nothing that they depend on had changed.
         frames_computed: frames that went through the network in this run.
         segments: how many the video was cut into; 0: it was written in one go.
@@ -208,7 +208,7 @@ def run_stages(
     pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
     stages = {"decode": clocks["decode"].seconds, "network": network.clock.seconds, "pictures": pictures}
     if network.inputs.is_costly:
-        stages["motion"] = clocks["motion"].seconds
+        stages["motion"] = clocks["motion"].seconds / motion_threads(backend.device)
     stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
     report.add(stages, network.reused, report.frames_upscaled - frames_before)
 

@@ -135,18 +135,28 @@ def side_by_side(
 
     Yields:
         Each item and the result of its work, in the order of the items. What the work raises is
-        raised in its place.
+        raised in its place, and what drawing an item raises behind the items drawn before.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix=f"vsr-{name}")
     waiting: deque[tuple[S, Future[T]]] = deque()
+    source = iter(items)
+    failure: Exception | None = None
+    is_ended = False
     try:
-        for item, work in items:
-            waiting.append((item, pool.submit(work)))
-            if len(waiting) > threads + 1:
+        while not is_ended:
+            try:
+                item, work = next(source)
+                waiting.append((item, pool.submit(work)))
+            except StopIteration:
+                is_ended = True
+            except Exception as error:
+                failure = error
+                is_ended = True
+            while len(waiting) > (0 if is_ended else threads + 1):
                 first, future = waiting.popleft()
                 yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
+        if failure is not None:
+            raise failure
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         _close(items)
