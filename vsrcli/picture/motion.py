@@ -140,8 +140,8 @@ class Motion:
             distance = cv2.absdiff(sampled, reference[rows])
             size = (width, bottom - top)
             mean = cv2.resize(distance, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
-            planes[PHASES, top:bottom] = np.minimum(mean, self._peak - self._black)
-            planes[PHASES, top:bottom] += planes.dtype.type(self._black)
+            np.minimum(mean, self._peak - self._black, out=mean)
+            np.add(mean, planes.dtype.type(self._black), out=planes[PHASES, top:bottom])
 
     def _view(self, luma: Plane) -> View:
         view = next((view for view in self._views if view.luma is luma), None)
@@ -193,11 +193,15 @@ class Motion:
             return far
         if far is None:
             return near
-        x, y = _places(near, 0)
-        beyond = [cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=_BORDER) for part in far]
-        flow: Flow = near + np.stack(beyond)
         is_moving = _moving(first.luma, third.luma)
-        return None if is_moving is None else flow * is_moving
+        if is_moving is None:
+            return None
+        flow = near.copy()
+        x, y = _places(near.copy(), 0)
+        for total, part in zip(flow, far, strict=True):
+            total += cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=_BORDER)
+            total *= is_moving
+        return flow
 
 
 def _moving(first: Plane, second: Plane) -> NDArray[np.bool_] | None:
@@ -250,11 +254,12 @@ def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
     return np.stack([flow[:height, :width, axis] for axis in range(2)])
 
 
-def _places(flow: Flow, top: int) -> tuple[Float, Float]:
-    """Where pixels lie in another frame, x and y, from their displacement; from row ``top`` on."""
-    height, width = flow.shape[1:]
-    x = flow[0] + np.arange(width, dtype=np.float32)
-    y = flow[1] + np.arange(top, top + height, dtype=np.float32)[:, None]
+def _places(flow: Sequence[Float] | Flow, top: int) -> tuple[Float, Float]:
+    """Displacements, x and y, turned in place into where pixels lie; from row ``top`` on."""
+    x, y = flow
+    height, width = x.shape
+    x += np.arange(width, dtype=np.float32)
+    y += np.arange(top, top + height, dtype=np.float32)[:, None]
     return x, y
 
 
@@ -270,15 +275,14 @@ def _sampled(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
     return cast("Plane", cv2.remap(doubled, x, y, cv2.INTER_LINEAR, borderMode=_BORDER))
 
 
-def _doubled_flow(flow: Flow, top: int, bottom: int) -> Flow:
+def _doubled_flow(flow: Flow, top: int, bottom: int) -> list[Float]:
     """Rows ``top`` to ``bottom`` of a flow at twice the size, in pixels of that size."""
     height, width = flow.shape[1:]
     above = min(top, 1)
     below = min(height, bottom + 1)
     size = (2 * width, 2 * (below - top + above))
     rows = slice(2 * above, 2 * (above + bottom - top))
-    finer = [
-        cv2.resize(part[top - above : below] * 2, size, interpolation=cv2.INTER_LINEAR)[rows]
-        for part in flow
+    return [
+        cast("Float", cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[rows])
+        for part in flow[:, top - above : below] * np.float32(2)
     ]
-    return np.stack(finer)
