@@ -53,11 +53,14 @@ def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
     assert {window.shape for window in small.windows} == {(5, 30, 40)}
 
 
-@pytest.mark.parametrize(("seconds_of_network", "expected"), [(0.0, 0.2), (0.4, 0.4)])
+@pytest.mark.parametrize(
+    ("device", "seconds_of_network", "expected"),
+    [("cuda:0", 0.0, 0.2), ("cuda:0", 0.4, 0.4), ("cpu", 0.0, 0.1), ("cpu", 0.4, 0.5)],
+)
 def test_motion_is_compensated_beside_the_network(
-    seconds_of_network: float, expected: float, monkeypatch: pytest.MonkeyPatch
+    device: str, seconds_of_network: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On two threads here; whichever of the two takes longer counts, and never both."""
+    """Beside a card whichever of the two takes longer counts; on a processor they share its cores."""
     planes = Motion.planes
 
     def take_long(self: Motion, window: Sequence[View]) -> Plane:
@@ -66,7 +69,9 @@ def test_motion_is_compensated_beside_the_network(
 
     monkeypatch.setattr(Motion, "planes", take_long)
     monkeypatch.setattr(module, "motion_threads", lambda device: 2)
+    monkeypatch.setattr(module, "available_cores", lambda: 4)
     backend = _Slow(seconds_of_network / (40 * 30), spec=MODELS["lite"])
+    backend.device = device
     assert expected <= seconds_per_frame(backend, 40, 30) < 1.4 * expected
     assert {window.shape for window in backend.windows} == {(21, 30, 40)}
 

@@ -313,3 +313,13 @@ def test_openvino_compiles_sizes_that_come_again_by_themselves(model: str) -> No
     compiled._max_pixels = 20 * 60 * 50
     backend.run(window(60, 50, planes=planes))
     assert 60 * 50 in [pixels for _, pixels in compiled._fixed.values()]
+
+
+def test_a_graph_of_another_form_of_its_network_is_refused(tmp_path: Path) -> None:
+    """What an older version exported for lite takes five frames."""
+    model = onnx.load_from_string(graph_of("lite", "clean", "sliced").content)
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
+    path = tmp_path / "old.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"old\.onnx: it takes 5 planes, and lite takes 21"):
+        read_graph(path)

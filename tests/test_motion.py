@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import cast
 
@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from vsrcli.errors import BackendError
 from vsrcli.frame import Plane
 from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES
+from vsrcli.picture import motion as motion_module
 from vsrcli.picture.motion import MAX_SIDE_PX, Motion
 from vsrcli.picture.resize import double, double_phase
-from vsrcli.run.network import WindowPlanes
+from vsrcli.run import network
+from vsrcli.run.network import WindowPlanes, Work
 
 RADIUS = 2
 MIDDLE = NEIGHBOUR_PLANES * RADIUS
@@ -217,3 +219,30 @@ def test_a_long_film_is_not_remembered() -> None:
 
 def test_the_flow_does_not_depend_on_threads() -> None:
     assert cv2.getNumThreads() == 1
+
+
+def test_threads_are_no_more_than_memory_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    window = film(5, 0.5, 0.2)
+    for memory, expected in ((1 << 40, 5), (4 * 250 * window[0].nbytes, 2), (1000, 1)):
+        monkeypatch.setattr(network, "motion_threads", lambda device: 5)
+        monkeypatch.setattr(network, "machine_bytes", lambda memory=memory: memory)
+        inputs = WindowPlanes(MODELS["lite"])
+        works = ((number, inputs.plan(window, 8, False)) for number in range(3))
+        assert [number for number, _ in inputs.make(works)] == [0, 1, 2]
+        assert inputs.threads == expected
+
+
+def test_no_window_is_no_work() -> None:
+    def nothing() -> Generator[tuple[int, Work]]:
+        yield from ()
+
+    assert list(WindowPlanes(MODELS["lite"]).make(nothing())) == []
+
+
+def test_what_opencv_cannot_do_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise cv2.error("Insufficient memory")
+
+    monkeypatch.setattr(motion_module, "_search", fail)
+    with pytest.raises(BackendError, match=r"failed at a 96x72 picture: Insufficient memory"):
+        planes_of(film(5, 0.5, 0.2))

@@ -657,3 +657,12 @@ def test_training_from_scratch_on_the_command_line_gains(tmp_path: Path, capsys:
     assert report["gain_db"]["clean"] > report["gain_before_db"]["clean"] + 0.5
     assert "over bicubic" in printed.err
     assert (tmp_path / "run" / "curves.png").is_file()
+
+
+def test_clips_that_no_memory_holds_are_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: object, **more: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch, "empty", refuse)
+    with pytest.raises(BackendError, match=r"no memory for .* GB .* fewer than 3 with --clips"):
+        Batches(moving_rectangles(), MODELS["lite"], "clean", patch=12, batch=2)

@@ -77,8 +77,27 @@ def parse_graph(content: bytes, path: Path) -> Graph:
         raise ModelError(f"{path}: refused: it keeps weights in other files; `vsr export` writes none that does")
     if properties.get(TARGET_KEY, "vsr") != "vsr":
         raise ModelError(f"{path} was exported for {properties[TARGET_KEY]}: export it again without --target")
+    info = CheckpointInfo.from_json(properties[METADATA_KEY], path)
+    _check_planes(model.graph, info, path)
     is_local = not any(node.op_type in _SIZE_DEPENDENT for node in model.graph.node)
-    return Graph(content, CheckpointInfo.from_json(properties[METADATA_KEY], path), properties.get(LAYOUT_KEY, "unknown"), is_local)
+    return Graph(content, info, properties.get(LAYOUT_KEY, "unknown"), is_local)
+
+
+def _check_planes(graph: onnx.GraphProto, info: CheckpointInfo, path: Path) -> None:
+    """Refuse a whole graph that takes other planes than its network does in this version.
+
+    Raises:
+        ModelError: it does.
+    """
+    for given in graph.input:
+        dimensions = given.type.tensor_type.shape.dim
+        if given.name == "windows" and len(dimensions) == 4:
+            taken = dimensions[1].dim_value
+            if taken not in (0, info.spec.planes):
+                raise ModelError(
+                    f"{path}: it takes {taken} planes, and {info.model} takes {info.spec.planes} in this "
+                    "version of vsr: export it again"
+                )
 
 
 def _has_external(graph: onnx.GraphProto) -> bool:

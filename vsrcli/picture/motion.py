@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.errors import BackendError
 from vsrcli.frame import Plane
 from vsrcli.models import NEIGHBOUR_PLANES, PHASES
 from vsrcli.picture.resize import Float, double_phase
@@ -109,7 +110,20 @@ class Motion:
             (1 + NEIGHBOUR_PLANES * neighbours, H, W), codes like the frames': frame t as it is in
             the middle, and around it, in the window's order, of each neighbour four phases, row by
             row, and their mean distance from those of frame t itself, above black.
+
+        Raises:
+            BackendError: OpenCV failed, for want of memory for instance.
         """
+        try:
+            return self._planes(window)
+        except cv2.error as error:
+            height, width = window[0].luma.shape
+            reason = str(error).strip().splitlines()[0]
+            raise BackendError(
+                f"motion compensation failed at a {width}x{height} picture: {reason}: use another --model"
+            ) from error
+
+    def _planes(self, window: Sequence[View]) -> Plane:
         radius = len(window) // 2
         middle = window[radius]
         height, width = middle.luma.shape
@@ -197,7 +211,8 @@ class Motion:
         if is_moving is None:
             return None
         flow = near.copy()
-        x, y = _places(near.copy(), 0)
+        x, y = near.copy()
+        _turn_into_places(x, y, 0)
         for total, part in zip(flow, far, strict=True):
             total += cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=_BORDER)
             total *= is_moving
@@ -254,13 +269,11 @@ def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
     return np.stack([flow[:height, :width, axis] for axis in range(2)])
 
 
-def _places(flow: Sequence[Float] | Flow, top: int) -> tuple[Float, Float]:
-    """Displacements, x and y, turned in place into where pixels lie; from row ``top`` on."""
-    x, y = flow
+def _turn_into_places(x: Float, y: Float, top: int) -> None:
+    """Displacements (H, W) become, in place, where the pixels lie; from row ``top`` on."""
     height, width = x.shape
     x += np.arange(width, dtype=np.float32)
     y += np.arange(top, top + height, dtype=np.float32)[:, None]
-    return x, y
 
 
 def _sampled(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
@@ -271,7 +284,8 @@ def _sampled(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
     """
     if flow is None or not flow[:, max(0, top - 1) : bottom + 1].any():
         return doubled[2 * top : 2 * bottom]
-    x, y = _places(_doubled_flow(flow, top, bottom), 2 * top)
+    x, y = _doubled_flow(flow, top, bottom)
+    _turn_into_places(x, y, 2 * top)
     return cast("Plane", cv2.remap(doubled, x, y, cv2.INTER_LINEAR, borderMode=_BORDER))
 
 

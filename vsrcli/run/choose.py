@@ -15,7 +15,8 @@ from vsrcli.frame import VideoInfo
 from vsrcli.models import DEFAULT_DOMAIN, MODELS
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
-from vsrcli.run.network import WindowPlanes, motion_threads
+from vsrcli.picture.motion import MAX_SIDE_PX
+from vsrcli.run.network import WindowPlanes, available_cores, motion_threads
 
 # The networks chosen among: `previous` is there to be compared with.
 CANDIDATES = ("lite", "delta", "5-parallel")
@@ -59,7 +60,13 @@ def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
     """
     work = measure_work(info, options)
     domain = options.domain or DEFAULT_DOMAIN
-    gains = {name: read_info(locate(name, domain)).gain_db.get(domain, 0.0) for name in CANDIDATES if domain in MODELS[name].domains}
+    is_too_large = max(info.width, info.height) > MAX_SIDE_PX
+    gains = {
+        name: read_info(locate(name, domain)).gain_db.get(domain, 0.0)
+        for name in CANDIDATES
+        if domain in MODELS[name].domains
+        and not (is_too_large and MODELS[name].is_motion_compensated)
+    }
     if not gains:
         raise OptionError(f"--model auto: no network ships with {domain!r} weights: name a model")
     timed: list[Candidate] = []
@@ -132,8 +139,11 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
         began = time.perf_counter()
         backend.run(planes[None].astype(np.float32))
         taken = time.perf_counter() - began
-        if inputs.is_costly:  # beside the network
-            taken = max(taken, seconds / motion_threads(backend.device))
+        if inputs.is_costly:
+            # beside a card the longer of the two counts; on a processor they share the cores
+            is_shared = backend.device == "cpu"
+            shared = taken + seconds / available_cores()
+            taken = shared if is_shared else max(taken, seconds / motion_threads(backend.device))
         if taken >= _LONG_ENOUGH_SECONDS or (rows, columns) == (height, width) or rows * columns >= backend.max_pixels // 4:
             return taken * (width * height) / (rows * columns)
         side *= 2

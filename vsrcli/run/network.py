@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from vsrcli.backends import Backend, TakesCodes
+from vsrcli.backends import Backend, TakesCodes, machine_bytes
 from vsrcli.errors import BackendError
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.models import DEFAULT_MODEL, ModelSpec
@@ -36,6 +36,10 @@ Work = Callable[[], tuple[Plane, float]]
 _MAX_MOTION_THREADS = 12
 # Cores beside a network on a card that decode, and encode.
 _OTHER_CORES = 2
+# Part of the machine's memory that motion compensation may take, and how often a thread holds the
+# picture: planes in the making and waiting, flows, doubled pictures, maps.
+_PART_OF_MEMORY = 4
+_WORK_COPIES = 100
 
 # whether parts come out as the whole picture does, of the backends of this process
 _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
@@ -44,14 +48,20 @@ _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
 class WindowPlanes:
     """Makes the planes that a network takes of windows of luma planes.
 
+    Attributes:
+        threads: how many make planes side by side.
+
     Args:
         spec: the network.
         device: where it runs.
     """
 
+    threads = 1
+
     def __init__(self, spec: ModelSpec, device: str = "cpu") -> None:
         self._spec = spec
         self._device = device
+        self._picture_bytes = 0
         self._motion: Motion | None = None
 
     @property
@@ -83,6 +93,7 @@ class WindowPlanes:
                 f"{self._spec.name} takes pictures of at most {MAX_SIDE_PX} pixels a side, and these "
                 f"have {width}x{height}: use --model {DEFAULT_MODEL}"
             )
+        self._picture_bytes = lumas[0].nbytes
         self._motion = self._motion or Motion(bits, is_full_range=is_full_range)
         return partial(_timed, partial(self._motion.planes, self._motion.window(lumas)))
 
@@ -95,7 +106,11 @@ class WindowPlanes:
             planned: items, each with its ``plan``; closed at the end.
         """
         if self.is_costly:
-            yield from side_by_side(planned, motion_threads(self._device), "motion")
+            first = next(planned, None)
+            if first is not None:
+                most = machine_bytes() // _PART_OF_MEMORY // (_WORK_COPIES * self._picture_bytes)
+                self.threads = max(1, min(motion_threads(self._device), most))
+                yield from side_by_side(_joined(first, planned), self.threads, "motion")
             return
         with closing(planned):
             for item, work in planned:
@@ -107,9 +122,23 @@ def motion_threads(device: str) -> int:
 
     On the processor half of the cores, which the network shares; beside a card most of them.
     """
-    cores = os.cpu_count() or 1
+    cores = available_cores()
     free = cores // 2 if device == "cpu" else cores - _OTHER_CORES
     return min(_MAX_MOTION_THREADS, max(1, free))
+
+
+def available_cores() -> int:
+    """Cores of the processor that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _joined(first: T, rest: Generator[T]) -> Generator[T]:
+    """An item that was drawn, and those behind it; closes what they come from."""
+    with closing(rest):
+        yield first
+        yield from rest
 
 
 def _timed(work: Callable[[], Plane]) -> tuple[Plane, float]:

@@ -21,7 +21,7 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
-from vsrcli.run.network import LumaNetwork, Work, motion_threads
+from vsrcli.run.network import LumaNetwork, Work
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
 
@@ -208,7 +208,7 @@ def run_stages(
     pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
     stages = {"decode": clocks["decode"].seconds, "network": network.clock.seconds, "pictures": pictures}
     if network.inputs.is_costly:
-        stages["motion"] = clocks["motion"].seconds / motion_threads(backend.device)
+        stages["motion"] = clocks["motion"].seconds / network.inputs.threads
     stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
     report.add(stages, network.reused, report.frames_upscaled - frames_before)
 

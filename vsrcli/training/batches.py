@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsrcli.errors import InputError
+from vsrcli.errors import BackendError, InputError
 from vsrcli.models import ModelSpec
 from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import SEEDED, Clip
@@ -142,7 +142,7 @@ class Batches:
         self._is_resident = np.zeros(self._low_offsets.shape, bool)
         self.high = torch.from_numpy(np.concatenate([clip.ravel() for clip in sequences.clips]))
         self.high = self.high.to(self.device)
-        self.low = torch.empty(int(low_sizes.sum()), dtype=torch.uint8, device=self.device)
+        self.low = self._room_for(int(low_sizes.sum()))
 
     def __enter__(self) -> Batches:
         return self
@@ -247,6 +247,15 @@ class Batches:
     def at(self, step: int, batch: int | None = None) -> tuple[Tensor, Tensor]:
         """The batch of ``step``, as ``cut`` gives it."""
         return self.cut(self.tables(step, 1, batch)[0].to(self.device))
+
+    def _room_for(self, size: int) -> Tensor:
+        try:
+            return torch.empty(size, dtype=torch.uint8, device=self.device)
+        except RuntimeError as error:  # PyTorch's of a card's memory is one, and that of a machine's
+            raise BackendError(
+                f"{self.device} has no memory for {size / 1e9:.1f} GB of low-resolution clips: give "
+                f"fewer than {len(self.sequences)} with --clips"
+            ) from error
 
     def _table(self, choices: Choices) -> Integers:
         is_missing = ~self._is_resident[choices.clip, choices.variant]

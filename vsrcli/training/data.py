@@ -111,7 +111,8 @@ def load(
     Args:
         paths: files or folders. A video with a ``manifest.csv`` beside it that lists it is a training pack.
         shippable_only: of packs, take only the rows whose licence allows shipping weights.
-        limit: most clips to keep of footage other than packs (a clip of full size takes 0.9 MB, its low-resolution versions the same again);
+        limit: most clips to keep of footage other than packs (a clip of full size takes 0.5 MB, its
+            four low-resolution versions as much again, for lite 5 MB);
             where there would be more, they are spread over each file.
         whole: leave large pictures whole instead of cutting them into tiles; each counts as that many clips.
         domain: read the versions that packs hold prepared for this domain, too; None for no versions.
