@@ -16,6 +16,7 @@ from clips import write_clip
 
 from vsrcli.cli import _run
 from vsrcli.errors import InputError, OptionError, OutputError
+from vsrcli.media import roundtrip
 from vsrcli.media.packs import copy_sequences, encode_sequence, write_sequences
 from vsrcli.options import TrainOptions
 from vsrcli.training.data import (
@@ -38,6 +39,18 @@ FILES = {
     "val.video.h264",
     "val.video.json",
 }
+
+
+@pytest.fixture(autouse=True)
+def _reproducible_x264(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Macroblock trees off, here and there: with them x264 itself makes other bytes of the same
+    pictures now and then (measured on a processor with AVX-512), so nothing could be compared."""
+    plain = roundtrip.gray_encoder
+
+    def encoder(height: int, width: int, options: dict[str, str]) -> Any:
+        return plain(height, width, options | {"x264-params": "mbtree=0"})
+
+    monkeypatch.setattr(roundtrip, "gray_encoder", encoder)
 
 
 def _clips(count: int, size: tuple[int, int] = (64, 48)) -> list[Any]:
