@@ -1,4 +1,5 @@
-"""What motion compensation gains and costs: python benchmarks/motion.py trials DATA [--steps N] [--only NAME]... | cost [--size WIDTHxHEIGHT]...
+"""What motion compensation gains and costs:
+python benchmarks/motion.py trials DATA [--steps N] [--only NAME]... | cost [--size WxH]...
 
 ``trials`` trains the body of lite for equally many steps on the training pack in DATA, seeing
 different things of a window, and prints gains over bicubic: on validation sequences, on photographs

@@ -60,7 +60,7 @@ def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
 def test_motion_is_compensated_beside_the_network(
     device: str, seconds_of_network: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside a card whichever of the two takes longer counts; on a processor they share its cores."""
+    """Beside a card whichever takes longer counts; on a processor they share its cores."""
     planes = Motion.planes
 
     def take_long(self: Motion, window: Sequence[View]) -> Plane:

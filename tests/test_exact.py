@@ -82,7 +82,7 @@ def test_tiled_equals_untiled_on_a_film_that_moves(model: str) -> None:
 
 
 def _partly_still(path: Path) -> Path:
-    """A picture at rest but for a spot at its left end, which moves, rests for a frame, and goes on."""
+    """A picture at rest but for a spot at its left end: it moves, rests a frame, and goes on."""
     page = texture(0, (240, 24))
     pictures: list[Any] = []
     for place in (0, 1, 2, 2, 3):

@@ -88,11 +88,13 @@ def distances(planes: Plane) -> Plane:
     return planes[[*starts, MIDDLE + 1 + NEIGHBOUR_PLANES + first]]
 
 
-@pytest.mark.parametrize(("bits", "is_full_range", "black"), [(8, False, 16), (10, False, 64), (8, True, 0)])
+@pytest.mark.parametrize(
+    ("bits", "is_full_range", "black"), [(8, False, 16), (10, False, 64), (8, True, 0)]
+)
 def test_the_distance_from_frame_t_stands_above_black(
     bits: int, is_full_range: bool, black: int
 ) -> None:
-    """Black at rest, in whatever codes; where the neighbour shows something else, that much more."""
+    """Black at rest, in any codes; where the neighbour shows something else, that much more."""
     still = np.full((40, 40), 100 << (bits - 8), np.uint8 if bits == 8 else np.uint16)
     other = still + still.dtype.type(30 << (bits - 8))
     motion = Motion(bits, is_full_range=is_full_range)

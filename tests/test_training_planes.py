@@ -1,4 +1,4 @@
-"""What a network with motion compensation is shown in training: planes kept once, picked by number."""
+"""What a network that sees motion is shown in training: planes kept once, picked by number."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _noise(count: int = 1) -> Sequences:
 
 
 def test_phases_are_turned_as_the_truth_is() -> None:
-    """However a patch is turned, its phases put together are the turned picture of twice the size."""
+    """However a patch is turned, its phases together are the turned picture of twice the size."""
     sequences = _noise()
     with Batches(sequences, LITE, "clean", patch=12, batch=64, edge_share=0.5) as batches:
         batches._kept = _TruthAsPhases(sequences.clips[0])

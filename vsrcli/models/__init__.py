@@ -95,7 +95,8 @@ MODELS: dict[str, ModelSpec] = {
         ),
         ModelSpec(
             "lite", "vsrcli.models.lite:Lite", 61_700, 7, ("video", "clean"),
-            "neighbours sampled along their motion, all at the input's size: a twentieth of Delta's work",
+            "neighbours sampled along their motion, all at the input's size: "
+            "a twentieth of Delta's work",
             trim=0, is_motion_compensated=True,
         ),
     )

@@ -90,8 +90,8 @@ def load(path: Path) -> tuple[Network, CheckpointInfo]:
         wanted = {name: tensor.shape for name, tensor in build(info.spec, info.arguments).state_dict().items()}
     if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
         raise ModelError(
-            f"{path}: its tensors are not those of {info.model} ({len(tensors)} tensors, {len(wanted)} "
-            "expected): if another version of vsr made it, use that one, or train again"
+            f"{path}: its tensors are not those of {info.model} "
+            f"({len(tensors)} tensors, {len(wanted)} expected): if another version of vsr made it, use that one, or train again"
         )
     if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
         raise ModelError(f"{path}: its weights are not finite numbers; the checkpoint is damaged or its training diverged")

@@ -95,8 +95,8 @@ def _check_planes(graph: onnx.GraphProto, info: CheckpointInfo, path: Path) -> N
             taken = dimensions[1].dim_value
             if taken not in (0, info.spec.planes):
                 raise ModelError(
-                    f"{path}: it takes {taken} planes, and {info.model} takes {info.spec.planes} in this "
-                    "version of vsr: export it again"
+                    f"{path}: it takes {taken} planes, and {info.model} takes {info.spec.planes} "
+                    "in this version of vsr: export it again"
                 )
 
 

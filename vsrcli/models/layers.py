@@ -123,8 +123,8 @@ class OutputRange(nn.Module):
 class Network(nn.Module, ABC):
     """What everything else knows of a network: features from a window, and a last layer that makes the picture of them.
 
-    A subclass sets ``output``, the last layer that has weights, and ``planes``, as its ``ModelSpec``
-    says, where they are not the five frames.
+    A subclass sets ``output``, the last layer that has weights, and ``planes``, as its
+    ``ModelSpec`` says, where they are not the five frames.
     """
 
     output: nn.Conv2d

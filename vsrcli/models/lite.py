@@ -1,4 +1,4 @@
-"""Lite, 61,700 parameters: frame t and its neighbours sampled along their motion, all at the input's size.
+"""Lite, 61,700 parameters: frame t, and its neighbours sampled along their motion.
 
 Every convolution runs at the input's size, so that an output pixel costs 15,368 multiply-adds. What
 the network adds to frame t is shuffled to four pixels at the end. The neighbours come as

@@ -56,7 +56,7 @@ _REMEMBERED = 6
 
 
 class View:
-    """A frame that a window shows, and what was computed of it so far; made by ``Motion.window``."""
+    """A frame that windows show, and what was computed of it; made by ``Motion.window``."""
 
     def __init__(self, luma: Plane, number: int) -> None:
         self.luma = luma
@@ -120,7 +120,8 @@ class Motion:
             height, width = window[0].luma.shape
             reason = str(error).strip().splitlines()[0]
             raise BackendError(
-                f"motion compensation failed at a {width}x{height} picture: {reason}: use another --model"
+                f"motion compensation failed at a {width}x{height} picture: {reason}: "
+                "use another --model"
             ) from error
 
     def _planes(self, window: Sequence[View]) -> Plane:
@@ -265,7 +266,8 @@ def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
     pictures = [
         cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER) for picture in (first, second)
     ]
-    flow = new_search().calc(pictures[0], pictures[1], None)  # type: ignore[call-overload]  # no start
+    no_start: Any = None
+    flow = new_search().calc(pictures[0], pictures[1], no_start)
     return np.stack([flow[:height, :width, axis] for axis in range(2)])
 
 

@@ -97,7 +97,9 @@ def export_model(target: str | Path, options: ExportOptions | None = None) -> Ex
     precision = options.precision or "fp32"
     network, info = load(path)
     notes = _motion_notes(info.spec, options.runner)
-    content = export(network, info, layout=options.layout, target=options.runner, precision=precision)
+    content = export(
+        network, info, layout=options.layout, target=options.runner, precision=precision
+    )
     info, difference = _difference(content, path, options)
     if difference > TOLERANCE[precision]:
         raise OutputError(f"{target}: the graph differs from PyTorch by {difference:.2g} grey levels ({TOLERANCE[precision]:g} are allowed) in {precision}")
@@ -121,12 +123,12 @@ def _motion_notes(spec: ModelSpec, runner: str) -> list[str]:
     plain = ", ".join(name for name, other in MODELS.items() if not other.is_motion_compensated)
     if runner != "vsr":
         raise ModelError(
-            f"{spec.name} takes neighbours that vsr samples along their motion, which {runner} cannot "
-            f"do: export one of {plain}, which take the frames themselves"
+            f"{spec.name} takes neighbours that vsr samples along their motion, which {runner} "
+            f"cannot do: export one of {plain}, which take the frames themselves"
         )
     return [
-        f"the graph takes {spec.planes} planes, not {spec.frames} frames: vsr makes them for its own "
-        f"backends; for other programs export one of {plain}"
+        f"the graph takes {spec.planes} planes, not {spec.frames} frames: vsr makes them for its "
+        f"own backends; for other programs export one of {plain}"
     ]
 
 

@@ -90,8 +90,8 @@ class WindowPlanes:
         height, width = lumas[0].shape
         if max(height, width) > MAX_SIDE_PX:
             raise BackendError(
-                f"{self._spec.name} takes pictures of at most {MAX_SIDE_PX} pixels a side, and these "
-                f"have {width}x{height}: use --model {DEFAULT_MODEL}"
+                f"{self._spec.name} takes pictures of at most {MAX_SIDE_PX} pixels a side, and "
+                f"these have {width}x{height}: use --model {DEFAULT_MODEL}"
             )
         self._picture_bytes = lumas[0].nbytes
         self._motion = self._motion or Motion(bits, is_full_range=is_full_range)

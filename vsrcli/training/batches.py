@@ -251,10 +251,10 @@ class Batches:
     def _room_for(self, size: int) -> Tensor:
         try:
             return torch.empty(size, dtype=torch.uint8, device=self.device)
-        except RuntimeError as error:  # PyTorch's of a card's memory is one, and that of a machine's
+        except RuntimeError as error:  # what PyTorch says of any memory is one
             raise BackendError(
-                f"{self.device} has no memory for {size / 1e9:.1f} GB of low-resolution clips: give "
-                f"fewer than {len(self.sequences)} with --clips"
+                f"{self.device} has no memory for {size / 1e9:.1f} GB of low-resolution clips: "
+                f"give fewer than {len(self.sequences)} with --clips"
             ) from error
 
     def _table(self, choices: Choices) -> Integers:
