@@ -38,7 +38,7 @@ class Job:
         name: of its folder.
         model, domain: what is trained on what.
         share: of the whole time.
-        begin: job whose best weights it continues; None from scratch.
+        begin: job whose best weights it continues, or a file of weights; None from scratch.
         changes: what differs from the recipe `long` for a card.
     """
 
@@ -50,18 +50,18 @@ class Job:
     changes: dict[str, Any] = field(default_factory=dict)
 
 
+# Delta's recursion learns by many small steps; patches of the size of its halo come last.
+_SMALL_STEPS = {"batch": 16, "patch": 32, "maps_batch": 64}
+# What a warm restart of lite takes: small steps again, at half of a first run's rate.
+_RESTART = {"batch": 64, "patch": 32, "learning_rate": 1e-3}
+
 # In the order of need: what users run most comes first.
 JOBS = (
-    Job("lite-clean", "lite", "clean", 0.09),
-    Job("lite-video", "lite", "video", 0.06, "lite-clean"),
-    Job("delta-clean", "delta", "clean", 0.25),
-    Job("delta-video", "delta", "video", 0.12, "delta-clean"),
-    Job("5-parallel-clean", "5-parallel", "clean", 0.21),
-    Job("5-parallel-video", "5-parallel", "video", 0.10, "5-parallel-clean"),
-    Job("delta-blur3", "delta", "blur3", 0.05, "delta-clean"),
-    Job("5-parallel-blur3", "5-parallel", "blur3", 0.05, "5-parallel-clean"),
-    Job("previous-clean", "previous", "clean", 0.04),
-    Job("previous-blur3", "previous", "blur3", 0.03, "previous-clean"),
+    Job("lite-clean", "lite", "clean", 0.40, "weights/lite-clean-x2.safetensors", _RESTART),
+    Job("lite-video", "lite", "video", 0.22, "lite-clean", _RESTART),
+    Job("delta-small", "delta", "clean", 0.18, None, _SMALL_STEPS),
+    Job("delta-clean", "delta", "clean", 0.10, "delta-small"),
+    Job("delta-video", "delta", "video", 0.10, "delta-clean"),
 )
 
 # Short runs from scratch, all of one length, that choose the recipe. The first of each network pays
@@ -148,6 +148,15 @@ def recipe_of(job: Job, arguments: argparse.Namespace) -> Recipe:
     return replace(recipe, **TINY) if arguments.tiny else recipe
 
 
+def first_weights(job: Job, out: Path) -> Path | None:
+    """Weights that a job goes on from: a file, or the best of an earlier job."""
+    if job.begin is None:
+        return None
+    if job.begin.endswith(".safetensors"):
+        return Path(job.begin)
+    return out / job.begin / "best.safetensors"
+
+
 def run(
     job: Job,
     clips: tuple[Sequences, Sequences],
@@ -171,7 +180,7 @@ def run(
         trained_on=f"{len(train)} clips of {arguments.pack.name}",
     )
     folder = arguments.out / job.name
-    init = None if job.begin is None else arguments.out / job.begin / "best.safetensors"
+    init = first_weights(job, arguments.out)
     began = time.monotonic()
     if is_card:
         torch.cuda.reset_peak_memory_stats()
