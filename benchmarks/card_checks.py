@@ -95,7 +95,11 @@ CARD = Setting(
     device="cuda",
     precisions=("fp32", "fp16"),
     picture=(61, 83),
-    speeds=(("delta", (1080, 1920)), ("5-parallel", (720, 1280)), ("delta", (540, 960))),
+    speeds=(
+        ("delta", (1080, 1920)),
+        ("5-parallel", (720, 1280)),
+        ("delta", (540, 960)),
+    ),
     commands=(
         ("delta", (1080, 1920), 6),
         ("5-parallel", (720, 1280), 6),
@@ -133,14 +137,23 @@ def check_machine(setting: Setting, report: Report) -> None:
     report.add("machine", matmul_tflops=2 * side**3 / milliseconds(lambda: a @ a) / 1e9)
     x = torch.rand(1 << 30, device="cuda", dtype=torch.float16)
     y = torch.empty_like(x)
-    report.add("machine", copy_tb_s=2 * x.nbytes / milliseconds(lambda: y.copy_(x)) / 1e9)
+    report.add(
+        "machine", copy_tb_s=2 * x.nbytes / milliseconds(lambda: y.copy_(x)) / 1e9
+    )
 
 
 def check_right(
-    setting: Setting, backend_name: str, model: str, domain: str, precision: str, report: Report
+    setting: Setting,
+    backend_name: str,
+    model: str,
+    domain: str,
+    precision: str,
+    report: Report,
 ) -> None:
     """A backend against the network on the processor in float32, and its replays bit for bit."""
-    backend = open_backend(backend_name, model, domain, device=setting.device, precision=precision)
+    backend = open_backend(
+        backend_name, model, domain, device=setting.device, precision=precision
+    )
     given = planes_for(model, 2, *setting.picture)
     results = [backend.run(given) for _ in range(REPLAYS)]
     expected = reference(model, domain, 2, setting.picture)
@@ -187,7 +200,9 @@ class Allocations:
         pointer = ctypes.c_uint64()
         torch.zeros(1, device="cuda")  # the card's context becomes this thread's
         while not self._stop.is_set():
-            self.status = library.cuMemAlloc_v2(ctypes.byref(pointer), ctypes.c_size_t(1 << 20))
+            self.status = library.cuMemAlloc_v2(
+                ctypes.byref(pointer), ctypes.c_size_t(1 << 20)
+            )
             if not self.status:
                 self.status = library.cuMemFree_v2(pointer)
             if self.status:
@@ -215,7 +230,9 @@ def check_capture(setting: Setting, report: Report) -> None:
     report.add("capture", allocations=other.count, **values, failed=failed)
 
 
-def check_banded(setting: Setting, model: str, precision: str, fused: bool, report: Report) -> None:
+def check_banded(
+    setting: Setting, model: str, precision: str, fused: bool, report: Report
+) -> None:
     """The banded form of the 3D part against the whole network on the processor."""
     given = windows(2, *setting.picture)
     prepared = Prepared.load(model, given, setting.device, precision)
@@ -224,7 +241,9 @@ def check_banded(setting: Setting, model: str, precision: str, fused: bool, repo
         result = prepared.picture(banded(prepared.maps))
     expected = reference(model, "clean", 2, setting.picture)
     values, failed = compare(result.cpu().numpy(), expected, LIMITS[precision])
-    report.add("banded", model=model, precision=precision, fused=fused, **values, failed=failed)
+    report.add(
+        "banded", model=model, precision=precision, fused=fused, **values, failed=failed
+    )
 
 
 def check_pass8(setting: Setting, report: Report) -> None:
@@ -270,7 +289,9 @@ def time_banded_pass(setting: Setting, report: Report) -> None:
         banded = BandedVolume(Chain3d(block), pass8.SLICES, fused=True)
     with as_shipped():
         each = timed(lambda: banded([x]), setting) / passes
-    report.add("pass8", size=size_text(setting.pass8), form="banded, cuDNN epilogues", ms=each)
+    report.add(
+        "pass8", size=size_text(setting.pass8), form="banded, cuDNN epilogues", ms=each
+    )
 
 
 def check_command(
@@ -280,7 +301,9 @@ def check_command(
 
     Motion, where it is compensated, is so as in `vsr upscale`: on threads beside the network.
     """
-    backend = open_backend("torch", model, "clean", device=setting.device, precision=None)
+    backend = open_backend(
+        "torch", model, "clean", device=setting.device, precision=None
+    )
     network = LumaNetwork(backend, on_note=print)
     picture = windows(1, *size)[0, 0].astype(np.uint8)
     warm_ups = 3
@@ -290,7 +313,10 @@ def check_command(
     began = 0.0
     before = 0.0
     motion = 0.0
-    planned = ((k, network.inputs.plan(film[k : k + 5], 8, False)) for k in range(len(film) - 4))
+    planned = (
+        (k, network.inputs.plan(film[k : k + 5], 8, False))
+        for k in range(len(film) - 4)
+    )
     for k, (planes, took) in network.inputs.make(planned):
         if k == warm_ups:
             began = time.perf_counter()
@@ -305,7 +331,9 @@ def check_command(
         precision=backend.precision,
         frames_per_second=frames / seconds,
         backend_ms=1e3 * (network.clock.seconds - before) / frames,
-        motion_ms=1e3 * motion / (warm_ups + frames) if network.inputs.is_costly else 0.0,
+        motion_ms=1e3 * motion / (warm_ups + frames)
+        if network.inputs.is_costly
+        else 0.0,
         reused=network.reused,
         memory_gb=torch.cuda.max_memory_allocated() / 1e9 if setting.on_card else 0.0,
     )
@@ -337,7 +365,9 @@ def time_part(
                 failed = f"{difference:.3g} grey levels from the sliced form"
             del features, sliced
         values["ms"] = timed(call, setting)
-    report.add("speed", model=model, size=size_text(size), part=part, **values, failed=failed)
+    report.add(
+        "speed", model=model, size=size_text(size), part=part, **values, failed=failed
+    )
 
 
 def timed(call: Call, setting: Setting) -> float:
@@ -365,7 +395,9 @@ def plan(setting: Setting) -> list[Check]:
         checks += right_checks(setting, "triton")
     for model, size, frames in setting.commands:
         run = partial(check_command, setting, model, size, frames)
-        checks.append(Check("command", f"{model} {size_text(size)}", run, is_speed=True))
+        checks.append(
+            Check("command", f"{model} {size_text(size)}", run, is_speed=True)
+        )
     run = partial(time_banded_pass, setting)
     checks.append(Check("pass8", "banded form", run, is_speed=True))
     for name, parts in (("speed", PARTS), ("triton", TRITON_PARTS)):
@@ -397,20 +429,32 @@ def right_checks(setting: Setting, backend: str) -> list[Check]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cpu", action="store_true", help="a rehearsal with tiny pictures")
+    parser.add_argument(
+        "--cpu", action="store_true", help="a rehearsal with tiny pictures"
+    )
     parser.add_argument("--json", type=Path, help="file for the rows")
     parser.add_argument(
-        "--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES)
+        "--only",
+        nargs="+",
+        choices=NAMES,
+        default=NAMES,
+        metavar="NAME",
+        help=", ".join(NAMES),
     )
     parser.add_argument(
-        "--seconds", type=float, default=60.0, help="after which no speed is measured (60)"
+        "--seconds",
+        type=float,
+        default=60.0,
+        help="after which no speed is measured (60)",
     )
     options = parser.parse_args(arguments)
     setting = CPU if options.cpu else CARD
     report = Report(options.json, options.seconds)
     threads = torch.get_num_threads()
     if options.cpu:
-        torch.set_num_threads(1)  # on pictures this small threads only wait for each other
+        torch.set_num_threads(
+            1
+        )  # on pictures this small threads only wait for each other
     try:
         for check in plan(setting):
             if check.name in options.only:

@@ -115,7 +115,9 @@ class Prepared:
         return self.network.picture(at_least_single(features), self.middle)[:, 0]
 
 
-def part_of(prepared: Prepared, part: str) -> tuple[Callable[[], object], Tensor | None]:
+def part_of(
+    prepared: Prepared, part: str
+) -> tuple[Callable[[], object], Tensor | None]:
     """A part of the network as a call, and its features where it is a form of the 3D part."""
     network = prepared.network
     maps = prepared.maps

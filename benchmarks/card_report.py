@@ -53,7 +53,9 @@ def reference(model: str, domain: str, batch: int, size: tuple[int, int]) -> Flo
     return result
 
 
-def compare(result: Float, expected: Float, limit: Limit) -> tuple[dict[str, Value], str]:
+def compare(
+    result: Float, expected: Float, limit: Limit
+) -> tuple[dict[str, Value], str]:
     """Measure the differences; the text says what is wrong with them, or is empty."""
     difference = np.abs(result.astype(np.float64) - expected)
     largest = float(difference.max())
@@ -170,8 +172,14 @@ def attempt(check: Check, report: Report, on_card: bool) -> None:
     except Exception as error:
         traceback.print_exc(limit=4)
         first_line = (str(error).splitlines() or [""])[0]
-        report.add(check.name, label=check.label, failed=f"{type(error).__name__}: {first_line}")
+        report.add(
+            check.name,
+            label=check.label,
+            failed=f"{type(error).__name__}: {first_line}",
+        )
     gc.collect()
     if on_card:
-        with suppress(RuntimeError):  # raised again by every call once the card has failed
+        with suppress(
+            RuntimeError
+        ):  # raised again by every call once the card has failed
             torch.cuda.empty_cache()

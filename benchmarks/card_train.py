@@ -57,7 +57,14 @@ _RESTART = {"batch": 64, "patch": 32, "learning_rate": 1e-3}
 
 # In the order of need: what users run most comes first.
 JOBS = (
-    Job("lite-clean", "lite", "clean", 0.40, "weights/lite-clean-x2.safetensors", _RESTART),
+    Job(
+        "lite-clean",
+        "lite",
+        "clean",
+        0.40,
+        "weights/lite-clean-x2.safetensors",
+        _RESTART,
+    ),
     Job("lite-video", "lite", "video", 0.22, "lite-clean", _RESTART),
     Job("delta-small", "delta", "clean", 0.18, None, _SMALL_STEPS),
     Job("delta-clean", "delta", "clean", 0.10, "delta-small"),
@@ -75,7 +82,14 @@ TRIALS = (
     Job("delta", "delta", "clean", 1.0),
     Job("delta, rate 2e-3", "delta", "clean", 1.0, None, {"learning_rate": 2e-3}),
     # many small steps beat few large ones on a processor
-    Job("delta, 8 x 32", "delta", "clean", 1.0, None, {"batch": 8, "patch": 32, "maps_batch": 16}),
+    Job(
+        "delta, 8 x 32",
+        "delta",
+        "clean",
+        1.0,
+        None,
+        {"batch": 8, "patch": 32, "maps_batch": 16},
+    ),
 )
 
 
@@ -100,12 +114,20 @@ def main() -> None:
     )
     parser.add_argument("pack", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seconds", type=float, default=530.0, help="for all jobs together")
-    parser.add_argument("--results", type=Path, help="folder of weights.tar and training.log")
+    parser.add_argument(
+        "--seconds", type=float, default=530.0, help="for all jobs together"
+    )
+    parser.add_argument(
+        "--results", type=Path, help="folder of weights.tar and training.log"
+    )
     parser.add_argument("--device", default="cuda:0")
-    parser.add_argument("--tiny", action="store_true", help="smallest batches: for a rehearsal")
+    parser.add_argument(
+        "--tiny", action="store_true", help="smallest batches: for a rehearsal"
+    )
     parser.add_argument("--only", action="append", help="names of jobs to run")
-    parser.add_argument("--trial", type=float, help="seconds for each trial of a recipe instead")
+    parser.add_argument(
+        "--trial", type=float, help="seconds for each trial of a recipe instead"
+    )
     arguments = parser.parse_args()
     arguments.results = arguments.results or arguments.out
     for folder in (arguments.out, arguments.results):
@@ -132,7 +154,9 @@ def main() -> None:
 def read(pack: Path, log: Log) -> tuple[Sequences, Sequences]:
     """Clips to train and to validate on, with what was prepared of them."""
     began = time.monotonic()
-    train, validate = (load([pack / f"{name}.mp4"], domain="video") for name in ("train", "val"))
+    train, validate = (
+        load([pack / f"{name}.mp4"], domain="video") for name in ("train", "val")
+    )
     log.say(
         f"{len(train)} clips to train on, {len(validate)} to validate on, "
         f"read in {time.monotonic() - began:.1f} s"
@@ -191,7 +215,9 @@ def run(
 
         def watch(progress: Progress) -> None:
             if progress.gain_db is not None:
-                gains = ", ".join(f"{key} {gain:+.3f}" for key, gain in progress.gain_db.items())
+                gains = ", ".join(
+                    f"{key} {gain:+.3f}" for key, gain in progress.gain_db.items()
+                )
                 log.say(
                     f"{job.name}: step {progress.step}, {progress.seconds:.0f} s, "
                     f"loss {progress.loss:.5f}: {gains}"

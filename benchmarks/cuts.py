@@ -29,7 +29,12 @@ def own_scores(clip: np.ndarray) -> list[float]:
 
 def scdet_scores(clip: np.ndarray) -> list[float]:
     graph = Graph()
-    source = graph.add_buffer(width=clip.shape[2], height=clip.shape[1], format="gray", time_base=Fraction(1, 25))
+    source = graph.add_buffer(
+        width=clip.shape[2],
+        height=clip.shape[1],
+        format="gray",
+        time_base=Fraction(1, 25),
+    )
     detector, sink = graph.add("scdet"), graph.add("buffersink")
     source.link_to(detector)
     detector.link_to(sink)
@@ -47,7 +52,10 @@ def content_scores(clip: np.ndarray) -> list[float]:
     from scenedetect.detectors import ContentDetector
 
     detector = ContentDetector(luma_only=True)
-    return [detector._calculate_frame_score(number, np.repeat(luma[..., None], 3, axis=2)) for number, luma in enumerate(clip)]
+    return [
+        detector._calculate_frame_score(number, np.repeat(luma[..., None], 3, axis=2))
+        for number, luma in enumerate(clip)
+    ]
 
 
 METHODS: dict[str, tuple[Callable[[np.ndarray], list[float]], tuple[float, ...]]] = {
@@ -60,24 +68,46 @@ METHODS: dict[str, tuple[Callable[[np.ndarray], list[float]], tuple[float, ...]]
 def main() -> None:
     data = Path(sys.argv[1])
     rows = list(csv.DictReader((data / "manifest.csv").open()))
-    print("| clips | brightness | method | threshold | cuts found | false, of frames without a cut | ms a frame |\n|---|---|---|---|---|---|---|")
+    print(
+        "| clips | brightness | method | threshold | cuts found | false, of frames without a cut | ms a frame |\n|---|---|---|---|---|---|---|"
+    )
     for name in ("val", "train"):
         groups = [row["content_group"] for row in rows if row["split"] == name]
         with av.open(str(data / f"{name}.mp4")) as container:
-            clip = np.stack([frame.to_ndarray(format="gray") for frame in container.decode(video=0)])
+            clip = np.stack(
+                [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+            )
         kind = np.arange(len(clip)) % 7 == 0
-        counted = np.array([number > 0 and (number % 7 > 0 or groups[number // 7] != groups[number // 7 - 1]) for number in range(len(clip))])
+        counted = np.array(
+            [
+                number > 0
+                and (number % 7 > 0 or groups[number // 7] != groups[number // 7 - 1])
+                for number in range(len(clip))
+            ]
+        )
         for gain in (1, 0.3):
-            shown = np.rint(16 + (clip.astype(np.float32) - 16) * gain).clip(0, 255).astype(np.uint8)
+            shown = (
+                np.rint(16 + (clip.astype(np.float32) - 16) * gain)
+                .clip(0, 255)
+                .astype(np.uint8)
+            )
             for method, (score, thresholds) in METHODS.items():
-                if method.startswith("Content") and not importlib.util.find_spec("scenedetect"):
+                if method.startswith("Content") and not importlib.util.find_spec(
+                    "scenedetect"
+                ):
                     continue
                 began = time.perf_counter()
                 scores = np.array(score(shown))
                 cost = 1000 * (time.perf_counter() - began) / len(clip)
                 for threshold in thresholds:
-                    found, false = ((scores[counted & which] >= threshold).mean() for which in (kind, ~kind))
-                    print(f"| {name} | {gain:g} | {method} | {threshold:g} | {found:.4f} | {false:.4f} | {cost:.2f} |", flush=True)
+                    found, false = (
+                        (scores[counted & which] >= threshold).mean()
+                        for which in (kind, ~kind)
+                    )
+                    print(
+                        f"| {name} | {gain:g} | {method} | {threshold:g} | {found:.4f} | {false:.4f} | {cost:.2f} |",
+                        flush=True,
+                    )
 
 
 if __name__ == "__main__":

@@ -134,26 +134,52 @@ def whole_rows(name: str, size: str, frames: int) -> None:
         clip = Path(folder) / "in.mp4"
         write_demo(clip, seconds=frames / 30, size=(width, height))
         for codec in ("h264_nvenc", "libx264"):
-            report = upscale(clip, Path(folder) / f"{codec}.mp4", UpscaleOptions(model=name, device="cuda", encoder=EncoderOptions(codec=codec, preset="fast")))
-            rate, alone = report.frames_upscaled / report.seconds, report.frames_upscaled / report.network_seconds
-            print(f"| {name} | {size} | {codec} | {rate:.1f} | {alone:.1f} | {100 * rate / alone:.0f} % |", flush=True)
+            report = upscale(
+                clip,
+                Path(folder) / f"{codec}.mp4",
+                UpscaleOptions(
+                    model=name,
+                    device="cuda",
+                    encoder=EncoderOptions(codec=codec, preset="fast"),
+                ),
+            )
+            rate, alone = (
+                report.frames_upscaled / report.seconds,
+                report.frames_upscaled / report.network_seconds,
+            )
+            print(
+                f"| {name} | {size} | {codec} | {rate:.1f} | {alone:.1f} | {100 * rate / alone:.0f} % |",
+                flush=True,
+            )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", action="append", help="input, WIDTHxHEIGHT; repeatable")
+    parser.add_argument(
+        "--size", action="append", help="input, WIDTHxHEIGHT; repeatable"
+    )
     parser.add_argument("--model", action="append")
     parser.add_argument("--frames", type=int, default=10)
     parser.add_argument("--encode", action="store_true")
     arguments = parser.parse_args()
     peak = peak_tflops()
-    print(f"{torch.cuda.get_device_name()}, half-precision matrix products reach {peak:.0f} TFLOP/s\n")
-    print("| network | input | how | frames/s | of the peak | peak memory, GB |\n|---|---|---|---|---|---|")
-    cases = [(name, size) for name in arguments.model or ["delta", "5-parallel"] for size in arguments.size or SIZES]
+    print(
+        f"{torch.cuda.get_device_name()}, half-precision matrix products reach {peak:.0f} TFLOP/s\n"
+    )
+    print(
+        "| network | input | how | frames/s | of the peak | peak memory, GB |\n|---|---|---|---|---|---|"
+    )
+    cases = [
+        (name, size)
+        for name in arguments.model or ["delta", "5-parallel"]
+        for size in arguments.size or SIZES
+    ]
     for name, size in cases:
         network_rows(name, size, arguments.frames, peak)
     if arguments.encode:
-        print("\n| network | input | encoder | whole command, frames/s | its network, frames/s | share |\n|---|---|---|---|---|---|")
+        print(
+            "\n| network | input | encoder | whole command, frames/s | its network, frames/s | share |\n|---|---|---|---|---|---|"
+        )
         for name, size in cases:
             whole_rows(name, size, 24 * arguments.frames)
 

@@ -44,16 +44,35 @@ class Outcome:
 
 def content(path: Path) -> list[tuple[Fraction, list[int]]]:
     with VideoReader(path) as reader:
-        return [(frame.time, [zlib.crc32(plane.tobytes()) for plane in frame.planes]) for frame in reader]
+        return [
+            (frame.time, [zlib.crc32(plane.tobytes()) for plane in frame.planes])
+            for frame in reader
+        ]
 
 
 def packets(path: Path) -> list[Any]:
     with av.open(str(path)) as container:
-        return sorted((packet.stream_index, packet.pts or 0, packet.dts or 0, packet.duration or 0) for packet in container.demux() if packet.size)
+        return sorted(
+            (
+                packet.stream_index,
+                packet.pts or 0,
+                packet.dts or 0,
+                packet.duration or 0,
+            )
+            for packet in container.demux()
+            if packet.size
+        )
 
 
 def kill_runs(
-    folder: Path, runs: int, seed: int, *, seconds: float, size: tuple[int, int], options: list[str], command: list[str] | None = None
+    folder: Path,
+    runs: int,
+    seed: int,
+    *,
+    seconds: float,
+    size: tuple[int, int],
+    options: list[str],
+    command: list[str] | None = None,
 ) -> list[Outcome]:
     """Make a clip in ``folder``, upscale it undisturbed, then ``runs`` times with kills; a run is killed 1 to 3 times, or until it ends before the next."""
     command = command or _COMMAND
@@ -78,12 +97,22 @@ def kill_runs(
                 process.wait()
                 kills.append(len(list(folder.glob(f"{target.name}.vsr/*.packets"))))
         left = folder / f"{target.name}.vsr"
-        if not target.exists() or left.exists():  # the second where it was killed between its last two steps: the command says that the output exists
-            subprocess.run([*command, str(source), str(target), *options], check=not target.exists(), stderr=subprocess.DEVNULL if target.exists() else None)
+        if (
+            not target.exists() or left.exists()
+        ):  # the second where it was killed between its last two steps: the command says that the output exists
+            subprocess.run(
+                [*command, str(source), str(target), *options],
+                check=not target.exists(),
+                stderr=subprocess.DEVNULL if target.exists() else None,
+            )
         known = {"in.mp4", "whole.mkv", target.name}
         outcomes.append(
             Outcome(
-                len(kills), tuple(kills), len(content(target)), content(target) == expected[0], packets(target) == expected[1],
+                len(kills),
+                tuple(kills),
+                len(content(target)),
+                content(target) == expected[0],
+                packets(target) == expected[1],
                 tuple(path.name for path in folder.iterdir() if path.name not in known),
             )
         )
@@ -100,17 +129,38 @@ def main() -> None:
     parser.add_argument("--model", default="lite")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    options = ["--segment", "0.5", "--codec", "ffv1", "-q", "--device", "cpu", "--model", arguments.model]
+    options = [
+        "--segment",
+        "0.5",
+        "--codec",
+        "ffv1",
+        "-q",
+        "--device",
+        "cpu",
+        "--model",
+        arguments.model,
+    ]
     with tempfile.TemporaryDirectory() as name:
-        outcomes = kill_runs(Path(name), arguments.runs, arguments.seed, seconds=arguments.seconds, size=(width, height), options=options)
-    print("| run | kills | segments there at each | frames | decoded frames the same | packets the same | left behind |\n|---|---|---|---|---|---|---|")
+        outcomes = kill_runs(
+            Path(name),
+            arguments.runs,
+            arguments.seed,
+            seconds=arguments.seconds,
+            size=(width, height),
+            options=options,
+        )
+    print(
+        "| run | kills | segments there at each | frames | decoded frames the same | packets the same | left behind |\n|---|---|---|---|---|---|---|"
+    )
     for number, outcome in enumerate(outcomes):
         print(
             f"| {number} | {outcome.kills} | {' '.join(map(str, outcome.kept))} | {outcome.frames} | {outcome.same_frames} | {outcome.same_packets} | "
             f"{' '.join(outcome.leftovers) or 'nothing'} |"
         )
     good = sum(outcome.ok for outcome in outcomes)
-    print(f"\n{good} of {len(outcomes)} complete and identical, after {sum(outcome.kills for outcome in outcomes)} kills")
+    print(
+        f"\n{good} of {len(outcomes)} complete and identical, after {sum(outcome.kills for outcome in outcomes)} kills"
+    )
     sys.exit(good != len(outcomes))
 
 

@@ -39,25 +39,67 @@ _SETTLE_SECONDS = 0.3
 
 def espcn() -> nn.Module:
     """ESPCN (Shi et al. 2016), 21K parameters at 2x; +2.43 dB over bicubic on Vid4 with trained weights."""
-    layers = (nn.Conv2d(1, 64, 5, padding=2), nn.Tanh(), nn.Conv2d(64, 32, 3, padding=1), nn.Tanh(), nn.Conv2d(32, 4, 3, padding=1), nn.PixelShuffle(2))
+    layers = (
+        nn.Conv2d(1, 64, 5, padding=2),
+        nn.Tanh(),
+        nn.Conv2d(64, 32, 3, padding=1),
+        nn.Tanh(),
+        nn.Conv2d(32, 4, 3, padding=1),
+        nn.PixelShuffle(2),
+    )
     return nn.Sequential(*layers)
 
 
 def fsrcnn() -> nn.Module:
     """FSRCNN (Dong et al. 2016), d=56, s=12, m=4; +2.54 dB."""
-    middle = [layer for _ in range(4) for layer in (nn.Conv2d(12, 12, 3, padding=1), nn.PReLU(12))]
-    ends = (nn.Conv2d(12, 56, 1), nn.PReLU(56), nn.ConvTranspose2d(56, 1, 9, stride=2, padding=4, output_padding=1))
-    return nn.Sequential(nn.Conv2d(1, 56, 5, padding=2), nn.PReLU(56), nn.Conv2d(56, 12, 1), nn.PReLU(12), *middle, *ends)
+    middle = [
+        layer
+        for _ in range(4)
+        for layer in (nn.Conv2d(12, 12, 3, padding=1), nn.PReLU(12))
+    ]
+    ends = (
+        nn.Conv2d(12, 56, 1),
+        nn.PReLU(56),
+        nn.ConvTranspose2d(56, 1, 9, stride=2, padding=4, output_padding=1),
+    )
+    return nn.Sequential(
+        nn.Conv2d(1, 56, 5, padding=2),
+        nn.PReLU(56),
+        nn.Conv2d(56, 12, 1),
+        nn.PReLU(12),
+        *middle,
+        *ends,
+    )
 
 
 def ecbsr() -> nn.Module:
     """ECBSR-M6C40 (Zhang et al. 2021) as it is deployed, without its shortcut; +3.19 dB."""
-    body = [layer for _ in range(6) for layer in (nn.Conv2d(40, 40, 3, padding=1), nn.PReLU(40))]
-    return nn.Sequential(nn.Conv2d(1, 40, 3, padding=1), nn.PReLU(40), *body, nn.Conv2d(40, 4, 3, padding=1), nn.PixelShuffle(2))
+    body = [
+        layer
+        for _ in range(6)
+        for layer in (nn.Conv2d(40, 40, 3, padding=1), nn.PReLU(40))
+    ]
+    return nn.Sequential(
+        nn.Conv2d(1, 40, 3, padding=1),
+        nn.PReLU(40),
+        *body,
+        nn.Conv2d(40, 4, 3, padding=1),
+        nn.PixelShuffle(2),
+    )
 
 
-OTHERS: dict[str, Callable[[], nn.Module]] = {"ESPCN class": espcn, "FSRCNN class": fsrcnn, "ECBSR-M6C40 class": ecbsr}
-OURS = (("lite", "openvino"), ("lite", "onnx"), ("lite", "torch"), ("delta", "openvino"), ("delta", "onnx"))
+OTHERS: dict[str, Callable[[], nn.Module]] = {
+    "ESPCN class": espcn,
+    "FSRCNN class": fsrcnn,
+    "ECBSR-M6C40 class": ecbsr,
+}
+OURS = (
+    ("lite", "openvino"),
+    ("lite", "onnx"),
+    ("lite", "torch"),
+    ("delta", "openvino"),
+    ("delta", "onnx"),
+)
 
 
 def session(network: nn.Module, height: int, width: int) -> Call:
@@ -66,9 +108,21 @@ def session(network: nn.Module, height: int, width: int) -> Call:
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         example = (torch.rand(1, 1, 16, 16),)
-        torch.onnx.export(network.eval(), example, buffer, dynamo=False, opset_version=17, input_names=["x"], dynamic_axes={"x": {2: "h", 3: "w"}})  # type: ignore[arg-type]
-    running = onnxruntime.InferenceSession(buffer.getvalue(), providers=["CPUExecutionProvider"])
-    picture = np.random.default_rng(0).uniform(0, 1, (1, 1, height, width)).astype(np.float32)
+        torch.onnx.export(
+            network.eval(),
+            example,
+            buffer,
+            dynamo=False,
+            opset_version=17,
+            input_names=["x"],
+            dynamic_axes={"x": {2: "h", 3: "w"}},
+        )  # type: ignore[arg-type]
+    running = onnxruntime.InferenceSession(
+        buffer.getvalue(), providers=["CPUExecutionProvider"]
+    )
+    picture = (
+        np.random.default_rng(0).uniform(0, 1, (1, 1, height, width)).astype(np.float32)
+    )
     return lambda number: running.run(None, {"x": picture})
 
 
@@ -88,21 +142,30 @@ def film(backend: str, model: str, height: int, width: int) -> Call:
 
 def pan(count: int, height: int, width: int) -> list[Plane]:
     """A film with edges and slopes that moves by 2 pixels a frame one way and by half one the other."""
-    steps = np.random.default_rng(1).normal(0, 6, (2 * height + count, 2 * width + 4 * count))
+    steps = np.random.default_rng(1).normal(
+        0, 6, (2 * height + count, 2 * width + 4 * count)
+    )
     fine = np.abs(np.cumsum(steps, axis=1)) % 219 + 16
     parts = [fine[k : k + 2 * height, 4 * k : 4 * k + 2 * width] for k in range(count)]
-    return [part.reshape(height, 2, width, 2).mean(axis=(1, 3)).astype(np.uint8) for part in parts]
+    return [
+        part.reshape(height, 2, width, 2).mean(axis=(1, 3)).astype(np.uint8)
+        for part in parts
+    ]
 
 
 def motion_ms(height: int, width: int, repeats: int) -> list[float]:
     """Milliseconds a frame of Lite: motion compensation on one thread, and with the network."""
     model, backend = OURS[0]
-    network = LumaNetwork(open_backend(backend, model, "clean", device="cpu", precision="fp32"))
+    network = LumaNetwork(
+        open_backend(backend, model, "clean", device="cpu", precision="fp32")
+    )
     frames = pan(_BEFORE + repeats + network.spec.frames - 1, height, width)
     alone = []
     both = []
     for number in range(_BEFORE + repeats):
-        work = network.inputs.plan(frames[number : number + network.spec.frames], 8, False)
+        work = network.inputs.plan(
+            frames[number : number + network.spec.frames], 8, False
+        )
         time.sleep(_SETTLE_SECONDS)
         began = time.perf_counter()
         planes, seconds = work()
@@ -113,12 +176,23 @@ def motion_ms(height: int, width: int, repeats: int) -> list[float]:
 
 
 def alone(sizes: list[tuple[int, int]], repeats: int) -> None:
-    print("| network | in | " + " | ".join(f"{width}x{height}, frames/s" for width, height in sizes) + " | times Delta at the first size |")
+    print(
+        "| network | in | "
+        + " | ".join(f"{width}x{height}, frames/s" for width, height in sizes)
+        + " | times Delta at the first size |"
+    )
     print("|---|---|" + "---|" * (len(sizes) + 1))
     rates: dict[tuple[str, str], list[float]] = {}
     for place, (width, height) in enumerate(sizes):
-        calls = {(model, backend): film(backend, model, height, width) for model, backend in OURS if place == 0 or (model, backend) != ("delta", "onnx")}
-        calls |= {(name, "onnx"): session(make(), height, width) for name, make in OTHERS.items()}
+        calls = {
+            (model, backend): film(backend, model, height, width)
+            for model, backend in OURS
+            if place == 0 or (model, backend) != ("delta", "onnx")
+        }
+        calls |= {
+            (name, "onnx"): session(make(), height, width)
+            for name, make in OTHERS.items()
+        }
         times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
         for key, call in calls.items():
             for turn in range(_BEFORE - 2 if key[0] == "delta" else 0, _BEFORE):
@@ -156,19 +230,68 @@ def commands(clip: Path, frames: int, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         part, few = Path(folder) / "part.mkv", Path(folder) / "few.mkv"
         for file, count in ((part, frames), (few, max(4, frames // 10))):
-            _run(["ffmpeg", "-y", "-i", str(clip), "-frames:v", str(count), "-an", "-c:v", "libx264", "-crf", "12", str(file)])
-        vsr = [sys.executable, "-c", "from vsrcli.cli import main; main()", "upscale", "-q", "-y", "--fps", "source", "--preset", "veryfast", "--domain", "clean"]
+            _run(
+                [
+                    "ffmpeg",
+                    "-y",
+                    "-i",
+                    str(clip),
+                    "-frames:v",
+                    str(count),
+                    "-an",
+                    "-c:v",
+                    "libx264",
+                    "-crf",
+                    "12",
+                    str(file),
+                ]
+            )
+        vsr = [
+            sys.executable,
+            "-c",
+            "from vsrcli.cli import main; main()",
+            "upscale",
+            "-q",
+            "-y",
+            "--fps",
+            "source",
+            "--preset",
+            "veryfast",
+            "--domain",
+            "clean",
+        ]
         target = str(Path(folder) / "o.mp4")
-        lanczos = ["-vf", "scale=2*iw:2*ih:flags=lanczos", "-c:v", "libx264", "-preset", "veryfast", "-crf", "16", target]
+        lanczos = [
+            "-vf",
+            "scale=2*iw:2*ih:flags=lanczos",
+            "-c:v",
+            "libx264",
+            "-preset",
+            "veryfast",
+            "-crf",
+            "16",
+            target,
+        ]
         jobs: dict[str, tuple[list[str], int]] = {
-            "ffmpeg scale=lanczos": (["ffmpeg", "-y", "-i", str(part), *lanczos], frames),
+            "ffmpeg scale=lanczos": (
+                ["ffmpeg", "-y", "-i", str(part), *lanczos],
+                frames,
+            ),
             "vsr lite": ([*vsr, str(part), target, "--model", "lite"], frames),
-            "vsr delta": ([*vsr, str(few), target, "--model", "delta"], max(4, frames // 10)),
+            "vsr delta": (
+                [*vsr, str(few), target, "--model", "delta"],
+                max(4, frames // 10),
+            ),
         }
         print("| command | frames | seconds | frames/s |\n|---|---|---|---|")
         for name, (command, count) in jobs.items():
-            seconds = min(_run(command) for _ in range(1 if name == "vsr delta" else repeats))
-            print(f"| {name} | {count} | {seconds:.1f} | {count / seconds:.2f} |", flush=True)
+            seconds = min(
+                _run(command) for _ in range(1 if name == "vsr delta" else repeats)
+            )
+            print(
+                f"| {name} | {count} | {seconds:.1f} | {count / seconds:.2f} |",
+                flush=True,
+            )
 
 
 def _run(command: list[str]) -> float:
@@ -180,12 +303,21 @@ def _run(command: list[str]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path, nargs="?")
-    parser.add_argument("--sizes", default="480x270,640x360,960x540,1280x720", help="inputs, WIDTHxHEIGHT, separated by commas")
+    parser.add_argument(
+        "--sizes",
+        default="480x270,640x360,960x540,1280x720",
+        help="inputs, WIDTHxHEIGHT, separated by commas",
+    )
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--frames", type=int, default=60, help="of the clip")
     arguments = parser.parse_args()
     if arguments.clip is None:
-        sizes = [(int(width), int(height)) for width, height in (size.split("x") for size in arguments.sizes.split(","))]
+        sizes = [
+            (int(width), int(height))
+            for width, height in (
+                size.split("x") for size in arguments.sizes.split(",")
+            )
+        ]
         alone(sizes, arguments.repeats)
         with_motion(sizes, arguments.repeats)
     else:

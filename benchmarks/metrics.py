@@ -39,15 +39,35 @@ def main() -> None:
     other = np.clip(truth + rng.normal(0, 4, truth.shape), 0, 255).astype(np.uint8)
     gaussian = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
     rows: list[tuple[str, Callable[[], float], Callable[[], float]]] = [
-        ("SSIM, 7x7 uniform (scikit-image's default)", lambda: structural_similarity(truth, other), lambda: ssim(truth, other, window="uniform")),
-        ("SSIM, 11x11 Gaussian", lambda: structural_similarity(truth, other, **gaussian), lambda: ssim(truth, other)),
-        ("PSNR", lambda: peak_signal_noise_ratio(truth, other), lambda: psnr(truth, other)),
+        (
+            "SSIM, 7x7 uniform (scikit-image's default)",
+            lambda: structural_similarity(truth, other),
+            lambda: ssim(truth, other, window="uniform"),
+        ),
+        (
+            "SSIM, 11x11 Gaussian",
+            lambda: structural_similarity(truth, other, **gaussian),
+            lambda: ssim(truth, other),
+        ),
+        (
+            "PSNR",
+            lambda: peak_signal_noise_ratio(truth, other),
+            lambda: psnr(truth, other),
+        ),
     ]
-    print(f"{arguments.size}, 8 bits\n\n| metric | scikit-image, ms | vsr, ms | ratio | relative difference |\n|---|---|---|---|---|")
+    print(
+        f"{arguments.size}, 8 bits\n\n| metric | scikit-image, ms | vsr, ms | ratio | relative difference |\n|---|---|---|---|---|"
+    )
     for name, theirs, ours in rows:
         difference = abs(ours() / theirs() - 1)
-        slow, fast = seconds(theirs, max(3, arguments.repeats // 3)), seconds(ours, arguments.repeats)
-        print(f"| {name} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.1f} | {difference:.1e} |", flush=True)
+        slow, fast = (
+            seconds(theirs, max(3, arguments.repeats // 3)),
+            seconds(ours, arguments.repeats),
+        )
+        print(
+            f"| {name} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.1f} | {difference:.1e} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ INNER = range(NEIGHBOUR_PLANES, LITE.planes - NEIGHBOUR_PLANES)
 SAMPLES = [
     number
     for number in range(LITE.planes)
-    if number == LITE.middle or (number - (number > LITE.middle)) % NEIGHBOUR_PLANES < PHASES
+    if number == LITE.middle
+    or (number - (number > LITE.middle)) % NEIGHBOUR_PLANES < PHASES
 ]
 Search = Callable[[cv2.DISOpticalFlow], None]
 
@@ -85,7 +86,9 @@ TRIALS = {
     "samples": Trial("the same without the distance", shown=SAMPLES),
     "inner": Trial("t-1 and t+1 only", shown=INNER),
     "direct": Trial("flow to t-2 and t+2 by a search of its own", is_direct=True),
-    "medium": Trial("flow by MEDIUM, each by a search of its own", search=medium, is_direct=True),
+    "medium": Trial(
+        "flow by MEDIUM, each by a search of its own", search=medium, is_direct=True
+    ),
     "coarse": Trial("flow by FAST, at a quarter of the size", search=coarse),
 }
 
@@ -118,7 +121,9 @@ class Picked(Lite):
     @property
     def multiply_adds(self) -> float:
         """For an output pixel."""
-        weights = (layer.weight for layer in self.modules() if isinstance(layer, nn.Conv2d))
+        weights = (
+            layer.weight for layer in self.modules() if isinstance(layer, nn.Conv2d)
+        )
         return sum(weight.numel() for weight in weights) / 4
 
 
@@ -144,7 +149,10 @@ def motion_found_as(trial: Trial) -> Iterator[None]:
 
 
 def _direct(
-    self: motion.Motion, middle: motion.View, nearer: motion.View, neighbour: motion.View
+    self: motion.Motion,
+    middle: motion.View,
+    nearer: motion.View,
+    neighbour: motion.View,
 ) -> motion.Flow | None:
     return self._flow(middle, neighbour)
 
@@ -156,7 +164,9 @@ def split(data: Path) -> tuple[Sequences, dict[str, Sequences]]:
     groups = sorted({name for name in pack.names if name.startswith("photo-")})
     held = set(groups[::5])
     is_ours = [row["shippable"] == "1" for row in rows]
-    training = [k for k, name in enumerate(pack.names) if name not in held and is_ours[k]]
+    training = [
+        k for k, name in enumerate(pack.names) if name not in held and is_ours[k]
+    ]
     photos = [k for k, name in enumerate(pack.names) if name in held]
     judged = {"val": load([data / "val.mp4"]), "photo": pack.subset(photos)}
     for scene in CAMERAS:
@@ -175,9 +185,12 @@ def run_trial(
     network = Picked(trial)
     network.initialise()
     stage = Stage(is_maps=False, passes=None, loss=recipe.loss, fourier=recipe.fourier)
-    with motion_found_as(trial), Batches(
-        training, trial.spec, "clean", recipe.patch, recipe.batch, workers=1
-    ) as batches:
+    with (
+        motion_found_as(trial),
+        Batches(
+            training, trial.spec, "clean", recipe.patch, recipe.batch, workers=1
+        ) as batches,
+    ):
         batches.prepare(0)
         step = TrainingStep(network.train(), trial.spec, recipe, batches, "bf16")
         for number in range(steps):
@@ -214,12 +227,18 @@ def trials(data: Path, steps: int, names: Sequence[str]) -> None:
 
 def film(width: int, height: int, count: int) -> list[Plane]:
     """Smooth noise that moves by a part of a pixel more than one a frame."""
-    noise = np.random.default_rng(0).normal(size=(height + 40, width + 80)).astype(np.float32)
+    noise = (
+        np.random.default_rng(0)
+        .normal(size=(height + 40, width + 80))
+        .astype(np.float32)
+    )
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
     picture = 126 + 400 * smooth
     frames: list[Plane] = []
     for number in range(count):
-        shift = np.array([[1, 0, 10 + 1.35 * number], [0, 1, 10 + 0.4 * number]], np.float32)
+        shift = np.array(
+            [[1, 0, 10 + 1.35 * number], [0, 1, 10 + 0.4 * number]], np.float32
+        )
         kind = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(picture, shift, (width, height), flags=kind)
         frames.append(moved.clip(16, 235).astype(np.uint8))
@@ -228,7 +247,9 @@ def film(width: int, height: int, count: int) -> list[Plane]:
 
 def cost(sizes: Sequence[str], backend: str) -> None:
     """Milliseconds a frame of the parts, on a film of which each window has one new frame."""
-    print("| size | search | sampling | all motion, one thread | network, all threads |")
+    print(
+        "| size | search | sampling | all motion, one thread | network, all threads |"
+    )
     print("|---|---|---|---|---|")
     network = open_backend(backend, "lite", "clean", device="cpu", precision=None)
     for size in sizes:
@@ -251,7 +272,11 @@ def cost(sizes: Sequence[str], backend: str) -> None:
             network.run(values)
         alone = time.perf_counter() - began
         cells = [taken["_search"], taken["_sampled"], whole, alone]
-        print(f"| {size} | " + " | ".join(f"{1e3 * cell / 6:.0f}" for cell in cells) + " |")
+        print(
+            f"| {size} | "
+            + " | ".join(f"{1e3 * cell / 6:.0f}" for cell in cells)
+            + " |"
+        )
 
 
 @contextmanager

@@ -24,8 +24,21 @@ def old_route(clip: Path, folder: Path, target: Path, model: str) -> int:
     (folder / "low").mkdir()
     (folder / "high").mkdir()
     ffmpeg("-i", str(clip), str(folder / "low" / "%05d.png"))
-    subprocess.run([sys.executable, str(Path(__file__).with_name("eager.py")), str(folder), model], check=True)
-    ffmpeg("-framerate", str(_FRAMES_PER_SECOND), "-i", str(folder / "high" / "%05d.png"), "-crf", "16", "-pix_fmt", "yuv420p", str(target))
+    subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("eager.py")), str(folder), model],
+        check=True,
+    )
+    ffmpeg(
+        "-framerate",
+        str(_FRAMES_PER_SECOND),
+        "-i",
+        str(folder / "high" / "%05d.png"),
+        "-crf",
+        "16",
+        "-pix_fmt",
+        "yuv420p",
+        str(target),
+    )
     return sum(file.stat().st_size for file in folder.rglob("*.png"))
 
 
@@ -43,17 +56,40 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = folder / "in.mp4"
-        write_demo(clip, seconds=arguments.frames / _FRAMES_PER_SECOND, size=(width, height))
-        vsr = [sys.executable, "-c", "from vsrcli.cli import main; main()", "upscale", "--model", arguments.model, "--device", "cpu", "--crf", "16", "--json"]
+        write_demo(
+            clip, seconds=arguments.frames / _FRAMES_PER_SECOND, size=(width, height)
+        )
+        vsr = [
+            sys.executable,
+            "-c",
+            "from vsrcli.cli import main; main()",
+            "upscale",
+            "--model",
+            arguments.model,
+            "--device",
+            "cpu",
+            "--crf",
+            "16",
+            "--json",
+        ]
         began = time.perf_counter()
-        done = subprocess.run([*vsr, str(clip), str(folder / "new.mp4")], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            [*vsr, str(clip), str(folder / "new.mp4")],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
         new = time.perf_counter() - began
         report = json.loads(done.stdout)
         began = time.perf_counter()
         disk = old_route(clip, folder, folder / "old.mp4", arguments.model)
         old = time.perf_counter() - began
-    print("| network | input | frames | old route, s | vsr upscale, s | ratio | run by | old route's files on disk |\n|---|---|---|---|---|---|---|---|")
-    print(f"| {arguments.model} | {arguments.size} | {report['frames_out']} | {old:.1f} | {new:.1f} | {old / new:.1f} | {report['backend']} | {disk / 1e6:.1f} MB |")
+    print(
+        "| network | input | frames | old route, s | vsr upscale, s | ratio | run by | old route's files on disk |\n|---|---|---|---|---|---|---|---|"
+    )
+    print(
+        f"| {arguments.model} | {arguments.size} | {report['frames_out']} | {old:.1f} | {new:.1f} | {old / new:.1f} | {report['backend']} | {disk / 1e6:.1f} MB |"
+    )
 
 
 if __name__ == "__main__":

@@ -53,7 +53,10 @@ class PackedBlock:
 def pack_block(block: RecursiveBlock3d) -> PackedBlock:
     """Pack a block of 8 channels; the result is on the block's device."""
     return PackedBlock(
-        pack_weights(block.a.weight), _bias(block.a), pack_weights(block.b.weight), _bias(block.b)
+        pack_weights(block.a.weight),
+        _bias(block.a),
+        pack_weights(block.b.weight),
+        _bias(block.b),
     )
 
 
@@ -87,7 +90,11 @@ def _bias(layer: SlicedConv3d) -> Tensor:
 
 
 def launch(
-    x: Tensor, packed: PackedBlock, *, result: Tensor | None = None, blocks: int | None = None
+    x: Tensor,
+    packed: PackedBlock,
+    *,
+    result: Tensor | None = None,
+    blocks: int | None = None,
 ) -> Tensor:
     """One pass on a card.
 
@@ -149,7 +156,9 @@ def emulate(x: Tensor, packed: PackedBlock, *, blocks: int = 2) -> Tensor:
     """
     library = _emulator()
     result = torch.full_like(x, float("nan"))
-    pointers = [ctypes.c_void_p(each.data_ptr()) for each in (x, *packed.tensors, result)]
+    pointers = [
+        ctypes.c_void_p(each.data_ptr()) for each in (x, *packed.tensors, result)
+    ]
     library.emulate_pass8(*pointers, *x.shape[:3], blocks)
     return result
 
@@ -162,7 +171,9 @@ def _emulator() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pass8.so"
         flags = ["-O2", "-shared", "-fPIC", "-std=c++17", "-Wno-unknown-pragmas"]
-        subprocess.run([program, *flags, "-o", path, HERE / "pass8_emulator.cpp"], check=True)
+        subprocess.run(
+            [program, *flags, "-o", path, HERE / "pass8_emulator.cpp"], check=True
+        )
         library = ctypes.CDLL(str(path))
     assert library.shared_bytes() == SHARED_BYTES
     return library
@@ -186,7 +197,9 @@ def main() -> None:
         x = torch.rand(batch, height, width, SLICES, CHANNELS).half()
         with torch.inference_mode():
             by_block = expected(x, block)
-        difference = float((emulate(x, pack_block(block)).float() - by_block).abs().max())
+        difference = float(
+            (emulate(x, pack_block(block)).float() - by_block).abs().max()
+        )
         largest = float(by_block.max())
         size = f"{batch}x{height}x{width}"
         print(f"{size}: differs by {difference:.2g}, of values up to {largest:.3g}")

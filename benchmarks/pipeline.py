@@ -29,13 +29,26 @@ print(json.dumps({"seconds": report.seconds, "network": report.network_seconds, 
 """
 
 
-def measure(folder: Path, size: str, frames: int, model: str, backend: str, preset: str) -> dict[str, float]:
+def measure(
+    folder: Path, size: str, frames: int, model: str, backend: str, preset: str
+) -> dict[str, float]:
     width, height = map(int, size.split("x"))
     clip = folder / f"{size}-{frames}.mp4"
     if not clip.exists():
         write_demo(clip, seconds=frames / 30, size=(width, height))
-    command = [sys.executable, "-c", _RUN, str(clip), str(folder / "out.mp4"), model, backend, preset]
-    found: dict[str, float] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    command = [
+        sys.executable,
+        "-c",
+        _RUN,
+        str(clip),
+        str(folder / "out.mp4"),
+        model,
+        backend,
+        preset,
+    ]
+    found: dict[str, float] = json.loads(
+        subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    )
     return found
 
 
@@ -46,7 +59,13 @@ def main() -> None:
     parser.add_argument("--preset", default="medium")
     parser.add_argument("--size", default="320x180", help="input, WIDTHxHEIGHT, even")
     parser.add_argument("--frames", type=int, default=60)
-    parser.add_argument("--lengths", type=int, nargs="*", default=[10, 60], help="seconds of clips of 64x48")
+    parser.add_argument(
+        "--lengths",
+        type=int,
+        nargs="*",
+        default=[10, 60],
+        help="seconds of clips of 64x48",
+    )
     parser.add_argument("--sizes", nargs="*", default=["320x180", "640x360"])
     arguments = parser.parse_args()
     model, backend, preset = arguments.model, arguments.backend, arguments.preset
@@ -54,18 +73,36 @@ def main() -> None:
         folder = Path(name)
         run = measure(folder, arguments.size, arguments.frames, model, backend, preset)
         shown = ("decode", "motion", "pictures", "encode")
-        columns = ["network", "run by", "input", "frames", "everything, s", "network, s", "ratio"]
+        columns = [
+            "network",
+            "run by",
+            "input",
+            "frames",
+            "everything, s",
+            "network, s",
+            "ratio",
+        ]
         columns += [f"{stage}, s" for stage in shown]
         print(f"| {' | '.join(columns)} |\n{len(columns) * '|---'}|")
         stages: dict[str, float] = run["stages"]  # type: ignore[assignment]
         # the threads of motion compensation added up; most networks have none
         shares = " | ".join(f"{stages.get(stage, 0):.1f}" for stage in shown)
         ratio = run["seconds"] / run["network"]
-        print(f"| {model} | {run['backend']} | {arguments.size} | {run['frames']} | {run['seconds']:.1f} | {run['network']:.1f} | {ratio:.3f} | {shares} |")
-        print("\n| network | run by | input | frames | peak memory, MB |\n|---|---|---|---|---|")
-        for size, frames in [*(("64x48", 30 * seconds) for seconds in arguments.lengths), *((size, 6) for size in arguments.sizes)]:
+        print(
+            f"| {model} | {run['backend']} | {arguments.size} | {run['frames']} | {run['seconds']:.1f} | {run['network']:.1f} | {ratio:.3f} | {shares} |"
+        )
+        print(
+            "\n| network | run by | input | frames | peak memory, MB |\n|---|---|---|---|---|"
+        )
+        for size, frames in [
+            *(("64x48", 30 * seconds) for seconds in arguments.lengths),
+            *((size, 6) for size in arguments.sizes),
+        ]:
             run = measure(folder, size, frames, model, backend, preset)
-            print(f"| {model} | {run['backend']} | {size} | {run['frames']} | {run['peak'] / 1e6:.0f} |", flush=True)
+            print(
+                f"| {model} | {run['backend']} | {size} | {run['frames']} | {run['peak'] / 1e6:.0f} |",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

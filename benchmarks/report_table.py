@@ -72,9 +72,23 @@ def windows(data: StandIn, count: int) -> Iterator[tuple[Window, NDArray[np.floa
     peak = data.layout.peak
     for number in range(count):
         centre = min(max(int((number + 0.5) * data.frames / count), 2), data.frames - 3)
-        truths = [picture.astype(np.float64) for picture in data.make(only=range(centre - 2, centre + 3))]
-        codes = [np.rint(half_blurred(truth) * (peak / data.data_range)).clip(0, peak).astype(data.layout.dtype) for truth in truths]
-        yield tuple(Frame((low,), data.layout, Fraction(place)) for place, low in enumerate(codes)), truths[2]
+        truths = [
+            picture.astype(np.float64)
+            for picture in data.make(only=range(centre - 2, centre + 3))
+        ]
+        codes = [
+            np.rint(half_blurred(truth) * (peak / data.data_range))
+            .clip(0, peak)
+            .astype(data.layout.dtype)
+            for truth in truths
+        ]
+        yield (
+            tuple(
+                Frame((low,), data.layout, Fraction(place))
+                for place, low in enumerate(codes)
+            ),
+            truths[2],
+        )
 
 
 def bicubic(window: Window) -> NDArray[np.integer]:
@@ -89,30 +103,60 @@ def methods(authors: Path | None) -> dict[str, Method | None]:
     """Row -> method, or None where no weights ship."""
     found: dict[str, Method | None] = {"raw (bicubic)": bicubic}
     for row, name in NETWORKS.items():
-        ships = "blur3" in MODELS[name].domains and (folder() / file_name(name, "blur3")).is_file()
-        found[row] = network(open_backend("torch", name, "blur3", device="auto", precision="fp32")) if ships else None
+        ships = (
+            "blur3" in MODELS[name].domains
+            and (folder() / file_name(name, "blur3")).is_file()
+        )
+        found[row] = (
+            network(
+                open_backend("torch", name, "blur3", device="auto", precision="fp32")
+            )
+            if ships
+            else None
+        )
     if authors:
-        found["5-parallel, the authors' weights"] = network(open_backend("torch", str(authors), None, device="auto", precision="fp32"))
+        found["5-parallel, the authors' weights"] = network(
+            open_backend("torch", str(authors), None, device="auto", precision="fp32")
+        )
     return found
 
 
-def score(data: StandIn, found: dict[str, Method | None], count: int) -> dict[str, NDArray[np.float64]]:
+def score(
+    data: StandIn, found: dict[str, Method | None], count: int
+) -> dict[str, NDArray[np.float64]]:
     """Row -> mean MSE, SSIM and PSNR; only rows that have a method."""
-    figures: dict[str, list[tuple[float, float, float]]] = {row: [] for row, method in found.items() if method}
+    figures: dict[str, list[tuple[float, float, float]]] = {
+        row: [] for row, method in found.items() if method
+    }
     inside = (slice(2, -2), slice(2, -2))
     for number, (window, truth) in enumerate(windows(data, count), 1):
         for row, method in found.items():
             if method:
-                picture = method(window).astype(np.float64) * (data.data_range / data.layout.peak)
+                picture = method(window).astype(np.float64) * (
+                    data.data_range / data.layout.peak
+                )
                 pair = truth[inside], picture[inside]
-                figures[row].append((mse(*pair), ssim(*pair, data_range=data.data_range, window="uniform"), psnr(*pair, data_range=data.data_range)))
+                figures[row].append(
+                    (
+                        mse(*pair),
+                        ssim(*pair, data_range=data.data_range, window="uniform"),
+                        psnr(*pair, data_range=data.data_range),
+                    )
+                )
         print(f"{data.title}: {number} of {count} frames", file=sys.stderr, flush=True)
     return {row: np.mean(values, axis=0) for row, values in figures.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=12, help="frames scored of each stand-in, spread evenly over it (default: %(default)s)")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=12,
+        help="frames scored of each stand-in, spread evenly over it (default: %(default)s)",
+    )
     place = f"folder with the authors' {AUTHORS}; default: $VSR_TEST_DATA/checkpoints where that is set"
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", help=place)
     arguments = parser.parse_args()
@@ -120,16 +164,27 @@ def main() -> None:
         parser.error(f"--frames {arguments.frames}: at least 1")
     authors = None
     if arguments.checkpoints or os.environ.get("VSR_TEST_DATA"):
-        authors = (arguments.checkpoints or Path(os.environ["VSR_TEST_DATA"]) / "checkpoints") / AUTHORS
+        authors = (
+            arguments.checkpoints or Path(os.environ["VSR_TEST_DATA"]) / "checkpoints"
+        ) / AUTHORS
         if not authors.is_file():
             if arguments.checkpoints:
                 parser.error(f"--checkpoints: there is no {authors}")
-            print(f"no {authors}: the row of the authors' weights is left out", file=sys.stderr)
+            print(
+                f"no {authors}: the row of the authors' weights is left out",
+                file=sys.stderr,
+            )
             authors = None
     found = methods(authors)
-    print(f"{arguments.frames} frames of each stand-in, spread evenly over {GEM_FRAMES} (gem) and {FIELD_FRAMES} (field). The last four columns are the")
-    print("report's own data and its figures on them: other pictures, so not comparable number for number.\n")
-    print("| stand-in | network | MSE | SSIM | PSNR dB | report's data | its MSE | its SSIM | its PSNR dB |\n|---|---|---|---|---|---|---|---|---|")
+    print(
+        f"{arguments.frames} frames of each stand-in, spread evenly over {GEM_FRAMES} (gem) and {FIELD_FRAMES} (field). The last four columns are the"
+    )
+    print(
+        "report's own data and its figures on them: other pictures, so not comparable number for number.\n"
+    )
+    print(
+        "| stand-in | network | MSE | SSIM | PSNR dB | report's data | its MSE | its SSIM | its PSNR dB |\n|---|---|---|---|---|---|---|---|---|"
+    )
     for data in STANDINS:
         scores = score(data, found, arguments.frames)
         for row in found:
@@ -137,7 +192,11 @@ def main() -> None:
             if row in scores:
                 error, similarity, ratio = scores[row]
                 ours = f"{error:{'.2f' if data.data_range > 1 else '.4e'}} | {similarity:.4f} | {ratio:.2f}"
-            theirs = " | ".join((data.theirs, *data.reported[row])) if row in data.reported else "- | - | - | -"
+            theirs = (
+                " | ".join((data.theirs, *data.reported[row]))
+                if row in data.reported
+                else "- | - | - | -"
+            )
             print(f"| {data.title} | {row} | {ours} | {theirs} |", flush=True)
 
 

@@ -18,7 +18,16 @@ def write_frames(folder: Path, width: int, height: int, frames: int) -> None:
     """A page of text whose cursor blinks once a second at 30 frames a second."""
     page = np.full((height, width, 3), 245, np.uint8)
     for line, y in enumerate(range(24, height - 8, 18)):
-        cv2.putText(page, f"{line:3d}  def frame(number): return window[number % {line + 2}]", (8, y), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (30, 30, 30), 1, cv2.LINE_AA)
+        cv2.putText(
+            page,
+            f"{line:3d}  def frame(number): return window[number % {line + 2}]",
+            (8, y),
+            cv2.FONT_HERSHEY_SIMPLEX,
+            0.4,
+            (30, 30, 30),
+            1,
+            cv2.LINE_AA,
+        )
     for number in range(frames):
         shown = page.copy()
         if number // 15 % 2:
@@ -34,7 +43,9 @@ def main() -> None:
     parser.add_argument("--model", default="delta")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    print("| network | backend | input | frames | without reuse, s | with, s | ratio | pixels reused |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| network | backend | input | frames | without reuse, s | with, s | ratio | pixels reused |\n|---|---|---|---|---|---|---|---|"
+    )
     with tempfile.TemporaryDirectory() as name:
         frames = Path(name) / "frames"
         frames.mkdir()
@@ -42,10 +53,17 @@ def main() -> None:
         reports = {}
         for reuse in (True, False):
             options = UpscaleOptions(
-                model=arguments.model, backend=arguments.backend, device="cpu", reuse=reuse, encoder=EncoderOptions(codec="ffv1", pix_fmt="yuv444p")
+                model=arguments.model,
+                backend=arguments.backend,
+                device="cpu",
+                reuse=reuse,
+                encoder=EncoderOptions(codec="ffv1", pix_fmt="yuv444p"),
             )
             reports[reuse] = upscale(frames, Path(name) / f"{reuse}.mkv", options)
-        pairs = zip(*(VideoReader(Path(name) / f"{reuse}.mkv") for reuse in (True, False)), strict=True)
+        pairs = zip(
+            *(VideoReader(Path(name) / f"{reuse}.mkv") for reuse in (True, False)),
+            strict=True,
+        )
         same = all(np.array_equal(one.luma, other.luma) for one, other in pairs)
     slow, fast = reports[False].seconds, reports[True].seconds
     print(

@@ -26,13 +26,17 @@ WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
 COUNT = 24
 
 
-def gains(network: Network, info: CheckpointInfo, sequences: Sequences) -> dict[str, float]:
+def gains(
+    network: Network, info: CheckpointInfo, sequences: Sequences
+) -> dict[str, float]:
     """Gain over bicubic on the domain of the weights and on `clean`, dB."""
     domains = dict.fromkeys(name for name in (info.domain, "clean") if name)
     validation = Validation(sequences, info.spec, domains, COUNT)
 
     def infer(windows: Floats) -> Floats:
-        result: torch.Tensor = network(torch.from_numpy(np.ascontiguousarray(windows))[:, None])
+        result: torch.Tensor = network(
+            torch.from_numpy(np.ascontiguousarray(windows))[:, None]
+        )
         pictures: Floats = result[:, 0].numpy()
         return pictures
 
@@ -40,11 +44,15 @@ def gains(network: Network, info: CheckpointInfo, sequences: Sequences) -> dict[
         return validation.gains(infer)
 
 
-def ship(checkpoint: Path, sequences: Sequences, trained_on: str | None, weights: Path) -> Path:
+def ship(
+    checkpoint: Path, sequences: Sequences, trained_on: str | None, weights: Path
+) -> Path:
     """Write ``checkpoint`` to its place in ``weights`` with a header measured here."""
     network, info = load(checkpoint)
     if info.domain is None:
-        raise SystemExit(f"{checkpoint}: its header names no domain, so it has no place to go to")
+        raise SystemExit(
+            f"{checkpoint}: its header names no domain, so it has no place to go to"
+        )
     measured = gains(network, info, sequences)
     rounded = {domain: round(gain, 3) for domain, gain in measured.items()}
     path = weights / file_name(info.model, info.domain)
@@ -65,7 +73,9 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path)
     parser.add_argument("checkpoint", type=Path, nargs="+")
-    parser.add_argument("--trained-on", help="for the header, where that of the run says less")
+    parser.add_argument(
+        "--trained-on", help="for the header, where that of the run says less"
+    )
     parser.add_argument("--weights", type=Path, default=WEIGHTS)
     arguments = parser.parse_args()
     sequences = load_clips([arguments.data / "val.mp4"])

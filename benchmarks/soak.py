@@ -25,33 +25,55 @@ _TOLERATED = 1.05
 def state() -> tuple[float, int, int]:
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096 / 1e6, len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    return (
+        pages * 4096 / 1e6,
+        len(list(Path("/proc/self/fd").iterdir())),
+        threading.active_count(),
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--frames", type=int, help="go on until so many are made, however long it takes (an hour of video is 108000)")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        help="go on until so many are made, however long it takes (an hour of video is 108000)",
+    )
     parser.add_argument("--size", default="64x48")
     parser.add_argument("--model", default="delta")
     parser.add_argument("--clip-seconds", type=float, default=60.0)
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
-    options = UpscaleOptions(model=arguments.model, device="cpu", overwrite=True, encoder=EncoderOptions(preset="veryfast"))
+    options = UpscaleOptions(
+        model=arguments.model,
+        device="cpu",
+        overwrite=True,
+        encoder=EncoderOptions(preset="veryfast"),
+    )
     frames, runs, began = 0, 0, time.monotonic()
     seen: list[tuple[float, int, int]] = []
     with tempfile.TemporaryDirectory() as name:
         source, target = Path(name) / "in.mp4", Path(name) / "out.mp4"
         write_demo(source, seconds=arguments.clip_seconds, size=(width, height))
-        while runs < 6 or (time.monotonic() - began < 60 * arguments.minutes if arguments.frames is None else frames < arguments.frames):
+        while runs < 6 or (
+            time.monotonic() - began < 60 * arguments.minutes
+            if arguments.frames is None
+            else frames < arguments.frames
+        ):
             frames += upscale(source, target, options).frames_out
             runs += 1
             seen.append(state())
     quarter = len(seen) // 4
     warm = seen[quarter:]
-    early, late = (statistics.median(memory for memory, _, _ in part) for part in (seen[quarter : 2 * quarter], seen[-quarter:]))
+    early, late = (
+        statistics.median(memory for memory, _, _ in part)
+        for part in (seen[quarter : 2 * quarter], seen[-quarter:])
+    )
     growth = late / early
-    print("| minutes | runs | frames | memory, second quarter, MB | last quarter, MB | ratio | descriptors | threads |\n|---|---|---|---|---|---|---|---|")
+    print(
+        "| minutes | runs | frames | memory, second quarter, MB | last quarter, MB | ratio | descriptors | threads |\n|---|---|---|---|---|---|---|---|"
+    )
     print(
         f"| {(time.monotonic() - began) / 60:.1f} | {runs} | {frames} | {early:.0f} | {late:.0f} | {growth:.3f} | "
         f"{warm[0][1]} to {warm[-1][1]} | {warm[0][2]} to {warm[-1][2]} |"

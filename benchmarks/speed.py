@@ -29,7 +29,10 @@ def peak_gflops() -> float:
     """What this machine's cores reach in a large float32 matrix product of PyTorch or NumPy, whichever is faster; 10**9 operations a second."""
     side = 3072
     a, b = torch.rand(side, side), torch.rand(side, side)
-    products: tuple[Callable[[], object], ...] = (lambda: torch.mm(a, b), lambda: a.numpy() @ b.numpy())
+    products: tuple[Callable[[], object], ...] = (
+        lambda: torch.mm(a, b),
+        lambda: a.numpy() @ b.numpy(),
+    )
     medians = []
     for product in products:
         times = []
@@ -48,7 +51,9 @@ _BEFORE = 4
 _SETTLE_SECONDS = 0.3
 
 
-def seconds(calls: dict[str, Callable[[int], object]], repeats: int) -> dict[str, float]:
+def seconds(
+    calls: dict[str, Callable[[int], object]], repeats: int
+) -> dict[str, float]:
     """Median time of each call, which is given the number of a window; they take turns, so that a busy machine is busy for all."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for name, call in calls.items():
@@ -78,31 +83,50 @@ def rows(name: str, size: str, repeats: int, peak: float) -> None:
         work = counter.get_total_flops() / 1e9
         calls: dict[str, Callable[[int], object]] = {}
         if isinstance(network, WindowNetwork):
-            calls[_PLAIN] = lambda turn: plain(network, torch.from_numpy(windows[turn])[:, None])
+            calls[_PLAIN] = lambda turn: plain(
+                network, torch.from_numpy(windows[turn])[:, None]
+            )
         differences = {}
         for backend_name in BACKENDS:
-            if backend_name in CUDA_ONLY or (backend_name == "openvino" and find_spec("openvino") is None):
+            if backend_name in CUDA_ONLY or (
+                backend_name == "openvino" and find_spec("openvino") is None
+            ):
                 continue
-            backend = open_backend(backend_name, name, domain, device="cpu", precision="fp32")
-            differences[backend_name] = float(np.abs(backend.run(windows[0]) - expected).max())
-            calls[backend_name] = lambda turn, backend=backend: backend.run(windows[turn])  # type: ignore[misc]
+            backend = open_backend(
+                backend_name, name, domain, device="cpu", precision="fp32"
+            )
+            differences[backend_name] = float(
+                np.abs(backend.run(windows[0]) - expected).max()
+            )
+            calls[backend_name] = lambda turn, backend=backend: backend.run(
+                windows[turn]
+            )  # type: ignore[misc]
         found = seconds(calls, repeats)
     reference = found.get(_PLAIN, found["torch"])
     for label, value in found.items():
         difference = "" if label not in differences else f"{differences[label]:.1e}"
         rate = work / value
-        print(f"| {name} | {size} | {label} | {1 / value:.3f} | {reference / value:.1f} | {rate:.0f} | {100 * rate / peak:.0f} % | {difference} |", flush=True)
+        print(
+            f"| {name} | {size} | {label} | {1 / value:.3f} | {reference / value:.1f} | {rate:.0f} | {100 * rate / peak:.0f} % | {difference} |",
+            flush=True,
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--size", action="append", help="input, WIDTHxHEIGHT; repeatable")
+    parser.add_argument(
+        "--size", action="append", help="input, WIDTHxHEIGHT; repeatable"
+    )
     parser.add_argument("--model", action="append", choices=tuple(MODELS))
     parser.add_argument("--repeats", type=int, default=3)
     arguments = parser.parse_args()
     peak = peak_gflops()
-    print(f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of PyTorch; a float32 matrix product reaches {peak:.0f} GFLOP/s\n")
-    print("| network | input | run by | frames/s | against plain eager | GFLOP/s | of the peak | largest difference |\n|---|---|---|---|---|---|---|---|")
+    print(
+        f"{os.cpu_count()} cores, {torch.get_num_threads()} threads of PyTorch; a float32 matrix product reaches {peak:.0f} GFLOP/s\n"
+    )
+    print(
+        "| network | input | run by | frames/s | against plain eager | GFLOP/s | of the peak | largest difference |\n|---|---|---|---|---|---|---|---|"
+    )
     for size in arguments.size or ["160x90", "320x180"]:
         for name in arguments.model or ["delta", "5-parallel"]:
             rows(name, size, arguments.repeats, peak)

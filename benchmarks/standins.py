@@ -45,12 +45,16 @@ _RADIUS = 165.0  # of the girdle, in pixels of the picture
 _ELEVATION = np.radians(33)  # of the camera above the girdle's plane
 _CENTRE = (225.0, 138.0)  # where the middle of the girdle's plane lies: column, row
 _DISTANCE = 4.0  # of the camera, in radii, for the directions of light; shapes are drawn in parallel projection
-_REFRACTION = 1 / 1.76  # a sapphire's; at a diamond's 1 / 2.42 the patches become smaller than what the blur leaves
+_REFRACTION = (
+    1 / 1.76
+)  # a sapphire's; at a diamond's 1 / 2.42 the patches become smaller than what the blur leaves
 _MIRRORED = 0.22  # share of the light that the surface throws back head on
 _BACKDROP = (62.0, 96.0)  # luma at the top and at the bottom
 
 
-def gem(frames: int = GEM_FRAMES, only: Iterable[int] | None = None) -> Iterator[NDArray[np.uint8]]:
+def gem(
+    frames: int = GEM_FRAMES, only: Iterable[int] | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """One revolution of the camera in ``frames`` frames; of them those numbered in ``only``, where given.
 
     Yields:
@@ -64,12 +68,21 @@ def _facets() -> tuple[Array, Array]:
     """Outward normals (N, 3) and distances (N,) of a round brilliant of girdle radius 1, its axis z, the girdle about z = 0."""
     planes: list[tuple[float, float, float, float]] = []
 
-    def ring(count: int, phase: float, slope: float, through: tuple[float, float]) -> None:
+    def ring(
+        count: int, phase: float, slope: float, through: tuple[float, float]
+    ) -> None:
         """``count`` facets inclined by ``slope`` degrees (negative: below the girdle), each through a point (radius, z) straight out from its middle."""
         up = np.radians(np.copysign(90 - abs(slope), slope))
         for k in range(count):
             azimuth = 2 * np.pi * (k + phase) / count
-            planes.append((np.cos(azimuth) * np.cos(up), np.sin(azimuth) * np.cos(up), np.sin(up), through[0] * np.cos(up) + through[1] * np.sin(up)))
+            planes.append(
+                (
+                    np.cos(azimuth) * np.cos(up),
+                    np.sin(azimuth) * np.cos(up),
+                    np.sin(up),
+                    through[0] * np.cos(up) + through[1] * np.sin(up),
+                )
+            )
 
     edge, table = 0.03, 0.33
     planes.append((0, 0, 1, table))
@@ -89,10 +102,17 @@ def _stone() -> tuple[Array, Array, list[Array]]:
     normals, distances = _facets()
     polygons = []
     for k, (normal, distance) in enumerate(zip(normals, distances, strict=True)):
-        first = np.cross(normal, (0.0, 0.0, 1.0) if abs(normal[2]) < 0.9 else (1.0, 0.0, 0.0))
+        first = np.cross(
+            normal, (0.0, 0.0, 1.0) if abs(normal[2]) < 0.9 else (1.0, 0.0, 0.0)
+        )
         first /= np.linalg.norm(first)
         second = np.cross(normal, first)
-        polygon = np.array([normal * distance + 9 * (a * first + b * second) for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))])
+        polygon = np.array(
+            [
+                normal * distance + 9 * (a * first + b * second)
+                for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+            ]
+        )
         for other in range(len(normals)):
             if other != k and len(polygon):
                 polygon = _cut(polygon, normals[other], distances[other])
@@ -109,7 +129,10 @@ def _cut(polygon: Array, normal: Array, distance: float) -> Array:
         if beyond[k] <= 0:
             kept.append(point)
         if (beyond[k] <= 0) != (beyond[after] <= 0):
-            kept.append(point + (polygon[after] - point) * (beyond[k] / (beyond[k] - beyond[after])))
+            kept.append(
+                point
+                + (polygon[after] - point) * (beyond[k] / (beyond[k] - beyond[after]))
+            )
     return np.array(kept).reshape(-1, 3)
 
 
@@ -128,16 +151,22 @@ def _render(angle: float) -> NDArray[np.uint8]:
     facet = _visible(camera, (top, left), shape)
     lit = _shade(facet, camera, (top, left))
 
-    picture = np.repeat(np.linspace(*_BACKDROP, rows, dtype=np.float32)[:, None], columns, axis=1)
+    picture = np.repeat(
+        np.linspace(*_BACKDROP, rows, dtype=np.float32)[:, None], columns, axis=1
+    )
     inside = picture[top:bottom, left:right]
     size = (right - left, bottom - top)
-    covered = cv2.resize((facet >= 0).astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    covered = cv2.resize(
+        (facet >= 0).astype(np.float32), size, interpolation=cv2.INTER_AREA
+    )
     inside *= 1 - covered
     inside += cv2.resize(lit, size, interpolation=cv2.INTER_AREA)
     return np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
-def _visible(camera: Array, corner: tuple[int, int], shape: tuple[int, int]) -> NDArray[np.int16]:
+def _visible(
+    camera: Array, corner: tuple[int, int], shape: tuple[int, int]
+) -> NDArray[np.int16]:
     """Number of the facet that each subpixel shows, or -1: on a convex body those that face the camera hide nothing of each other."""
     normals, _, polygons = _stone()
     facet = np.full(shape, -1, np.int16)
@@ -145,20 +174,42 @@ def _visible(camera: Array, corner: tuple[int, int], shape: tuple[int, int]) -> 
         if len(polygons[k]) < 3:
             continue
         seen = polygons[k] @ camera[:2].T * _RADIUS
-        place = np.stack([seen[:, 0] + _CENTRE[0] - corner[1], _CENTRE[1] - corner[0] - seen[:, 1]], axis=1) * _SUPERSAMPLING - 0.5
-        cv2.fillConvexPoly(facet, np.rint(place * 256).astype(np.int32), int(k), shift=8)
+        place = (
+            np.stack(
+                [
+                    seen[:, 0] + _CENTRE[0] - corner[1],
+                    _CENTRE[1] - corner[0] - seen[:, 1],
+                ],
+                axis=1,
+            )
+            * _SUPERSAMPLING
+            - 0.5
+        )
+        cv2.fillConvexPoly(
+            facet, np.rint(place * 256).astype(np.int32), int(k), shift=8
+        )
     return facet
 
 
 def _shade(facet: NDArray[np.int16], camera: Array, corner: tuple[int, int]) -> Float:
     """Luma of every subpixel of the stone, 0 elsewhere: what its surface mirrors, and what comes out of it after one reflection at its far side."""
     normals = _stone()[0].astype(np.float32)
-    pixels = np.argsort(facet, axis=None, kind="stable")  # those of one facet side by side
+    pixels = np.argsort(
+        facet, axis=None, kind="stable"
+    )  # those of one facet side by side
     starts = np.searchsorted(facet.reshape(-1)[pixels], np.arange(len(normals) + 1))
-    rows, columns = (part.astype(np.float32) for part in np.divmod(pixels, facet.shape[1]))
-    x = ((columns + 0.5) / _SUPERSAMPLING + (corner[1] - _CENTRE[0])) / np.float32(_RADIUS)
-    y = ((rows + 0.5) / -_SUPERSAMPLING + (_CENTRE[1] - corner[0])) / np.float32(_RADIUS)
-    mirror, depth = np.zeros((2, 2, pixels.size), np.float32)  # places in the picture of the room
+    rows, columns = (
+        part.astype(np.float32) for part in np.divmod(pixels, facet.shape[1])
+    )
+    x = ((columns + 0.5) / _SUPERSAMPLING + (corner[1] - _CENTRE[0])) / np.float32(
+        _RADIUS
+    )
+    y = ((rows + 0.5) / -_SUPERSAMPLING + (_CENTRE[1] - corner[0])) / np.float32(
+        _RADIUS
+    )
+    mirror, depth = np.zeros(
+        (2, 2, pixels.size), np.float32
+    )  # places in the picture of the room
     shine, matte = np.zeros((2, pixels.size), np.float32)
     right, up, towards = camera.astype(np.float32)[:, :, None]
     for k, normal in enumerate(normals[:, :, None]):
@@ -169,12 +220,20 @@ def _shade(facet: NDArray[np.int16], camera: Array, corner: tuple[int, int]) -> 
         view /= np.sqrt(_dot(view, view))
         # shapes are drawn as from afar: on a facet that is seen edge on, a ray from the near camera may come from behind
         cosine = np.maximum(-_dot(normal, view), 0.02)
-        bent = _REFRACTION * view + (_REFRACTION * cosine - np.sqrt(1 - _REFRACTION**2 * (1 - cosine**2))) * normal
+        bent = (
+            _REFRACTION * view
+            + (_REFRACTION * cosine - np.sqrt(1 - _REFRACTION**2 * (1 - cosine**2)))
+            * normal
+        )
         far = normals.T[:, _far_side(k, camera, x[part], y[part])]
         mirror[:, part] = _place(view + 2 * cosine * normal)
         depth[:, part] = _place(bent - 2 * _dot(far, bent) * far)
         shine[part] = _MIRRORED + (1 - _MIRRORED) * (1 - cosine) ** 5
-        matte[part] = 3 + 24 * max(0.0, float(normals[k] @ _unit(-0.5, -0.6, 0.5))) + 14 * max(0.0, float(normals[k] @ _unit(0.8, 0.3, -0.4)))
+        matte[part] = (
+            3
+            + 24 * max(0.0, float(normals[k] @ _unit(-0.5, -0.6, 0.5)))
+            + 14 * max(0.0, float(normals[k] @ _unit(0.8, 0.3, -0.4)))
+        )
     stone = slice(starts[0], None)
     surface, inner = (_look(places[:, stone]) for places in (mirror, depth))
     light = matte[stone] + shine[stone] * surface + 0.9 * (1 - shine[stone]) * inner
@@ -192,7 +251,9 @@ def _dot(first: Float, second: Float) -> Float:
 def _look(places: Float) -> Float:
     """The room's luma at places (2, N)."""
     width = 1024  # OpenCV takes pictures of fewer than 32768 columns only
-    padded = np.pad(places, ((0, 0), (0, -places.shape[1] % width))).reshape(2, -1, width)
+    padded = np.pad(places, ((0, 0), (0, -places.shape[1] % width))).reshape(
+        2, -1, width
+    )
     luma: Float = cv2.remap(_room(), padded[0], padded[1], cv2.INTER_LINEAR)
     return luma.reshape(-1)[: places.shape[1]]
 
@@ -205,9 +266,15 @@ def _far_side(k: int, camera: Array, x: Float, y: Float) -> NDArray[np.intp]:
     normals, distances, _ = _stone()
     normal, view = normals[k], -camera[2]
     cosine = -(normal @ view)
-    bent = _REFRACTION * view + (_REFRACTION * cosine - np.sqrt(1 - _REFRACTION**2 * (1 - cosine**2))) * normal
+    bent = (
+        _REFRACTION * view
+        + (_REFRACTION * cosine - np.sqrt(1 - _REFRACTION**2 * (1 - cosine**2)))
+        * normal
+    )
     # the point on the facet: x * right + y * up + z * towards, with z linear in x and y
-    z = np.array([distances[k], -(normal @ camera[0]), -(normal @ camera[1])]) / (normal @ camera[2])
+    z = np.array([distances[k], -(normal @ camera[0]), -(normal @ camera[1])]) / (
+        normal @ camera[2]
+    )
     point = np.outer(camera[2], z)
     point[:, 1] += camera[0]
     point[:, 2] += camera[1]
@@ -218,11 +285,17 @@ def _far_side(k: int, camera: Array, x: Float, y: Float) -> NDArray[np.intp]:
     reach /= along[ahead, None]
     nearest = np.full(x.shape, np.inf, np.float32)
     found = np.zeros(x.shape, np.intp)
-    corners = np.array([[1, a, b] for a in (x.min(), x.max()) for b in (y.min(), y.max())])
+    corners = np.array(
+        [[1, a, b] for a in (x.min(), x.max()) for b in (y.min(), y.max())]
+    )
     bounds = reach @ corners.T
     # a plane that is further away at every corner than another one is at its furthest cannot be met
     for j in np.flatnonzero(bounds.min(1) <= bounds.max(1).min()):
-        distance = np.float32(reach[j, 0]) + np.float32(reach[j, 1]) * x + np.float32(reach[j, 2]) * y
+        distance = (
+            np.float32(reach[j, 0])
+            + np.float32(reach[j, 1]) * x
+            + np.float32(reach[j, 2]) * y
+        )
         nearer = distance < nearest
         nearest[nearer] = distance[nearer]
         found[nearer] = ahead[j]
@@ -240,8 +313,16 @@ def _room() -> Float:
     x = np.where(z < 0, (1 - np.abs(v)) * np.sign(u), u)
     y = np.where(z < 0, (1 - np.abs(u)) * np.sign(v), v)
     directions = np.stack([x, y, z]) / np.sqrt(x * x + y * y + z * z)
-    light = 26 + 34 * _step(directions[2] + 0.1, 1.0) + 34 * _step(-directions[2] - 0.25, 0.3)
-    light += 20 * np.sin(3 * np.arctan2(y, x) + 2.5 * directions[2]) * np.sqrt(1 - directions[2] ** 2)
+    light = (
+        26
+        + 34 * _step(directions[2] + 0.1, 1.0)
+        + 34 * _step(-directions[2] - 0.25, 0.3)
+    )
+    light += (
+        20
+        * np.sin(3 * np.arctan2(y, x) + 2.5 * directions[2])
+        * np.sqrt(1 - directions[2] ** 2)
+    )
     # azimuth, height in degrees; half width, half height as tangents; luma; bars across it
     lamps = [
         (40, 36, 0.42, 0.34, 235, 3), (112, 22, 0.10, 0.55, 190, 0), (165, 52, 0.24, 0.24, 250, 0), (214, 26, 0.40, 0.10, 160, 0),
@@ -257,16 +338,24 @@ def _room() -> Float:
         ahead = np.einsum("i,ijk", forward, directions)
         across = np.einsum("i,ijk", right, directions) / np.maximum(ahead, 0.05)
         upward = np.einsum("i,ijk", above, directions) / np.maximum(ahead, 0.05)
-        shape = _step(half_width - np.abs(across), 0.05) * _step(half_height - np.abs(upward), 0.05) * (ahead > 0.05)
+        shape = (
+            _step(half_width - np.abs(across), 0.05)
+            * _step(half_height - np.abs(upward), 0.05)
+            * (ahead > 0.05)
+        )
         if bars:
-            shape *= _step(np.abs((across / half_width * bars / 2 + 0.25) % 1 - 0.5) - 0.05, 0.08)
+            shape *= _step(
+                np.abs((across / half_width * bars / 2 + 0.25) % 1 - 0.5) - 0.05, 0.08
+            )
         light += luma * shape
     return light.astype(np.float32)
 
 
 def _place(directions: Float) -> Float:
     """Where in ``_room`` directions (3, N), of any length, are: columns and rows (2, N); an octahedron unfolded."""
-    x, y, z = directions / (np.abs(directions[0]) + np.abs(directions[1]) + np.abs(directions[2]))
+    x, y, z = directions / (
+        np.abs(directions[0]) + np.abs(directions[1]) + np.abs(directions[2])
+    )
     below = z < 0
     u = np.where(below, np.copysign(1 - np.abs(y), x), x)
     v = np.where(below, np.copysign(1 - np.abs(x), y), y)
@@ -293,9 +382,13 @@ class _Waves:
         """Draw 160 waves of ``longest``..``shortest`` periods a picture's width; their amplitude goes with that number to the power of ``slope``."""
         rows, columns = FIELD_SIZE
         rng = np.random.default_rng(seed)
-        number = longest * (shortest / longest) ** rng.uniform(0, 1, 160)  # even in octaves
+        number = longest * (shortest / longest) ** rng.uniform(
+            0, 1, 160
+        )  # even in octaves
         heading = rng.uniform(0, 2 * np.pi, 160)
-        around = np.rint(number * np.cos(heading))  # whole, so that the picture closes round the globe
+        around = np.rint(
+            number * np.cos(heading)
+        )  # whole, so that the picture closes round the globe
         self._rate = around * 0.011 * (1 - 5 / (number**2 + 8))  # radians a frame
         down = number * np.sin(heading)
         height = number**slope
@@ -303,7 +396,9 @@ class _Waves:
         phase = rng.uniform(0, 2 * np.pi, 160)
         x, y = (2 * np.pi * np.arange(side) / columns for side in (columns, rows))
         self._down = height * np.exp(1j * np.outer(y, down))  # rows x waves
-        self._around = np.exp(1j * (np.outer(around, x) + phase[:, None]))  # waves x columns
+        self._around = np.exp(
+            1j * (np.outer(around, x) + phase[:, None])
+        )  # waves x columns
 
     def at(self, time: float) -> Array:
         """The sum at a time in frames: (318, 640)."""
@@ -312,7 +407,9 @@ class _Waves:
         return values
 
 
-def field(frames: int = FIELD_FRAMES, only: Iterable[int] | None = None) -> Iterator[NDArray[np.float32]]:
+def field(
+    frames: int = FIELD_FRAMES, only: Iterable[int] | None = None
+) -> Iterator[NDArray[np.float32]]:
     """A temperature-like field on a globe's latitudes and longitudes: warm in the middle, cold at the poles, stirred by drifting swirls.
 
     A climate model integrates its winds from step to step. This carries the air along a stream function for a fixed while instead, so that each frame stands by
@@ -324,11 +421,17 @@ def field(frames: int = FIELD_FRAMES, only: Iterable[int] | None = None) -> Iter
     """
     rows = FIELD_SIZE[0]
     grid_y, grid_x = np.indices(FIELD_SIZE, np.float32)
-    calm = np.cos(np.pi * (np.arange(rows) + 0.5) / rows - np.pi / 2)[:, None] ** 0.5  # no wind across the poles
+    calm = (
+        np.cos(np.pi * (np.arange(rows) + 0.5) / rows - np.pi / 2)[:, None] ** 0.5
+    )  # no wind across the poles
     swirls, weather = _Waves(11, 3, 14, -1.7), _Waves(13, 5, 30, -1.3)
     # coasts a few pixels wide, and mountains on one side of them
     land = 0.5 + 0.5 * np.tanh(5 * _Waves(14, 2, 36, -1.3).at(0.0))
-    ground = land * (0.09 - 0.08 * np.log1p(np.exp(2.5 * _Waves(15, 6, 60, -1.1).at(0.0))) / 2.5) - 0.015
+    ground = (
+        land
+        * (0.09 - 0.08 * np.log1p(np.exp(2.5 * _Waves(15, 6, 60, -1.1).at(0.0))) / 2.5)
+        - 0.015
+    )
     for number in range(frames) if only is None else only:
         stream = 480.0 * calm * swirls.at(number)
         south = np.gradient(stream, axis=0).astype(np.float32)
@@ -339,14 +442,26 @@ def field(frames: int = FIELD_FRAMES, only: Iterable[int] | None = None) -> Iter
             x, y = x + _sample(south, x, y) / steps, y - _sample(east, x, y) / steps
         latitude = np.pi * (np.clip((y + 0.5) / rows, 0, 1) - 0.5)
         warmth = 0.12 + 0.68 * np.maximum(np.cos(latitude), 0) ** 1.5
-        yield np.clip(warmth + ground + 0.028 * _sample(weather.at(number).astype(np.float32), x, y), 0, 1).astype(np.float32)
+        yield np.clip(
+            warmth
+            + ground
+            + 0.028 * _sample(weather.at(number).astype(np.float32), x, y),
+            0,
+            1,
+        ).astype(np.float32)
 
 
 def _sample(plane: Float, x: Float, y: Float) -> Float:
     """Values of a plane that closes from left to right, at fractional columns and rows."""
     margin = 8
     wrapped = cv2.copyMakeBorder(plane, 0, 0, margin, margin, cv2.BORDER_WRAP)
-    sampled: Float = cv2.remap(wrapped, x % plane.shape[1] + margin, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    sampled: Float = cv2.remap(
+        wrapped,
+        x % plane.shape[1] + margin,
+        y,
+        cv2.INTER_CUBIC,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return sampled
 
 
@@ -392,7 +507,9 @@ def view(scene: str, number: int) -> Array:
     sine = np.sin(angle)
     linear = np.exp(-camera.zoom * number) * np.array([[cosine, sine], [-sine, cosine]])
     pivot = np.array(camera.pivot)
-    offset = np.array(camera.start) + number * np.array(camera.pan) + pivot - linear @ pivot
+    offset = (
+        np.array(camera.start) + number * np.array(camera.pan) + pivot - linear @ pivot
+    )
     return np.column_stack([linear, offset])
 
 
@@ -435,7 +552,9 @@ def _wall() -> Float:
     wall = _enlarged(_mosaic(1440, 96, rng))
     wall[768:1344, 1728:2304] = _enlarged(_lattice(288, 96, rng))
     terrazzo = 0.5 + 0.5 * np.tanh(3 * _noise(768, 20, 4, rng))
-    wall[1344:2112, 1536:2304] = _to_rgb(terrazzo, ((70, 84, 92), (150, 140, 120), (214, 200, 170)))
+    wall[1344:2112, 1536:2304] = _to_rgb(
+        terrazzo, ((70, 84, 92), (150, 140, 120), (214, 200, 170))
+    )
     _draw_wheel(wall, centre=(1140, 1008), radius=252, spokes=24)
     cv2.rectangle(wall, (540, 1332), (1392, 1908), _PAPER, -1)
     lines = {
@@ -473,11 +592,18 @@ def _draw_wheel(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path, metavar="OUT_DIR")
-    counts = f"{GEM_FRAMES} of gem, {FIELD_FRAMES} of field, {MOTION_FRAMES} of the others"
-    parser.add_argument("--frames", type=int, help=f"the first so many of each; default: {counts}")
+    counts = (
+        f"{GEM_FRAMES} of gem, {FIELD_FRAMES} of field, {MOTION_FRAMES} of the others"
+    )
+    parser.add_argument(
+        "--frames", type=int, help=f"the first so many of each; default: {counts}"
+    )
     names = ("gem", "field", *CAMERAS)
     parser.add_argument(
-        "--only", action="append", choices=names, help="only this one; can be given several times"
+        "--only",
+        action="append",
+        choices=names,
+        help="only this one; can be given several times",
     )
     arguments = parser.parse_args()
     for name in arguments.only or names:
@@ -490,7 +616,11 @@ def main() -> None:
             write(folder, "png", motion(name, arguments.frames or MOTION_FRAMES))
 
 
-def write(folder: Path, suffix: str, pictures: Iterator[NDArray[np.uint8]] | Iterator[NDArray[np.float32]]) -> None:
+def write(
+    folder: Path,
+    suffix: str,
+    pictures: Iterator[NDArray[np.uint8]] | Iterator[NDArray[np.float32]],
+) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures):
         if not cv2.imwrite(str(folder / f"{number:04d}.{suffix}"), picture):

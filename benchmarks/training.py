@@ -59,14 +59,17 @@ def clips(count: int = 40, side: int = 256) -> Sequences:
     """Noise of the training pack's size."""
     rng = np.random.default_rng(2)
     made = tuple(
-        rng.integers(16, 236, (SEQUENCE, side, side)).astype(np.uint8) for _ in range(count)
+        rng.integers(16, 236, (SEQUENCE, side, side)).astype(np.uint8)
+        for _ in range(count)
     )
     return Sequences(made, tuple(f"clip {number}" for number in range(count)))
 
 
 def host_ms(model: str, sequences: Sequences, recipe: Recipe) -> float:
     """The processor's work for one step, milliseconds: the median of some tables."""
-    with Batches(sequences, MODELS[model], "clean", recipe.patch, recipe.batch) as batches:
+    with Batches(
+        sequences, MODELS[model], "clean", recipe.patch, recipe.batch
+    ) as batches:
         batches.tables(0, CARD_STEPS)  # all clips are made and resident
         times = []
         for number in range(1, 8):
@@ -84,7 +87,14 @@ def trainer_of(
     precision = "fp32" if device == "cpu" else "fp16"
     few = Sequences(sequences.clips[:2], sequences.names[:2])
     plan = TrainingPlan(
-        model, "clean", recipe, 10**6, None, device=device, precision=precision, validation_count=1
+        model,
+        "clean",
+        recipe,
+        10**6,
+        None,
+        device=device,
+        precision=precision,
+        validation_count=1,
     )
     return Trainer(plan, Path(folder), sequences, few)
 
@@ -136,18 +146,20 @@ def on_card(model: str, sequences: Sequences, recipe: Recipe, device: str) -> st
         memory = torch.cuda.max_memory_allocated() / 1e9
         trainer.batches.close()
     pixels = recipe.batch * (recipe.patch or 0) ** 2 / took
-    return (
-        f" {kernels:,.0f} | {1e3 * took:.2f} | {pixels / 1e6:.1f} million | {memory:.1f} GB |"
-    )
+    return f" {kernels:,.0f} | {1e3 * took:.2f} | {pixels / 1e6:.1f} million | {memory:.1f} GB |"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--model", action="append", choices=list(MODELS), help="default: all")
+    parser.add_argument(
+        "--model", action="append", choices=list(MODELS), help="default: all"
+    )
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=0, help="on a processor: steps to time")
+    parser.add_argument(
+        "--steps", type=int, default=0, help="on a processor: steps to time"
+    )
     arguments = parser.parse_args()
     sequences = clips()
     is_card = arguments.device != "cpu"

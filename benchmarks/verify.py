@@ -21,9 +21,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "clip.mp4"
         write_demo(clip, seconds=arguments.frames / 30, size=(width, height))
-        report = upscale(clip, Path(folder) / "out.mp4", UpscaleOptions(model=arguments.model, fps=Fraction(30), device="cpu", verify=True))
+        report = upscale(
+            clip,
+            Path(folder) / "out.mp4",
+            UpscaleOptions(
+                model=arguments.model, fps=Fraction(30), device="cpu", verify=True
+            ),
+        )
     upscaling = report.seconds - report.verify_seconds
-    print("| network | input | frames | upscaling, s | certificate, s | overhead |\n|---|---|---|---|---|---|")
+    print(
+        "| network | input | frames | upscaling, s | certificate, s | overhead |\n|---|---|---|---|---|---|"
+    )
     print(
         f"| {arguments.model} | {arguments.size} | {report.frames_out} | {upscaling:.1f} | {report.verify_seconds:.2f} | "
         f"{100 * report.verify_seconds / upscaling:.2f} % |"

@@ -164,7 +164,9 @@ def check_warp() -> float:
     shift = torch.tensor([1.3, -2.6])
 
     def waves(x: Tensor, y: Tensor) -> Tensor:
-        return 128 + 50 * torch.sin(0.2 * x + 0.1 * y) + 40 * torch.cos(0.1 * x - 0.2 * y)
+        return (
+            128 + 50 * torch.sin(0.2 * x + 0.1 * y) + 40 * torch.cos(0.1 * x - 0.2 * y)
+        )
 
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(56.0), indexing="ij")
     flow = shift[:, None, None].expand(2, *x.shape)
@@ -175,7 +177,9 @@ def check_warp() -> float:
 
 def doubled(flow: Tensor) -> Tensor:
     """A flow at twice the size, in pixels of that size: (B, 2, h, w) to (B, 2, 2h, 2w)."""
-    return 2 * functional.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=False)
+    return 2 * functional.interpolate(
+        flow, scale_factor=2, mode="bilinear", align_corners=False
+    )
 
 
 class Form:
@@ -187,7 +191,9 @@ class Form:
         seconds: processor time of the steps so far.
     """
 
-    def __init__(self, name: str, network: WindowNetwork, rate: float, is_half: bool) -> None:
+    def __init__(
+        self, name: str, network: WindowNetwork, rate: float, is_half: bool
+    ) -> None:
         self.name = name
         self.network = copy.deepcopy(network).train()
         self.average = copy.deepcopy(network).eval()
@@ -198,7 +204,10 @@ class Form:
         for parameter_name, parameter in self.network.named_parameters():
             groups[UNIT if parameter_name.endswith("bias") else 1.0].append(parameter)
         self._optimizer = torch.optim.Adam(
-            [{"params": parameters, "unit": unit} for unit, parameters in groups.items()]
+            [
+                {"params": parameters, "unit": unit}
+                for unit, parameters in groups.items()
+            ]
         )
 
     def step(self, batch: Batch, number: int, count: int) -> float:
@@ -212,7 +221,9 @@ class Form:
         picture = self._upscale(
             self.network, batch.windows[self.name], batch.flows, is_half=self._is_half
         )
-        loss = loss_of("charbonnier", 0.0, (picture - batch.truth[..., 2:-2, 2:-2]) / 255)
+        loss = loss_of(
+            "charbonnier", 0.0, (picture - batch.truth[..., 2:-2, 2:-2]) / 255
+        )
         self._optimizer.zero_grad(set_to_none=True)
         cast("Any", loss).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
@@ -231,7 +242,9 @@ class Form:
         window = torch.from_numpy(example.window.astype(np.float32))[None, None]
         flows = torch.from_numpy(example.flows.astype(np.float32))[None]
         with torch.inference_mode():
-            picture = self._upscale(self.average, window, flows, is_half=False)[0, 0].numpy()
+            picture = self._upscale(self.average, window, flows, is_half=False)[
+                0, 0
+            ].numpy()
         crop = 2 * MARGIN_PX
         bicubic = double(example.window[RADIUS].astype(np.float32))
         scores = [
@@ -295,7 +308,9 @@ def middle_part(example: Example) -> Example:
     top, left = 2 * rows.start, 2 * columns.start
     side = 2 * EVALUATED_PX
     truth = example.truth[top : top + side, left : left + side]
-    return Example(example.window[:, rows, columns], example.flows[..., rows, columns], truth)
+    return Example(
+        example.window[:, rows, columns], example.flows[..., rows, columns], truth
+    )
 
 
 def sequences(data: Path, split: str) -> tuple[list[Codes], list[str]]:
@@ -305,7 +320,9 @@ def sequences(data: Path, split: str) -> tuple[list[Codes], list[str]]:
     return list(pack.clips), list(pack.names)
 
 
-def read_sets(data: Path, limit: int | None) -> tuple[list[Example], dict[str, list[Example]]]:
+def read_sets(
+    data: Path, limit: int | None
+) -> tuple[list[Example], dict[str, list[Example]]]:
     """What is trained on, and the sets that are evaluated."""
     clips, names = sequences(data, "train")
     photos = sorted({name for name in names if name.startswith("photo-")})
@@ -325,7 +342,9 @@ def read_sets(data: Path, limit: int | None) -> tuple[list[Example], dict[str, l
         sets[scene] = []
         for centre in SCENE_FRAMES:
             shown = render(scene, only=range(centre - RADIUS, centre + RADIUS + 1))
-            sets[scene] += map(middle_part, examples_of(np.stack(list(shown)), [RADIUS]))
+            sets[scene] += map(
+                middle_part, examples_of(np.stack(list(shown)), [RADIUS])
+            )
     return training, sets
 
 
@@ -365,13 +384,19 @@ def turned(
     """Mirror, turn upside down, transpose and reverse in time, each where ``moves`` says so."""
     mirrored, upside_down, transposed, reversed_ = moves
     if mirrored:
-        windows, flows, truth = _each(windows, flows, truth, lambda plane: plane[..., ::-1])
+        windows, flows, truth = _each(
+            windows, flows, truth, lambda plane: plane[..., ::-1]
+        )
         flows = flows * np.array([-1, 1], np.float32)[:, None, None]
     if upside_down:
-        windows, flows, truth = _each(windows, flows, truth, lambda plane: plane[..., ::-1, :])
+        windows, flows, truth = _each(
+            windows, flows, truth, lambda plane: plane[..., ::-1, :]
+        )
         flows = flows * np.array([1, -1], np.float32)[:, None, None]
     if transposed:
-        windows, flows, truth = _each(windows, flows, truth, lambda plane: plane.swapaxes(-1, -2))
+        windows, flows, truth = _each(
+            windows, flows, truth, lambda plane: plane.swapaxes(-1, -2)
+        )
         flows = flows[:, ::-1]
     if reversed_:
         windows = {form: window[::-1] for form, window in windows.items()}
@@ -382,17 +407,26 @@ def turned(
 def _each(
     windows: dict[str, Codes], flows: Flows, truth: Codes, move: Any
 ) -> tuple[dict[str, Codes], Flows, Codes]:
-    return {form: move(window) for form, window in windows.items()}, move(flows), move(truth)
+    return (
+        {form: move(window) for form, window in windows.items()},
+        move(flows),
+        move(truth),
+    )
 
 
-def draw(training: Sequence[Example], rng: np.random.Generator, batch: int, side: int) -> Batch:
+def draw(
+    training: Sequence[Example], rng: np.random.Generator, batch: int, side: int
+) -> Batch:
     """Choose, cut and turn the patches of a step."""
     windows: dict[str, list[Codes]] = {form: [] for form in FORMS}
     flows: list[Flows] = []
     truths: list[Codes] = []
     for index in rng.integers(0, len(training), batch):
         example = training[index]
-        top, left = (int(rng.integers(0, length - side + 1)) for length in example.window.shape[1:])
+        top, left = (
+            int(rng.integers(0, length - side + 1))
+            for length in example.window.shape[1:]
+        )
         patch = turned(*cut_patch(example, top, left, side), list(rng.random(4) < 0.5))
         for form in FORMS:
             windows[form].append(patch[0][form])
@@ -471,7 +505,9 @@ def print_table(
 ) -> None:
     """The gains as a table in Markdown."""
     when = ("start", "half", "end")
-    print(f"| set | windows | form | {' | '.join(when)} | temporal, {' | temporal, '.join(when)} |")
+    print(
+        f"| set | windows | form | {' | '.join(when)} | temporal, {' | temporal, '.join(when)} |"
+    )
     print("|---" * (3 + 2 * len(when)) + "|")
     for name, examples in sets.items():
         if not examples:
@@ -501,15 +537,26 @@ def main() -> None:
     )
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=2, help="patches a step")
-    parser.add_argument("--patch", type=int, default=40, help="side, pixels of the input")
-    parser.add_argument("--rate", type=float, default=2e-4, help="Adam's, at its height")
-    parser.add_argument("--passes", type=int, default=2, help="of the recursive 3D blocks, at most")
     parser.add_argument(
-        "--precision", choices=("fp32", "bf16"), default="fp32", help="of all layers but the last"
+        "--patch", type=int, default=40, help="side, pixels of the input"
+    )
+    parser.add_argument(
+        "--rate", type=float, default=2e-4, help="Adam's, at its height"
+    )
+    parser.add_argument(
+        "--passes", type=int, default=2, help="of the recursive 3D blocks, at most"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("fp32", "bf16"),
+        default="fp32",
+        help="of all layers but the last",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--windows", type=int, default=33, help="of each set, at most")
-    parser.add_argument("--limit", type=int, help="read the first so many sequences only")
+    parser.add_argument(
+        "--limit", type=int, help="read the first so many sequences only"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
@@ -525,7 +572,9 @@ def main() -> None:
     )
     sets = {name: spread(examples, options.windows) for name, examples in sets.items()}
     network = starting_network(options.model, options.init, options.passes)
-    forms = [Form(name, network, options.rate, options.precision == "bf16") for name in FORMS]
+    forms = [
+        Form(name, network, options.rate, options.precision == "bf16") for name in FORMS
+    ]
     stages = train(forms, training, sets, options)
     pixels = options.steps * options.batch * options.patch**2
     print(

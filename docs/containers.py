@@ -20,7 +20,20 @@ from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams
 from vsrcli.options import EncoderOptions
 
 PAGE = Path(__file__).with_suffix(".md")
-AUDIO = ("aac", "ac3", "eac3", "mp3", "mp2", "opus", "vorbis", "flac", "alac", "pcm_s16le", "pcm_s24le", "pcm_s16be")
+AUDIO = (
+    "aac",
+    "ac3",
+    "eac3",
+    "mp3",
+    "mp2",
+    "opus",
+    "vorbis",
+    "flac",
+    "alac",
+    "pcm_s16le",
+    "pcm_s24le",
+    "pcm_s16be",
+)
 _ENCODERS = {"mp3": "libmp3lame", "opus": "libopus"}
 TEXT = ("subrip", "ass", "webvtt", "mov_text")
 PICTURES = ("dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle")
@@ -43,17 +56,25 @@ from the beginning.
 def _audio_file(folder: Path, codec: str) -> Path:
     path = folder / f"{codec}.mkv"
     with av.open(str(path), "w") as out:
-        stream: Any = out.add_stream(_ENCODERS.get(codec, codec), rate=48000, options={"strict": "experimental"})
+        stream: Any = out.add_stream(
+            _ENCODERS.get(codec, codec), rate=48000, options={"strict": "experimental"}
+        )
         stream.layout = "stereo"
         context = stream.codec_context
         context.format = context.codec.audio_formats[0]
         context.open(strict=False)
         size = context.frame_size or 1024
         for number in range(12):
-            frame = av.AudioFrame(format=context.format.name, layout="stereo", samples=size)
+            frame = av.AudioFrame(
+                format=context.format.name, layout="stereo", samples=size
+            )
             for plane in frame.planes:
                 plane.update(bytes(plane.buffer_size))
-            frame.sample_rate, frame.pts, frame.time_base = 48000, number * size, Fraction(1, 48000)
+            frame.sample_rate, frame.pts, frame.time_base = (
+                48000,
+                number * size,
+                Fraction(1, 48000),
+            )
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
@@ -61,15 +82,25 @@ def _audio_file(folder: Path, codec: str) -> Path:
 
 def _subtitle_file(folder: Path, codec: str) -> Path:
     path = folder / f"{codec}.{'mp4' if codec == 'mov_text' else 'mkv'}"
-    payload = {"ass": b"0,0,Default,,0,0,0,,words", "mov_text": b"\0\5words"}.get(codec, b"words" * 10)
+    payload = {"ass": b"0,0,Default,,0,0,0,,words", "mov_text": b"\0\5words"}.get(
+        codec, b"words" * 10
+    )
     with av.open(str(path), "w") as out:
-        stream: Any = out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
+        stream: Any = (
+            out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
+        )
         if codec == "ass":
             stream.codec_context.subtitle_header = b"[Script Info]\n[Events]\n"
         stream.time_base = Fraction(1, 1000)
         out.start_encoding()
         packet: Any = av.Packet(payload)
-        packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = stream, Fraction(1, 1000), 0, 0, 1000
+        packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = (
+            stream,
+            Fraction(1, 1000),
+            0,
+            0,
+            1000,
+        )
         out.mux(packet)
     return path
 
@@ -78,22 +109,36 @@ def _plans(folder: Path) -> Iterator[tuple[str, str, Path]]:
     for codec in AUDIO:
         yield "audio", codec, _audio_file(folder, codec)
     for codec in (*TEXT, *PICTURES):
-        yield "text" if codec in TEXT else "pictures", codec, _subtitle_file(folder, codec)
+        yield (
+            "text" if codec in TEXT else "pictures",
+            codec,
+            _subtitle_file(folder, codec),
+        )
 
 
 def container_table() -> str:
     """The table of containers, as Markdown."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        sources = [(kind, codec, probe_file(path)) for kind, codec, path in _plans(Path(name))]
+        sources = [
+            (kind, codec, probe_file(path)) for kind, codec, path in _plans(Path(name))
+        ]
         for suffix, container in CONTAINERS.items():
             if suffix == ".m4v":
                 continue
             carriage = CARRIAGE[container.format]
-            found: dict[str, dict[str, StreamPlan]] = {"audio": {}, "text": {}, "pictures": {}}
+            found: dict[str, dict[str, StreamPlan]] = {
+                "audio": {},
+                "text": {},
+                "pictures": {},
+            }
             for kind, codec, info in sources:
                 wanted = "audio" if kind == "audio" else "subtitle"
-                found[kind][codec] = next(plan for plan in plan_streams(info, f"out{suffix}", "copy") if plan.stream.kind == wanted)
+                found[kind][codec] = next(
+                    plan
+                    for plan in plan_streams(info, f"out{suffix}", "copy")
+                    if plan.stream.kind == wanted
+                )
             rows.append([
                 ".mp4, .m4v" if suffix == ".mp4" else suffix,
                 "exact" if container.keeps_timestamps else "constant rate only",
@@ -115,18 +160,36 @@ def container_table() -> str:
 
 def _said(plans: dict[str, StreamPlan]) -> str:
     copied = [codec for codec, plan in plans.items() if plan.action == "copy"]
-    becomes = sorted({str(plan.codec) for plan in plans.values() if plan.action == "convert"})
+    becomes = sorted(
+        {str(plan.codec) for plan in plans.values() if plan.action == "convert"}
+    )
     dropped = [codec for codec, plan in plans.items() if plan.action == "drop"]
     parts = [f"copies {', '.join(copied)}"] if copied else []
-    parts += [f"others become {' or '.join(becomes)}" if copied else f"becomes {' or '.join(becomes)}"] if becomes else []
-    parts += ["left out" if not (copied or becomes) else f"leaves out {', '.join(dropped)}"] if dropped else []
+    parts += (
+        [
+            f"others become {' or '.join(becomes)}"
+            if copied
+            else f"becomes {' or '.join(becomes)}"
+        ]
+        if becomes
+        else []
+    )
+    parts += (
+        ["left out" if not (copied or becomes) else f"leaves out {', '.join(dropped)}"]
+        if dropped
+        else []
+    )
     return "; ".join(parts)
 
 
 def encoder_table() -> str:
     """The table of encoders, as Markdown."""
     rows = []
-    for codec, encoder in (*ENCODERS.items(), ("ffv1", ENCODERS["prores"]), ("rawvideo", ENCODERS["prores"])):
+    for codec, encoder in (
+        *ENCODERS.items(),
+        ("ffv1", ENCODERS["prores"]),
+        ("rawvideo", ENCODERS["prores"]),
+    ):
         known = codec in ENCODERS
         kept = [name for name in FORMATS if _keeps(codec, name)]
         if not kept:
@@ -139,19 +202,37 @@ def encoder_table() -> str:
             "yes" if known and encoder.has_colours else "by the container",
             "yes" if known and encoder.has_aspect else "by the container",
         ])  # fmt: skip
-    return _table(["encoder", "`--crf` sets", "pixel formats kept (of those tried)", "HDR10 metadata", "colour tags", "pixel aspect"], rows)
+    return _table(
+        [
+            "encoder",
+            "`--crf` sets",
+            "pixel formats kept (of those tried)",
+            "HDR10 metadata",
+            "colour tags",
+            "pixel aspect",
+        ],
+        rows,
+    )
 
 
 def _keeps(codec: str, name: str) -> bool:
     layout = PixelFormat.parse(name)
     try:
-        return layout is not None and choose_format(EncoderOptions(codec=codec), layout)[1] is None
+        return (
+            layout is not None
+            and choose_format(EncoderOptions(codec=codec), layout)[1] is None
+        )
     except OutputError:
         return False
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)) + "\n"
+    return (
+        "\n".join(
+            "| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)
+        )
+        + "\n"
+    )
 
 
 def page() -> str:

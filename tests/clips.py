@@ -14,7 +14,9 @@ import numpy as np
 def texture(number: int, size: tuple[int, int]) -> Any:
     """Frame ``number`` of a smooth moving pattern, shape (H, W), uint8, 20..200; ``size`` is (W, H)."""
     rows, columns = np.mgrid[: size[1], : size[0]]
-    return (110 + 50 * np.sin((rows + number) / 5) + 40 * np.sin((columns + 2 * number) / 7)).astype(np.uint8)
+    return (
+        110 + 50 * np.sin((rows + number) / 5) + 40 * np.sin((columns + 2 * number) / 7)
+    ).astype(np.uint8)
 
 
 def write_clip(
@@ -39,7 +41,12 @@ def write_clip(
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 reads it once in a process
     if pictures is not None:
         frames, size = len(pictures), pictures[0].shape[1::-1]
-    with av.open(str(path), "w", format=muxer, options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {}) as container:
+    with av.open(
+        str(path),
+        "w",
+        format=muxer,
+        options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {},
+    ) as container:
         stream: Any = container.add_stream(codec, rate=25, options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
         stream.codec_context.gop_size = gop
@@ -51,7 +58,10 @@ def write_clip(
             content = texture(number, size) if pictures is None else pictures[number]
             if scenes > 1 and number * scenes // frames % 2:
                 content = 255 - np.roll(content[:, ::-1] // 2, 9, axis=0)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(content), format="gray" if content.ndim == 2 else "rgb24").reformat(format=pix_fmt)
+            picture = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(content),
+                format="gray" if content.ndim == 2 else "rgb24",
+            ).reformat(format=pix_fmt)
             picture.pts, picture.time_base = (times[number] if times else number), base
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

@@ -46,12 +46,18 @@ def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     random = np.random.default_rng(1).integers(30, 220, (200, 200)).astype(np.uint8)
     texture = np.kron(random[:40, :40], np.ones((5, 5), np.uint8))
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "4", "preset": "ultrafast"})
+        stream = container.add_stream(
+            "libx264", rate=25, options={"crf": "4", "preset": "ultrafast"}
+        )
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         for number in range(20):
             luma = texture[number : number + 64, 2 * number : 2 * number + 96]
-            planes = np.concatenate([luma.ravel(), np.full(48 * 32 * 2, 128, np.uint8)]).reshape(96, 96)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p")))
+            planes = np.concatenate(
+                [luma.ravel(), np.full(48 * 32 * 2, 128, np.uint8)]
+            ).reshape(96, 96)
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p"))
+            )
         container.mux(stream.encode(None))
     return path
 
@@ -71,5 +77,7 @@ def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
     """A network that only interpolates, in the place of every other one that ``upscale`` would open."""
     backend = FakeBackend()
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", lambda *arguments, **options: backend)
+    monkeypatch.setattr(
+        "vsrcli.run.upscale.open_backend", lambda *arguments, **options: backend
+    )
     return backend

@@ -17,9 +17,7 @@ from clips import texture
 RATE = 25
 SIZE = (96, 64)
 FRAMES = 30
-HDR10 = (
-    "log-level=none:hdr10=1:repeat-headers=1:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
-)
+HDR10 = "log-level=none:hdr10=1:repeat-headers=1:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
 _MATRIX_270 = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 
 
@@ -27,12 +25,26 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
     """1.2 s of 96x64 at 25 frames a second, BT.601 colours, wide pixels, turned, two audio tracks, a subtitle, chapters and tags."""
     with av.open(str(path), "w") as out:
         kind = "yuv420p10le" if hdr else "yuv420p"
-        options = {"x265-params": HDR10, "crf": "4", "preset": "ultrafast"} if hdr else {"crf": "4", "preset": "ultrafast"}
-        video: Any = out.add_stream("libx265" if hdr else "libx264", rate=RATE, options=options)
+        options = (
+            {"x265-params": HDR10, "crf": "4", "preset": "ultrafast"}
+            if hdr
+            else {"crf": "4", "preset": "ultrafast"}
+        )
+        video: Any = out.add_stream(
+            "libx265" if hdr else "libx264", rate=RATE, options=options
+        )
         video.width, video.height, video.pix_fmt = *SIZE, kind
         context = video.codec_context
-        context.sample_aspect_ratio, context.time_base = Fraction(4, 3), Fraction(1, RATE)
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = (1, 9, 9, 16) if hdr else (1, 6, 6, 6)
+        context.sample_aspect_ratio, context.time_base = (
+            Fraction(4, 3),
+            Fraction(1, RATE),
+        )
+        (
+            context.color_range,
+            context.colorspace,
+            context.color_primaries,
+            context.color_trc,
+        ) = (1, 9, 9, 16) if hdr else (1, 6, 6, 6)
         video.set_display_matrix(_MATRIX_270)
         video.metadata["title"] = "Pictures"
         tracks: list[Any] = []
@@ -49,7 +61,9 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
             for n, (a, b) in enumerate([(0, 500), (500, 1200)])
         ])  # fmt: skip
         for number in range(FRAMES):
-            picture = av.VideoFrame.from_ndarray(content(number), format="rgb24").reformat(format=kind)
+            picture = av.VideoFrame.from_ndarray(
+                content(number), format="rgb24"
+            ).reformat(format=kind)
             picture.pts, picture.time_base = number, Fraction(1, RATE)
             out.mux(video.encode(picture))
             if lines is not None and number % 10 == 0:
@@ -67,8 +81,14 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
 def content(number: int) -> Any:
     """Picture ``number``: waves, noise that moves along, and colours that turn; shape (64, 96, 3), uint8."""
     waves = texture(3 * number, SIZE).astype(np.float32)
-    noise = np.random.default_rng(5).normal(0, 25, (SIZE[1] // 4, 200 + SIZE[0] // 4)).astype(np.float32)
-    grain = np.kron(noise[:, number : number + SIZE[0] // 4], np.ones((4, 4), np.float32))
+    noise = (
+        np.random.default_rng(5)
+        .normal(0, 25, (SIZE[1] // 4, 200 + SIZE[0] // 4))
+        .astype(np.float32)
+    )
+    grain = np.kron(
+        noise[:, number : number + SIZE[0] // 4], np.ones((4, 4), np.float32)
+    )
     tint = 30 * np.sin(number / 8 + np.arange(3) * 2)
     return np.clip((waves + grain)[..., None] + tint, 0, 255).astype(np.uint8)
 
@@ -78,9 +98,17 @@ def _sound(out: Any, track: Any, seed: int) -> None:
     context.open(strict=False)
     random = np.random.default_rng(seed)
     for number in range(FRAMES * 48000 // RATE // context.frame_size):
-        frame = av.AudioFrame(format=context.format.name, layout="mono", samples=context.frame_size)
-        frame.planes[0].update(random.normal(0, 0.1, context.frame_size).astype(np.float32).tobytes())
-        frame.sample_rate, frame.pts, frame.time_base = 48000, number * context.frame_size, Fraction(1, 48000)
+        frame = av.AudioFrame(
+            format=context.format.name, layout="mono", samples=context.frame_size
+        )
+        frame.planes[0].update(
+            random.normal(0, 0.1, context.frame_size).astype(np.float32).tobytes()
+        )
+        frame.sample_rate, frame.pts, frame.time_base = (
+            48000,
+            number * context.frame_size,
+            Fraction(1, 48000),
+        )
         out.mux(track.encode(frame))
     out.mux(track.encode(None))
 
@@ -135,7 +163,10 @@ def rebuild(source: Path, target: Path, damage: Callable[[Parts], None]) -> Path
 def _take_apart(file: Any) -> tuple[Parts, dict[tuple[str, int], Any]]:
     names: dict[int, tuple[str, int]] = {}
     for stream in file.streams:
-        names[stream.index] = (stream.type, sum(kind == stream.type for kind, _ in names.values()))
+        names[stream.index] = (
+            stream.type,
+            sum(kind == stream.type for kind, _ in names.values()),
+        )
     video = file.streams.video[0]
     context = video.codec_context
     is_hdr = context.name == "hevc"
@@ -152,7 +183,9 @@ def _take_apart(file: Any) -> tuple[Parts, dict[tuple[str, int], Any]]:
             parts.pictures += [_shown(picture) for picture in packet.decode()]
         elif packet.size:
             kind, track = names[packet.stream.index]
-            parts.packets.append(Other(kind, track, bytes(packet), packet.pts, packet.duration))
+            parts.packets.append(
+                Other(kind, track, bytes(packet), packet.pts, packet.duration)
+            )
     return parts, {names[s.index]: s for s in file.streams}
 
 
@@ -160,12 +193,25 @@ def _shown(picture: Any) -> Shown:
     planes = []
     for number, plane in enumerate(picture.planes):
         dtype = np.uint16 if picture.format.components[0].bits > 8 else np.uint8
-        wide, high = (picture.width, picture.height) if number == 0 else (-(-picture.width // 2), -(-picture.height // 2))
-        planes.append(np.ndarray((high, wide), dtype, memoryview(plane), strides=(plane.line_size, np.dtype(dtype).itemsize)).copy())
+        wide, high = (
+            (picture.width, picture.height)
+            if number == 0
+            else (-(-picture.width // 2), -(-picture.height // 2))
+        )
+        planes.append(
+            np.ndarray(
+                (high, wide),
+                dtype,
+                memoryview(plane),
+                strides=(plane.line_size, np.dtype(dtype).itemsize),
+            ).copy()
+        )
     return Shown(planes, picture.pts, picture.duration)
 
 
-def _put_together(target: Path, parts: Parts, templates: dict[tuple[str, int], Any]) -> None:
+def _put_together(
+    target: Path, parts: Parts, templates: dict[tuple[str, int], Any]
+) -> None:
     with av.open(str(target), "w", format="matroska") as out:
         video: Any = out.add_stream(parts.codec, rate=RATE, options=parts.options)
         height, width = parts.pictures[0].planes[0].shape
@@ -175,7 +221,12 @@ def _put_together(target: Path, parts: Parts, templates: dict[tuple[str, int], A
         context.flags |= Flags.frame_duration
         if parts.aspect is not None:
             context.sample_aspect_ratio = parts.aspect
-        context.color_range, context.colorspace, context.color_primaries, context.color_trc = parts.colours
+        (
+            context.color_range,
+            context.colorspace,
+            context.color_primaries,
+            context.color_trc,
+        ) = parts.colours
         if parts.matrix is not None:
             video.set_display_matrix(parts.matrix)
         made: dict[tuple[str, int], Any] = {("video", 0): video}
@@ -191,15 +242,27 @@ def _put_together(target: Path, parts: Parts, templates: dict[tuple[str, int], A
         for shown in parts.pictures:
             picture = av.VideoFrame(width, height, parts.pix_fmt)
             for plane, values in zip(picture.planes, shown.planes, strict=True):
-                view = np.ndarray(values.shape, values.dtype, memoryview(plane), strides=(plane.line_size, values.itemsize))
+                view = np.ndarray(
+                    values.shape,
+                    values.dtype,
+                    memoryview(plane),
+                    strides=(plane.line_size, values.itemsize),
+                )
                 view[:] = values
-            picture.pts, picture.duration, picture.time_base = shown.time, shown.duration, Fraction(1, 1000)
+            picture.pts, picture.duration, picture.time_base = (
+                shown.time,
+                shown.duration,
+                Fraction(1, 1000),
+            )
             out.mux(video.encode(picture))
         out.mux(video.encode(None))
         for other in parts.packets:
             if (other.kind, other.track) in made:
                 packet: Any = av.Packet(other.payload)
-                packet.stream, packet.time_base = made[other.kind, other.track], Fraction(1, 1000)
+                packet.stream, packet.time_base = (
+                    made[other.kind, other.track],
+                    Fraction(1, 1000),
+                )
                 packet.pts = packet.dts = other.pts
                 packet.duration = other.duration
                 out.mux(packet)

@@ -18,7 +18,9 @@ class FakeBackend:
     max_pixels, bytes_per_pixel = 1 << 20, 1024
     exact_parts = True
 
-    def __init__(self, fail_at: int | None = None, *, spec: ModelSpec = MODELS["delta"]) -> None:
+    def __init__(
+        self, fail_at: int | None = None, *, spec: ModelSpec = MODELS["delta"]
+    ) -> None:
         self.spec = spec
         self.windows: list[Float] = []
         self._fail_at = fail_at
@@ -29,10 +31,14 @@ class FakeBackend:
         self.windows.append(windows[0].copy())
         doubled = double(windows[:, self.spec.middle], "bilinear")
         trim = self.spec.trim
-        inner = doubled[:, trim : doubled.shape[1] - trim, trim : doubled.shape[2] - trim]
+        inner = doubled[
+            :, trim : doubled.shape[1] - trim, trim : doubled.shape[2] - trim
+        ]
         return np.asarray(inner, np.float32)
 
 
-def open_fake(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+def open_fake(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
     """In the place of ``open_backend`` where it has to reach other processes."""
     return FakeBackend()

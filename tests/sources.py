@@ -18,7 +18,13 @@ AUDIO_RATE = 48000
 
 
 def make_source(
-    path: Path, *, muxer: str, audio: tuple[str, ...] = ("aac",), seconds: float = 1.0, subtitles: bool = False, chapters: bool = True
+    path: Path,
+    *,
+    muxer: str,
+    audio: tuple[str, ...] = ("aac",),
+    seconds: float = 1.0,
+    subtitles: bool = False,
+    chapters: bool = True,
 ) -> VideoInfo:
     """Write 64x48 video at 25 frames a second with audio tracks (French, then English) and describe it."""
     with av.open(str(path), "w", format=muxer) as out:
@@ -66,20 +72,36 @@ class _Noise:
     """Noise for one track, encoded as far as the video has come."""
 
     def __init__(self, track: Any) -> None:
-        self.track, self.done, self.random = track, 0, np.random.default_rng(track.index)
+        self.track, self.done, self.random = (
+            track,
+            0,
+            np.random.default_rng(track.index),
+        )
 
     def packets(self, seconds: Fraction) -> list[Any]:
         context = self.track.codec_context
         context.open(strict=False)
         size, kind = context.frame_size or 1024, context.format.name
-        dtype: Any = np.float32 if kind.startswith("flt") else (np.int32 if kind.startswith("s32") else np.int16)
+        dtype: Any = (
+            np.float32
+            if kind.startswith("flt")
+            else (np.int32 if kind.startswith("s32") else np.int16)
+        )
         packets: list[Any] = []
         while self.done < seconds * AUDIO_RATE:
             noise = self.random.normal(0, 0.05, size)
-            samples = noise.astype(dtype) if dtype is np.float32 else (noise * np.iinfo(dtype).max).astype(dtype)
+            samples = (
+                noise.astype(dtype)
+                if dtype is np.float32
+                else (noise * np.iinfo(dtype).max).astype(dtype)
+            )
             frame = av.AudioFrame(format=kind, layout="mono", samples=size)
             frame.planes[0].update(samples.tobytes())
-            frame.sample_rate, frame.pts, frame.time_base = AUDIO_RATE, self.done, Fraction(1, AUDIO_RATE)
+            frame.sample_rate, frame.pts, frame.time_base = (
+                AUDIO_RATE,
+                self.done,
+                Fraction(1, AUDIO_RATE),
+            )
             packets += self.track.encode(frame)
             self.done += size
         return packets
@@ -142,8 +164,17 @@ def picture(number: int, video: OutputVideo) -> Frame:
     scale = 1 << (layout.bits - 8)
     luma = (16 + 5 * (number % 40) + (rows + columns + 3 * number) % 20) * scale
     width, height = layout.chroma_size(video.width, video.height)
-    chroma: list[Any] = [np.full((height, width), value * scale, layout.dtype) for value in (100, 150)] if layout.has_chroma else []
-    return Frame((luma.astype(layout.dtype), *chroma), layout, Fraction(number, 25), Fraction(1, 25))
+    chroma: list[Any] = (
+        [np.full((height, width), value * scale, layout.dtype) for value in (100, 150)]
+        if layout.has_chroma
+        else []
+    )
+    return Frame(
+        (luma.astype(layout.dtype), *chroma),
+        layout,
+        Fraction(number, 25),
+        Fraction(1, 25),
+    )
 
 
 @dataclass
@@ -163,7 +194,12 @@ def packets_of(path: Path) -> list[Packed]:
     """Everything that plain PyAV demuxes from a file, on the file's own clock."""
     with av.open(str(path)) as file:
         found = [
-            Packed(s.type, s.codec_context.name if s.codec_context else "", metadata=dict(s.metadata), disposition=int(s.disposition))
+            Packed(
+                s.type,
+                s.codec_context.name if s.codec_context else "",
+                metadata=dict(s.metadata),
+                disposition=int(s.disposition),
+            )
             for s in file.streams
         ]
         for packet in file.demux():

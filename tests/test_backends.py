@@ -15,7 +15,13 @@ import torch
 from fake import FakeBackend
 from torch.nn import functional
 
-from vsrcli.backends import TakesCodes, fitting_pixels, machine_bytes, open_backend, says_memory
+from vsrcli.backends import (
+    TakesCodes,
+    fitting_pixels,
+    machine_bytes,
+    open_backend,
+    says_memory,
+)
 from vsrcli.backends.torch import TorchBackend, choose_device
 from vsrcli.errors import BackendError, ModelError, OptionError, OutOfMemory
 from vsrcli.frame import Plane
@@ -35,22 +41,38 @@ def previous() -> TorchBackend:
     return TorchBackend("previous", "clean", device="cpu")
 
 
-@pytest.mark.parametrize(("bits", "full"), [(8, False), (8, True), (10, False), (12, True), (16, False), (16, True)])
-def test_codes_on_the_device_are_those_of_numpy(previous: TorchBackend, bits: int, full: bool) -> None:
+@pytest.mark.parametrize(
+    ("bits", "full"),
+    [(8, False), (8, True), (10, False), (12, True), (16, False), (16, True)],
+)
+def test_codes_on_the_device_are_those_of_numpy(
+    previous: TorchBackend, bits: int, full: bool
+) -> None:
     assert isinstance(previous, TakesCodes)
     peak = (1 << bits) - 1
     dtype = np.uint8 if bits == 8 else np.uint16
-    codes: Plane = np.random.default_rng(bits).integers(0, peak + 1, (2, 5, 11, 14)).astype(dtype)  # type: ignore[assignment]  # one of the two
+    codes: Plane = (
+        np.random.default_rng(bits).integers(0, peak + 1, (2, 5, 11, 14)).astype(dtype)
+    )  # type: ignore[assignment]  # one of the two
     gain, offset = affine(bits, full, previous.luma_scale)
     ours = previous.run_codes(codes, gain, offset, peak)
-    expected = from_model(previous.run(to_model(codes, bits, full, previous.luma_scale)), bits, full, previous.luma_scale)
+    expected = from_model(
+        previous.run(to_model(codes, bits, full, previous.luma_scale)),
+        bits,
+        full,
+        previous.luma_scale,
+    )
     assert ours.dtype == dtype
     assert np.array_equal(ours, expected)
     assert ours.max() > peak // 2
 
 
-def test_what_is_no_number_is_refused(previous: TorchBackend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previous, "_values", lambda windows: torch.full((1, 12, 12), torch.nan))
+def test_what_is_no_number_is_refused(
+    previous: TorchBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        previous, "_values", lambda windows: torch.full((1, 12, 12), torch.nan)
+    )
     with pytest.raises(BackendError, match="no numbers in fp32"):
         previous.run_codes(np.zeros((1, 5, 8, 8), np.uint8), 1.0, 0.0, 255)
 
@@ -83,7 +105,9 @@ def test_out_of_memory_halves_and_says_so() -> None:
     assert all("going on in parts" in note for note in notes)
     tried = len(small.asked)
     network.upscale(lumas[::-1].copy(), 8, False)
-    assert all(pixels <= small.room for pixels in small.asked[tried:]), "what was learned is forgotten"
+    assert all(pixels <= small.room for pixels in small.asked[tried:]), (
+        "what was learned is forgotten"
+    )
 
 
 def test_no_memory_at_all_is_an_error() -> None:
@@ -98,9 +122,13 @@ def test_no_memory_at_all_is_an_error() -> None:
         RuntimeError("std::bad_alloc"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
         RuntimeError("CUDA error: out of memory"),
-        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError(
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+        ),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
+        RuntimeError(
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"
+        ),
         RuntimeError("GET was unable to find an engine to execute this computation"),
     ],
 )
@@ -130,7 +158,10 @@ def test_other_errors_are_not_about_memory(message: str) -> None:
     ],
 )
 def test_an_error_that_no_smaller_part_cures_comes_out_after_few_tries(
-    previous: TorchBackend, monkeypatch: pytest.MonkeyPatch, message: str, kind: type[BackendError]
+    previous: TorchBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    message: str,
+    kind: type[BackendError],
 ) -> None:
     """cuDNN finds no engine for want of memory, and for want of support for the card."""
     tried: list[int] = []
@@ -179,7 +210,9 @@ def test_cudnn_gives_the_same_bits_in_every_run(
 class Cards:
     """A machine's cards: how many there are, and which of them were touched."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, broken: tuple[int, ...] = ()) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, count: int, broken: tuple[int, ...] = ()
+    ) -> None:
         self.touched: list[str] = []
         self._broken = broken
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
@@ -189,7 +222,9 @@ class Cards:
     def _zeros(self, *size: int, device: str) -> None:
         self.touched.append(device)
         if device in [f"cuda:{number}" for number in self._broken]:
-            raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+            raise RuntimeError(
+                "CUDA error: no kernel image is available for execution on the device"
+            )
 
 
 def test_a_card_that_is_not_there_is_refused_without_touching_those_that_are(
@@ -237,7 +272,11 @@ def test_pixels_that_fit_are_the_same_in_every_run() -> None:
 
 
 def test_tile_option(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
-    upscale(moving_clip, tmp_path / "o.mkv", UpscaleOptions(tile=48, encoder=EncoderOptions(codec="ffv1")))
+    upscale(
+        moving_clip,
+        tmp_path / "o.mkv",
+        UpscaleOptions(tile=48, encoder=EncoderOptions(codec="ffv1")),
+    )
     sizes = {window.shape[1:] for window in fake.windows}
     assert len(sizes) > 1 or next(iter(sizes)) != (64 + 8, 96 + 8)
     with pytest.raises(OptionError, match="--tile 8 is too small"):
@@ -255,7 +294,10 @@ def test_frozen_weights_change_nothing(name: str) -> None:
         assert torch.equal(network(window), before)
 
 
-@pytest.mark.parametrize(("name", "domain"), [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains])
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains],
+)
 def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
     """Scaled, they give the same picture, and no value of any layer comes near the end of half precision."""
     network, info = load(locate(name, domain))
@@ -268,9 +310,19 @@ def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
         assert network.output.weight.dtype == torch.float32
         # the unit is a power of two: scaled by it, the weights keep every bit
         assert torch.equal(network.output.weight * unit, last["weight"])
-        assert not torch.equal(last["weight"], last["weight"].half().float()), "nothing to round"
-        assert all(torch.equal(network.output.state_dict()[key], last[key]) for key in last if key != "weight")
-        assert {parameter.dtype for key, parameter in network.named_parameters() if not key.startswith("output")} == {torch.float16}
+        assert not torch.equal(last["weight"], last["weight"].half().float()), (
+            "nothing to round"
+        )
+        assert all(
+            torch.equal(network.output.state_dict()[key], last[key])
+            for key in last
+            if key != "weight"
+        )
+        assert {
+            parameter.dtype
+            for key, parameter in network.named_parameters()
+            if not key.startswith("output")
+        } == {torch.float16}
         network.float()  # the rounding of the weights is left, that of the sums is not
         features = network.features(window * unit)
         ours = network.picture(features, window[:, :, info.spec.middle])
@@ -279,7 +331,9 @@ def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
 
 
 @pytest.mark.parametrize("factor", [30.0, 1e5])
-def test_weights_too_large_for_half_precision_are_scaled_or_refused(factor: float) -> None:
+def test_weights_too_large_for_half_precision_are_scaled_or_refused(
+    factor: float,
+) -> None:
     network, _ = load(locate("previous", "clean"))
     with torch.no_grad():
         next(network.parameters()).mul_(factor)
@@ -302,7 +356,9 @@ def test_signals_after_openvino_has_gone(tmp_path: Path) -> None:
         "held = [bytearray(12000) for _ in range(2000)]\n"
         "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('as usual')"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert (result.returncode, result.stdout.strip()) == (0, "as usual"), result.stderr
 
 
@@ -312,7 +368,13 @@ def test_triton_needs_a_card() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "says"), [("torch", "--backend onnx"), ("openvino", "runs on the processor"), ("onnx", "device tensorrt"), ("auto", "device tensorrt")]
+    ("backend", "says"),
+    [
+        ("torch", "--backend onnx"),
+        ("openvino", "runs on the processor"),
+        ("onnx", "device tensorrt"),
+        ("auto", "device tensorrt"),
+    ],
 )
 def test_tensorrt_is_never_replaced_in_silence(backend: str, says: str) -> None:
     """On a machine without it, every backend says so in one line."""
@@ -333,43 +395,101 @@ def kernels() -> ModuleType:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize(
     ("channels", "out", "kernel", "padding"),
-    [(1, 32, (5, 5, 3), (2, 2, 1)), (8, 8, (3, 3, 3), (1, 1, 1)), (24, 24, (3, 3, 3), (1, 1, 1)), (32, 8, (1, 1, 3), (0, 0, 1)), (8, 5, (3, 3, 3), (0, 0, 0))],
+    [
+        (1, 32, (5, 5, 3), (2, 2, 1)),
+        (8, 8, (3, 3, 3), (1, 1, 1)),
+        (24, 24, (3, 3, 3), (1, 1, 1)),
+        (32, 8, (1, 1, 3), (0, 0, 1)),
+        (8, 5, (3, 3, 3), (0, 0, 0)),
+    ],
 )
 def test_fused_convolution(
-    kernels: ModuleType, channels: int, out: int, kernel: tuple[int, int, int], padding: tuple[int, int, int], dtype: torch.dtype
+    kernels: ModuleType,
+    channels: int,
+    out: int,
+    kernel: tuple[int, int, int],
+    padding: tuple[int, int, int],
+    dtype: torch.dtype,
 ) -> None:
     torch.manual_seed(0)
     given = torch.randn(1, 5, 7, 11, channels).to(dtype)
-    weight, bias = (torch.randn(out, channels, *kernel) / 9).to(dtype), torch.randn(out).to(dtype)
-    expected = functional.conv3d(given.permute(0, 4, 1, 2, 3).float(), weight.float(), bias.float(), padding=padding).permute(0, 2, 3, 4, 1)
+    weight, bias = (
+        (torch.randn(out, channels, *kernel) / 9).to(dtype),
+        torch.randn(out).to(dtype),
+    )
+    expected = functional.conv3d(
+        given.permute(0, 4, 1, 2, 3).float(),
+        weight.float(),
+        bias.float(),
+        padding=padding,
+    ).permute(0, 2, 3, 4, 1)
     residual = torch.randn(expected.shape).to(dtype)
-    ours = kernels.convolve(given, kernels.pack(weight), bias, kernel=kernel, padding=padding, residual=residual)
+    ours = kernels.convolve(
+        given,
+        kernels.pack(weight),
+        bias,
+        kernel=kernel,
+        padding=padding,
+        residual=residual,
+    )
     assert ours.dtype == dtype
     tolerance = 1e-5 if dtype == torch.float32 else 5e-3
-    torch.testing.assert_close(ours.float(), functional.relu(expected + residual.float()), atol=tolerance, rtol=tolerance)
-    plain = kernels.convolve(given, kernels.pack(weight), bias, kernel=kernel, padding=padding, rectify=False)
+    torch.testing.assert_close(
+        ours.float(),
+        functional.relu(expected + residual.float()),
+        atol=tolerance,
+        rtol=tolerance,
+    )
+    plain = kernels.convolve(
+        given, kernels.pack(weight), bias, kernel=kernel, padding=padding, rectify=False
+    )
     torch.testing.assert_close(plain.float(), expected, atol=tolerance, rtol=tolerance)
     assert plain.min() < 0
 
 
-@pytest.mark.parametrize(("channels", "dtype"), [(8, torch.float16), (8, torch.float32), (24, torch.float32)])
+@pytest.mark.parametrize(
+    ("channels", "dtype"), [(8, torch.float16), (8, torch.float32), (24, torch.float32)]
+)
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (2, 3)])
 def test_whole_pass_of_a_recursive_block(
-    kernels: ModuleType, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], channels: int, dtype: torch.dtype
+    kernels: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    size: tuple[int, int],
+    channels: int,
+    dtype: torch.dtype,
 ) -> None:
     """Over the edges of tiles, several tiles a program and two pictures, it does what the two convolutions do one after the other."""
     torch.manual_seed(0)
     monkeypatch.setattr(kernels, "_TILE", (4, 6))  # the interpreter is slow
     given = torch.randn(2, 5, *size, channels).to(dtype)
-    layers = [(kernels.pack((torch.randn(channels, channels, 3, 3, 3) / 9).to(dtype)), torch.randn(channels).to(dtype)) for _ in "ab"]
+    layers = [
+        (
+            kernels.pack((torch.randn(channels, channels, 3, 3, 3) / 9).to(dtype)),
+            torch.randn(channels).to(dtype),
+        )
+        for _ in "ab"
+    ]
     shape = {"kernel": (3, 3, 3), "padding": (1, 1, 1)}
     (first, first_bias), (second, second_bias) = layers
-    expected = kernels.convolve(kernels.convolve(given, first, first_bias, **shape), second, second_bias, **shape, residual=given)
+    expected = kernels.convolve(
+        kernels.convolve(given, first, first_bias, **shape),
+        second,
+        second_bias,
+        **shape,
+        residual=given,
+    )
     ours = kernels.recurse(given, first, first_bias, second, second_bias)
-    torch.testing.assert_close(ours, expected, atol=1e-5 if dtype == torch.float32 else 5e-3, rtol=1e-5 if dtype == torch.float32 else 5e-3)
+    torch.testing.assert_close(
+        ours,
+        expected,
+        atol=1e-5 if dtype == torch.float32 else 5e-3,
+        rtol=1e-5 if dtype == torch.float32 else 5e-3,
+    )
 
 
-@pytest.mark.parametrize(("flags", "is_exact"), [("avx2 avx512f", True), ("avx2", False), (None, False)])
+@pytest.mark.parametrize(
+    ("flags", "is_exact"), [("avx2 avx512f", True), ("avx2", False), (None, False)]
+)
 def test_parts_of_5_parallel_are_exact_in_openvino_with_avx512_alone(
     flags: str | None, is_exact: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -383,7 +503,9 @@ def test_parts_of_5_parallel_are_exact_in_openvino_with_avx512_alone(
     openvino._has_avx512.cache_clear()
     try:
         for model, expected in (("5-parallel", is_exact), ("lite", True)):
-            backend = open_backend("openvino", model, "clean", device="cpu", precision=None)
+            backend = open_backend(
+                "openvino", model, "clean", device="cpu", precision=None
+            )
             assert backend.exact_parts == expected
     finally:
         openvino._has_avx512.cache_clear()
@@ -396,9 +518,18 @@ def test_fused_volume(kernels: ModuleType, whole_passes: bool) -> None:
     from vsrcli.models.layers import Chain3d
 
     torch.manual_seed(0)
-    volume = Chain3d(SlicedConv3d(1, 8, (5, 5, 3), padding=(2, 2, 1)), RecursiveBlock3d(8, 2), SlicedConv3d(8, 4, 3), SlicedConv3d(4, 4, 3)).eval()
+    volume = Chain3d(
+        SlicedConv3d(1, 8, (5, 5, 3), padding=(2, 2, 1)),
+        RecursiveBlock3d(8, 2),
+        SlicedConv3d(8, 4, 3),
+        SlicedConv3d(4, 4, 3),
+    ).eval()
     maps = [torch.rand(2, 1, 9, 10) for _ in range(5)]
     with torch.inference_mode():
         (expected,) = volume(maps)
-        ours = FusedVolume(volume, whole_passes=whole_passes)(torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous())
-    torch.testing.assert_close(ours[:, 0].permute(0, 3, 1, 2), expected, atol=1e-5, rtol=1e-5)
+        ours = FusedVolume(volume, whole_passes=whole_passes)(
+            torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous()
+        )
+    torch.testing.assert_close(
+        ours[:, 0].permute(0, 3, 1, 2), expected, atol=1e-5, rtol=1e-5
+    )

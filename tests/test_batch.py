@@ -34,19 +34,43 @@ def run(*arguments: str | Path) -> int:
     return _run([str(argument) for argument in arguments])
 
 
-def test_one_failure_does_not_stop_the_rest(demo_clip: Path, tmp_path: Path, fake: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
-    first, second, broken, out = tmp_path / "a.mp4", tmp_path / "b.mov", tmp_path / "broken.mkv", tmp_path / "out"
+def test_one_failure_does_not_stop_the_rest(
+    demo_clip: Path,
+    tmp_path: Path,
+    fake: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    first, second, broken, out = (
+        tmp_path / "a.mp4",
+        tmp_path / "b.mov",
+        tmp_path / "broken.mkv",
+        tmp_path / "out",
+    )
     shutil.copy(demo_clip, first)
     shutil.copy(demo_clip, second)
     broken.write_text("no video")
-    arguments: list[str | Path] = [first, broken, tmp_path / "missing.mp4", second, "--out-dir", out, "--end", "0.2", "--preset", "ultrafast"]
+    arguments: list[str | Path] = [
+        first,
+        broken,
+        tmp_path / "missing.mp4",
+        second,
+        "--out-dir",
+        out,
+        "--end",
+        "0.2",
+        "--preset",
+        "ultrafast",
+    ]
     assert run("upscale", *arguments) == 1
     errors = capsys.readouterr().err
     assert "2 done, 0 skipped, 2 failed" in errors
     assert "Traceback" not in errors
     assert sorted(path.name for path in out.iterdir()) == ["a.mp4", "b.mov"]
     times = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
-    assert run("upscale", first, second, "--out-dir", out, "--skip-existing", "--json") == 0
+    assert (
+        run("upscale", first, second, "--out-dir", out, "--skip-existing", "--json")
+        == 0
+    )
     printed = json.loads(capsys.readouterr().out)
     assert [(item["report"], item["error"]) for item in printed] == [(None, None)] * 2
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == times
@@ -54,11 +78,28 @@ def test_one_failure_does_not_stop_the_rest(demo_clip: Path, tmp_path: Path, fak
     assert "-y replaces it" in capsys.readouterr().err
 
 
-def test_two_of_one_name_are_not_written_over_each_other(demo_clip: Path, tmp_path: Path, fake: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_of_one_name_are_not_written_over_each_other(
+    demo_clip: Path,
+    tmp_path: Path,
+    fake: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         shutil.copy(demo_clip, tmp_path / name / "a.mp4")
-    assert run("upscale", tmp_path / "one" / "a.mp4", tmp_path / "two" / "a.mp4", "--out-dir", tmp_path / "out", "--end", "0.1", "-y") == 1
+    assert (
+        run(
+            "upscale",
+            tmp_path / "one" / "a.mp4",
+            tmp_path / "two" / "a.mp4",
+            "--out-dir",
+            tmp_path / "out",
+            "--end",
+            "0.1",
+            "-y",
+        )
+        == 1
+    )
     assert "another folder" in capsys.readouterr().err
 
 
@@ -72,21 +113,31 @@ def test_two_of_one_name_are_not_written_over_each_other(demo_clip: Path, tmp_pa
         (["a.mp4", "--out-dir", "/dev/null/x"], 1, "cannot be made"),
     ],
 )
-def test_wrong_use(arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_use(
+    arguments: list[str], status: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("upscale", *arguments) == status
     assert says in capsys.readouterr().err
 
 
 def test_names_of_outputs(tmp_path: Path) -> None:
     (tmp_path / "frames").mkdir()
-    names = {"a.mp4": "a.mp4", "b.MKV": "b.MKV", "c.wmv": "c.wmv.mkv", "d": "d.mkv", "frames": "frames.mkv"}
+    names = {
+        "a.mp4": "a.mp4",
+        "b.MKV": "b.MKV",
+        "c.wmv": "c.wmv.mkv",
+        "d": "d.mkv",
+        "frames": "frames.mkv",
+    }
     assert {name: target_for(tmp_path / name, tmp_path).name for name in names} == names
 
 
 # -- signals
 
 
-def started(tmp_path: Path, *options: str, seconds: float = 3.0, pause: float = 0.05) -> tuple[subprocess.Popen[str], Path]:
+def started(
+    tmp_path: Path, *options: str, seconds: float = 3.0, pause: float = 0.05
+) -> tuple[subprocess.Popen[str], Path]:
     """A run in a process of its own, in the middle of its work; the target."""
     source, target = tmp_path / "in.mp4", tmp_path / "o.mkv"
     if not source.exists():
@@ -107,8 +158,18 @@ def wait_for(condition: Any, process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize(("number", "times", "status"), [(signal.SIGINT, 1, 130), (signal.SIGINT, 2, 130), (signal.SIGTERM, 2, 143), (signal.SIGHUP, 1, 129)])
-def test_signals_keep_finished_segments_and_nothing_else(tmp_path: Path, number: signal.Signals, times: int, status: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "times", "status"),
+    [
+        (signal.SIGINT, 1, 130),
+        (signal.SIGINT, 2, 130),
+        (signal.SIGTERM, 2, 143),
+        (signal.SIGHUP, 1, 129),
+    ],
+)
+def test_signals_keep_finished_segments_and_nothing_else(
+    tmp_path: Path, number: signal.Signals, times: int, status: int
+) -> None:
     process, target = started(tmp_path, "--segment", "0.3")
     folder = tmp_path / "o.mkv.vsr"
     wait_for(lambda: len(list(folder.glob("*.packets"))) >= 2, process)
@@ -120,7 +181,11 @@ def test_signals_keep_finished_segments_and_nothing_else(tmp_path: Path, number:
     assert "Traceback" not in errors
     assert "the same command goes on from there" in errors
     assert not target.exists()
-    assert sorted({path.suffix for path in folder.iterdir()}) == ["", ".jsonl", ".packets"]
+    assert sorted({path.suffix for path in folder.iterdir()}) == [
+        "",
+        ".jsonl",
+        ".packets",
+    ]
     again, _ = started(tmp_path, "--segment", "0.3", pause=0.0)
     assert "going on with" in again.communicate(timeout=60)[1]
     assert again.returncode == 0
@@ -134,7 +199,10 @@ def test_the_folder_removed_in_mid_run_is_one_clear_error(tmp_path: Path) -> Non
         [sys.executable, str(TESTS / "fake_vsr.py"), "--seconds-a-frame", "0.05", "upscale", str(tmp_path / "in.mp4"), str(tmp_path / "out" / "o.mkv"),
          "--codec", "ffv1", "--segment", "0.3", "-q"], stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    wait_for(lambda: len(list((tmp_path / "out" / "o.mkv.vsr").glob("*.packets"))) >= 1, process)
+    wait_for(
+        lambda: len(list((tmp_path / "out" / "o.mkv.vsr").glob("*.packets"))) >= 1,
+        process,
+    )
     shutil.rmtree(tmp_path / "out")
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
@@ -143,7 +211,9 @@ def test_the_folder_removed_in_mid_run_is_one_clear_error(tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_a_thread_that_hangs_is_left_behind_in_the_end(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_thread_that_hangs_is_left_behind_in_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(prefetch, "_PATIENCE_SECONDS", 0.3)
     released = threading.Event()
 
@@ -159,7 +229,9 @@ def test_a_thread_that_hangs_is_left_behind_in_the_end(monkeypatch: pytest.Monke
     released.set()
 
 
-def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As FFmpeg's do with some damage: reading and decoding one packet takes beyond all measure."""
     monkeypatch.setattr(reader_module, "_STALL_SECONDS", 1)
     released = threading.Event()
@@ -179,8 +251,14 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(demo_clip: Path, 
 
     monkeypatch.setattr(reader_module, "decoder_of", hanging)
     began = time.monotonic()
-    with pytest.raises(InputError, match=r"decoding hangs after 0\.\d+ s of it.* --end 0\.\d+"):
-        upscale(demo_clip, tmp_path / "o.mkv", UpscaleOptions(segment=0.3, encoder=EncoderOptions(codec="ffv1")))
+    with pytest.raises(
+        InputError, match=r"decoding hangs after 0\.\d+ s of it.* --end 0\.\d+"
+    ):
+        upscale(
+            demo_clip,
+            tmp_path / "o.mkv",
+            UpscaleOptions(segment=0.3, encoder=EncoderOptions(codec="ffv1")),
+        )
     assert time.monotonic() - began < 20
     assert not (tmp_path / "o.mkv").exists()
     released.set()

@@ -36,15 +36,30 @@ SIZE = (96, 64)
 
 def _detail(count: int = 6) -> list[Any]:
     """Pictures that interpolation cannot restore, with motion, codes 16..235."""
-    blocks = np.kron(np.random.default_rng(4).integers(30, 220, (50, 50)), np.ones((3, 3)))
-    return [blocks[2 * n : 2 * n + SIZE[1], n : n + SIZE[0]].astype(np.uint8) for n in range(count)]
+    blocks = np.kron(
+        np.random.default_rng(4).integers(30, 220, (50, 50)), np.ones((3, 3))
+    )
+    return [
+        blocks[2 * n : 2 * n + SIZE[1], n : n + SIZE[0]].astype(np.uint8)
+        for n in range(count)
+    ]
 
 
-def _ffv1(path: Path, pictures: list[Any], pix_fmt: str, bits: int = 8, ticks: list[int] | None = None) -> Path:
+def _ffv1(
+    path: Path,
+    pictures: list[Any],
+    pix_fmt: str,
+    bits: int = 8,
+    ticks: list[int] | None = None,
+) -> Path:
     """Lossless luma exactly as given (8-bit codes, shifted up for more bits)."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = pictures[0].shape[1], pictures[0].shape[0], pix_fmt
+        stream.width, stream.height, stream.pix_fmt = (
+            pictures[0].shape[1],
+            pictures[0].shape[0],
+            pix_fmt,
+        )
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame(picture.shape[1], picture.shape[0], pix_fmt)
             dtype = np.uint8 if bits == 8 else np.uint16
@@ -53,8 +68,13 @@ def _ffv1(path: Path, pictures: list[Any], pix_fmt: str, bits: int = 8, ticks: l
                 target = np.frombuffer(plane, dtype).reshape(-1, width)  # type: ignore[call-overload]
                 target[...] = 128 << (bits - 8)
                 if index == 0:
-                    target[: picture.shape[0], : picture.shape[1]] = picture.astype(dtype) << (bits - 8)
-            frame.pts, frame.time_base = ticks[number] if ticks else number, Fraction(1, 25)
+                    target[: picture.shape[0], : picture.shape[1]] = picture.astype(
+                        dtype
+                    ) << (bits - 8)
+            frame.pts, frame.time_base = (
+                ticks[number] if ticks else number,
+                Fraction(1, 25),
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -78,23 +98,43 @@ def test_baselines_by_hand(tmp_path: Path) -> None:
     assert report.frames == len(pictures)
     row = _row(report, "bicubic")
     for number, picture in enumerate(pictures):
-        low = np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(np.uint8)
-        assert row.per_frame["psnr"][number] == pytest.approx(psnr(picture, double(low), crop=8), rel=1e-12)
-        assert row.per_frame["ssim"][number] == pytest.approx(ssim(picture, double(low), crop=8), rel=1e-12)
+        low = np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(
+            np.uint8
+        )
+        assert row.per_frame["psnr"][number] == pytest.approx(
+            psnr(picture, double(low), crop=8), rel=1e-12
+        )
+        assert row.per_frame["ssim"][number] == pytest.approx(
+            ssim(picture, double(low), crop=8), rel=1e-12
+        )
     assert row.means["psnr"] == pytest.approx(np.mean(row.per_frame["psnr"]))
     assert row.gain_db == 0
-    assert _row(report, "lanczos").gain_db == pytest.approx(_row(report, "lanczos").means["psnr"] - row.means["psnr"])
+    assert _row(report, "lanczos").gain_db == pytest.approx(
+        _row(report, "lanczos").means["psnr"] - row.means["psnr"]
+    )
 
 
 def test_the_reports_protocol(tmp_path: Path) -> None:
     structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
     pictures = _detail(1)
-    report = _baselines(_ffv1(tmp_path / "a.mkv", pictures, "gray"), protocol="report", degrade="blur3")
-    low = np.clip(np.rint(half(cv2.GaussianBlur(pictures[0].astype(np.float32), (0, 0), 3.0), "nearest")), 0, 255).astype(np.uint8)
+    report = _baselines(
+        _ffv1(tmp_path / "a.mkv", pictures, "gray"), protocol="report", degrade="blur3"
+    )
+    low = np.clip(
+        np.rint(
+            half(
+                cv2.GaussianBlur(pictures[0].astype(np.float32), (0, 0), 3.0), "nearest"
+            )
+        ),
+        0,
+        255,
+    ).astype(np.uint8)
     true, result = pictures[0][2:-2, 2:-2], double(low)[2:-2, 2:-2]
     means = _row(report, "bicubic").means
     assert means["ssim"] == pytest.approx(structural_similarity(true, result), rel=1e-6)
-    assert means["mse"] == pytest.approx(np.mean((true.astype(float) - result) ** 2), rel=1e-9)
+    assert means["mse"] == pytest.approx(
+        np.mean((true.astype(float) - result) ** 2), rel=1e-9
+    )
 
 
 def test_depths_and_containers_agree(tmp_path: Path) -> None:
@@ -108,15 +148,28 @@ def test_depths_and_containers_agree(tmp_path: Path) -> None:
     for name, dtype, factor in (("png8", np.uint8, 1), ("tif16", np.uint16, 257)):
         (tmp_path / name).mkdir()
         for number, picture in enumerate(pictures):
-            cv2.imwrite(str(tmp_path / name / f"{number}.{name[:3]}"), picture.astype(dtype) * dtype(factor))
+            cv2.imwrite(
+                str(tmp_path / name / f"{number}.{name[:3]}"),
+                picture.astype(dtype) * dtype(factor),
+            )
         figures[name] = _baselines(tmp_path / name)
     (tmp_path / "rgb").mkdir()
-    for number, picture in enumerate(pictures):  # full-range gray in R, G and B whose BT.601 luma is the picture
-        cv2.imwrite(str(tmp_path / "rgb" / f"{number}.png"), np.dstack([np.rint((picture.astype(float) - 16) * 65535 / 219).astype(np.uint16)] * 3))
+    for number, picture in enumerate(
+        pictures
+    ):  # full-range gray in R, G and B whose BT.601 luma is the picture
+        cv2.imwrite(
+            str(tmp_path / "rgb" / f"{number}.png"),
+            np.dstack(
+                [np.rint((picture.astype(float) - 16) * 65535 / 219).astype(np.uint16)]
+                * 3
+            ),
+        )
     figures["rgb"] = _baselines(tmp_path / "rgb")
     for name, report in figures.items():
         for method in ("nearest", "bicubic", "lanczos"):
-            assert _row(report, method).means["psnr"] == pytest.approx(_row(figures["8 bits"], method).means["psnr"], abs=0.01), name
+            assert _row(report, method).means["psnr"] == pytest.approx(
+                _row(figures["8 bits"], method).means["psnr"], abs=0.01
+            ), name
 
 
 def test_floating_point_fields(tmp_path: Path) -> None:
@@ -125,18 +178,39 @@ def test_floating_point_fields(tmp_path: Path) -> None:
     for name, factor in (("unit", 1.0), ("codes", 255.0)):
         (tmp_path / name).mkdir()
         for number, field in enumerate(fields):
-            cv2.imwrite(str(tmp_path / name / f"{number}.tiff"), field * np.float32(factor))
-    unit, codes = _baselines(tmp_path / "unit", range=1.0), _baselines(tmp_path / "codes")
-    assert _row(unit, "bicubic").means["psnr"] == pytest.approx(_row(codes, "bicubic").means["psnr"], abs=1e-4)
-    assert _row(unit, "bicubic").means["ssim"] == pytest.approx(_row(codes, "bicubic").means["ssim"], abs=1e-5)
-    assert _row(unit, "bicubic").means["mse"] == pytest.approx(_row(codes, "bicubic").means["mse"] / 255**2, rel=1e-4)
+            cv2.imwrite(
+                str(tmp_path / name / f"{number}.tiff"), field * np.float32(factor)
+            )
+    unit, codes = (
+        _baselines(tmp_path / "unit", range=1.0),
+        _baselines(tmp_path / "codes"),
+    )
+    assert _row(unit, "bicubic").means["psnr"] == pytest.approx(
+        _row(codes, "bicubic").means["psnr"], abs=1e-4
+    )
+    assert _row(unit, "bicubic").means["ssim"] == pytest.approx(
+        _row(codes, "bicubic").means["ssim"], abs=1e-5
+    )
+    assert _row(unit, "bicubic").means["mse"] == pytest.approx(
+        _row(codes, "bicubic").means["mse"] / 255**2, rel=1e-4
+    )
 
 
 def test_given_low_resolution_equals_one_made(tmp_path: Path) -> None:
     pictures = _detail()
     truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
-    low = _ffv1(tmp_path / "low.mkv", [np.clip(np.rint(half(picture.astype(np.float32))), 0, 255) for picture in pictures], "gray")
-    assert _row(_baselines(truth, lr=str(low)), "bicubic").per_frame == _row(_baselines(truth), "bicubic").per_frame
+    low = _ffv1(
+        tmp_path / "low.mkv",
+        [
+            np.clip(np.rint(half(picture.astype(np.float32))), 0, 255)
+            for picture in pictures
+        ],
+        "gray",
+    )
+    assert (
+        _row(_baselines(truth, lr=str(low)), "bicubic").per_frame
+        == _row(_baselines(truth), "bicubic").per_frame
+    )
     with pytest.raises(InputError, match="half of"):
         _baselines(truth, lr=str(truth))
 
@@ -144,7 +218,12 @@ def test_given_low_resolution_equals_one_made(tmp_path: Path) -> None:
 def test_compression_is_that_of_the_whole_sequence(tmp_path: Path) -> None:
     pictures = _detail(30)
     source = Source(_ffv1(tmp_path / "a.mkv", pictures, "gray"))
-    lows = np.stack([np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(np.uint8) for picture in pictures])
+    lows = np.stack(
+        [
+            np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(np.uint8)
+            for picture in pictures
+        ]
+    )
     expected = x264_round_trip(lows, crf=30)
     cases = list(truth_cases(source, "crf:30", None, None))
     assert len(cases) == 30
@@ -155,20 +234,33 @@ def test_compression_is_that_of_the_whole_sequence(tmp_path: Path) -> None:
 
 def test_windows_are_those_of_upscale(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "cut.mp4", frames=12, size=SIZE, scenes=2)
-    numbers = [[round(frame.time * 25) for frame in case.window] for case in truth_cases(Source(path), "clean", None, None)]
+    numbers = [
+        [round(frame.time * 25) for frame in case.window]
+        for case in truth_cases(Source(path), "clean", None, None)
+    ]
     assert numbers[5] == [3, 4, 5, 5, 5]
     assert numbers[6] == [6, 6, 6, 7, 8]
-    first = [[round(frame.time * 25) for frame in case.window] for case in truth_cases(Source(path), "clean", None, 3)]
+    first = [
+        [round(frame.time * 25) for frame in case.window]
+        for case in truth_cases(Source(path), "clean", None, 3)
+    ]
     assert first == numbers[:3]
 
 
 class TestCompare:
-    def test_with_itself(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_with_itself(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
-        assert _run(["bench", "--compare", str(truth), str(truth), "--json", "-", "-q"]) == 0
+        assert (
+            _run(["bench", "--compare", str(truth), str(truth), "--json", "-", "-q"])
+            == 0
+        )
         report = json.loads(capsys.readouterr().out)
         assert report["rows"][0]["means"] == {"mse": 0.0, "psnr": None, "ssim": 1.0}
-        assert report["undefined"] == ["a.mkv.psnr: infinite: at least one picture is identical to its truth"]
+        assert report["undefined"] == [
+            "a.mkv.psnr: infinite: at least one picture is identical to its truth"
+        ]
 
     def test_page_with_pictures(self, tmp_path: Path) -> None:
         pictures = _detail()
@@ -176,7 +268,20 @@ class TestCompare:
         poor = [picture.copy() for picture in pictures]
         poor[4][10:40, 10:40] //= 2
         result = _ffv1(tmp_path / "b.mkv", poor, "gray")
-        assert _run(["bench", "--compare", str(result), str(truth), "--html", str(tmp_path / "page.html"), "-q"]) == 0
+        assert (
+            _run(
+                [
+                    "bench",
+                    "--compare",
+                    str(result),
+                    str(truth),
+                    "--html",
+                    str(tmp_path / "page.html"),
+                    "-q",
+                ]
+            )
+            == 0
+        )
         bench = Bench(truth, BenchOptions(compare=str(result)))
         worst, median = bench.shots(bench.run())
         assert worst.title.startswith("worst frame (4, 0.16 s")
@@ -184,35 +289,58 @@ class TestCompare:
         assert np.array_equal(worst.truth, pictures[4])
         assert median.psnr["b.mkv"] == math.inf
         page = (tmp_path / "page.html").read_text()
-        assert page.count('selected>ground truth') == 2
+        assert page.count("selected>ground truth") == 2
 
     def test_with_a_copy_one_frame_late(self, tmp_path: Path) -> None:
         pictures = _detail()
         truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
         late = _ffv1(tmp_path / "b.mkv", [pictures[0], *pictures[:-1]], "gray")
-        values = Bench(truth, BenchOptions(compare=str(late))).run().rows[0].per_frame["psnr"]
+        values = (
+            Bench(truth, BenchOptions(compare=str(late)))
+            .run()
+            .rows[0]
+            .per_frame["psnr"]
+        )
         assert values[0] == math.inf
-        assert all(value == pytest.approx(psnr(pictures[n], pictures[n - 1], crop=8)) for n, value in enumerate(values) if n)
+        assert all(
+            value == pytest.approx(psnr(pictures[n], pictures[n - 1], crop=8))
+            for n, value in enumerate(values)
+            if n
+        )
 
     def test_with_a_frame_missing(self, tmp_path: Path) -> None:
         pictures = _detail()
         truth = _ffv1(tmp_path / "a.mkv", pictures, "gray")
-        gap = _ffv1(tmp_path / "b.mkv", pictures[:2] + pictures[3:], "gray", ticks=[0, 1, 3, 4, 5])
-        with pytest.raises(InputError, match=r"frame 2 of .*a.mkv is at 0.080 s, and .*b.mkv has no frame there"):
+        gap = _ffv1(
+            tmp_path / "b.mkv",
+            pictures[:2] + pictures[3:],
+            "gray",
+            ticks=[0, 1, 3, 4, 5],
+        )
+        with pytest.raises(
+            InputError,
+            match=r"frame 2 of .*a.mkv is at 0.080 s, and .*b.mkv has no frame there",
+        ):
             Bench(truth, BenchOptions(compare=str(gap))).run()
         short = _ffv1(tmp_path / "c.mkv", pictures[:-1], "gray")
         with pytest.raises(InputError, match=r"a.mkv has 6 frames, .*c.mkv only 5"):
             Bench(truth, BenchOptions(compare=str(short))).run()
-        assert Bench(truth, BenchOptions(compare=str(short), frames=5)).run().frames == 5
+        assert (
+            Bench(truth, BenchOptions(compare=str(short), frames=5)).run().frames == 5
+        )
 
     def test_with_another_size(self, tmp_path: Path) -> None:
         truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
-        small = _ffv1(tmp_path / "b.mkv", [picture[:32, :48] for picture in _detail()], "gray")
+        small = _ffv1(
+            tmp_path / "b.mkv", [picture[:32, :48] for picture in _detail()], "gray"
+        )
         with pytest.raises(InputError, match=r"48x32 pixels.*only equal sizes"):
             Bench(truth, BenchOptions(compare=str(small))).run()
 
 
-def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_networks_go_through_the_code_of_upscale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     called = []
 
     def spy(*arguments: Any) -> Any:
@@ -221,14 +349,21 @@ def test_networks_go_through_the_code_of_upscale(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setattr("vsrcli.bench.methods.upscale_luma", spy)
     truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
-    report = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).run()
+    report = Bench(
+        truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")
+    ).run()
     assert len(called) == 2 * 2  # once with the neighbours, once without
     row = _row(report, "delta:video")
     assert row.frames_per_second is not None
     assert row.frames_per_second > 0
     assert row.peak_memory_mb is None or row.peak_memory_mb > 50
-    shots = Bench(truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")).shots(report)
-    assert [shot.title.split(" (")[0] for shot in shots] == ["worst frame", "median frame"]
+    shots = Bench(
+        truth, BenchOptions(model=("delta",), device="cpu", degrade="crf:20")
+    ).shots(report)
+    assert [shot.title.split(" (")[0] for shot in shots] == [
+        "worst frame",
+        "median frame",
+    ]
     assert shots[0].psnr["delta:video"] == min(row.per_frame["psnr"])
 
 
@@ -242,7 +377,9 @@ class Averaging(FakeBackend):
 
 def _of_backend(path: Path, backend: FakeBackend, **options: Any) -> BenchReport:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vsrcli.bench.methods.open_backend", lambda *given, **named: backend)
+        patch.setattr(
+            "vsrcli.bench.methods.open_backend", lambda *given, **named: backend
+        )
         return Bench(path, BenchOptions(model=("delta",), **options)).run()
 
 
@@ -251,8 +388,12 @@ def _still_with_noise(folder: Path, count: int = 6) -> tuple[Path, Path]:
     rng = np.random.default_rng(5)
     pictures = [texture(0, SIZE)] * count
     lows = [half(picture.astype(np.float32)) for picture in pictures]
-    noisy = [np.clip(np.rint(low + rng.normal(0, 8, low.shape)), 16, 235) for low in lows]
-    return _ffv1(folder / "a.mkv", pictures, "gray"), _ffv1(folder / "low.mkv", noisy, "gray")
+    noisy = [
+        np.clip(np.rint(low + rng.normal(0, 8, low.shape)), 16, 235) for low in lows
+    ]
+    return _ffv1(folder / "a.mkv", pictures, "gray"), _ffv1(
+        folder / "low.mkv", noisy, "gray"
+    )
 
 
 def test_neighbours_that_help_are_a_temporal_gain(tmp_path: Path) -> None:
@@ -268,7 +409,9 @@ def test_neighbours_that_help_are_a_temporal_gain(tmp_path: Path) -> None:
     assert row.temporal_gain_db == pytest.approx(gains.mean())
     assert all(baseline.temporal_gain_db is None for baseline in baselines)
     rows = report.as_json()["rows"]
-    assert [each["temporal_gain_db"] for each in rows] == [None] * 3 + [row.temporal_gain_db]
+    assert [each["temporal_gain_db"] for each in rows] == [None] * 3 + [
+        row.temporal_gain_db
+    ]
     assert len(rows[-1]["per_frame"]["temporal_gain_db"]) == report.frames
     assert "temporal_gain_db" not in rows[0]["per_frame"]
 
@@ -315,30 +458,57 @@ def test_the_pass_without_neighbours_is_not_timed(
 def test_progress_covers_both_passes_of_a_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.bench.methods.open_backend", lambda *given, **named: FakeBackend())
+    monkeypatch.setattr(
+        "vsrcli.bench.methods.open_backend", lambda *given, **named: FakeBackend()
+    )
     truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
     seen: list[BenchProgress] = []
     Bench(truth, BenchOptions(model=("delta", "lite"))).run(seen.append)
-    shares = [progress.share for progress in seen if progress.method.startswith(("delta", "lite"))]
+    shares = [
+        progress.share
+        for progress in seen
+        if progress.method.startswith(("delta", "lite"))
+    ]
     assert shares == [pytest.approx(number / 8) for number in range(1, 9)]
 
 
 def test_tables_show_the_temporal_gain(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("vsrcli.bench.methods.open_backend", lambda *given, **named: FakeBackend())
+    monkeypatch.setattr(
+        "vsrcli.bench.methods.open_backend", lambda *given, **named: FakeBackend()
+    )
     truths = [_ffv1(tmp_path / f"{name}.mkv", _detail(2), "gray") for name in "ab"]
-    arguments = ["bench", *map(str, truths), "-m", "delta", "--metrics", "psnr", "--no-progress"]
+    arguments = [
+        "bench",
+        *map(str, truths),
+        "-m",
+        "delta",
+        "--metrics",
+        "psnr",
+        "--no-progress",
+    ]
     assert _run(arguments) == 0
     printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    assert sum("over bicubic dB" in line and "temporal gain dB" in line for line in printed) == 3
+    assert (
+        sum(
+            "over bicubic dB" in line and "temporal gain dB" in line for line in printed
+        )
+        == 3
+    )
     networks = [line.split() for line in printed if line.startswith("delta:")]
     assert [cells[3] for cells in networks] == ["+0.00"] * 3
     baselines = [line.split() for line in printed if line.startswith("bicubic")]
-    assert [len(cells) for cells in baselines] == [5, 5, 3]  # two with frames/s and memory
+    assert [len(cells) for cells in baselines] == [
+        5,
+        5,
+        3,
+    ]  # two with frames/s and memory
 
 
-def test_pages_show_the_telling_part_of_large_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_show_the_telling_part_of_large_frames(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page of whole large frames would be tens of megabytes; what is shown is where interpolation fails."""
     monkeypatch.setattr("vsrcli.bench.run._SHOT_SIZE", (32, 24))
     flat = np.full((SIZE[1], SIZE[0]), 90, np.uint8)
@@ -361,27 +531,44 @@ def test_bench_and_train_report_the_same_figures(shared: Path, tmp_path: Path) -
         )
     )  # fmt: skip
     for degradation in ("video", "clean"):
-        options = BenchOptions(model=(trained.last,), degrade=degradation, device="cpu", metrics=("psnr",))
+        options = BenchOptions(
+            model=(trained.last,), degrade=degradation, device="cpu", metrics=("psnr",)
+        )
         row = Bench(data / "val.mp4", options).run().rows[-1]
         assert row.gain_db == pytest.approx(trained.gain_db[degradation], abs=1e-9)
 
 
 def test_metrics_over_sequences(tmp_path: Path) -> None:
     pytest.importorskip("imageio_ffmpeg")
-    pictures = [np.pad(picture, ((0, 64), (0, 32)), mode="reflect") for picture in _detail()]
-    report = _baselines(_ffv1(tmp_path / "a.mkv", pictures, "gray"), metrics=("warp", "psnr", "vmaf_neg", "xpsnr"))
-    assert [info.name for info in report.metrics] == ["warp", "psnr", "vmaf_neg", "xpsnr"]
+    pictures = [
+        np.pad(picture, ((0, 64), (0, 32)), mode="reflect") for picture in _detail()
+    ]
+    report = _baselines(
+        _ffv1(tmp_path / "a.mkv", pictures, "gray"),
+        metrics=("warp", "psnr", "vmaf_neg", "xpsnr"),
+    )
+    assert [info.name for info in report.metrics] == [
+        "warp",
+        "psnr",
+        "vmaf_neg",
+        "xpsnr",
+    ]
     for row in report.rows:
         assert {len(values) for values in row.per_frame.values()} == {6}
         assert math.isnan(row.per_frame["warp"][0])
-    assert _row(report, "lanczos").means["vmaf_neg"] > _row(report, "nearest").means["vmaf_neg"]
+    assert (
+        _row(report, "lanczos").means["vmaf_neg"]
+        > _row(report, "nearest").means["vmaf_neg"]
+    )
     assert json.dumps(report.as_json(), allow_nan=False)
 
 
 def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth = _ffv1(tmp_path / "a.mkv", _detail(2), "gray")
     files = {kind: tmp_path / f"out.{kind}" for kind in ("json", "csv", "plot", "html")}
-    arguments = ["bench", str(truth), "-m", "delta", "-d", "cpu"] + [part for kind, file in files.items() for part in (f"--{kind}", str(file))]
+    arguments = ["bench", str(truth), "-m", "delta", "-d", "cpu"] + [
+        part for kind, file in files.items() for part in (f"--{kind}", str(file))
+    ]
     assert _run(arguments) == 0
     printed = capsys.readouterr().out
     assert "delta:" in printed
@@ -421,7 +608,12 @@ def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["--degrade", "video"], "training packs only"),
     ],
 )
-def test_wrong_usage_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
+def test_wrong_usage_is_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
     truth = _ffv1(tmp_path / "a.mkv", _detail(1), "gray")
     assert _run(["bench", str(truth), "--no-progress", *arguments]) in (1, 2)
     error = capsys.readouterr().err
@@ -435,7 +627,10 @@ def test_frames_that_both_methods_restore_exactly_are_no_gain(tmp_path: Path) ->
     report = _baselines(_ffv1(tmp_path / "a.mkv", flat, "gray"))
     assert _row(report, "bicubic").means["psnr"] == math.inf
     lanczos = _row(report, "lanczos")
-    assert lanczos.gain_db == pytest.approx((lanczos.per_frame["psnr"][1] - _row(report, "bicubic").per_frame["psnr"][1]) / 2)
+    assert lanczos.gain_db == pytest.approx(
+        (lanczos.per_frame["psnr"][1] - _row(report, "bicubic").per_frame["psnr"][1])
+        / 2
+    )
     assert json.dumps(report.as_json(), allow_nan=False)
 
 

@@ -35,32 +35,55 @@ BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> ModuleType:
+def script(
+    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> ModuleType:
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     monkeypatch.delitem(sys.modules, request.param, raising=False)
     return __import__(request.param)
 
 
 def _sequences() -> Sequences:
-    blocks = np.kron(np.random.default_rng(4).integers(30, 220, (20, 20)), np.ones((4, 4))).astype(np.uint8)
-    clips = [np.stack([np.roll(blocks, frame * (1 + n), axis=1)[:64, :64] for frame in range(SEQUENCE)]) for n in range(20)]
+    blocks = np.kron(
+        np.random.default_rng(4).integers(30, 220, (20, 20)), np.ones((4, 4))
+    ).astype(np.uint8)
+    clips = [
+        np.stack(
+            [
+                np.roll(blocks, frame * (1 + n), axis=1)[:64, :64]
+                for frame in range(SEQUENCE)
+            ]
+        )
+        for n in range(20)
+    ]
     return Sequences(tuple(clips), tuple(f"scene {n // 10}" for n in range(20)))
 
 
 @pytest.mark.parametrize("script", ["quality"], indirect=True)
 def test_quality_table_scenes_windows_and_sheet(
-    script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    script: ModuleType,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found = script.methods(["previous:clean"])
-    monkeypatch.setattr(script, "TESTS", {name: script.TESTS[name] for name in ("clean", "crf 28")})
+    monkeypatch.setattr(
+        script, "TESTS", {name: script.TESTS[name] for name in ("clean", "crf 28")}
+    )
     for show in (script.table, script.scenes, script.windows):
         show(_sequences(), found, 2, 48)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split("|")[2].strip() for line in lines if line.startswith("| crf 28")] == ["bicubic", "lanczos", "previous:clean"]
+    assert [
+        line.split("|")[2].strip() for line in lines if line.startswith("| crf 28")
+    ] == ["bicubic", "lanczos", "previous:clean"]
     assert sum(line.startswith("| scene ") for line in lines) == 3
     assert lines[-1].startswith("| previous:clean | ")
     script.motion(_sequences(), found, 2, 48)
-    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines() if line.startswith("| previous:clean")]
+    rows = [
+        line.split(" | ")
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("| previous:clean")
+    ]
     assert [row[1] for row in rows] == ["scene 1", "scene 0"]  # the faster one first
     script.sheet(_sequences(), found, tmp_path / "sheet.png", crop=24, zoom=2)
     picture = cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE)
@@ -82,17 +105,30 @@ def test_the_reports_table(script: ModuleType, monkeypatch: pytest.MonkeyPatch) 
 def test_scenes_of_known_motion_are_files_and_the_same_each_time(
     script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    arguments = ["standins.py", str(tmp_path), "--frames", "2", "--only", "pan", "--only", "fast"]
+    arguments = [
+        "standins.py",
+        str(tmp_path),
+        "--frames",
+        "2",
+        "--only",
+        "pan",
+        "--only",
+        "fast",
+    ]
     monkeypatch.setattr(sys, "argv", arguments)
     script.main()
     files = sorted(str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*.*"))
-    assert files == [f"{scene}/000{number}.png" for scene in ("fast", "pan") for number in (0, 1)]
+    assert files == [
+        f"{scene}/000{number}.png" for scene in ("fast", "pan") for number in (0, 1)
+    ]
     script._wall.cache_clear()
     for scene in ("pan", "fast"):
         for number, picture in enumerate(script.motion(scene, 2)):
             assert picture.shape == script.MOTION_SIZE
             assert picture.dtype == np.uint8
-            written = cv2.imread(str(tmp_path / f"{scene}/000{number}.png"), cv2.IMREAD_UNCHANGED)
+            written = cv2.imread(
+                str(tmp_path / f"{scene}/000{number}.png"), cv2.IMREAD_UNCHANGED
+            )
             assert written is not None
             assert np.array_equal(written, picture)
             assert picture.min() > 16
@@ -101,14 +137,18 @@ def test_scenes_of_known_motion_are_files_and_the_same_each_time(
 
 @pytest.mark.parametrize("script", ["standins"], indirect=True)
 def test_a_pan_by_whole_pixels_in_sum_shows_the_same_pixels(script: ModuleType) -> None:
-    before, after = (picture.astype(int) for picture in script.motion("pan", only=(1, 33)))
+    before, after = (
+        picture.astype(int) for picture in script.motion("pan", only=(1, 33))
+    )
     assert np.abs(after[:-7, :-19] - before[7:, 19:]).max() <= 1
     assert np.abs(after[:-8, :-19] - before[8:, 19:]).max() > 50
 
 
 @pytest.mark.parametrize("scene", ["pan", "zoom", "turn", "fast"])
 @pytest.mark.parametrize("script", ["standins"], indirect=True)
-def test_frames_are_the_mean_of_the_wall_over_each_pixel(script: ModuleType, scene: str) -> None:
+def test_frames_are_the_mean_of_the_wall_over_each_pixel(
+    script: ModuleType, scene: str
+) -> None:
     """A part of a frame, by many samples of the nearest texel instead."""
     number, part, count = 17, 16, 96
     (picture,) = script.motion(scene, only=(number,))
@@ -116,7 +156,9 @@ def test_frames_are_the_mean_of_the_wall_over_each_pixel(script: ModuleType, sce
     places = (np.arange(part * count) + 0.5) / count
     columns, rows = np.meshgrid(left + places, top + places)
     x, y = np.einsum(
-        "ij,jkl->ikl", script.view(scene, number), np.stack([columns, rows, np.ones_like(rows)])
+        "ij,jkl->ikl",
+        script.view(scene, number),
+        np.stack([columns, rows, np.ones_like(rows)]),
     )
     wall = script._wall()
     side = len(wall)
@@ -155,12 +197,17 @@ def test_scenes_are_as_hard_as_footage(script: ModuleType) -> None:
             assert 25 < psnr(picture, double(low), crop=8) < 35
 
 
-@pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem
+)
 def test_what_it_imports_from_vsr_is_there(path: Path) -> None:
     """Imports at any depth, those inside functions included; other libraries may be missing here."""
     found = 0
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vsrcli":
+        if (
+            isinstance(node, ast.ImportFrom)
+            and (node.module or "").split(".")[0] == "vsrcli"
+        ):
             module = importlib.import_module(node.module or "")
             for alias in node.names:
                 if not hasattr(module, alias.name):
@@ -173,19 +220,31 @@ def test_what_it_imports_from_vsr_is_there(path: Path) -> None:
 
 def test_every_script_says_how_it_is_called() -> None:
     for script in BENCHMARKS.glob("*.py"):
-        assert f"benchmarks/{script.name}" in (ast.get_docstring(ast.parse(script.read_text())) or ""), script.name
+        assert f"benchmarks/{script.name}" in (
+            ast.get_docstring(ast.parse(script.read_text())) or ""
+        ), script.name
 
 
 @pytest.mark.parametrize("script", ["lite"], indirect=True)
-def test_lite_beside_other_networks(script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lite_beside_other_networks(
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setattr(script, "OURS", (("lite", "onnx"), ("delta", "onnx")))
     script.alone([(24, 16)], 1)
-    rows = [line.split(" | ")[0].strip("| ") for line in capsys.readouterr().out.splitlines()[2:]]
+    rows = [
+        line.split(" | ")[0].strip("| ")
+        for line in capsys.readouterr().out.splitlines()[2:]
+    ]
     assert rows == ["lite", "delta", *script.OTHERS]
     script.with_motion([(24, 16), (48, 32)], 1)
     lines = capsys.readouterr().out.splitlines()[-2:]
     alone, both = (line.strip("| ").split(" | ") for line in lines)
-    assert [alone[0], both[0]] == ["motion compensation alone, one thread", "both, onnx"]
+    assert [alone[0], both[0]] == [
+        "motion compensation alone, one thread",
+        "both, onnx",
+    ]
     for one, other in zip(alone[1:], both[1:], strict=True):
         assert 0 < float(one) < float(other)
 
@@ -199,7 +258,9 @@ class CodesBackend(FakeBackend):
 
 @pytest.mark.parametrize("script", ["gpu"], indirect=True)
 def test_each_way_on_a_card_is_freed_before_the_next_and_none_uses_tf32(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(script, "DEVICE", torch.device("cpu"))
     for name in ("synchronize", "reset_peak_memory_stats"):
@@ -210,7 +271,9 @@ def test_each_way_on_a_card_is_freed_before_the_next_and_none_uses_tf32(
     flags: list[tuple[bool, bool]] = []
 
     def keep_track(one: Any) -> None:
-        assert not [other for other in held if other() is not None], "several are held at once"
+        assert not [other for other in held if other() is not None], (
+            "several are held at once"
+        )
         held.append(weakref.ref(one))
 
     def note_flags(module: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
@@ -226,7 +289,9 @@ def test_each_way_on_a_card_is_freed_before_the_next_and_none_uses_tf32(
         network.register_forward_pre_hook(note_flags)
         return network, info
 
-    def open_backend(name: str, *arguments: str, device: str, precision: str) -> CodesBackend:
+    def open_backend(
+        name: str, *arguments: str, device: str, precision: str
+    ) -> CodesBackend:
         if name == "triton" and "triton" not in tried:
             tried.append(name)
             raise BackendError("Triton is not installed")
@@ -256,7 +321,9 @@ def test_each_way_on_a_card_is_freed_before_the_next_and_none_uses_tf32(
 
 @pytest.mark.parametrize("script", ["gpu"], indirect=True)
 def test_ten_frames_of_each_way_on_a_card_unless_told_otherwise(
-    script: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    script: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A card is at hand for minutes."""
     asked: list[tuple[str, str, int]] = []
@@ -267,7 +334,9 @@ def test_ten_frames_of_each_way_on_a_card_unless_told_otherwise(
         asked.append((name, size, frames))
 
     monkeypatch.setattr(script, "network_rows", note_rows)
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "--model", "delta", "--size", "960x540"])
+    monkeypatch.setattr(
+        sys, "argv", ["gpu.py", "--model", "delta", "--size", "960x540"]
+    )
     script.main()
     assert asked == [("delta", "960x540", 10)]
 
@@ -287,7 +356,9 @@ def test_card_checks_rehearsed_on_the_processor(
     assert report["failures"] == 0
     checks = {row["check"] for row in report["rows"]}
     assert checks == {"machine", "right", "banded", "pass8", "command", "speed"}
-    assert {row["model"] for row in report["rows"] if row["check"] == "right"} == set(MODELS)
+    assert {row["model"] for row in report["rows"] if row["check"] == "right"} == set(
+        MODELS
+    )
     assert "skipped capture: it needs a card" in capsys.readouterr().out
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
@@ -309,7 +380,9 @@ def test_card_checks_see_a_fault_and_go_on(
     monkeypatch.setattr(card_checks, "VOLUMES", ("previous",))
     path = tmp_path / "checks.json"
     some = ["--only", "right", "banded", "speed"]
-    assert card_checks.main(["--cpu", *some, "--seconds", "0", "--json", str(path)]) == 1
+    assert (
+        card_checks.main(["--cpu", *some, "--seconds", "0", "--json", str(path)]) == 1
+    )
     report = json.loads(path.read_text())
     failures = [row for row in report["rows"] if "failed" in row]
     assert [(row["check"], row.get("model"), row["failed"]) for row in failures] == [
@@ -359,7 +432,11 @@ def test_a_card_day_trains_every_job_and_packs_what_it_made(
     with tarfile.open(out / "weights.tar") as archive:
         names = set(archive.getnames())
     for job in ("lite-clean", "previous-clean", "previous-again"):
-        assert {f"{job}/best.safetensors", f"{job}/log.csv", f"{job}/facts.json"} <= names
+        assert {
+            f"{job}/best.safetensors",
+            f"{job}/log.csv",
+            f"{job}/facts.json",
+        } <= names
     assert not any(name.endswith("state.pt") for name in names)
 
 
@@ -378,7 +455,9 @@ def test_card_jobs_follow_those_that_come_before_them() -> None:
 
 @pytest.mark.parametrize("script", ["training"], indirect=True)
 def test_what_a_training_step_costs(
-    script: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    script: ModuleType,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A row for a network; the step launches far fewer operators than one a parameter would."""
     sequences = _sequences()
@@ -409,7 +488,9 @@ def test_shipped_weights_carry_what_was_measured(
     assert info.gain_db.keys() == {"clean"}
     assert info.gain_db != read_info(source).gain_db
     before = load_file(source)
-    assert all(np.array_equal(value, before[name]) for name, value in load_file(made).items())
+    assert all(
+        np.array_equal(value, before[name]) for name, value in load_file(made).items()
+    )
     digest, name = (tmp_path / "SHA256SUMS").read_text().split()
     assert (digest, name) == (sha256(made), source.name)
 
@@ -418,7 +499,9 @@ def test_shipped_weights_carry_what_was_measured(
 def test_the_card_scripts_say_what_they_need(name: str) -> None:
     file = BENCHMARKS / name
     assert file.stat().st_mode & 0o100, "not executable"
-    result = subprocess.run(["bash", str(file)], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        ["bash", str(file)], capture_output=True, text=True, check=False
+    )
     assert result.returncode != 0
     assert "?" in result.stderr
     assert name in (BENCHMARKS / "README.md").read_text()

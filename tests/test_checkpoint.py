@@ -19,21 +19,46 @@ from vsrcli.errors import ModelError
 from vsrcli.models import MODELS
 from vsrcli.models import weights as weights_module
 from vsrcli.models.checkpoint import build, count_parameters, load, save
-from vsrcli.models.weights import METADATA_KEY, CheckpointInfo, check_sum, file_name, folder, locate, read_info, sha256
+from vsrcli.models.weights import (
+    METADATA_KEY,
+    CheckpointInfo,
+    check_sum,
+    file_name,
+    folder,
+    locate,
+    read_info,
+    sha256,
+)
 
 
-@pytest.mark.parametrize(("name", "arguments"), [("delta", {}), ("5-parallel", {"width": 24, "low": 16.0, "high": 234.0}), ("previous", {})])
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("delta", {}),
+        ("5-parallel", {"width": 24, "low": 16.0, "high": 234.0}),
+        ("previous", {}),
+    ],
+)
 def test_round_trip(tmp_path: Path, name: str, arguments: dict[str, float]) -> None:
     network = build(MODELS[name], arguments).eval()
     info = CheckpointInfo(
-        name, arguments, domain="clean", recipe="ship", step=7, gain_db={"clean": 1.5}, licence="MIT", parameters=count_parameters(network)
+        name,
+        arguments,
+        domain="clean",
+        recipe="ship",
+        step=7,
+        gain_db={"clean": 1.5},
+        licence="MIT",
+        parameters=count_parameters(network),
     )
     save(tmp_path / "a.safetensors", network, info)
     again, read = load(tmp_path / "a.safetensors")
     assert read == info
     assert read_info(tmp_path / "a.safetensors") == info
     (tmp_path / "plain").touch()
-    assert (tmp_path / "a.safetensors").stat().st_mode == (tmp_path / "plain").stat().st_mode, "others may not read it"
+    assert (tmp_path / "a.safetensors").stat().st_mode == (
+        tmp_path / "plain"
+    ).stat().st_mode, "others may not read it"
     (tmp_path / "plain").unlink()
     window = torch.rand(1, 1, 5, 6, 7) * 255
     with torch.no_grad():
@@ -43,9 +68,14 @@ def test_round_trip(tmp_path: Path, name: str, arguments: dict[str, float]) -> N
 
 @pytest.mark.parametrize(
     ("file", "golden", "parameters"),
-    [("5-parallel-diamond.pth", "five_parallel", 259_938), ("5-parallel-wide24-diamond.pth", "five_parallel_wide24", 279_438)],
+    [
+        ("5-parallel-diamond.pth", "five_parallel", 259_938),
+        ("5-parallel-wide24-diamond.pth", "five_parallel_wide24", 279_438),
+    ],
 )
-def test_authors_checkpoints_give_the_authors_numbers(shared: Path, file: str, golden: str, parameters: int) -> None:
+def test_authors_checkpoints_give_the_authors_numbers(
+    shared: Path, file: str, golden: str, parameters: int
+) -> None:
     network, info = load(shared / "checkpoints" / file)
     assert count_parameters(network) == info.parameters == parameters
     assert info.luma_scale == "full"
@@ -62,7 +92,9 @@ def test_authors_published_output(shared: Path) -> None:
     window = torch.from_numpy(np.stack([arrays["lr_frame_t"]] * 5)).float()[None, None]
     with torch.no_grad():
         result = network(window)[0, 0].numpy()
-    error = np.mean((result.astype(int).astype(float) - arrays["published_output"]) ** 2)
+    error = np.mean(
+        (result.astype(int).astype(float) - arrays["published_output"]) ** 2
+    )
     assert 10 * np.log10(255**2 / error) == pytest.approx(32.9, abs=0.2)
 
 
@@ -86,7 +118,9 @@ def _write(path: Path, kind: str) -> None:
     elif kind == "no header":
         save_file({"x": torch.zeros(2)}, path)
     elif kind == "unknown network":
-        save_file({"x": torch.zeros(2)}, path, metadata={"vsr": '{"model": "unheard-of"}'})
+        save_file(
+            {"x": torch.zeros(2)}, path, metadata={"vsr": '{"model": "unheard-of"}'}
+        )
     elif kind == "bad header":
         save_file({"x": torch.zeros(2)}, path, metadata={"vsr": "{"})
     elif kind == "wrong tensors":
@@ -142,8 +176,13 @@ def test_locate_says_what_is_wrong(tmp_path: Path) -> None:
         locate(str(tmp_path / "own.safetensors"), "clean")
 
 
-@pytest.mark.parametrize(("model", "domain"), [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains])
-def test_shipped_weights_are_whole_and_say_what_they_are(model: str, domain: str) -> None:
+@pytest.mark.parametrize(
+    ("model", "domain"),
+    [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains],
+)
+def test_shipped_weights_are_whole_and_say_what_they_are(
+    model: str, domain: str
+) -> None:
     path = locate(model, domain)
     network, info = load(path)
     assert (info.model, info.domain, info.luma_scale) == (model, domain, "limited")
@@ -151,16 +190,27 @@ def test_shipped_weights_are_whole_and_say_what_they_are(model: str, domain: str
     assert info.licence == "MIT"
     assert info.trained_on
     assert info.gain_db[domain] > 0
-    assert f"{sha256(path)}  {path.name}" in (folder() / "SHA256SUMS").read_text().splitlines()
+    assert (
+        f"{sha256(path)}  {path.name}"
+        in (folder() / "SHA256SUMS").read_text().splitlines()
+    )
 
 
 def test_every_shipped_file_belongs_to_a_spec() -> None:
-    listed = {file_name(spec.name, domain) for spec in MODELS.values() for domain in spec.domains}
+    listed = {
+        file_name(spec.name, domain)
+        for spec in MODELS.values()
+        for domain in spec.domains
+    }
     assert {path.name for path in folder().glob("*.safetensors")} == listed
-    assert {line.split()[1] for line in (folder() / "SHA256SUMS").read_text().splitlines()} == listed
+    assert {
+        line.split()[1] for line in (folder() / "SHA256SUMS").read_text().splitlines()
+    } == listed
 
 
-def test_a_damaged_shipped_file_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_shipped_file_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name = file_name("delta", "video")
     (tmp_path / name).write_bytes((folder() / name).read_bytes()[:-4] + b"oops")
     (tmp_path / "SHA256SUMS").write_text((folder() / "SHA256SUMS").read_text())
@@ -175,9 +225,19 @@ def test_a_damaged_shipped_file_is_noticed(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"width": 1_000_000_000}, {"width": [1]}, {"width": float("inf")}, [1, 2], {f"a{n}": 1 for n in range(99)}, {"width": 900}]
+    "arguments",
+    [
+        {"width": 1_000_000_000},
+        {"width": [1]},
+        {"width": float("inf")},
+        [1, 2],
+        {f"a{n}": 1 for n in range(99)},
+        {"width": 900},
+    ],
 )
-def test_a_header_that_asks_for_more_than_the_file_holds_gets_no_memory(arguments: Any, tmp_path: Path) -> None:
+def test_a_header_that_asks_for_more_than_the_file_holds_gets_no_memory(
+    arguments: Any, tmp_path: Path
+) -> None:
     path = tmp_path / "greedy.safetensors"
     header = json.dumps({"model": "5-parallel", "arguments": arguments})
     path.write_bytes(serialize({"a": torch.zeros(1)}, metadata={METADATA_KEY: header}))
@@ -187,9 +247,14 @@ def test_a_header_that_asks_for_more_than_the_file_holds_gets_no_memory(argument
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
-def test_an_archive_that_unpacks_to_more_than_a_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_an_archive_that_unpacks_to_more_than_a_checkpoint_is_refused(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "bomb.pth"
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("archive/data.pkl", "w", force_zip64=True) as file:
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("archive/data.pkl", "w", force_zip64=True) as file,
+    ):
         for _ in range(1100):
             file.write(bytes(1 << 20))
     assert path.stat().st_size < 2_000_000

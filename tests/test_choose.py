@@ -28,7 +28,9 @@ from vsrcli.run.upscale import upscale
 class _Slow(FakeBackend):
     """Takes so many seconds for each pixel of a window."""
 
-    def __init__(self, seconds_per_pixel: float, spec: ModelSpec = MODELS["delta"]) -> None:
+    def __init__(
+        self, seconds_per_pixel: float, spec: ModelSpec = MODELS["delta"]
+    ) -> None:
         super().__init__(spec=spec)
         self.seconds_per_pixel = seconds_per_pixel
 
@@ -39,7 +41,14 @@ class _Slow(FakeBackend):
 
 @pytest.fixture
 def info(demo_clip: Path) -> VideoInfo:
-    return replace(probe(demo_clip), width=640, height=360, rate=Fraction(25), duration=Fraction(8), interlaced=False)
+    return replace(
+        probe(demo_clip),
+        width=640,
+        height=360,
+        rate=Fraction(25),
+        duration=Fraction(8),
+        interlaced=False,
+    )
 
 
 def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
@@ -58,7 +67,10 @@ def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
     [("cuda:0", 0.0, 0.2), ("cuda:0", 0.4, 0.4), ("cpu", 0.0, 0.1), ("cpu", 0.4, 0.5)],
 )
 def test_motion_is_compensated_beside_the_network(
-    device: str, seconds_of_network: float, expected: float, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    seconds_of_network: float,
+    expected: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Beside a card whichever takes longer counts; on a processor they share its cores."""
     planes = Motion.planes
@@ -77,41 +89,84 @@ def test_motion_is_compensated_beside_the_network(
 
 
 def test_the_frames_of_the_range_are_counted(info: VideoInfo) -> None:
-    assert measure_work(info, UpscaleOptions()) == module.Work(200, 8 / 200)  # 25 a second are fewer than the output's 30
+    assert measure_work(info, UpscaleOptions()) == module.Work(
+        200, 8 / 200
+    )  # 25 a second are fewer than the output's 30
     assert measure_work(info, UpscaleOptions(fps=Fraction(10))) == module.Work(80, 0.1)
-    assert measure_work(info, UpscaleOptions(fps="source", start=Fraction(2), end=Fraction(4))).frames == 50
-    assert measure_work(info, UpscaleOptions(model="auto", budget=100.0)).seconds_per_frame == 0.5
-    assert measure_work(replace(info, interlaced=True), UpscaleOptions(fps="source", deinterlace="field")).frames == 400
+    assert (
+        measure_work(
+            info, UpscaleOptions(fps="source", start=Fraction(2), end=Fraction(4))
+        ).frames
+        == 50
+    )
+    assert (
+        measure_work(info, UpscaleOptions(model="auto", budget=100.0)).seconds_per_frame
+        == 0.5
+    )
+    assert (
+        measure_work(
+            replace(info, interlaced=True),
+            UpscaleOptions(fps="source", deinterlace="field"),
+        ).frames
+        == 400
+    )
     endless = replace(info, duration=None)
     assert measure_work(endless, UpscaleOptions()) == module.Work(None, 1 / 25)
-    with pytest.raises(OptionError, match="--budget needs a source whose length is known"):
+    with pytest.raises(
+        OptionError, match="--budget needs a source whose length is known"
+    ):
         measure_work(endless, UpscaleOptions(model="auto", budget=9.0))
 
 
 @pytest.mark.parametrize(
-    ("budget", "place", "reason"), [(1e6, 0, "the most gain within the budget"), (150.0, 1, "would take"), (0.1, 2, "none keeps the budget")]
+    ("budget", "place", "reason"),
+    [
+        (1e6, 0, "the most gain within the budget"),
+        (150.0, 1, "would take"),
+        (0.1, 2, "none keeps the budget"),
+    ],
 )
-def test_the_best_that_keeps_the_budget_is_taken(monkeypatch: pytest.MonkeyPatch, info: VideoInfo, budget: float, place: int, reason: str) -> None:
+def test_the_best_that_keeps_the_budget_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+    info: VideoInfo,
+    budget: float,
+    place: int,
+    reason: str,
+) -> None:
     """The better a network, the slower it is made here: 4, 0.4 and 0.04 s a frame, 200 frames."""
-    by_gain = sorted(CANDIDATES, key=lambda name: -read_info(locate(name, "clean")).gain_db["clean"])
+    by_gain = sorted(
+        CANDIDATES, key=lambda name: -read_info(locate(name, "clean")).gain_db["clean"]
+    )
     speeds = dict(zip(by_gain, (4.0, 0.4, 0.04), strict=True))
-    monkeypatch.setattr(module, "open_backend", lambda kind, name, domain, **_: _Slow(speeds[name] / (640 * 360)))
-    name, line = choose(info, UpscaleOptions(model="auto", domain="clean", budget=budget))
+    monkeypatch.setattr(
+        module,
+        "open_backend",
+        lambda kind, name, domain, **_: _Slow(speeds[name] / (640 * 360)),
+    )
+    name, line = choose(
+        info, UpscaleOptions(model="auto", domain="clean", budget=budget)
+    )
     assert name == by_gain[place]
     assert line.startswith(f"--model auto: {name}, about ")
     assert reason in line
     assert all(other in line for other in by_gain[:place])
 
 
-def test_a_clip_is_upscaled_by_what_was_chosen(moving_clip: Path, tmp_path: Path) -> None:
+def test_a_clip_is_upscaled_by_what_was_chosen(
+    moving_clip: Path, tmp_path: Path
+) -> None:
     notes: list[str] = []
-    options = UpscaleOptions(model="auto", domain="clean", budget=3600.0, device="cpu", end=Fraction(1, 6))
+    options = UpscaleOptions(
+        model="auto", domain="clean", budget=3600.0, device="cpu", end=Fraction(1, 6)
+    )
     report = upscale(moving_clip, tmp_path / "o.mp4", options, on_note=notes.append)
     assert report.model in MODELS
     assert report.domain == "clean"
     assert notes[0].startswith(f"--model auto: {report.model}, about ")
     assert notes == report.notes
-    best = max(CANDIDATES, key=lambda name: read_info(locate(name, "clean")).gain_db["clean"])
+    best = max(
+        CANDIDATES, key=lambda name: read_info(locate(name, "clean")).gain_db["clean"]
+    )
     assert report.model == best  # an hour is enough for any of them
 
 

@@ -27,28 +27,75 @@ README = (ROOT / "README.md").read_text()
 
 def _commands() -> dict[str, click.Command]:
     context = click.Context(group)
-    return {name: command for name in COMMANDS if (command := group.get_command(context, name)) is not None}
+    return {
+        name: command
+        for name in COMMANDS
+        if (command := group.get_command(context, name)) is not None
+    }
 
 
-def _vsr(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+def _vsr(
+    capsys: pytest.CaptureFixture[str], *arguments: str | Path
+) -> tuple[int, str, str]:
     status = _run([str(argument) for argument in arguments])
     captured = capsys.readouterr()
     return status, captured.out, captured.err
 
 
-def test_upscale_and_its_summary(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path) -> None:
-    status, out, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4", "--end", "0.08", "--device", "cpu", "--preset", "ultrafast", "--json")
+def test_upscale_and_its_summary(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path
+) -> None:
+    status, out, err = _vsr(
+        capsys,
+        "upscale",
+        moving_clip,
+        tmp_path / "o.mp4",
+        "--end",
+        "0.08",
+        "--device",
+        "cpu",
+        "--preset",
+        "ultrafast",
+        "--json",
+    )
     assert status == 0
     summary = json.loads(out)
-    wanted = {"frames_in", "frames_out", "width", "height", "seconds", "network_seconds", "device", "backend", "damage"}
+    wanted = {
+        "frames_in",
+        "frames_out",
+        "width",
+        "height",
+        "seconds",
+        "network_seconds",
+        "device",
+        "backend",
+        "damage",
+    }
     assert wanted <= summary.keys()
-    assert (summary["frames_in"], summary["frames_out"], summary["width"], summary["height"]) == (2, 2, 192, 128)
+    assert (
+        summary["frames_in"],
+        summary["frames_out"],
+        summary["width"],
+        summary["height"],
+    ) == (2, 2, 192, 128)
     assert "--fps source" in err
     assert "Traceback" not in err
 
 
-def test_quiet_says_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path) -> None:
-    assert _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4", "--end", "0.04", "-q", "--preset", "ultrafast") == (0, "", "")
+def test_quiet_says_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path
+) -> None:
+    assert _vsr(
+        capsys,
+        "upscale",
+        moving_clip,
+        tmp_path / "o.mp4",
+        "--end",
+        "0.04",
+        "-q",
+        "--preset",
+        "ultrafast",
+    ) == (0, "", "")
 
 
 def _bad_input(folder: Path, kind: str) -> Path:
@@ -63,8 +110,12 @@ def _bad_input(folder: Path, kind: str) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["missing", "a folder", "empty", "text"])
-def test_bad_input_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str) -> None:
-    status, out, err = _vsr(capsys, "upscale", _bad_input(tmp_path, kind), tmp_path / "o.mp4")
+def test_bad_input_is_one_line_and_exit_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, kind: str
+) -> None:
+    status, out, err = _vsr(
+        capsys, "upscale", _bad_input(tmp_path, kind), tmp_path / "o.mp4"
+    )
     assert (status, out) == (1, "")
     assert err.count("\n") == 1
     assert str(tmp_path / "in.mp4") in err
@@ -81,32 +132,54 @@ def test_bad_input_is_one_line_and_exit_1(capsys: pytest.CaptureFixture[str], tm
         (["--domain", "other"], 2, "other"),
         (["-e", "crf"], 2, "KEY=VALUE"),
         (["--model", "unheard-of"], 1, "choose delta"),
-        (["--model", "previous", "--domain", "video"], 1, "no 'video' weights ship for 'previous'"),
+        (
+            ["--model", "previous", "--domain", "video"],
+            1,
+            "no 'video' weights ship for 'previous'",
+        ),
         (["--codec", "unheard-of"], 1, "unheard-of"),
         (["--device", "toaster"], 1, "use auto, cpu, cuda"),
         (["--fp16", "--device", "cpu"], 1, "--fp32"),
         (["--start", "99"], 2, "after the end"),
     ],
 )
-def test_wrong_options(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path, arguments: list[str], status: int, says: str) -> None:
-    found, out, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4", *arguments)
+def test_wrong_options(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    moving_clip: Path,
+    arguments: list[str],
+    status: int,
+    says: str,
+) -> None:
+    found, out, err = _vsr(
+        capsys, "upscale", moving_clip, tmp_path / "o.mp4", *arguments
+    )
     assert (found, out) == (status, "")
     assert says in err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_cuda_where_there_is_none(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuda_where_there_is_none(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    moving_clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    status, _, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4", "--device", "cuda")
+    status, _, err = _vsr(
+        capsys, "upscale", moving_clip, tmp_path / "o.mp4", "--device", "cuda"
+    )
     assert status == 1
     assert "--device cpu" in err
     assert list(tmp_path.iterdir()) == []
 
 
-def test_existing_output_is_kept(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path) -> None:
+def test_existing_output_is_kept(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path
+) -> None:
     (tmp_path / "o.mp4").write_text("precious")
     status, _, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4")
     assert status == 1
@@ -114,11 +187,26 @@ def test_existing_output_is_kept(capsys: pytest.CaptureFixture[str], tmp_path: P
     assert (tmp_path / "o.mp4").read_text() == "precious"
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted(tmp_path: Path, demo_clip: Path, number: signal.Signals, status: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_interrupted(
+    tmp_path: Path, demo_clip: Path, number: signal.Signals, status: int
+) -> None:
     """Ctrl-C in mid-run: exit code, nothing under the final name, no temporary file, no traceback."""
     code = "from vsrcli.cli import main; main()"
-    arguments = [sys.executable, "-c", code, "upscale", str(demo_clip), str(tmp_path / "o.mp4"), "--model", "5-parallel", "--device", "cpu"]
+    arguments = [
+        sys.executable,
+        "-c",
+        code,
+        "upscale",
+        str(demo_clip),
+        str(tmp_path / "o.mp4"),
+        "--model",
+        "5-parallel",
+        "--device",
+        "cpu",
+    ]
     process = subprocess.Popen(
         arguments, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"},
         # where the tests run in the background, a shell has told its children to ignore Ctrl-C
@@ -138,7 +226,9 @@ def test_interrupted(tmp_path: Path, demo_clip: Path, number: signal.Signals, st
     assert list(tmp_path.iterdir()) == []
 
 
-def test_demo_info_and_models(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_demo_info_and_models(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     clip = tmp_path / "clip.mp4"
     assert _vsr(capsys, "demo", clip)[0] == 0
     assert _vsr(capsys, "demo", clip)[0] == 1
@@ -150,10 +240,18 @@ def test_demo_info_and_models(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert [stream["action"] for stream in found["streams"]] == ["upscale", "copy"]
     assert "upscaled size     512x288" in _vsr(capsys, "info", clip)[1]
     rows = json.loads(_vsr(capsys, "models", "--json")[1])
-    assert {row["name"]: row["parameters"] for row in rows} == {spec.name: spec.parameters for spec in MODELS.values()}
+    assert {row["name"]: row["parameters"] for row in rows} == {
+        spec.name: spec.parameters for spec in MODELS.values()
+    }
     for row in rows:
         for weights in row["checkpoints"]:
-            assert {"file", "sha256", "licence", "trained_on", "domain"} <= weights.keys()
+            assert {
+                "file",
+                "sha256",
+                "licence",
+                "trained_on",
+                "domain",
+            } <= weights.keys()
             assert weights["sha256"] in _vsr(capsys, "models")[1]
 
 
@@ -174,20 +272,36 @@ def test_every_command_and_flag_has_help_with_an_example(name: str) -> None:
             assert parameter.help, parameter.name
 
 
-@pytest.mark.parametrize(("name", "dataclasses"), [("upscale", (UpscaleOptions, EncoderOptions)), ("train", (TrainOptions,))])
-def test_flags_have_the_defaults_of_the_options(name: str, dataclasses: tuple[type, ...]) -> None:
+@pytest.mark.parametrize(
+    ("name", "dataclasses"),
+    [("upscale", (UpscaleOptions, EncoderOptions)), ("train", (TrainOptions,))],
+)
+def test_flags_have_the_defaults_of_the_options(
+    name: str, dataclasses: tuple[type, ...]
+) -> None:
     command = _commands()[name]
-    flags = {parameter.name: parameter for parameter in command.params if isinstance(parameter, click.Option)}
+    flags = {
+        parameter.name: parameter
+        for parameter in command.params
+        if isinstance(parameter, click.Option)
+    }
     for dataclass in dataclasses:
         for field in fields(dataclass):
             if "help" in field.metadata:
                 found = flags[field.name].get_default(click.Context(command))
-                assert (found or None) == (str(field.default) if field.name == "fps" else field.default or None), field.name
+                assert (found or None) == (
+                    str(field.default) if field.name == "fps" else field.default or None
+                ), field.name
 
 
 def test_readme_names_what_exists() -> None:
     commands = _commands()
-    flags = {flag for command in commands.values() for parameter in command.params for flag in parameter.opts}
+    flags = {
+        flag
+        for command in commands.values()
+        for parameter in command.params
+        for flag in parameter.opts
+    }
     for line in re.findall(r"^(?:\.venv/bin/)?vsr .*$", README, re.MULTILINE):
         words = line.split("#")[0].split()
         assert words[1] in commands, line
@@ -204,11 +318,18 @@ def test_everything_public_is_documented() -> None:
         tree = ast.parse(file.read_text())
         assert ast.get_docstring(tree) or not tree.body, file
         for node in tree.body:
-            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+            if isinstance(
+                node, ast.FunctionDef | ast.ClassDef
+            ) and not node.name.startswith("_"):
                 assert ast.get_docstring(node), f"{file}: {node.name}"
 
 
-def test_no_memory_is_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_memory_is_one_line(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    moving_clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def exhausted(*arguments: object, **options: object) -> None:
         raise MemoryError
 

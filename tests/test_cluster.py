@@ -19,7 +19,9 @@ from vsrcli.media.demo import write_demo
 from vsrcli.run.pipeline import UpscaleProgress
 from vsrcli.run.upscale import upscale
 
-ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'vsrcli[ray]'")
+ray = pytest.importorskip(
+    "ray", reason="Ray is not installed: pip install 'vsrcli[ray]'"
+)
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
 
@@ -29,7 +31,9 @@ class _Slow(FakeBackend):
         return super().run(windows)
 
 
-def open_slow(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+def open_slow(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
     """A network that takes its time."""
     return _Slow()
 
@@ -40,7 +44,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    made = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
     made.nodes = [made.add_node(num_cpus=1) for _ in range(2)]
     yield made
     if ray.is_initialized():
@@ -48,7 +54,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     made.shutdown()
 
 
-def test_a_node_killed_in_mid_run_costs_nothing(cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_node_killed_in_mid_run_costs_nothing(
+    cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = tmp_path / "in.mp4"
     write_demo(source, seconds=3, size=(64, 48))
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
@@ -61,7 +69,12 @@ def test_a_node_killed_in_mid_run_costs_nothing(cluster: Any, tmp_path: Path, mo
             killed.append(progress.share)
             cluster.remove_node(cluster.nodes[0], allow_graceful=False)
 
-    report = upscale(source, tmp_path / "many.mkv", replace(LOSSLESS, segment=0.3, ray=cluster.address, reuse=False), on_progress=kill_one)
+    report = upscale(
+        source,
+        tmp_path / "many.mkv",
+        replace(LOSSLESS, segment=0.3, ray=cluster.address, reuse=False),
+        on_progress=kill_one,
+    )
     assert killed
     assert 0 < (killed[0] or 0) < 1
     assert (report.segments, report.frames_out) == (10, 90)

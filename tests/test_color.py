@@ -13,10 +13,15 @@ from vsrcli.picture.color import from_model, to_model
 SCALES: tuple[LumaScale, ...] = ("limited", "full")
 
 
-@pytest.mark.parametrize(("bits", "source_full", "scale"), list(itertools.product(range(8, 17), (False, True), SCALES)))
+@pytest.mark.parametrize(
+    ("bits", "source_full", "scale"),
+    list(itertools.product(range(8, 17), (False, True), SCALES)),
+)
 def test_every_code_returns(bits: int, source_full: bool, scale: LumaScale) -> None:
     dtype = np.uint8 if bits == 8 else np.uint16
-    codes: NDArray[Any] = np.arange(1 << bits, dtype=np.uint32).astype(dtype).reshape(1, -1)
+    codes: NDArray[Any] = (
+        np.arange(1 << bits, dtype=np.uint32).astype(dtype).reshape(1, -1)
+    )
     values = to_model(codes, bits, source_full, scale)
     assert values.dtype == np.float32
     back = from_model(values, bits, source_full, scale)
@@ -43,17 +48,25 @@ def test_every_code_returns(bits: int, source_full: bool, scale: LumaScale) -> N
         (12, False, "limited", 3760, 235.0),
     ],
 )
-def test_known_values(bits: int, source_full: bool, scale: LumaScale, code: int, value: float) -> None:
+def test_known_values(
+    bits: int, source_full: bool, scale: LumaScale, code: int, value: float
+) -> None:
     codes: NDArray[Any] = np.array([[code]], np.uint8 if bits == 8 else np.uint16)
-    assert to_model(codes, bits, source_full, scale)[0, 0] == pytest.approx(value, abs=2e-5)
+    assert to_model(codes, bits, source_full, scale)[0, 0] == pytest.approx(
+        value, abs=2e-5
+    )
 
 
 def test_rounds_to_nearest_and_clips() -> None:
     values = np.array([[-3.0, 0.49, 0.51, 17.2, 254.6, 255.4, 900.0]], np.float32)
     before = values.copy()
-    assert from_model(values, 8, False, "limited").tolist() == [[0, 0, 1, 17, 255, 255, 255]]
+    assert from_model(values, 8, False, "limited").tolist() == [
+        [0, 0, 1, 17, 255, 255, 255]
+    ]
     assert np.array_equal(values, before)
-    assert from_model(np.array([[260.0]], np.float32), 10, False, "limited").tolist() == [[1023]]
+    assert from_model(
+        np.array([[260.0]], np.float32), 10, False, "limited"
+    ).tolist() == [[1023]]
 
 
 def test_strided_views_and_leading_axes() -> None:

@@ -12,11 +12,20 @@ from vsrcli.models.checkpoint import build, count_parameters, save
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.picture.tiles import upscale_plane
 
-CASES = [(spec, name) for spec in MODELS.values() for name in BACKENDS if name not in CUDA_ONLY]
+CASES = [
+    (spec, name)
+    for spec in MODELS.values()
+    for name in BACKENDS
+    if name not in CUDA_ONLY
+]
 
 
-@pytest.fixture(scope="module", params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}")
-def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Backend:
+@pytest.fixture(
+    scope="module", params=CASES, ids=lambda case: f"{case[0].name}-{case[1]}"
+)
+def backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Backend:
     """A backend with a network of random weights that keep its values alive through all passes."""
     spec, name = request.param
     if name == "openvino":
@@ -33,7 +42,11 @@ def backend(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 def _window(spec: ModelSpec, height: int, width: int) -> Float:
-    return np.random.default_rng(height).uniform(16, 235, (spec.planes, height, width)).astype(np.float32)
+    return (
+        np.random.default_rng(height)
+        .uniform(16, 235, (spec.planes, height, width))
+        .astype(np.float32)
+    )
 
 
 @pytest.mark.parametrize("size", [(8, 8), (11, 9)])
@@ -54,17 +67,28 @@ def test_tiled_equals_untiled(backend: Backend) -> None:
         areas.append(batch.shape[-1] * batch.shape[-2])
         return backend.run(batch)
 
-    tiled = upscale_plane(window, counted, backend.spec, max_pixels=window[0].size * 2 // 3 + 2 * backend.spec.halo_px * 28, edge_px=4)
+    tiled = upscale_plane(
+        window,
+        counted,
+        backend.spec,
+        max_pixels=window[0].size * 2 // 3 + 2 * backend.spec.halo_px * 28,
+        edge_px=4,
+    )
     assert len(areas) > 1
     assert whole.std() > 1
-    np.testing.assert_allclose(tiled, whole, atol=0 if backend.exact_parts else 1e-3, rtol=0)
+    np.testing.assert_allclose(
+        tiled, whole, atol=0 if backend.exact_parts else 1e-3, rtol=0
+    )
 
 
 def test_nothing_beyond_the_halo_matters_and_every_frame_does(backend: Backend) -> None:
     spec = backend.spec
     height = 2 * spec.halo_px + 12
     window = _window(spec, height, 12)
-    middle = slice(spec.scale * (spec.halo_px + 1) - spec.trim, -(spec.scale * (spec.halo_px + 1) - spec.trim))
+    middle = slice(
+        spec.scale * (spec.halo_px + 1) - spec.trim,
+        -(spec.scale * (spec.halo_px + 1) - spec.trim),
+    )
     before = backend.run(window[None])[0, middle]
     beyond = window.copy()
     beyond[:, 0], beyond[:, -1] = 0, 255
@@ -72,4 +96,6 @@ def test_nothing_beyond_the_halo_matters_and_every_frame_does(backend: Backend) 
     for frame in range(spec.planes):
         changed = window.copy()
         changed[frame] = 255 - changed[frame]
-        assert np.abs(backend.run(changed[None])[0, middle] - before).max() > 1e-2, f"plane {frame} has no influence"
+        assert np.abs(backend.run(changed[None])[0, middle] - before).max() > 1e-2, (
+            f"plane {frame} has no influence"
+        )

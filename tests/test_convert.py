@@ -59,17 +59,31 @@ def clicking(
         out.mux(video.encode(None))
         resampler = av.AudioResampler(kind.name, layout, rate)
         for number, begin in enumerate(range(round(late * rate), seconds * rate, size)):
-            interleaved = np.ascontiguousarray(samples[:, begin : begin + size].T).reshape(1, -1)
+            interleaved = np.ascontiguousarray(
+                samples[:, begin : begin + size].T
+            ).reshape(1, -1)
             chunk = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
-            chunk.sample_rate, chunk.pts, chunk.time_base = rate, begin, Fraction(1, rate)
+            chunk.sample_rate, chunk.pts, chunk.time_base = (
+                rate,
+                begin,
+                Fraction(1, rate),
+            )
             for each in resampler.resample(chunk):
                 for packet in sound.encode(each):
-                    if missing is not None and missing[0] <= packet.pts * packet.time_base < missing[1]:
+                    if (
+                        missing is not None
+                        and missing[0] <= packet.pts * packet.time_base < missing[1]
+                    ):
                         continue
                     if damaged and number == 20:
                         content = bytes(packet)
                         broken: Any = av.Packet(bytes(len(content)))
-                        broken.pts, broken.dts, broken.duration, broken.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+                        broken.pts, broken.dts, broken.duration, broken.time_base = (
+                            packet.pts,
+                            packet.dts,
+                            packet.duration,
+                            packet.time_base,
+                        )
                         broken.stream = sound
                         out.mux(broken)
                         continue
@@ -78,11 +92,30 @@ def clicking(
     return probe(path)
 
 
-def carried(info: VideoInfo, target: Path, *, start: Fraction | None = None, end: Fraction | None = None, frames: int = 50) -> Path:
+def carried(
+    info: VideoInfo,
+    target: Path,
+    *,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    frames: int = 50,
+) -> Path:
     """Write an output of 128x96 with the source's streams beside it."""
     video = output_video()
-    codec = EncoderOptions(codec="libvpx-vp9", preset="ultrafast") if target.suffix == ".webm" else FAST
-    with VideoWriter(target, video, codec, source=info, plan=plan_streams(info, target, "copy"), start=start, end=end) as writer:
+    codec = (
+        EncoderOptions(codec="libvpx-vp9", preset="ultrafast")
+        if target.suffix == ".webm"
+        else FAST
+    )
+    with VideoWriter(
+        target,
+        video,
+        codec,
+        source=info,
+        plan=plan_streams(info, target, "copy"),
+        start=start,
+        end=end,
+    ) as writer:
         for number in range(frames):
             writer.write(picture(number, video), number, 1)
         writer.finish(frames)
@@ -103,14 +136,20 @@ def heard(path: Path) -> tuple[Any, Fraction, Fraction]:
         sound = file.streams.audio[0]
         for frame in file.decode(sound):
             # in one plane: PyAV reads beyond the end of eight
-            (packed,) = av.AudioResampler("flt", frame.layout.name, frame.sample_rate).resample(frame)
+            (packed,) = av.AudioResampler(
+                "flt", frame.layout.name, frame.sample_rate
+            ).resample(frame)
             array = packed.to_ndarray().astype(np.float64).reshape(frame.samples, -1).T
             rate = frame.sample_rate
             time = Fraction(frame.pts or 0) * (frame.time_base or 0) - first
             begin = time if begin is None else begin
             parts.append(array.mean(0))
     samples = np.concatenate(parts)
-    return samples / max(1e-9, float(np.abs(samples).max())), begin or Fraction(0), Fraction(rate)
+    return (
+        samples / max(1e-9, float(np.abs(samples).max())),
+        begin or Fraction(0),
+        Fraction(rate),
+    )
 
 
 def clicks_in(path: Path) -> list[float]:
@@ -118,10 +157,16 @@ def clicks_in(path: Path) -> list[float]:
     samples, begin, rate = heard(path)
     loud = np.flatnonzero(np.abs(samples) > 0.3)
     groups = np.split(loud, np.flatnonzero(np.diff(loud) > rate / 50) + 1)
-    return [float(begin) + float(group[0] + group[-1]) / 2 / float(rate) for group in groups if len(group)]
+    return [
+        float(begin) + float(group[0] + group[-1]) / 2 / float(rate)
+        for group in groups
+        if len(group)
+    ]
 
 
-def expected(clicks: tuple[Fraction, ...] = CLICKS, origin: Fraction = Fraction(0)) -> list[float]:
+def expected(
+    clicks: tuple[Fraction, ...] = CLICKS, origin: Fraction = Fraction(0)
+) -> list[float]:
     return [float(click - origin) + 0.001 for click in clicks]
 
 
@@ -132,7 +177,9 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("codec", "name", "becomes"), REFUSED)
-def test_converted_sound_is_where_it_was(tmp_path: Path, codec: str, name: str, becomes: str) -> None:
+def test_converted_sound_is_where_it_was(
+    tmp_path: Path, codec: str, name: str, becomes: str
+) -> None:
     info = clicking(tmp_path / "in.mkv", codec)
     plan = plan_streams(info, name, "copy")[1]
     assert (plan.action, plan.codec) == ("convert", becomes)
@@ -162,25 +209,39 @@ def test_cut_is_exact_to_the_sample(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("codec", ["aac", "libmp3lame", "ac3"])
-def test_sound_is_whole_from_the_first_sample_of_a_cut(tmp_path: Path, codec: str) -> None:
+def test_sound_is_whole_from_the_first_sample_of_a_cut(
+    tmp_path: Path, codec: str
+) -> None:
     """Decoders need what came before: a click right behind the cut is as loud as the others."""
     clicks = (Fraction(1201, 1200), Fraction(8, 5))
     info = clicking(tmp_path / "in.mkv", codec, clicks=clicks)
     target = carried(info, tmp_path / "o.webm", start=Fraction(1), frames=25)
     samples, begin, rate = heard(target)
-    peaks = [np.abs(samples[max(0, round((click - 1 - begin) * rate)) :][: int(rate) // 200]).max() for click in clicks]
+    peaks = [
+        np.abs(
+            samples[max(0, round((click - 1 - begin) * rate)) :][: int(rate) // 200]
+        ).max()
+        for click in clicks
+    ]
     assert peaks[0] > 0.7 * peaks[1]
 
 
 def test_gaps_become_silence(tmp_path: Path) -> None:
-    info = clicking(tmp_path / "in.mkv", "pcm_s16le", missing=(Fraction(1, 2), Fraction(9, 10)))
+    info = clicking(
+        tmp_path / "in.mkv", "pcm_s16le", missing=(Fraction(1, 2), Fraction(9, 10))
+    )
     found = clicks_in(carried(info, tmp_path / "o.mp4"))
     assert np.abs(np.subtract(found, expected())).max() < 0.004
 
 
 def test_sound_that_begins_late_stays_late(tmp_path: Path) -> None:
     for name in ("o.mp4", "o.avi", "o.webm"):
-        info = clicking(tmp_path / f"{name}.mkv", "flac" if name == "o.avi" else "pcm_s16le", late=Fraction(1, 2), clicks=CLICKS[1:])
+        info = clicking(
+            tmp_path / f"{name}.mkv",
+            "flac" if name == "o.avi" else "pcm_s16le",
+            late=Fraction(1, 2),
+            clicks=CLICKS[1:],
+        )
         found = clicks_in(carried(info, tmp_path / name))
         assert np.abs(np.subtract(found, expected(CLICKS[1:]))).max() < 0.004, name
 
@@ -195,8 +256,15 @@ def test_damaged_packets_are_silent(tmp_path: Path) -> None:
     (96000, "stereo", "o.webm", 2, 48000), (44100, "mono", "o.mp4", 1, 44100), (48000, "5.1", "o.mp4", 6, 48000), (48000, "5.1", "o.avi", 6, 48000),
     (48000, "7.1", "o.webm", 8, 48000), (22050, "stereo", "o.avi", 2, None), (11025, "stereo", "o.mp4", 2, 11025),
 ])  # fmt: skip
-def test_rates_and_channels(tmp_path: Path, rate: int, layout: str, name: str, channels: int, became: int | None) -> None:
-    info = clicking(tmp_path / "in.mkv", "flac" if name == "o.avi" else "pcm_s16le", rate=rate, layout=layout)
+def test_rates_and_channels(
+    tmp_path: Path, rate: int, layout: str, name: str, channels: int, became: int | None
+) -> None:
+    info = clicking(
+        tmp_path / "in.mkv",
+        "flac" if name == "o.avi" else "pcm_s16le",
+        rate=rate,
+        layout=layout,
+    )
     target = carried(info, tmp_path / name)
     with av.open(str(target)) as file:
         context = file.streams.audio[0].codec_context
@@ -214,7 +282,9 @@ def test_layouts_without_an_order_get_the_usual_one() -> None:
 def test_bit_rates_follow_the_channels(tmp_path: Path) -> None:
     rates = {}
     for layout in ("mono", "stereo", "5.1"):
-        with av.open(str(clicking(tmp_path / f"{layout}.mkv", "pcm_s16le", layout=layout).path)) as file:
+        with av.open(
+            str(clicking(tmp_path / f"{layout}.mkv", "pcm_s16le", layout=layout).path)
+        ) as file:
             for codec in ("aac", "opus"):
                 sound = audio_encoder(file.streams.audio[0], codec)
                 assert sound is not None
@@ -246,27 +316,48 @@ def test_words_are_written() -> None:
     assert write_text("webvtt", text) == "<i>h\u00e9</i> &amp; 1 &lt; 2\nend".encode()
     plain = "h\u00e9 & 1 < 2\n\nend".encode()
     assert write_text("mov_text", text) == len(plain).to_bytes(2, "big") + plain
-    assert [write_text(codec, "") for codec in ("subrip", "webvtt", "mov_text")] == [b" ", b" ", b"\0\x01 "]
+    assert [write_text(codec, "") for codec in ("subrip", "webvtt", "mov_text")] == [
+        b" ",
+        b" ",
+        b"\0\x01 ",
+    ]
     long = write_text("mov_text", "\u00e9" * 40000)
     assert int.from_bytes(long[:2], "big") == len(long) - 2 == 65534
 
 
-LINES = [(200, 300, "<i>first</i>"), (1000, 400, "second\nrow"), (1500, 250, "l\u00e4st & <b>bold</b>")]
+LINES = [
+    (200, 300, "<i>first</i>"),
+    (1000, 400, "second\nrow"),
+    (1500, 250, "l\u00e4st & <b>bold</b>"),
+]
 
 
-def texts(path: Path, codec: str, language: str = "ger", lines: list[tuple[int, int, str]] = LINES) -> VideoInfo:
+def texts(
+    path: Path,
+    codec: str,
+    language: str = "ger",
+    lines: list[tuple[int, int, str]] = LINES,
+) -> VideoInfo:
     """Video with the lines above as subtitles."""
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream("mpeg4", rate=25)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        track: Any = out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
+        track: Any = (
+            out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
+        )
         if codec == "ass":
             from vsrcli.media.convert import TEXT_HEADER
 
             track.codec_context.subtitle_header = TEXT_HEADER
         track.metadata.update({"language": language, "title": "Words"})
         for number, (begin, duration, line) in enumerate(lines):
-            words = line.replace("\n", "\\N").replace("<i>", "{\\i1}").replace("</i>", "{\\i0}").replace("<b>", "{\\b1}").replace("</b>", "{\\b0}")
+            words = (
+                line.replace("\n", "\\N")
+                .replace("<i>", "{\\i1}")
+                .replace("</i>", "{\\i0}")
+                .replace("<b>", "{\\b1}")
+                .replace("</b>", "{\\b0}")
+            )
             content = f"{number},0,Default,,0,0,0,,{words}" if codec == "ass" else line
             packet: Any = av.Packet(content.encode())
             packet.stream, packet.time_base = track, Fraction(1, 1000)
@@ -282,16 +373,27 @@ def texts(path: Path, codec: str, language: str = "ger", lines: list[tuple[int, 
 
 
 @pytest.mark.parametrize("codec", ["subrip", "ass"])
-@pytest.mark.parametrize(("name", "becomes"), [("o.mp4", "mov_text"), ("o.mov", "mov_text"), ("o.webm", "webvtt")])
-def test_converted_words_and_their_times(tmp_path: Path, codec: str, name: str, becomes: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "becomes"),
+    [("o.mp4", "mov_text"), ("o.mov", "mov_text"), ("o.webm", "webvtt")],
+)
+def test_converted_words_and_their_times(
+    tmp_path: Path, codec: str, name: str, becomes: str
+) -> None:
     info = texts(tmp_path / "in.mkv", codec)
     plan = plan_streams(info, name, "copy")[1]
     assert (plan.action, plan.codec, plan.loses) == ("convert", becomes, codec == "ass")
-    (track,) = [each for each in packets_of(carried(info, tmp_path / name)) if each.kind == "subtitle"]
+    (track,) = [
+        each
+        for each in packets_of(carried(info, tmp_path / name))
+        if each.kind == "subtitle"
+    ]
     assert track.codec == becomes
     found = [
         (int(time * 1000), int(length * 1000), read_text(becomes, content))
-        for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+        for time, length, content in zip(
+            track.times, track.durations, track.payloads, strict=True
+        )
         if content != b"\0\0"
     ]
     plain = [(begin, length, line if becomes == "webvtt" else line.replace("<i>", "").replace("</i>", "").replace("<b>", "").replace("</b>", ""))
@@ -300,30 +402,72 @@ def test_converted_words_and_their_times(tmp_path: Path, codec: str, name: str, 
     assert track.metadata["language"] in ("ger", "deu")
 
 
-@pytest.mark.parametrize(("language", "kept"), [("fre", "fra"), ("fra", "fra"), ("deu", "ger"), ("swe", "sve"), ("zho", "chi"), ("jpn", "jpn")])
-def test_quicktime_has_languages_by_its_own_names(tmp_path: Path, language: str, kept: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "kept"),
+    [
+        ("fre", "fra"),
+        ("fra", "fra"),
+        ("deu", "ger"),
+        ("swe", "sve"),
+        ("zho", "chi"),
+        ("jpn", "jpn"),
+    ],
+)
+def test_quicktime_has_languages_by_its_own_names(
+    tmp_path: Path, language: str, kept: str
+) -> None:
     info = texts(tmp_path / "in.mkv", "subrip", language=language)
-    (track,) = [each for each in packets_of(carried(info, tmp_path / "o.mov")) if each.kind == "subtitle"]
+    (track,) = [
+        each
+        for each in packets_of(carried(info, tmp_path / "o.mov"))
+        if each.kind == "subtitle"
+    ]
     assert track.metadata["language"] == kept
     assert same_language(language, kept)
 
 
 def test_lines_shown_together_share_a_place(tmp_path: Path) -> None:
     """mov_text shows one at a time: of two at once FFmpeg's muxer would lose the first, and shift what follows."""
-    lines = [(200, 900, "a"), (200, 300, "b"), (700, 900, "c"), (1500, 200, "d"), (1700, 100, "e")]
+    lines = [
+        (200, 900, "a"),
+        (200, 300, "b"),
+        (700, 900, "c"),
+        (1500, 200, "d"),
+        (1700, 100, "e"),
+    ]
     info = texts(tmp_path / "in.mkv", "ass", lines=lines)
-    rows = [(200, 500, "a\nb"), (500, 700, "a"), (700, 1100, "a\nc"), (1100, 1500, "c"), (1500, 1600, "c\nd"), (1600, 1700, "d"), (1700, 1800, "e")]
-    for start, expected_rows in ((None, rows), (Fraction(3, 5), [(max(0, a - 600), b - 600, text) for a, b, text in rows[1:]])):
+    rows = [
+        (200, 500, "a\nb"),
+        (500, 700, "a"),
+        (700, 1100, "a\nc"),
+        (1100, 1500, "c"),
+        (1500, 1600, "c\nd"),
+        (1600, 1700, "d"),
+        (1700, 1800, "e"),
+    ]
+    for start, expected_rows in (
+        (None, rows),
+        (Fraction(3, 5), [(max(0, a - 600), b - 600, text) for a, b, text in rows[1:]]),
+    ):
         target = tmp_path / f"{start is None}.mp4"
         carried(info, target, start=start, frames=50 if start is None else 35)
         (track,) = [each for each in packets_of(target) if each.kind == "subtitle"]
         found = [
             (round(time * 1000), round((time + length) * 1000), content[2:].decode())
-            for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+            for time, length, content in zip(
+                track.times, track.durations, track.payloads, strict=True
+            )
             if content != b"\0\0"
         ]
         assert found == expected_rows
-        here, there = (next(track for track in collect(probe(path)).tracks if track.kind == "subtitle") for path in (info.path, target))
+        here, there = (
+            next(
+                track
+                for track in collect(probe(path)).tracks
+                if track.kind == "subtitle"
+            )
+            for path in (info.path, target)
+        )
         cut = Cut(start, None, start or Fraction(0))
         assert compare_converted(here, there, cut, "mov_text") is None
         fewer = replace(there, times=there.times[1:], lengths=there.lengths[1:])
@@ -332,11 +476,15 @@ def test_lines_shown_together_share_a_place(tmp_path: Path) -> None:
 
 def test_words_of_a_cut(tmp_path: Path) -> None:
     info = texts(tmp_path / "in.mkv", "subrip")
-    target = carried(info, tmp_path / "o.mp4", start=Fraction(6, 5), end=Fraction(8, 5), frames=10)
+    target = carried(
+        info, tmp_path / "o.mp4", start=Fraction(6, 5), end=Fraction(8, 5), frames=10
+    )
     (track,) = [each for each in packets_of(target) if each.kind == "subtitle"]
     found = [
         (float(time * 1000), float(length * 1000), content[2:].decode())
-        for time, length, content in zip(track.times, track.durations, track.payloads, strict=True)
+        for time, length, content in zip(
+            track.times, track.durations, track.payloads, strict=True
+        )
         if content != b"\0\0"
     ]
     assert found == [(0.0, 200.0, "second\nrow"), (300.0, 250.0, "l\u00e4st & bold")]
@@ -346,14 +494,20 @@ def test_words_of_a_cut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["o.mp4", "o.webm"])
 def test_another_program_reads_the_words(tmp_path: Path, name: str) -> None:
     target = carried(texts(tmp_path / "in.mkv", "subrip"), tmp_path / name)
-    done = subprocess.run(["ffmpeg", "-v", "error", "-i", str(target), "-map", "0:s", "-f", "ass", "-"], capture_output=True, check=True)
+    done = subprocess.run(
+        ["ffmpeg", "-v", "error", "-i", str(target), "-map", "0:s", "-f", "ass", "-"],
+        capture_output=True,
+        check=True,
+    )
     said = done.stdout.decode()
     assert "second\\Nrow" in said
     assert "&Hffffff" in said
     assert done.stderr == b""
 
 
-def test_a_decoder_that_keeps_its_first_packets(tmp_path: Path, fake: FakeBackend) -> None:
+def test_a_decoder_that_keeps_its_first_packets(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
     """WMA's first samples come out late, and stand where the decoder says."""
     source = tmp_path / "in.wmv"
     with av.open(str(source), "w") as out:
@@ -362,13 +516,31 @@ def test_a_decoder_that_keeps_its_first_packets(tmp_path: Path, fake: FakeBacken
         sound: Any = out.add_stream("wmav2", rate=48000)
         sound.layout, sound.bit_rate = "stereo", 128_000
         for number in range(25):
-            out.mux(video.encode(av.VideoFrame.from_ndarray(np.full((72, 64), 60 + 4 * number, np.uint8), format="yuv420p")))
-            samples = av.AudioFrame.from_ndarray(np.full((2, 2048), 0.1, np.float32), format="fltp", layout="stereo")
-            samples.sample_rate, samples.pts, samples.time_base = 48000, 2048 * number, Fraction(1, 48000)
+            out.mux(
+                video.encode(
+                    av.VideoFrame.from_ndarray(
+                        np.full((72, 64), 60 + 4 * number, np.uint8), format="yuv420p"
+                    )
+                )
+            )
+            samples = av.AudioFrame.from_ndarray(
+                np.full((2, 2048), 0.1, np.float32), format="fltp", layout="stereo"
+            )
+            samples.sample_rate, samples.pts, samples.time_base = (
+                48000,
+                2048 * number,
+                Fraction(1, 48000),
+            )
             out.mux(sound.encode(samples))
         out.mux(video.encode(None))
         out.mux(sound.encode(None))
     for name in ("o.mp4", "o.mkv"):
-        report = upscale(source, tmp_path / name, UpscaleOptions(fps="source", verify=True, encoder=EncoderOptions(preset="ultrafast")))
+        report = upscale(
+            source,
+            tmp_path / name,
+            UpscaleOptions(
+                fps="source", verify=True, encoder=EncoderOptions(preset="ultrafast")
+            ),
+        )
         assert report.checks is not None
         assert report.checks["ok"]

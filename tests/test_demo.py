@@ -26,11 +26,15 @@ def test_pictures_are_the_same_every_time() -> None:
     first, second = (list(demo_frames(0.2, (64, 48), 20)) for _ in range(2))
     assert len(first) == frame_count(0.2, 20) == 4
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert all(picture.shape == (48, 64, 3) and picture.dtype == np.uint8 for picture in first)
+    assert all(
+        picture.shape == (48, 64, 3) and picture.dtype == np.uint8 for picture in first
+    )
 
 
 def test_the_pictures_are_hard_to_upscale_and_move() -> None:
-    luma = [picture.astype(float).mean(axis=2) for picture in demo_frames(1.0, SIZE, 20)]
+    luma = [
+        picture.astype(float).mean(axis=2) for picture in demo_frames(1.0, SIZE, 20)
+    ]
     cut = cut_index(len(luma))
     steps = [np.abs(b - a).mean() for a, b in pairwise(luma)]
     assert int(np.argmax(steps)) + 1 == cut
@@ -58,11 +62,23 @@ def test_the_file(clip: tuple[Path, Fraction]) -> None:
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         context = video.codec_context
-        assert (context.name, context.pix_fmt, context.width, context.height) == ("h264", "yuv420p", *SIZE)
-        assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
+        assert (context.name, context.pix_fmt, context.width, context.height) == (
+            "h264",
+            "yuv420p",
+            *SIZE,
+        )
+        assert (
+            context.colorspace,
+            context.color_primaries,
+            context.color_trc,
+            context.color_range,
+        ) == (1, 1, 1, 1)
         assert video.average_rate == 20
         assert audio.codec_context.name == "aac"
-        frames = [((frame.pts or 0) * (frame.time_base or 0), frame.to_ndarray()[: SIZE[1]]) for frame in container.decode(video=0)]
+        frames = [
+            ((frame.pts or 0) * (frame.time_base or 0), frame.to_ndarray()[: SIZE[1]])
+            for frame in container.decode(video=0)
+        ]
         assert abs((audio.duration or 0) * float(audio.time_base or 0) - 1) < 0.05
     assert [time for time, _ in frames] == [Fraction(i, 20) for i in range(20)]
     steps = [np.abs(b.astype(int) - a).mean() for (_, a), (_, b) in pairwise(frames)]
@@ -89,7 +105,12 @@ def test_an_existing_file_is_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("a.gif", "a.gif"), ("none/a.mp4", "does not exist"), ("folder.mp4", "is a folder"), ("x" * 300 + ".mp4", "cannot be written")],
+    [
+        ("a.gif", "a.gif"),
+        ("none/a.mp4", "does not exist"),
+        ("folder.mp4", "is a folder"),
+        ("x" * 300 + ".mp4", "cannot be written"),
+    ],
 )
 def test_targets_that_cannot_be(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "folder.mp4").mkdir()
@@ -99,7 +120,9 @@ def test_targets_that_cannot_be(tmp_path: Path, name: str, message: str) -> None
     assert [entry.name for entry in tmp_path.iterdir()] == ["folder.mp4"]
 
 
-def test_nothing_is_left_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "kept.mp4"
     path.write_text("mine")
 
@@ -113,7 +136,9 @@ def test_nothing_is_left_after_a_failure(tmp_path: Path, monkeypatch: pytest.Mon
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("options", [{"size": (63, 48)}, {"size": (16, 16)}, {"seconds": 0.0}, {"rate": 0}])
+@pytest.mark.parametrize(
+    "options", [{"size": (63, 48)}, {"size": (16, 16)}, {"seconds": 0.0}, {"rate": 0}]
+)
 def test_options_that_make_no_sense(tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(OptionError):
         write_demo(tmp_path / "a.mp4", **options)  # type: ignore[arg-type]

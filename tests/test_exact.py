@@ -57,16 +57,25 @@ def _doubled(network: LumaNetwork, film: list[Plane]) -> list[Plane]:
             window = film[number - radius : number + radius + 1]
             yield number, network.inputs.plan(window, 8, False)
 
-    return [network.upscale(planes, 8, False) for _, (planes, _) in network.inputs.make(planned())]
+    return [
+        network.upscale(planes, 8, False)
+        for _, (planes, _) in network.inputs.make(planned())
+    ]
 
 
 def _threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("vsr-")]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("vsr-")
+    ]
 
 
 @ALL
 def test_tiled_equals_untiled_on_a_film_that_moves(model: str) -> None:
-    backend = open_backend("onnx", model, MODELS[model].domains[0], device="cpu", precision=None)
+    backend = open_backend(
+        "onnx", model, MODELS[model].domains[0], device="cpu", precision=None
+    )
     # small, since 5-parallel is slow; so high that no halo holds the rest of the picture
     film: list[Plane] = [texture(number, (32, 96)) for number in range(6)]
     assert MIN_CORE_PX + backend.spec.halo_px < 96
@@ -150,7 +159,9 @@ def test_threads_of_motion_compensation_change_nothing(
     """On a film with a cut, in segments or not, and with more threads than a window has frames."""
     found = []
     for threads, segment in ((1, 0), (2, 0), (7, 0), (7, 0.3)):
-        monkeypatch.setattr("vsrcli.run.network.motion_threads", lambda device, n=threads: n)
+        monkeypatch.setattr(
+            "vsrcli.run.network.motion_threads", lambda device, n=threads: n
+        )
         target = tmp_path / f"{threads}-{segment}.mkv"
         report = upscale(demo_clip, target, replace(_options("lite"), segment=segment))
         assert bool(report.segments) == bool(segment)

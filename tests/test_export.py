@@ -35,16 +35,22 @@ LITE = MODELS["lite"]
 
 
 def window(height: int, width: int, batch: int = 1, planes: int = 5) -> Float:
-    noise = np.random.default_rng(height).uniform(16, 235, (batch, planes, height, width))
+    noise = np.random.default_rng(height).uniform(
+        16, 235, (batch, planes, height, width)
+    )
     return noise.astype(np.float32)
 
 
 @pytest.mark.parametrize("layout", ["sliced", "conv3d"])
 @pytest.mark.parametrize("model", MODELS)
-def test_a_graph_gives_what_pytorch_gives(tmp_path: Path, model: str, layout: str) -> None:
+def test_a_graph_gives_what_pytorch_gives(
+    tmp_path: Path, model: str, layout: str
+) -> None:
     target = tmp_path / "o.onnx"
     domain = MODELS[model].domains[0]
-    report = export_model(target, ExportOptions(model=model, domain=domain, layout=layout))  # type: ignore[arg-type]  # a literal
+    report = export_model(
+        target, ExportOptions(model=model, domain=domain, layout=layout)
+    )  # type: ignore[arg-type]  # a literal
     assert report.max_difference < TOLERANCE["fp32"]
     assert report.bytes == target.stat().st_size
     reference = open_backend("torch", model, domain, device="cpu", precision=None)
@@ -54,7 +60,9 @@ def test_a_graph_gives_what_pytorch_gives(tmp_path: Path, model: str, layout: st
             given = window(*size, batch, MODELS[model].planes)
             expected = reference.run(given)
             assert run_graph(content, given).shape == expected.shape
-            assert np.abs(run_graph(content, given) - expected).max() < TOLERANCE["fp32"]
+            assert (
+                np.abs(run_graph(content, given) - expected).max() < TOLERANCE["fp32"]
+            )
 
 
 def test_a_graph_says_what_it_is(tmp_path: Path) -> None:
@@ -62,12 +70,23 @@ def test_a_graph_says_what_it_is(tmp_path: Path) -> None:
     export_model(target, ExportOptions(domain="clean"))
     properties = {item.key: item.value for item in onnx.load(target).metadata_props}
     assert json.loads(properties["vsr"])["domain"] == "clean"
-    assert (properties["scale"], properties["radius"], properties["trim"], properties["vsr_layout"]) == ("2", "2", "2", "sliced")
+    assert (
+        properties["scale"],
+        properties["radius"],
+        properties["trim"],
+        properties["vsr_layout"],
+    ) == ("2", "2", "2", "sliced")
     graph = read_graph(target)
     assert (graph.info.model, graph.info.luma_scale) == ("delta", "limited")
     given, made = onnx.load(target).graph.input[0], onnx.load(target).graph.output[0]
-    assert [side.dim_param or side.dim_value for side in given.type.tensor_type.shape.dim] == ["batch", 5, "height", "width"]
-    assert [side.dim_param for side in made.type.tensor_type.shape.dim] == ["batch", "doubled_height", "doubled_width"]
+    assert [
+        side.dim_param or side.dim_value for side in given.type.tensor_type.shape.dim
+    ] == ["batch", 5, "height", "width"]
+    assert [side.dim_param for side in made.type.tensor_type.shape.dim] == [
+        "batch",
+        "doubled_height",
+        "doubled_width",
+    ]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -86,16 +105,24 @@ def test_parts_of_an_older_graph_are_not_reused(tmp_path: Path, operator: str) -
     if operator == "Sigmoid":
         graph.node.append(onnx.helper.make_node("Sigmoid", ["before"], [result]))
     else:
-        graph.initializer.extend([taps, onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")])
-        graph.node.append(onnx.helper.make_node("Unsqueeze", ["before", "axis"], ["deep"]))
-        graph.node.append(onnx.helper.make_node("ConvTranspose", ["deep", "taps"], ["taken"]))
+        graph.initializer.extend(
+            [taps, onnx.numpy_helper.from_array(np.array([1], np.int64), "axis")]
+        )
+        graph.node.append(
+            onnx.helper.make_node("Unsqueeze", ["before", "axis"], ["deep"])
+        )
+        graph.node.append(
+            onnx.helper.make_node("ConvTranspose", ["deep", "taps"], ["taken"])
+        )
         graph.node.append(onnx.helper.make_node("Squeeze", ["taken", "axis"], [result]))
     (tmp_path / "old.onnx").write_bytes(model.SerializeToString())
     assert not read_graph(tmp_path / "old.onnx").is_local
     for name in ("onnx", "openvino"):
         if name == "openvino":
             pytest.importorskip("openvino")
-        backend = open_backend(name, str(tmp_path / "old.onnx"), None, device="cpu", precision=None)
+        backend = open_backend(
+            name, str(tmp_path / "old.onnx"), None, device="cpu", precision=None
+        )
         assert not backend.exact_parts
         assert backend.run(window(20, 24, planes=LITE.planes)).shape == (1, 40, 48)
 
@@ -107,11 +134,19 @@ def test_the_forms_that_graphs_have_are_those_of_the_network() -> None:
     layer = torch.nn.ConvTranspose2d(5, 3, 4, stride=2, padding=1).double()
     assert torch.allclose(_Doubling(layer)(given), layer(given), rtol=0, atol=1e-12)
     control = OutputRange(16, 235)
-    assert torch.allclose(_Range(control)(given * 900 - 450), control(given * 900 - 450), rtol=0, atol=1e-12)
+    assert torch.allclose(
+        _Range(control)(given * 900 - 450),
+        control(given * 900 - 450),
+        rtol=0,
+        atol=1e-12,
+    )
 
 
 def test_half_precision_is_smaller_and_close(tmp_path: Path) -> None:
-    full, half = (export_model(tmp_path / f"{precision}.onnx", ExportOptions(precision=precision)) for precision in ("fp32", "fp16"))
+    full, half = (
+        export_model(tmp_path / f"{precision}.onnx", ExportOptions(precision=precision))
+        for precision in ("fp32", "fp16")
+    )
     assert half.bytes < 0.7 * full.bytes
     assert full.max_difference < half.max_difference < TOLERANCE["fp16"]
 
@@ -146,7 +181,9 @@ def test_a_network_with_motion_is_not_for_vapoursynth(
     assert "export one of delta, 5-parallel, previous" in message
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ModelError, match="export one of delta, 5-parallel, previous"):
-        export_model(target, ExportOptions(model="lite", domain="clean", runner="vs-mlrt"))
+        export_model(
+            target, ExportOptions(model="lite", domain="clean", runner="vs-mlrt")
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -162,9 +199,18 @@ def test_a_network_with_motion_is_exported_with_a_note_of_its_planes(
     assert _run([*line, "-y"]) == 0
     assert "21 planes" in " ".join(capsys.readouterr().err.split())
     taken = onnx.load(target).graph.input[0].type.tensor_type.shape.dim
-    assert [side.dim_param or side.dim_value for side in taken] == ["batch", 21, "height", "width"]
+    assert [side.dim_param or side.dim_value for side in taken] == [
+        "batch",
+        21,
+        "height",
+        "width",
+    ]
     properties = {item.key: item.value for item in onnx.load(target).metadata_props}
-    assert (properties["scale"], properties["radius"], properties["trim"]) == ("2", "2", "0")
+    assert (properties["scale"], properties["radius"], properties["trim"]) == (
+        "2",
+        "2",
+        "0",
+    )
     plain = ExportOptions(model="previous", domain="clean")
     assert export_model(tmp_path / "plain.onnx", plain).notes == []
 
@@ -176,7 +222,9 @@ def test_a_file_with_motion_upscales_as_its_checkpoint_does(
     target = tmp_path / "lite.onnx"
     export_model(target, ExportOptions(model="lite", domain="clean"))
     encoder = EncoderOptions(codec="ffv1")
-    options = UpscaleOptions(backend="onnx", device="cpu", end=Fraction(1, 3), encoder=encoder)
+    options = UpscaleOptions(
+        backend="onnx", device="cpu", end=Fraction(1, 3), encoder=encoder
+    )
     by_file = replace(options, model=str(target))
     of_file = upscale(moving_clip, tmp_path / "file.mkv", by_file)
     by_name = replace(options, model="lite", domain="clean")
@@ -184,16 +232,23 @@ def test_a_file_with_motion_upscales_as_its_checkpoint_does(
     assert (of_file.backend, of_file.model, of_file.domain) == ("onnx", "lite", "clean")
     assert "motion" in of_file.stages
     assert of_file.frames_out == of_name.frames_out > 5
-    with VideoReader(tmp_path / "file.mkv") as file, VideoReader(tmp_path / "name.mkv") as name:
+    with (
+        VideoReader(tmp_path / "file.mkv") as file,
+        VideoReader(tmp_path / "name.mkv") as name,
+    ):
         for one, other in zip(file, name, strict=True):
             assert np.array_equal(one.luma, other.luma)
     # and through the network alone, against PyTorch
     with VideoReader(moving_clip) as reader:
-        window_of_frames = tuple(frame for frame, _ in zip(reader, range(5), strict=False))
+        window_of_frames = tuple(
+            frame for frame, _ in zip(reader, range(5), strict=False)
+        )
     lumas = []
     for backend, model in (("onnx", str(target)), ("onnx", "lite"), ("torch", "lite")):
         domain = None if model == str(target) else "clean"
-        network = LumaNetwork(open_backend(backend, model, domain, device="cpu", precision="fp32"))
+        network = LumaNetwork(
+            open_backend(backend, model, domain, device="cpu", precision="fp32")
+        )
         lumas.append(upscale_luma(window_of_frames, network, ColorTags()).astype(int))
     assert np.array_equal(lumas[0], lumas[1])
     assert np.abs(lumas[0] - lumas[2]).max() <= 1  # rounded to codes
@@ -205,19 +260,33 @@ def test_upscaling_with_a_file(tmp_path: Path, moving_clip: Path, name: str) -> 
         pytest.importorskip("openvino")
     target = tmp_path / "delta.onnx"
     export_model(target, ExportOptions())
-    report = upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(model=str(target), backend=name, device="cpu", end=Fraction(1, 6)))
+    report = upscale(
+        moving_clip,
+        tmp_path / "o.mp4",
+        UpscaleOptions(
+            model=str(target), backend=name, device="cpu", end=Fraction(1, 6)
+        ),
+    )
     assert (report.backend, report.model, report.domain) == (name, "delta", "video")
-    plain = upscale(moving_clip, tmp_path / "p.mp4", UpscaleOptions(backend="torch", device="cpu", end=Fraction(1, 6)))
+    plain = upscale(
+        moving_clip,
+        tmp_path / "p.mp4",
+        UpscaleOptions(backend="torch", device="cpu", end=Fraction(1, 6)),
+    )
     assert plain.backend == "torch"
     assert report.frames_out == plain.frames_out
 
 
-def test_the_graph_of_a_checkpoint_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_graph_of_a_checkpoint_is_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = graph_of("previous", "clean", "sliced")
     (kept,) = (tmp_path / "vsr").iterdir()
     assert kept.read_bytes() == first.content
-    monkeypatch.setattr("vsrcli.models.export.export", lambda *_, **__: pytest.fail("it was kept"))
+    monkeypatch.setattr(
+        "vsrcli.models.export.export", lambda *_, **__: pytest.fail("it was kept")
+    )
     assert graph_of("previous", "clean", "sliced").content == first.content
     kept.write_bytes(b"damaged")
     monkeypatch.undo()
@@ -233,10 +302,17 @@ def test_a_kept_graph_needs_no_pytorch() -> None:
         "import sys; from vsrcli.backends import open_backend; open_backend('onnx', 'previous', 'clean', device='cpu', precision=None); "
         "print('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "False"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "False"
+    )
 
 
-def test_a_cache_that_cannot_be_is_done_without(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_is_done_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert graph_of("previous", "clean", "sliced").info.model == "previous"
@@ -256,12 +332,21 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rubbish.onnx").write_bytes(b"rubbish")
     with pytest.raises(ModelError, match="no whole ONNX file"):
         read_graph(tmp_path / "rubbish.onnx")
-    onnx.save(onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])), tmp_path / "other.onnx")
+    onnx.save(
+        onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])),
+        tmp_path / "other.onnx",
+    )
     with pytest.raises(ModelError, match="without vsr's header"):
         read_graph(tmp_path / "other.onnx")
     with pytest.raises(BackendError, match="is a graph: PyTorch runs checkpoints"):
-        open_backend("torch", str(tmp_path / "other.onnx"), None, device="cpu", precision=None)
-    for device, says in (("cuda", "has no CUDA.*|fell back|does not take"), ("tpu", "unknown device"), ("cuda:x", "unknown device")):
+        open_backend(
+            "torch", str(tmp_path / "other.onnx"), None, device="cpu", precision=None
+        )
+    for device, says in (
+        ("cuda", "has no CUDA.*|fell back|does not take"),
+        ("tpu", "unknown device"),
+        ("cuda:x", "unknown device"),
+    ):
         with pytest.raises(BackendError, match=says):
             OnnxBackend("delta", device=device)
     with pytest.raises(BackendError, match="matter of the file"):
@@ -273,18 +358,35 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(OutputError, match="no folder"):
         export_model(tmp_path / "no" / "o.onnx")
     with pytest.raises(ModelError, match="exported already"):
-        export_model(tmp_path / "o.onnx", ExportOptions(model=str(tmp_path / "other.onnx")))
+        export_model(
+            tmp_path / "o.onnx", ExportOptions(model=str(tmp_path / "other.onnx"))
+        )
     with pytest.raises(OptionError, match="unknown layout"):
         ExportOptions(layout="flat")  # type: ignore[arg-type]  # that is the point
     with pytest.raises(OptionError, match="unknown backend"):
         UpscaleOptions(backend="tpu")
-    assert _run(["export", str(tmp_path / "o.onnx"), "-m", "previous", "--domain", "clean", "--json"]) == 0
+    assert (
+        _run(
+            [
+                "export",
+                str(tmp_path / "o.onnx"),
+                "-m",
+                "previous",
+                "--domain",
+                "clean",
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["model"] == "previous"
     assert _run(["export", str(tmp_path / "o.onnx")]) == 1
     assert "-y replaces it" in capsys.readouterr().err
 
 
-def test_a_graph_that_is_off_is_not_published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_is_off_is_not_published(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(TOLERANCE, "fp32", 1e-9)
     with pytest.raises(OutputError, match="differs from PyTorch"):
         export_model(tmp_path / "o.onnx")
@@ -321,5 +423,7 @@ def test_a_graph_of_another_form_of_its_network_is_refused(tmp_path: Path) -> No
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
     path = tmp_path / "old.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(ModelError, match=r"old\.onnx: it takes 5 planes, and lite takes 21"):
+    with pytest.raises(
+        ModelError, match=r"old\.onnx: it takes 5 planes, and lite takes 21"
+    ):
         read_graph(path)

@@ -22,7 +22,12 @@ from vsrcli.media.folders import FramePattern
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.stills import encode_picture, read_picture, read_tags
-from vsrcli.options import AssembleOptions, EncoderOptions, ExtractOptions, UpscaleOptions
+from vsrcli.options import (
+    AssembleOptions,
+    EncoderOptions,
+    ExtractOptions,
+    UpscaleOptions,
+)
 from vsrcli.run.assemble import assemble
 from vsrcli.run.extract import extract
 from vsrcli.run.upscale import upscale
@@ -41,8 +46,16 @@ def soft(path: Path, pix_fmt: str, *, frames: int = 4, **tags: int) -> Path:
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
         for number in range(frames):
-            rgb = np.stack([40 + texture(5 * number + shift, (64, 48)) // 2 for shift in (0, 1, 2)], axis=2)
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(format=pix_fmt)
+            rgb = np.stack(
+                [
+                    40 + texture(5 * number + shift, (64, 48)) // 2
+                    for shift in (0, 1, 2)
+                ],
+                axis=2,
+            )
+            picture = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(rgb), format="rgb24"
+            ).reformat(format=pix_fmt)
             picture.pts, picture.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
@@ -50,38 +63,84 @@ def soft(path: Path, pix_fmt: str, *, frames: int = 4, **tags: int) -> Path:
 
 
 def lossless(pix_fmt: str | None = None, **options: Any) -> AssembleOptions:
-    return AssembleOptions(encoder=EncoderOptions(codec="ffv1", pix_fmt=pix_fmt), fps=Fraction(25), **options)
+    return AssembleOptions(
+        encoder=EncoderOptions(codec="ffv1", pix_fmt=pix_fmt),
+        fps=Fraction(25),
+        **options,
+    )
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
-@pytest.mark.parametrize(("pix_fmt", "stored"), [("bgr0", "bgr0"), ("gbrp10le", None), ("gbrp16le", "gbrp16le"), ("gray", "gray"), ("gray16le", "gray16le")])
-def test_rgb_and_gray_come_back_bit_by_bit(tmp_path: Path, pix_fmt: str, stored: str | None, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("pix_fmt", "stored"),
+    [
+        ("bgr0", "bgr0"),
+        ("gbrp10le", None),
+        ("gbrp16le", "gbrp16le"),
+        ("gray", "gray"),
+        ("gray16le", "gray16le"),
+    ],
+)
+def test_rgb_and_gray_come_back_bit_by_bit(
+    tmp_path: Path, pix_fmt: str, stored: str | None, suffix: str
+) -> None:
     source = soft(tmp_path / "in.mkv", pix_fmt, color_range=2)
-    report = extract(source, tmp_path / "frames", ExtractOptions(pattern=f"%04d.{suffix}"))
+    report = extract(
+        source, tmp_path / "frames", ExtractOptions(pattern=f"%04d.{suffix}")
+    )
     assert report.frames == 4
-    assert [file.name for file in sorted((tmp_path / "frames").iterdir())] == [f"{number:04d}.{suffix}" for number in (1, 2, 3, 4)]
+    assert [file.name for file in sorted((tmp_path / "frames").iterdir())] == [
+        f"{number:04d}.{suffix}" for number in (1, 2, 3, 4)
+    ]
     assemble(tmp_path / "frames", tmp_path / "out.mkv", lossless())
     if stored is not None:
         assert probe(tmp_path / "out.mkv").pixel_format == stored
-    before, after = frames(source, keep_rgb=True), frames(tmp_path / "out.mkv", keep_rgb=True)
+    before, after = (
+        frames(source, keep_rgb=True),
+        frames(tmp_path / "out.mkv", keep_rgb=True),
+    )
     assert len(after) == 4
     for one, other in zip(before, after, strict=True):
         for plane, back in zip(one.planes, other.planes, strict=True):
             # 10 bits become 16: each code has its own place there
-            assert np.array_equal(np.rint(plane * (other.format.peak / one.format.peak)), back)
+            assert np.array_equal(
+                np.rint(plane * (other.format.peak / one.format.peak)), back
+            )
 
 
-@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p12le", "yuv440p", "yuv411p"])
+@pytest.mark.parametrize(
+    "pix_fmt",
+    [
+        "yuv420p",
+        "yuv422p",
+        "yuv444p",
+        "yuv420p10le",
+        "yuv422p12le",
+        "yuv440p",
+        "yuv411p",
+    ],
+)
 @pytest.mark.parametrize(("matrix", "primaries"), [(1, 1), (5, 5), (9, 9), (2, 2)])
-def test_yuv_comes_back_within_rounding(tmp_path: Path, pix_fmt: str, matrix: int, primaries: int) -> None:
-    source = soft(tmp_path / "in.mkv", pix_fmt, colorspace=matrix, color_primaries=primaries, color_trc=1 if matrix != 2 else 2, color_range=1)
+def test_yuv_comes_back_within_rounding(
+    tmp_path: Path, pix_fmt: str, matrix: int, primaries: int
+) -> None:
+    source = soft(
+        tmp_path / "in.mkv",
+        pix_fmt,
+        colorspace=matrix,
+        color_primaries=primaries,
+        color_trc=1 if matrix != 2 else 2,
+        color_range=1,
+    )
     extract(source, tmp_path / "frames")
     first = read_picture(tmp_path / "frames" / "frame000001.png")
     assert first.dtype == (np.uint8 if pix_fmt.endswith("p") else np.uint16)
     report = assemble(tmp_path / "frames", tmp_path / "out.mkv", lossless(pix_fmt))
     after = probe(tmp_path / "out.mkv")
     assert (after.pixel_format, after.tags.range) == (pix_fmt, "limited")
-    assert after.tags.matrix == (matrix if matrix != 2 else 6)  # a small picture that says nothing is BT.601
+    assert after.tags.matrix == (
+        matrix if matrix != 2 else 6
+    )  # a small picture that says nothing is BT.601
     assert (after.tags.primaries, report.frames) == (primaries, 4)
     for one, other in zip(frames(source), frames(tmp_path / "out.mkv"), strict=True):
         for plane, back in zip(one.planes, other.planes, strict=True):
@@ -95,32 +154,59 @@ def test_colours_are_right(tmp_path: Path) -> None:
         with av.open(str(path), "w") as container:
             stream: Any = container.add_stream("ffv1", rate=25)
             stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-            stream.codec_context.colorspace, stream.codec_context.color_range = 1, 2 if full else 1
+            stream.codec_context.colorspace, stream.codec_context.color_range = (
+                1,
+                2 if full else 1,
+            )
             picture = av.VideoFrame(32, 32, "yuv420p")
             for plane, value in zip(picture.planes, (luma, blue, red), strict=True):
                 plane.update(bytes([value]) * plane.buffer_size)
             container.mux(stream.encode(picture))
             container.mux(stream.encode(None))
         extract(path, tmp_path / f"red-{full}")
-        assert np.abs(read_picture(tmp_path / f"red-{full}" / "frame000001.png")[5, 5].astype(int) - (255, 0, 0)).max() <= 2
+        assert (
+            np.abs(
+                read_picture(tmp_path / f"red-{full}" / "frame000001.png")[5, 5].astype(
+                    int
+                )
+                - (255, 0, 0)
+            ).max()
+            <= 2
+        )
 
 
 def test_hdr_says_so_in_png_and_comes_back(tmp_path: Path) -> None:
-    source = soft(tmp_path / "in.mkv", "yuv420p10le", colorspace=9, color_primaries=9, color_trc=16)
+    source = soft(
+        tmp_path / "in.mkv",
+        "yuv420p10le",
+        colorspace=9,
+        color_primaries=9,
+        color_trc=16,
+    )
     extract(source, tmp_path / "frames")
-    assert read_tags(tmp_path / "frames" / "frame000001.png") == ColorTags("full", 2, 9, 16)
-    report = assemble(tmp_path / "frames", tmp_path / "out.mp4", AssembleOptions(encoder=EncoderOptions(preset="ultrafast")))
+    assert read_tags(tmp_path / "frames" / "frame000001.png") == ColorTags(
+        "full", 2, 9, 16
+    )
+    report = assemble(
+        tmp_path / "frames",
+        tmp_path / "out.mp4",
+        AssembleOptions(encoder=EncoderOptions(preset="ultrafast")),
+    )
     after = probe(tmp_path / "out.mp4")
     assert (after.video.codec, after.pixel_format) == ("hevc", "yuv420p10le")
     assert (after.tags.matrix, after.tags.primaries, after.tags.transfer) == (9, 9, 16)
     assert any("6 bits of depth" in line for line in report.notes)
     with pytest.raises(OutputError, match="--strict allows no loss"):
-        assemble(tmp_path / "frames", tmp_path / "strict.mp4", AssembleOptions(strict=True))
+        assemble(
+            tmp_path / "frames", tmp_path / "strict.mp4", AssembleOptions(strict=True)
+        )
 
 
 def test_png_with_colours_is_one_that_others_read(tmp_path: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 255, (9, 11, 4)).astype(np.uint8)
-    content = encode_picture(picture, ".png", ColorTags("full", primaries=9, transfer=18))
+    content = encode_picture(
+        picture, ".png", ColorTags("full", primaries=9, transfer=18)
+    )
     (tmp_path / "1.png").write_bytes(content)
     assert np.array_equal(read_picture(tmp_path / "1.png", keep_alpha=True), picture)
     with av.open(str(tmp_path / "1.png")) as opened:
@@ -148,11 +234,21 @@ def test_alpha_is_kept(tmp_path: Path) -> None:
     folder.mkdir()
     random = np.random.default_rng(2)
     for number in (1, 2):
-        cv2.imwrite(str(folder / f"{number}.png"), random.integers(0, 255, (16, 20, 4)).astype(np.uint8))
-    assemble(folder, tmp_path / "o.mov", AssembleOptions(encoder=EncoderOptions(codec="qtrle")))
+        cv2.imwrite(
+            str(folder / f"{number}.png"),
+            random.integers(0, 255, (16, 20, 4)).astype(np.uint8),
+        )
+    assemble(
+        folder,
+        tmp_path / "o.mov",
+        AssembleOptions(encoder=EncoderOptions(codec="qtrle")),
+    )
     extract(tmp_path / "o.mov", tmp_path / "back", ExtractOptions(pattern="%d.png"))
     for number in (1, 2):
-        before, after = (read_picture(each / f"{number}.png", keep_alpha=True) for each in (folder, tmp_path / "back"))
+        before, after = (
+            read_picture(each / f"{number}.png", keep_alpha=True)
+            for each in (folder, tmp_path / "back")
+        )
         assert np.array_equal(before, after)
     report = assemble(folder, tmp_path / "o.mp4")
     assert any("loses alpha" in line for line in report.notes)
@@ -160,20 +256,35 @@ def test_alpha_is_kept(tmp_path: Path) -> None:
 
 def test_players_get_what_they_show(tmp_path: Path, demo_clip: Path) -> None:
     extract(demo_clip, tmp_path / "frames")
-    report = assemble(tmp_path / "frames", tmp_path / "o.mp4", AssembleOptions(audio_from=str(demo_clip)))
+    report = assemble(
+        tmp_path / "frames",
+        tmp_path / "o.mp4",
+        AssembleOptions(audio_from=str(demo_clip)),
+    )
     result = probe(tmp_path / "o.mp4")
-    assert (result.video.codec, result.pixel_format, result.rate) == ("h264", "yuv420p", Fraction(30))
+    assert (result.video.codec, result.pixel_format, result.rate) == (
+        "h264",
+        "yuv420p",
+        Fraction(30),
+    )
     assert (result.tags.matrix, result.tags.range) == (1, "limited")
-    assert [stream.codec for stream in result.streams if stream.kind == "audio"] == ["aac"]
+    assert [stream.codec for stream in result.streams if stream.kind == "audio"] == [
+        "aac"
+    ]
     assert report.codec == "libx264"
     for one, other in zip(frames(demo_clip), frames(tmp_path / "o.mp4"), strict=True):
         assert np.abs(one.luma.astype(float) - other.luma).mean() < 4
     assert report.frames == 30
 
 
-def test_sound_of_another_length_is_said_and_sound_alone_will_do(tmp_path: Path, demo_clip: Path) -> None:
+def test_sound_of_another_length_is_said_and_sound_alone_will_do(
+    tmp_path: Path, demo_clip: Path
+) -> None:
     extract(demo_clip, tmp_path / "frames")
-    with av.open(str(demo_clip)) as source, av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as out:
+    with (
+        av.open(str(demo_clip)) as source,
+        av.open(str(tmp_path / "sound.m4a"), "w", format="mp4") as out,
+    ):
         stream = source.streams.audio[0]
         copy = out.add_stream_from_template(stream)
         for packet in source.demux(stream):
@@ -184,12 +295,20 @@ def test_sound_of_another_length_is_said_and_sound_alone_will_do(tmp_path: Path,
     report = assemble(tmp_path / "frames", tmp_path / "o.mkv", options)
     assert any("is --fps right?" in line for line in report.notes)
     with pytest.raises(InputError, match="holds no audio"):
-        assemble(tmp_path / "frames", tmp_path / "p.mkv", AssembleOptions(audio_from=str(soft(tmp_path / "mute.mkv", "yuv420p"))))
+        assemble(
+            tmp_path / "frames",
+            tmp_path / "p.mkv",
+            AssembleOptions(audio_from=str(soft(tmp_path / "mute.mkv", "yuv420p"))),
+        )
 
 
 def test_range_of_time(tmp_path: Path) -> None:
     whole = write_clip(tmp_path / "in.mp4", frames=10)
-    report = extract(whole, tmp_path / "part", ExtractOptions(start=Fraction(2, 25), end=Fraction(5, 25)))
+    report = extract(
+        whole,
+        tmp_path / "part",
+        ExtractOptions(start=Fraction(2, 25), end=Fraction(5, 25)),
+    )
     assert report.frames == 3
     with pytest.raises(OptionError, match="after the end"):
         extract(whole, tmp_path / "none", ExtractOptions(start=Fraction(100)))
@@ -222,12 +341,17 @@ def test_folders_that_refuse(tmp_path: Path, demo_clip: Path) -> None:
     (target / "frame000031.png").write_bytes(b"old")
     (target / "notes.txt").write_text("mine")
     extract(demo_clip, target, ExtractOptions(overwrite=True))
-    assert sorted(file.name for file in target.iterdir())[-2:] == ["frame000030.png", "notes.txt"]
+    assert sorted(file.name for file in target.iterdir())[-2:] == [
+        "frame000030.png",
+        "notes.txt",
+    ]
     (target / "frame000007.png").unlink()
     with pytest.raises(InputError, match="gap in the numbering: 7 missing"):
         assemble(target, tmp_path / "o.mp4")
     assert not list(tmp_path.glob("*.mp4"))
-    (target / "frame000007.png").write_bytes(encode_picture(np.zeros((8, 8, 3), np.uint8), ".png"))
+    (target / "frame000007.png").write_bytes(
+        encode_picture(np.zeros((8, 8, 3), np.uint8), ".png")
+    )
     with pytest.raises(InputError, match=r"frame000007\.png is 8x8 RGB"):
         assemble(target, tmp_path / "o.mp4")
     assert not list(tmp_path.glob("*.mp4"))
@@ -239,7 +363,9 @@ def test_folders_that_refuse(tmp_path: Path, demo_clip: Path) -> None:
         extract(demo_clip, demo_clip)
 
 
-def test_a_failure_leaves_nothing(tmp_path: Path, demo_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_leaves_nothing(
+    tmp_path: Path, demo_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     original, count = Path.write_bytes, iter(range(100))
 
     def full(self: Path, content: bytes) -> int:
@@ -253,7 +379,9 @@ def test_a_failure_leaves_nothing(tmp_path: Path, demo_clip: Path, monkeypatch: 
     assert not list(tmp_path.iterdir())
 
 
-def test_upscale_into_and_out_of_folders(tmp_path: Path, fake: FakeBackend, demo_clip: Path) -> None:
+def test_upscale_into_and_out_of_folders(
+    tmp_path: Path, fake: FakeBackend, demo_clip: Path
+) -> None:
     report = upscale(demo_clip, tmp_path / "big")
     assert report.frames_out == 30
     assert any("holds no sound" in line for line in report.notes)
@@ -261,13 +389,18 @@ def test_upscale_into_and_out_of_folders(tmp_path: Path, fake: FakeBackend, demo
     with pytest.raises(OutputError, match="--strict allows no loss"):
         upscale(demo_clip, tmp_path / "strict", UpscaleOptions(strict=True))
     upscale(tmp_path / "big", tmp_path / "bigger.mp4")
-    assert (probe(tmp_path / "bigger.mp4").width, probe(tmp_path / "bigger.mp4").tags.matrix) == (384, 1)
+    assert (
+        probe(tmp_path / "bigger.mp4").width,
+        probe(tmp_path / "bigger.mp4").tags.matrix,
+    ) == (384, 1)
     with pytest.raises(OptionError, match="cannot be read again"):
         upscale(demo_clip, tmp_path / "checked", UpscaleOptions(verify=True))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_folder_to_folder_keeps_names_depth_and_colours(tmp_path: Path, fake: FakeBackend, dtype: type[np.uint8] | type[np.uint16]) -> None:
+def test_folder_to_folder_keeps_names_depth_and_colours(
+    tmp_path: Path, fake: FakeBackend, dtype: type[np.uint8] | type[np.uint16]
+) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     gain = np.iinfo(dtype).max // 255
@@ -275,11 +408,18 @@ def test_folder_to_folder_keeps_names_depth_and_colours(tmp_path: Path, fake: Fa
         colour = np.full((20, 24, 3), (30, 90, 200), dtype) * gain
         cv2.imwrite(str(folder / f"shot_{number}.tif"), colour)
     upscale(folder, tmp_path / "out", UpscaleOptions(start=Fraction(2, 30)))
-    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["shot_10.tif", "shot_11.tif", "shot_9.tif"]
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "shot_10.tif",
+        "shot_11.tif",
+        "shot_9.tif",
+    ]
     picture = read_picture(tmp_path / "out" / "shot_10.tif")
     assert picture.dtype == dtype
     assert picture.shape == (40, 48, 3)
-    assert np.abs(picture.astype(int) - np.array((200, 90, 30)) * gain).max() <= 1 + gain // 128
+    assert (
+        np.abs(picture.astype(int) - np.array((200, 90, 30)) * gain).max()
+        <= 1 + gain // 128
+    )
 
 
 def test_simulation_fields(tmp_path: Path, fake: FakeBackend) -> None:
@@ -287,7 +427,10 @@ def test_simulation_fields(tmp_path: Path, fake: FakeBackend) -> None:
     folder.mkdir()
     y, x = np.mgrid[0:24, 0:32].astype(np.float32)
     for number in range(4):
-        cv2.imwrite(str(folder / f"t{number:03d}.tiff"), np.sin(x / 6 + number / 3) * np.cos(y / 5) * 40 - 7)
+        cv2.imwrite(
+            str(folder / f"t{number:03d}.tiff"),
+            np.sin(x / 6 + number / 3) * np.cos(y / 5) * 40 - 7,
+        )
     with pytest.raises(InputError, match="--range MIN MAX"):
         upscale(folder, tmp_path / "out")
     with pytest.raises(InputError, match="beyond --range"):
@@ -297,12 +440,21 @@ def test_simulation_fields(tmp_path: Path, fake: FakeBackend) -> None:
     field = read_picture(tmp_path / "out" / "t002.tiff")
     assert field.dtype == np.float32
     assert field.shape == (48, 64)
-    inner = np.sin((np.arange(64) / 2 - 0.25) / 6 + 2 / 3)[None] * np.cos((np.arange(48) / 2 - 0.25) / 5)[:, None] * 40 - 7
+    inner = (
+        np.sin((np.arange(64) / 2 - 0.25) / 6 + 2 / 3)[None]
+        * np.cos((np.arange(48) / 2 - 0.25) / 5)[:, None]
+        * 40
+        - 7
+    )
     assert np.abs(field - inner)[4:-4, 4:-4].max() < 0.7
     with pytest.raises(InputError, match="holds whole numbers"):
         FolderReader(soft_folder(tmp_path), rate=Fraction(30), value_range=(0.0, 1.0))
     with pytest.raises(OptionError, match="--range is for folders"):
-        upscale(write_clip(tmp_path / "v.mp4", frames=3), tmp_path / "o.mp4", UpscaleOptions(value_range=(0.0, 1.0)))
+        upscale(
+            write_clip(tmp_path / "v.mp4", frames=3),
+            tmp_path / "o.mp4",
+            UpscaleOptions(value_range=(0.0, 1.0)),
+        )
 
 
 def soft_folder(tmp_path: Path) -> Path:
@@ -312,10 +464,29 @@ def soft_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def test_commands(tmp_path: Path, demo_clip: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert _run(["extract", str(demo_clip), str(tmp_path / "f"), "--json", "--end", "0.2"]) == 0
+def test_commands(
+    tmp_path: Path, demo_clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        _run(["extract", str(demo_clip), str(tmp_path / "f"), "--json", "--end", "0.2"])
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["frames"] == 6
-    assert _run(["assemble", str(tmp_path / "f"), str(tmp_path / "o.mp4"), "--fps", "25", "--crf", "20", "--json"]) == 0
+    assert (
+        _run(
+            [
+                "assemble",
+                str(tmp_path / "f"),
+                str(tmp_path / "o.mp4"),
+                "--fps",
+                "25",
+                "--crf",
+                "20",
+                "--json",
+            ]
+        )
+        == 0
+    )
     said = capsys.readouterr()
     assert json.loads(said.out)["frames"] == 6
     assert "RGB becomes yuv420p" in said.err

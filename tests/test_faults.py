@@ -34,13 +34,26 @@ def _after(count: int, error: BaseException, items: Iterator[Any]) -> Iterator[A
 
 @pytest.mark.parametrize("segment", [0.0, 0.3])
 @pytest.mark.parametrize("where", ["decode", "network", "encode", "memory"])
-def test_a_fault_in_any_thread(where: str, segment: float, demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fake: FakeBackend) -> None:
+def test_a_fault_in_any_thread(
+    where: str,
+    segment: float,
+    demo_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fake: FakeBackend,
+) -> None:
     target, options = tmp_path / "o.mkv", replace(LOSSLESS, segment=segment)
     with monkeypatch.context() as broken:
         kind: type[BaseException] = RuntimeError
         if where == "decode":
             frames = VideoReader._frames_of
-            broken.setattr(VideoReader, "_frames_of", lambda *given, **named: _after(22, RuntimeError("injected"), frames(*given, **named)))
+            broken.setattr(
+                VideoReader,
+                "_frames_of",
+                lambda *given, **named: _after(
+                    22, RuntimeError("injected"), frames(*given, **named)
+                ),
+            )
         elif where in ("network", "memory"):
             kind = MemoryError if where == "memory" else RuntimeError
             error, run = kind("injected"), FakeBackend.run
@@ -64,7 +77,9 @@ def test_a_fault_in_any_thread(where: str, segment: float, demo_clip: Path, tmp_
         with pytest.raises(kind, match="injected"):
             upscale(demo_clip, target, options)
     assert not target.exists()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-")]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("vsr-")
+    ]
     assert not list(tmp_path.rglob("*.part"))
     if not segment:
         assert list(tmp_path.iterdir()) == []
@@ -75,23 +90,40 @@ def test_a_fault_in_any_thread(where: str, segment: float, demo_clip: Path, tmp_
     assert len(content(target)) == 30
 
 
-def test_a_damaged_packet_in_the_middle_is_counted_once(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_a_damaged_packet_in_the_middle_is_counted_once(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     """Damage is that of the whole run, with segments or without, resumed or not."""
     source = tmp_path / "in.ts"
     with av.open(str(demo_clip)) as read, av.open(str(source), "w") as write:
         stream = write.add_stream_from_template(read.streams.video[0])
-        for number, packet in enumerate(packet for packet in read.demux(video=0) if packet.size):
+        for number, packet in enumerate(
+            packet for packet in read.demux(video=0) if packet.size
+        ):
             if number != 12:
                 packet.stream = stream
                 write.mux(packet)
-    reports = [upscale(source, tmp_path / f"{segment}.mkv", replace(LOSSLESS, segment=segment, fps="source")) for segment in (0.0, 0.3)]
+    reports = [
+        upscale(
+            source,
+            tmp_path / f"{segment}.mkv",
+            replace(LOSSLESS, segment=segment, fps="source"),
+        )
+        for segment in (0.0, 0.3)
+    ]
     assert reports[0].damage == reports[1].damage
     assert content(tmp_path / "0.0.mkv") == content(tmp_path / "0.3.mkv")
 
 
-def test_no_frame_at_all_is_an_error_with_segments_too(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_no_frame_at_all_is_an_error_with_segments_too(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     with pytest.raises(InputError):
-        upscale(demo_clip, tmp_path / "o.mkv", replace(LOSSLESS, start=Fraction(2997, 3000), segment=0.1))
+        upscale(
+            demo_clip,
+            tmp_path / "o.mkv",
+            replace(LOSSLESS, start=Fraction(2997, 3000), segment=0.1),
+        )
     with pytest.raises(VsrError):
         upscale(tmp_path / "missing.mp4", tmp_path / "o.mkv", UpscaleOptions())
     assert list(tmp_path.iterdir()) == []

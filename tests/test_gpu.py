@@ -29,13 +29,24 @@ HALF_PSNR = 60
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", ["torch", "triton"])
 @pytest.mark.parametrize("model", ["delta", "5-parallel"])
-def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: Path) -> None:
+def test_cards_give_the_picture_of_the_processor(
+    name: str, model: str, shared: Path
+) -> None:
     """Real windows: single precision within a thousandth of a grey level, replays as the first run."""
     from vsrcli.training.data import load as load_clips
     from vsrcli.training.data import validation_pairs
 
-    windows = np.stack([low for low, _ in validation_pairs(load_clips([shared / "data" / "val.mp4"]), "clean", count=4, size=128)]).astype(np.float32)
-    reference = open_backend("torch", model, "clean", device="cpu", precision="fp32").run(windows)
+    windows = np.stack(
+        [
+            low
+            for low, _ in validation_pairs(
+                load_clips([shared / "data" / "val.mp4"]), "clean", count=4, size=128
+            )
+        ]
+    ).astype(np.float32)
+    reference = open_backend(
+        "torch", model, "clean", device="cpu", precision="fp32"
+    ).run(windows)
     single = open_backend(name, model, "clean", device="cuda", precision="fp32")
     np.testing.assert_allclose(single.run(windows), reference, atol=1e-3)
     half = open_backend(name, model, "clean", device="cuda", precision="fp16")
@@ -47,7 +58,10 @@ def test_cards_give_the_picture_of_the_processor(name: str, model: str, shared: 
     codes = windows.astype(np.uint8)
     assert isinstance(half, TakesCodes)
     for _ in range(3):
-        assert np.array_equal(half.run_codes(codes, 1.0, 0.0, 255), np.rint(half.run(codes.astype(np.float32))).clip(0, 255).astype(np.uint8))
+        assert np.array_equal(
+            half.run_codes(codes, 1.0, 0.0, 255),
+            np.rint(half.run(codes.astype(np.float32))).clip(0, 255).astype(np.uint8),
+        )
 
 
 @pytest.mark.gpu
@@ -60,11 +74,25 @@ def test_cuda_gives_the_picture_of_the_cpu(
     torch.manual_seed(7)
     network = build(spec)
     network.initialise()
-    save(tmp_path / "x.safetensors", network, CheckpointInfo(spec.name, parameters=count_parameters(network)))
-    window = np.random.default_rng(48).uniform(16, 235, (1, spec.planes, 48, 64)).astype(np.float32)
-    reference = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cpu", precision="fp32").run(window)
-    single = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp32").run(window)
-    half = open_backend("torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp16").run(window)
+    save(
+        tmp_path / "x.safetensors",
+        network,
+        CheckpointInfo(spec.name, parameters=count_parameters(network)),
+    )
+    window = (
+        np.random.default_rng(48)
+        .uniform(16, 235, (1, spec.planes, 48, 64))
+        .astype(np.float32)
+    )
+    reference = open_backend(
+        "torch", str(tmp_path / "x.safetensors"), None, device="cpu", precision="fp32"
+    ).run(window)
+    single = open_backend(
+        "torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp32"
+    ).run(window)
+    half = open_backend(
+        "torch", str(tmp_path / "x.safetensors"), None, device="cuda", precision="fp16"
+    ).run(window)
     np.testing.assert_allclose(single, reference, atol=1e-3)
     np.testing.assert_allclose(half, reference, atol=0.5)
 
@@ -82,7 +110,9 @@ def test_graphs_that_share_memory_do_not_disturb_each_other() -> None:
         return x + x.amax(-1, keepdim=True)
 
     for _ in range(80):
-        given = random.uniform(0, 255, (int(random.integers(1, 7)), 300, 500)).astype(np.float32)
+        given = random.uniform(0, 255, (int(random.integers(1, 7)), 300, 500)).astype(
+            np.float32
+        )
         expected = work(torch.from_numpy(given).to(device)).cpu().numpy()
         assert np.array_equal(graphs.run("a", work, given), expected)
     assert len(graphs._captured) == 4
@@ -151,7 +181,9 @@ def test_training_on_a_card_gains_and_resumes(model: str, tmp_path: Path) -> Non
     assert after > before + 0.2
     graphs = whole.training._graphs.values()
     assert len(graphs) >= 2, "the picture, and the closing stage"
-    assert {graph.__name__ for graph in graphs} == {"replay"}, "a step did not become a graph"
+    assert {graph.__name__ for graph in graphs} == {"replay"}, (
+        "a step did not become a graph"
+    )
     assert whole.batches.low.is_cuda
     again = Trainer(plan, tmp_path / "parts", clips, clips)
     again.resume()
@@ -178,7 +210,14 @@ def test_steps_on_a_card_are_those_of_the_processor(model: str, tmp_path: Path) 
     losses = {}
     for device in ("cpu", "cuda:0"):
         plan = TrainingPlan(
-            model, "clean", recipe, 40, None, device=device, precision="fp32", validation_count=1
+            model,
+            "clean",
+            recipe,
+            40,
+            None,
+            device=device,
+            precision="fp32",
+            validation_count=1,
         )
         trainer = Trainer(plan, tmp_path / device.replace(":", ""), clips, clips)
         while trainer.step < 32:

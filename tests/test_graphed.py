@@ -91,7 +91,12 @@ class FakeCuda:
         return graph
 
     def capture(
-        self, graph: FakeGraph, *, pool: object, stream: FakeStream, capture_error_mode: str
+        self,
+        graph: FakeGraph,
+        *,
+        pool: object,
+        stream: FakeStream,
+        capture_error_mode: str,
     ) -> AbstractContextManager[None]:
         self.captures.append((pool, stream, capture_error_mode))
         return _Capture(self, graph, stream)
@@ -110,7 +115,9 @@ class FakeCuda:
         gc.collect()
         self.left_alive.append(sum(graph() is not None for graph in self.graphs))
 
-    def _step(self, result: Tensor, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
+    def _step(
+        self, result: Tensor, function: Callable[[Tensor], Tensor], x: Tensor
+    ) -> None:
         assert self.device == HERE, "replayed on another card"
         result.copy_(function(x))
 
@@ -185,7 +192,9 @@ def _numbers(size: int, first: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]
     return np.arange(first, first + size, dtype=np.float32)
 
 
-def test_the_second_time_is_recorded_and_the_third_only_replayed(cuda: FakeCuda) -> None:
+def test_the_second_time_is_recorded_and_the_third_only_replayed(
+    cuda: FakeCuda,
+) -> None:
     graphs = Graphs(HERE)
     work = cuda.work(_doubled)
     calls = []
@@ -194,7 +203,9 @@ def test_the_second_time_is_recorded_and_the_third_only_replayed(cuda: FakeCuda)
         results.append(graphs.run("a", work, _numbers(5, number)))
         calls.append(cuda.calls)
     for number, result in enumerate(results):
-        assert np.array_equal(result, 2 * _numbers(5, number)), "a result was overwritten"
+        assert np.array_equal(result, 2 * _numbers(5, number)), (
+            "a result was overwritten"
+        )
     recorded = 1 + graphed._WARM_UPS + 1
     assert calls == [1, recorded, recorded, recorded]
 
@@ -239,7 +250,9 @@ def test_the_graph_that_was_used_least_recently_makes_room(cuda: FakeCuda) -> No
     run(1)
     assert cuda.calls == calls, "a graph that was kept is recorded again"
     run(2)
-    assert len(cuda.captures) == recorded, "shapes that come in turn are recorded each time"
+    assert len(cuda.captures) == recorded, (
+        "shapes that come in turn are recorded each time"
+    )
     run(2)
     assert len(cuda.captures) == recorded + 1
 
@@ -305,7 +318,9 @@ def test_a_cache_that_cannot_be_emptied_does_not_stop_the_plain_way(
     graphs = Graphs(HERE)
     cuda.fails_at = "end"
     for _ in range(3):
-        assert np.array_equal(graphs.run("a", cuda.work(_doubled), _numbers(3)), 2 * _numbers(3))
+        assert np.array_equal(
+            graphs.run("a", cuda.work(_doubled), _numbers(3)), 2 * _numbers(3)
+        )
 
 
 def test_the_plain_way_still_reports_its_own_errors(cuda: FakeCuda) -> None:

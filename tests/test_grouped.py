@@ -24,18 +24,27 @@ SPECS = [spec for spec in MODELS.values() if spec.group_frames]
 
 
 def _film(count: int, height: int = 26, width: int = 34) -> Float:
-    return np.random.default_rng(2).uniform(16, 235, (count, height, width)).astype(np.float32)
+    return (
+        np.random.default_rng(2)
+        .uniform(16, 235, (count, height, width))
+        .astype(np.float32)
+    )
 
 
 def _windows(film: Float) -> list[Float]:
     """Five frames around each, the ends repeated, as `picture.windows` gives them."""
-    return [film[np.clip(np.arange(at - 2, at + 3), 0, len(film) - 1)][None] for at in range(len(film))]
+    return [
+        film[np.clip(np.arange(at - 2, at + 3), 0, len(film) - 1)][None]
+        for at in range(len(film))
+    ]
 
 
 @pytest.mark.parametrize("spec", MODELS.values(), ids=lambda spec: spec.name)
 def test_the_spec_says_which_networks_see_groups(spec: ModelSpec) -> None:
     assert isinstance(build(spec), GroupedNetwork) == bool(spec.group_frames)
-    assert len(spec.group_roles) == (spec.frames - spec.group_frames + 1 if spec.group_frames else 0)
+    assert len(spec.group_roles) == (
+        spec.frames - spec.group_frames + 1 if spec.group_frames else 0
+    )
 
 
 @pytest.mark.parametrize("name", ["torch", "onnx", "openvino"])
@@ -45,8 +54,12 @@ def test_a_film_has_the_bits_of_its_windows(spec: ModelSpec, name: str) -> None:
         pytest.importorskip("openvino")
     film = _film(8)
     film[4] = film[3]
-    running = open_backend(name, spec.name, spec.domains[0], device="cpu", precision="fp32")
-    fresh = open_backend(name, spec.name, spec.domains[0], device="cpu", precision="fp32")
+    running = open_backend(
+        name, spec.name, spec.domains[0], device="cpu", precision="fp32"
+    )
+    fresh = open_backend(
+        name, spec.name, spec.domains[0], device="cpu", precision="fp32"
+    )
     for window in _windows(film):
         found = running.run(window)
         fresh._grouped._kept.clear()  # type: ignore[attr-defined]  # nothing known: everything is computed
@@ -79,7 +92,9 @@ def test_only_equal_groups_are_taken_for_equal() -> None:
         return float(frames.sum())
 
     spec = replace(MODELS["delta"], group_frames=3, group_roles=(0,) * 3)
-    grouped = Grouped(spec, of_group, lambda groups, middle: middle + np.float32(sum(groups)))
+    grouped = Grouped(
+        spec, of_group, lambda groups, middle: middle + np.float32(sum(groups))
+    )
     window = np.zeros((1, 5, 4, 6), np.float32)
     grouped.run(window)
     assert len(made) == 1
@@ -91,14 +106,22 @@ def test_only_equal_groups_are_taken_for_equal() -> None:
     grouped.run(np.concatenate([window[:, :, :3]] * 2))
     assert len(made) == 4
     assert (grouped.asked, grouped.computed) == (12, 4)
-    by_role = Grouped(MODELS["delta"], of_group, lambda groups, middle: middle + np.float32(sum(groups)))
+    by_role = Grouped(
+        MODELS["delta"],
+        of_group,
+        lambda groups, middle: middle + np.float32(sum(groups)),
+    )
     by_role.run(np.zeros((1, 5, 4, 6), np.float32))
     assert (by_role.asked, by_role.computed) == (5, 3)
 
 
 def test_every_frame_is_seen_once_in_each_role() -> None:
     """Delta's t-2 was computed when it entered as t+2, and t-1 when it was t+1."""
-    grouped = Grouped(MODELS["delta"], lambda role, frames: frames.sum() + role, lambda groups, middle: middle + np.float32(sum(groups)))
+    grouped = Grouped(
+        MODELS["delta"],
+        lambda role, frames: frames.sum() + role,
+        lambda groups, middle: middle + np.float32(sum(groups)),
+    )
     windows = _windows(_film(40))[2:-2]
     for window in windows[:20]:
         grouped.run(window)
@@ -110,13 +133,21 @@ def test_every_frame_is_seen_once_in_each_role() -> None:
 
 def test_parts_of_a_picture_find_what_was_made_of_theirs() -> None:
     """As reuse asks: now the whole picture, now a few parts of it, two of one size."""
-    grouped = Grouped(MODELS["delta"], lambda role, frames: frames.sum() + role, lambda groups, middle: middle + np.float32(sum(groups)))
+    grouped = Grouped(
+        MODELS["delta"],
+        lambda role, frames: frames.sum() + role,
+        lambda groups, middle: middle + np.float32(sum(groups)),
+    )
     windows = _windows(_film(20))[2:-2]
     grouped.run(windows[0])
     counts = []
     for window in windows:
         before = grouped.computed
-        for part in ((slice(0, 8), slice(0, 8)), (slice(9, 17), slice(20, 28)), (slice(18, 26), slice(0, 30))):
+        for part in (
+            (slice(0, 8), slice(0, 8)),
+            (slice(9, 17), slice(20, 28)),
+            (slice(18, 26), slice(0, 30)),
+        ):
             grouped.run(window[:, :, *part])
         counts.append(grouped.computed - before)
     assert counts[0] == 3 * 5
@@ -125,10 +156,22 @@ def test_parts_of_a_picture_find_what_was_made_of_theirs() -> None:
 
 
 @pytest.mark.parametrize("model", ["delta", "previous"])
-def test_a_clip_comes_out_the_same(model: str, moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = UpscaleOptions(model=model, domain="clean", device="cpu", fps="source", end=Fraction(1, 3), encoder=EncoderOptions(codec="ffv1"))
+def test_a_clip_comes_out_the_same(
+    model: str, moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = UpscaleOptions(
+        model=model,
+        domain="clean",
+        device="cpu",
+        fps="source",
+        end=Fraction(1, 3),
+        encoder=EncoderOptions(codec="ffv1"),
+    )
     upscale(moving_clip, tmp_path / "kept.mkv", options)
     monkeypatch.setattr(_Made, "is_of", lambda self, frames, role: False)
     upscale(moving_clip, tmp_path / "fresh.mkv", options)
-    for kept, fresh in zip(*(VideoReader(tmp_path / name) for name in ("kept.mkv", "fresh.mkv")), strict=True):
+    for kept, fresh in zip(
+        *(VideoReader(tmp_path / name) for name in ("kept.mkv", "fresh.mkv")),
+        strict=True,
+    ):
         assert np.array_equal(kept.luma, fresh.luma)

@@ -37,17 +37,32 @@ TESTS = Path(__file__).resolve().parent
 def _png(path: Path, width: int, height: int, rows: int) -> None:
     """A PNG whose header promises a size, with so many rows of black pixels in it: few bytes."""
     packed = zlib.compressobj(9)
-    content = b"".join(packed.compress(bytes(1 + width)) for _ in range(rows)) + packed.flush()
+    content = (
+        b"".join(packed.compress(bytes(1 + width)) for _ in range(rows))
+        + packed.flush()
+    )
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        return (
+            struct.pack(">I", len(data))
+            + name
+            + data
+            + struct.pack(">I", zlib.crc32(name + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", content) + chunk(b"IEND", b""))
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", content)
+        + chunk(b"IEND", b"")
+    )
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_picture_of_60000_by_60000_is_one_clear_error_in_little_memory(kind: str, tmp_path: Path) -> None:
+def test_a_picture_of_60000_by_60000_is_one_clear_error_in_little_memory(
+    kind: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "frames"
     folder.mkdir()
     _png(folder / "0001.png", 60_000, 60_000, 100)
@@ -56,8 +71,19 @@ def test_a_picture_of_60000_by_60000_is_one_clear_error_in_little_memory(kind: s
         "import resource, sys; from vsrcli.cli import _run; status = _run(sys.argv[1:]); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(status)"
     )
-    command = [sys.executable, "-c", code, "upscale", str(source), str(tmp_path / "o.mp4"), "--device", "cpu"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "upscale",
+        str(source),
+        str(tmp_path / "o.mp4"),
+        "--device",
+        "cpu",
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 1, done.stderr
     assert done.stderr.count("error:") == 1
     assert "Traceback" not in done.stderr
@@ -72,7 +98,11 @@ def test_ten_thousand_streams(tmp_path: Path) -> None:
         stream = container.add_stream("rawvideo", rate=25)
         stream.width, stream.height, stream.pix_fmt = 16, 16, "gray"
         sounds = [container.add_stream("pcm_s16le", rate=8000) for _ in range(200)]
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((16, 16), np.uint8), format="gray")))
+        container.mux(
+            stream.encode(
+                av.VideoFrame.from_ndarray(np.zeros((16, 16), np.uint8), format="gray")
+            )
+        )
         container.mux(stream.encode(None))
     assert len(sounds) == 200
     done = subprocess.run(
@@ -83,8 +113,16 @@ def test_ten_thousand_streams(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     program = tmp_path / "many.ts"
     program.write_bytes(_transport_stream(10_000))
-    command = [sys.executable, "-c", "from vsrcli.cli import main; main()", "info", str(program)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [
+        sys.executable,
+        "-c",
+        "from vsrcli.cli import main; main()",
+        "info",
+        str(program),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
 
@@ -93,40 +131,88 @@ def _transport_stream(streams: int) -> bytes:
     """Packets of MPEG-TS that name so many streams, in programs of 30 each, and hold none of them."""
 
     def section(table: int, number: int, body: bytes) -> bytes:
-        content = struct.pack(">BHHBBB", table, 0xB000 | (len(body) + 9), number, 0xC1, 0, 0) + body
+        content = (
+            struct.pack(">BHHBBB", table, 0xB000 | (len(body) + 9), number, 0xC1, 0, 0)
+            + body
+        )
         crc = 0xFFFFFFFF
         for byte in content:
             crc ^= byte << 24
             for _ in range(8):
-                crc = ((crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)) & 0xFFFFFFFF
+                crc = (
+                    (crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)
+                ) & 0xFFFFFFFF
         return content + struct.pack(">I", crc)
 
     def packet(pid: int, content: bytes) -> bytes:
-        return (struct.pack(">BHB", 0x47, 0x4000 | pid, 0x10) + b"\0" + content).ljust(188, b"\xff")
+        return (struct.pack(">BHB", 0x47, 0x4000 | pid, 0x10) + b"\0" + content).ljust(
+            188, b"\xff"
+        )
 
     programs = -(-streams // 30)
     made = b""
     for begin in range(0, programs, 40):
         listed = range(begin, min(begin + 40, programs))
-        made += packet(0, section(0, 1, b"".join(struct.pack(">HH", program + 1, 0xE000 | (program + 32)) for program in listed)))
+        made += packet(
+            0,
+            section(
+                0,
+                1,
+                b"".join(
+                    struct.pack(">HH", program + 1, 0xE000 | (program + 32))
+                    for program in listed
+                ),
+            ),
+        )
     for program in range(programs):
         listed = range(30 * program, 30 * program + 30)
-        body = b"".join(struct.pack(">BHH", 0x1B, 0xE000 | (1000 + number % 7000), 0xF000) for number in listed)
-        made += packet(program + 32, section(2, program + 1, struct.pack(">HH", 0xFFFF, 0xF000) + body))
+        body = b"".join(
+            struct.pack(">BHH", 0x1B, 0xE000 | (1000 + number % 7000), 0xF000)
+            for number in listed
+        )
+        made += packet(
+            program + 32,
+            section(2, program + 1, struct.pack(">HH", 0xFFFF, 0xF000) + body),
+        )
     return made
 
 
 @pytest.mark.parametrize(
-    "name", ["two words.mp4", "it's \"quoted\".mp4", "new\nline.mp4", "-dash.mp4", "a:b.mp4", "http:x.mp4", "%d.mp4", "[bold]x.mp4"]
+    "name",
+    [
+        "two words.mp4",
+        'it\'s "quoted".mp4',
+        "new\nline.mp4",
+        "-dash.mp4",
+        "a:b.mp4",
+        "http:x.mp4",
+        "%d.mp4",
+        "[bold]x.mp4",
+    ],
 )
-def test_odd_names_of_input_and_output(name: str, demo_clip: Path, tmp_path: Path, fake: FakeBackend, capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_names_of_input_and_output(
+    name: str,
+    demo_clip: Path,
+    tmp_path: Path,
+    fake: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     source, target = tmp_path / name, tmp_path / "out" / name
     target.parent.mkdir()
     shutil.copy(demo_clip, source)
     before = os.getcwd()  # noqa: PTH109
     os.chdir(tmp_path)
     try:
-        words = ["upscale", "--segment", "0.3", "--preset", "ultrafast", "--", name, str(Path("out") / name)]
+        words = [
+            "upscale",
+            "--segment",
+            "0.3",
+            "--preset",
+            "ultrafast",
+            "--",
+            name,
+            str(Path("out") / name),
+        ]
         assert _run(words) == 0
         assert _run(["info", "--", name]) == 0
         assert _run(words) == 1  # it exists, and the message can be printed
@@ -142,8 +228,19 @@ def test_a_name_that_is_no_text(demo_clip: Path, tmp_path: Path) -> None:
     shutil.copy(demo_clip, tmp_path / name)
     command = [sys.executable, str(TESTS / "fake_vsr.py")]
     options = ["--segment", "0.3", "--preset", "ultrafast"]
-    for words, status in [(["upscale", name, f"big{name}", *options], 0), (["upscale", name, f"big{name}"], 1), (["info", f"big{name}"], 0)]:
-        done = subprocess.run([*command, *words], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    for words, status in [
+        (["upscale", name, f"big{name}", *options], 0),
+        (["upscale", name, f"big{name}"], 1),
+        (["info", f"big{name}"], 0),
+    ]:
+        done = subprocess.run(
+            [*command, *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
     assert sorted(os.listdir(tmp_path)) == sorted([name, f"big{name}"])  # noqa: PTH208
@@ -152,15 +249,26 @@ def test_a_name_that_is_no_text(demo_clip: Path, tmp_path: Path) -> None:
 def test_loops_of_links(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").symlink_to(tmp_path / "b.mp4")
     (tmp_path / "b.mp4").symlink_to(tmp_path / "a.mp4")
-    for source, target in [(tmp_path / "a.mp4", tmp_path / "o.mp4"), (write_clip(tmp_path / "in.mp4", frames=3), tmp_path / "a.mp4")]:
+    for source, target in [
+        (tmp_path / "a.mp4", tmp_path / "o.mp4"),
+        (write_clip(tmp_path / "in.mp4", frames=3), tmp_path / "a.mp4"),
+    ]:
         with pytest.raises(VsrError):
             upscale(source, target, FAST)
     assert not (tmp_path / "o.mp4").exists()
 
 
-def test_an_input_that_grows_while_it_is_read(tmp_path: Path, fake: FakeBackend) -> None:
+def test_an_input_that_grows_while_it_is_read(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
     """Frames that were not there at the beginning may come along or not; the file is whole and says how many it has."""
-    whole, source, target = write_clip(tmp_path / "whole.ts", frames=60, codec="mpeg2video", muxer="mpegts"), tmp_path / "in.ts", tmp_path / "o.mkv"
+    whole, source, target = (
+        write_clip(
+            tmp_path / "whole.ts", frames=60, codec="mpeg2video", muxer="mpegts"
+        ),
+        tmp_path / "in.ts",
+        tmp_path / "o.mkv",
+    )
     content = whole.read_bytes()
     source.write_bytes(content[: len(content) // 2])
 
@@ -169,22 +277,33 @@ def test_an_input_that_grows_while_it_is_read(tmp_path: Path, fake: FakeBackend)
             with source.open("ab") as file:
                 file.write(content[source.stat().st_size :][:4096])
 
-    report = upscale(source, target, replace(LOSSLESS, fps="source", segment=0.3), on_progress=grow)
+    report = upscale(
+        source, target, replace(LOSSLESS, fps="source", segment=0.3), on_progress=grow
+    )
     assert 20 <= report.frames_out <= 60
     with av.open(str(target)) as written:
         assert sum(1 for _ in written.decode(video=0)) == report.frames_out
 
 
-def test_a_source_that_is_removed_while_it_is_read(tmp_path: Path, fake: FakeBackend) -> None:
+def test_a_source_that_is_removed_while_it_is_read(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
     source = write_clip(tmp_path / "in.mkv", frames=40)
 
     def remove(progress: object) -> None:
         source.unlink(missing_ok=True)
 
     with pytest.raises(InputError, match="no such file"):
-        upscale(source, tmp_path / "o.mkv", replace(LOSSLESS, fps="source"), on_progress=remove)
+        upscale(
+            source,
+            tmp_path / "o.mkv",
+            replace(LOSSLESS, fps="source"),
+            on_progress=remove,
+        )
     assert not (tmp_path / "o.mkv").exists()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-")]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("vsr-")
+    ]
 
 
 def test_a_graph_with_weights_in_other_files_is_refused(tmp_path: Path) -> None:
@@ -201,7 +320,9 @@ def test_a_graph_with_weights_in_other_files_is_refused(tmp_path: Path) -> None:
             read_graph(tmp_path / "bad.onnx")
 
 
-def test_a_hundred_runs_leave_no_descriptor_and_no_thread(tmp_path: Path, fake: FakeBackend) -> None:
+def test_a_hundred_runs_leave_no_descriptor_and_no_thread(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
     source = write_clip(tmp_path / "in.mkv", frames=12, size=(32, 32))
     options = replace(LOSSLESS, fps="source", segment=0.2)
 
@@ -212,9 +333,20 @@ def test_a_hundred_runs_leave_no_descriptor_and_no_thread(tmp_path: Path, fake: 
         upscale(source, tmp_path / f"{number}.mkv", options)
     before = state()
     for number in range(30):
-        upscale(source, tmp_path / "o.mkv", replace(options, overwrite=True, end=Fraction(1, 3) if number % 2 else None))
+        upscale(
+            source,
+            tmp_path / "o.mkv",
+            replace(
+                options, overwrite=True, end=Fraction(1, 3) if number % 2 else None
+            ),
+        )
         with pytest.raises(KeyboardInterrupt):
-            upscale(source, tmp_path / "o.mkv", replace(options, overwrite=True, restart=True), on_progress=_interrupt)
+            upscale(
+                source,
+                tmp_path / "o.mkv",
+                replace(options, overwrite=True, restart=True),
+                on_progress=_interrupt,
+            )
     assert state() == before
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < 8 << 30
 

@@ -24,10 +24,50 @@ ALLOWED: dict[str, set[str]] = {
     "demo": {"errors", "frame"},
     "quality": {"errors", "frame"},
     "media": {"errors", "frame", "options", "demo", "quality"},
-    "run": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality"},
-    "training": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality"},
-    "bench": {"errors", "frame", "options", "models", "backends", "picture", "media", "quality", "run", "training"},
-    "cli": {"_version", "errors", "frame", "options", "models", "media", "quality", "run", "training", "bench"},
+    "run": {
+        "errors",
+        "frame",
+        "options",
+        "models",
+        "backends",
+        "picture",
+        "media",
+        "quality",
+    },
+    "training": {
+        "errors",
+        "frame",
+        "options",
+        "models",
+        "backends",
+        "picture",
+        "media",
+        "quality",
+    },
+    "bench": {
+        "errors",
+        "frame",
+        "options",
+        "models",
+        "backends",
+        "picture",
+        "media",
+        "quality",
+        "run",
+        "training",
+    },
+    "cli": {
+        "_version",
+        "errors",
+        "frame",
+        "options",
+        "models",
+        "media",
+        "quality",
+        "run",
+        "training",
+        "bench",
+    },
     "__main__": {"cli"},
     "__init__": {"_version", "errors", "options", "run"},
 }
@@ -64,7 +104,11 @@ def _imports(file: Path) -> set[str]:
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             assert node.level == 0, f"{file}: imports are absolute"
-            names |= {node.module} if node.module != "vsrcli" else {f"vsrcli.{alias.name}" for alias in node.names}
+            names |= (
+                {node.module}
+                if node.module != "vsrcli"
+                else {f"vsrcli.{alias.name}" for alias in node.names}
+            )
     return names
 
 
@@ -75,13 +119,17 @@ def test_imports_stay_within_the_walls(file: Path) -> None:
     for name in _imports(file):
         top, *rest = name.split(".")
         if top == "vsrcli" and rest:
-            assert rest[0] == layer or rest[0] in ALLOWED[layer], f"{place} imports {name}"
+            assert rest[0] == layer or rest[0] in ALLOWED[layer], (
+                f"{place} imports {name}"
+            )
         if top in HOMES:
             assert str(place).startswith(HOMES[top]), f"{place} imports {top}"
 
 
 def _module(file: Path) -> str:
-    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    return ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(
+        ".__init__"
+    )
 
 
 def _loaded_at_once(file: Path, modules: set[str]) -> set[str]:
@@ -93,19 +141,30 @@ def _loaded_at_once(file: Path, modules: set[str]) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            found |= {
+                node.module,
+                *(f"{node.module}.{alias.name}" for alias in node.names),
+            }
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             pending += node.orelse
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            pending += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+            pending += [
+                child
+                for child in ast.iter_child_nodes(node)
+                if isinstance(child, ast.stmt)
+            ]
     return (found & modules) - {_module(file)}
 
 
 def test_no_module_imports_itself_over_others() -> None:
     names = {_module(file) for file in FILES}
     waiting = {_module(file): _loaded_at_once(file, names) for file in FILES}
-    assert waiting["vsrcli.run.upscale"], "the imports of vsrcli.run.upscale were not found, so no cycle would be"
-    while ready := {name for name, needs in waiting.items() if not needs & waiting.keys()}:
+    assert waiting["vsrcli.run.upscale"], (
+        "the imports of vsrcli.run.upscale were not found, so no cycle would be"
+    )
+    while ready := {
+        name for name, needs in waiting.items() if not needs & waiting.keys()
+    }:
         waiting = {name: needs for name, needs in waiting.items() if name not in ready}
     assert not waiting, f"import cycle among {sorted(waiting)}"
 
@@ -115,12 +174,19 @@ def test_files_keep_one_concern(file: Path) -> None:
     assert len(file.read_text().splitlines()) <= 400
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["upscale", "--help"], ["train", "--help"], ["models"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["upscale", "--help"], ["train", "--help"], ["models"], ["--version"]],
+)
 def test_help_imports_no_torch(arguments: list[str]) -> None:
     code = f"import sys\nfrom vsrcli.cli import _run\nstatus = _run({arguments!r})\nassert status == 0, status\nassert 'torch' not in sys.modules\n"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT
+    )
 
 
 def test_the_library_imports_no_heavy_library_until_it_is_used() -> None:
     code = "import sys, vsrcli\nvsrcli.UpscaleOptions, vsrcli.VsrError\nassert not {'torch', 'av', 'cv2', 'click', 'rich'} & sys.modules.keys()\n"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT
+    )

@@ -14,7 +14,9 @@ MEGABYTE = 1_000_000
 class FakeCards:
     """PyTorch's bookkeeping of memory: a peak for each card, bytes."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int, *, used: bool = True) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, count: int, *, used: bool = True
+    ) -> None:
         self.peaks = [0] * count
         self.used = used
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
@@ -55,7 +57,9 @@ def test_several_cards_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     assert memory.megabytes == 40
 
 
-def test_cards_that_were_not_used_yet_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cards_that_were_not_used_yet_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The first network is loaded inside the block, and PyTorch refuses to reset before."""
     cards = FakeCards(monkeypatch, 2, used=False)
     with PeakMemory() as memory:
@@ -65,7 +69,9 @@ def test_cards_that_were_not_used_yet_are_left_alone(monkeypatch: pytest.MonkeyP
     assert memory.megabytes == 40
 
 
-def test_a_card_that_pytorch_did_not_use_has_no_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_that_pytorch_did_not_use_has_no_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """ONNX Runtime allocates by itself: 0 MB, or the process's own memory, would be wrong."""
     for used in (True, False):
         FakeCards(monkeypatch, 1, used=used)

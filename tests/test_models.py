@@ -11,7 +11,13 @@ from torch.nn import functional
 
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters
-from vsrcli.models.layers import OutputRange, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, set_passes
+from vsrcli.models.layers import (
+    OutputRange,
+    RecursiveBlock,
+    RecursiveBlock3d,
+    SlicedConv3d,
+    set_passes,
+)
 
 SPECS = pytest.mark.parametrize("spec", MODELS.values(), ids=lambda spec: spec.name)
 
@@ -29,7 +35,9 @@ def test_parameter_counts_of_the_report() -> None:
     assert count_parameters(frame) == 10_577
     assert count_parameters(previous) - count_parameters(frame) == 63_129
     delta = build(MODELS["delta"])
-    volume = count_parameters(delta.get_submodule("volume")) + count_parameters(delta.get_submodule("output"))
+    volume = count_parameters(delta.get_submodule("volume")) + count_parameters(
+        delta.get_submodule("output")
+    )
     assert (count_parameters(delta) - volume, volume) == (17_101, 66_601)
 
 
@@ -37,19 +45,32 @@ def test_parameter_counts_of_the_report() -> None:
 def test_every_parameter_is_used(spec: ModelSpec) -> None:
     network = build(spec)
     network(torch.rand(1, 1, spec.planes, 9, 11) * 255).mean().backward()
-    assert [name for name, value in network.named_parameters() if value.grad is None] == []
+    assert [
+        name for name, value in network.named_parameters() if value.grad is None
+    ] == []
 
 
 @given(
     depth=st.integers(3, 6),
     channels=st.sampled_from([(1, 4), (3, 2)]),
-    kernel=st.sampled_from([((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (0, 0, 0)), ((5, 5, 3), (2, 2, 1)), ((1, 1, 3), (0, 0, 1))]),
+    kernel=st.sampled_from(
+        [
+            ((3, 3, 3), (1, 1, 1)),
+            ((3, 3, 3), (0, 0, 0)),
+            ((5, 5, 3), (2, 2, 1)),
+            ((1, 1, 3), (0, 0, 1)),
+        ]
+    ),
     size=st.tuples(st.integers(5, 9), st.integers(5, 9)),
     batch=st.integers(1, 2),
 )
 @settings(max_examples=40, deadline=None)
 def test_sliced_convolution_is_conv3d(
-    depth: int, channels: tuple[int, int], kernel: tuple[tuple[int, int, int], tuple[int, int, int]], size: tuple[int, int], batch: int
+    depth: int,
+    channels: tuple[int, int],
+    kernel: tuple[tuple[int, int, int], tuple[int, int, int]],
+    size: tuple[int, int],
+    batch: int,
 ) -> None:
     torch.manual_seed(depth)
     sliced = SlicedConv3d(*channels, kernel[0], padding=kernel[1]).double()
@@ -68,8 +89,13 @@ class _PlainBlock3d(nn.Module):
     def forward(self, volume: torch.Tensor) -> torch.Tensor:
         x = volume
         for _ in range(self.block.passes):
-            y = functional.relu(functional.conv3d(x, self.block.a.weight, self.block.a.bias, padding=1))
-            x = functional.relu(functional.conv3d(y, self.block.b.weight, self.block.b.bias, padding=1) + x)
+            y = functional.relu(
+                functional.conv3d(x, self.block.a.weight, self.block.a.bias, padding=1)
+            )
+            x = functional.relu(
+                functional.conv3d(y, self.block.b.weight, self.block.b.bias, padding=1)
+                + x
+            )
         return x
 
 
@@ -88,7 +114,10 @@ def test_recursive_block_is_its_formula_and_its_gradient() -> None:
 def test_output_range() -> None:
     control = OutputRange(16, 234)
     x = torch.tensor([-1e6, 0.0, 100.0, 1e6])
-    torch.testing.assert_close(control(x), torch.tensor([16.0, 125.0, 218 * torch.sigmoid(torch.tensor(1.0)) + 16, 234.0]))
+    torch.testing.assert_close(
+        control(x),
+        torch.tensor([16.0, 125.0, 218 * torch.sigmoid(torch.tensor(1.0)) + 16, 234.0]),
+    )
 
 
 @SPECS
@@ -101,10 +130,14 @@ def test_starts_as_a_plain_upsampler(spec: ModelSpec) -> None:
         result = network(window)
     mode = "nearest" if spec.name == "lite" else "bilinear"
     height, width = (2 * side for side in window.shape[-2:])
-    plain = functional.interpolate(window[:, :, spec.middle], scale_factor=2, mode=mode)[..., spec.trim : height - spec.trim, spec.trim : width - spec.trim]
+    plain = functional.interpolate(
+        window[:, :, spec.middle], scale_factor=2, mode=mode
+    )[..., spec.trim : height - spec.trim, spec.trim : width - spec.trim]
     inner = (slice(None), slice(None), slice(6, -6), slice(6, -6))
     # 5-parallel's sigmoid is a straight line over mid-grey only
-    assert (result - plain)[inner].abs().max() < (3.0 if spec.name == "5-parallel" else 1e-3)
+    assert (result - plain)[inner].abs().max() < (
+        3.0 if spec.name == "5-parallel" else 1e-3
+    )
 
 
 def test_lite_keeps_its_budget() -> None:
@@ -114,7 +147,9 @@ def test_lite_keeps_its_budget() -> None:
     done: list[int] = []
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_hook(lambda layer, _, out: done.append(layer.weight[0].numel() * out.numel()))
+            layer.register_forward_hook(
+                lambda layer, _, out: done.append(layer.weight[0].numel() * out.numel())
+            )
     height, width = 12, 20
     with torch.no_grad():
         network(torch.rand(1, 1, spec.planes, height, width))
@@ -125,12 +160,16 @@ def test_lite_keeps_its_budget() -> None:
 @pytest.mark.parametrize("name", ["delta", "5-parallel"])
 def test_passes_can_be_limited_and_restored(name: str) -> None:
     network = build(MODELS[name])
-    volumes = [block for block in network.modules() if isinstance(block, RecursiveBlock3d)]
+    volumes = [
+        block for block in network.modules() if isinstance(block, RecursiveBlock3d)
+    ]
     maps = [block for block in network.modules() if isinstance(block, RecursiveBlock)]
     full = [block.passes for block in volumes + maps]
     set_passes(network, 2)
     assert {block.passes for block in volumes} == {2}
-    assert [block.passes for block in volumes + maps][len(volumes) :] == full[len(volumes) :], "those of the 2D part cost little and stay"
+    assert [block.passes for block in volumes + maps][len(volumes) :] == full[
+        len(volumes) :
+    ], "those of the 2D part cost little and stay"
     set_passes(network, None)
     assert [block.passes for block in volumes + maps] == full
 
@@ -141,7 +180,12 @@ def test_output_shape_and_type(spec: ModelSpec, size: tuple[int, int]) -> None:
     height, width = (side + 2 for side in size)
     with torch.no_grad():
         result = build(spec)(torch.rand(2, 1, spec.planes, height, width) * 255)
-    assert result.shape == (2, 1, spec.scale * height - 2 * spec.trim, spec.scale * width - 2 * spec.trim)
+    assert result.shape == (
+        2,
+        1,
+        spec.scale * height - 2 * spec.trim,
+        spec.scale * width - 2 * spec.trim,
+    )
     assert result.dtype == torch.float32
 
 

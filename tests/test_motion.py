@@ -28,10 +28,14 @@ def texture(height: int, width: int, seed: int = 0) -> NDArray[np.float64]:
     """A smooth random picture, 40..215."""
     noise = np.random.default_rng(seed).normal(size=(height, width))
     smooth = cv2.GaussianBlur(noise, (0, 0), 1.4)
-    return np.asarray(40 + 175 * (smooth - smooth.min()) / (smooth.max() - smooth.min()))
+    return np.asarray(
+        40 + 175 * (smooth - smooth.min()) / (smooth.max() - smooth.min())
+    )
 
 
-def moved(picture: NDArray[np.float64], right: float, down: float) -> NDArray[np.float64]:
+def moved(
+    picture: NDArray[np.float64], right: float, down: float
+) -> NDArray[np.float64]:
     """The picture moved by any part of a pixel, exactly: it wraps around."""
     rows = np.fft.fftfreq(picture.shape[0])[:, None]
     columns = np.fft.fftfreq(picture.shape[1])[None]
@@ -44,7 +48,9 @@ def codes(picture: NDArray[np.float64], bits: int = 8) -> Plane:
     return scaled.astype(np.uint8) if bits == 8 else scaled.astype(np.uint16)
 
 
-def film(count: int, right: float, down: float, size: tuple[int, int] = (72, 96)) -> list[Plane]:
+def film(
+    count: int, right: float, down: float, size: tuple[int, int] = (72, 96)
+) -> list[Plane]:
     picture = texture(*size)
     return [codes(moved(picture, right * t, down * t)) for t in range(count)]
 
@@ -70,7 +76,9 @@ def neighbours(planes: Plane) -> list[Plane]:
 
 
 @pytest.mark.parametrize("speed", [(0.3, -0.45), (1.6, 0.7), (-5.3, 2.8)])
-def test_neighbours_are_sampled_where_the_finer_pixels_are(speed: tuple[float, float]) -> None:
+def test_neighbours_are_sampled_where_the_finer_pixels_are(
+    speed: tuple[float, float],
+) -> None:
     window = film(5, *speed)
     inside = (slice(40, -40), slice(40, -40))
     expected = double(window[RADIUS])[inside].astype(float)
@@ -98,7 +106,9 @@ def test_the_distance_from_frame_t_stands_above_black(
     still = np.full((40, 40), 100 << (bits - 8), np.uint8 if bits == 8 else np.uint16)
     other = still + still.dtype.type(30 << (bits - 8))
     motion = Motion(bits, is_full_range=is_full_range)
-    planes = distances(motion.planes(motion.window([still, still, still, other, still])))
+    planes = distances(
+        motion.planes(motion.window([still, still, still, other, still]))
+    )
     assert (planes[[0, 1, 3]] == black).all()
     assert (planes[2] == black + (30 << (bits - 8))).all()
 
@@ -107,7 +117,9 @@ def test_a_large_distance_stays_a_code() -> None:
     black = np.full((40, 40), 0, np.uint16)
     white = np.full((40, 40), 1023, np.uint16)
     motion = Motion(10)
-    planes = distances(motion.planes(motion.window([white, white, black, white, white])))
+    planes = distances(
+        motion.planes(motion.window([white, white, black, white, white]))
+    )
     assert (planes == 1023).all()
 
 
@@ -151,7 +163,9 @@ def test_ten_bits_keep_their_finer_steps() -> None:
     assert (fine % 4 != 0).any()
 
 
-@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (2, 3), (7, 9), (16, 300), (33, 31)])
+@pytest.mark.parametrize(
+    "size", [(1, 1), (1, 300), (300, 1), (2, 3), (7, 9), (16, 300), (33, 31)]
+)
 def test_sizes_of_any_kind(size: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
     window = [random.integers(0, 256, size, dtype=np.uint8) for _ in range(5)]
@@ -188,13 +202,17 @@ def test_the_result_depends_on_the_window_alone() -> None:
     motion = Motion(8)
     windows = [motion.window(frames[start : start + 5]) for start in starts]
     with ThreadPoolExecutor(4) as pool:
-        for planes, expected in zip(pool.map(motion.planes, windows), alone, strict=True):
+        for planes, expected in zip(
+            pool.map(motion.planes, windows), alone, strict=True
+        ):
             assert np.array_equal(planes, expected)
 
 
 def test_rows_padded_by_a_decoder_change_nothing() -> None:
     window = film(5, 0.5, 0.5)
-    padded = [cast("Plane", np.pad(frame, ((0, 0), (0, 13)))[:, :-13]) for frame in window]
+    padded = [
+        cast("Plane", np.pad(frame, ((0, 0), (0, 13)))[:, :-13]) for frame in window
+    ]
     assert not padded[0].flags.c_contiguous
     assert np.array_equal(planes_of(padded), planes_of(window))
     upside_down: list[Plane] = [frame[::-1] for frame in window]
@@ -204,7 +222,9 @@ def test_rows_padded_by_a_decoder_change_nothing() -> None:
 
 def test_pictures_too_large_for_it_are_refused_in_a_line() -> None:
     large = np.broadcast_to(np.uint8(90), (2, MAX_SIDE_PX + 1))
-    with pytest.raises(BackendError, match=r"lite takes .* 16383 pixels .* 16384x2: use --model"):
+    with pytest.raises(
+        BackendError, match=r"lite takes .* 16383 pixels .* 16384x2: use --model"
+    ):
         WindowPlanes(MODELS["lite"]).plan([large] * 5, 8, False)
     largest = np.full((1, MAX_SIDE_PX), 90, np.uint8)
     window = [largest, largest.copy(), largest + np.uint8(9), largest, largest]
@@ -241,10 +261,14 @@ def test_no_window_is_no_work() -> None:
     assert list(WindowPlanes(MODELS["lite"]).make(nothing())) == []
 
 
-def test_what_opencv_cannot_do_is_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_opencv_cannot_do_is_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(*given: object) -> None:
         raise cv2.error("Insufficient memory")
 
     monkeypatch.setattr(motion_module, "_search", fail)
-    with pytest.raises(BackendError, match=r"failed at a 96x72 picture: Insufficient memory"):
+    with pytest.raises(
+        BackendError, match=r"failed at a 96x72 picture: Insufficient memory"
+    ):
         planes_of(film(5, 0.5, 0.2))

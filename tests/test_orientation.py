@@ -25,10 +25,22 @@ UNIT = 65536
 MATRICES: dict[str, tuple[tuple[int, ...], Callable[[Any], Any]]] = {
     "none": ((UNIT, 0, 0, 0, UNIT, 0, 0, 0, 1 << 30), lambda picture: picture),
     "90": ((0, -UNIT, 0, UNIT, 0, 0, 0, 0, 1 << 30), lambda picture: np.rot90(picture)),
-    "180": ((-UNIT, 0, 0, 0, -UNIT, 0, 0, 0, 1 << 30), lambda picture: np.rot90(picture, 2)),
-    "270": ((0, UNIT, 0, -UNIT, 0, 0, 0, 0, 1 << 30), lambda picture: np.rot90(picture, 3)),
-    "mirrored": ((-UNIT, 0, 0, 0, UNIT, 0, 0, 0, 1 << 30), lambda picture: picture[:, ::-1]),
-    "upside down": ((UNIT, 0, 0, 0, -UNIT, 0, 0, 0, 1 << 30), lambda picture: picture[::-1]),
+    "180": (
+        (-UNIT, 0, 0, 0, -UNIT, 0, 0, 0, 1 << 30),
+        lambda picture: np.rot90(picture, 2),
+    ),
+    "270": (
+        (0, UNIT, 0, -UNIT, 0, 0, 0, 0, 1 << 30),
+        lambda picture: np.rot90(picture, 3),
+    ),
+    "mirrored": (
+        (-UNIT, 0, 0, 0, UNIT, 0, 0, 0, 1 << 30),
+        lambda picture: picture[:, ::-1],
+    ),
+    "upside down": (
+        (UNIT, 0, 0, 0, -UNIT, 0, 0, 0, 1 << 30),
+        lambda picture: picture[::-1],
+    ),
     "transposed": ((0, UNIT, 0, UNIT, 0, 0, 0, 0, 1 << 30), lambda picture: picture.T),
 }
 YUV420, YUV422 = (PixelFormat.parse(name) for name in ("yuv420p", "yuv422p"))
@@ -46,7 +58,9 @@ def test_matrix_turns_as_named(name: str) -> None:
     assert np.array_equal(turned.planes[2], expected(chroma + 20))
     assert turned.format.name == ("yuv440p" if orientation.transpose else "yuv422p")
     assert (turned.width, turned.height) == orientation.size(6, 4)
-    assert orientation.aspect(Fraction(64, 45)) == (Fraction(45, 64) if orientation.transpose else Fraction(64, 45))
+    assert orientation.aspect(Fraction(64, 45)) == (
+        Fraction(45, 64) if orientation.transpose else Fraction(64, 45)
+    )
     assert orientation.aspect(None) is None
 
 
@@ -59,8 +73,15 @@ def test_odd_angles_and_layouts_are_refused() -> None:
         Orientation(transpose=True).layout(narrow)
 
 
-@given(st.sampled_from([name for name in SITING if "right" not in name]), st.booleans(), st.booleans(), st.booleans())
-def test_chroma_stays_on_its_luma(location: str, transpose: bool, flip_x: bool, flip_y: bool) -> None:
+@given(
+    st.sampled_from([name for name in SITING if "right" not in name]),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+)
+def test_chroma_stays_on_its_luma(
+    location: str, transpose: bool, flip_x: bool, flip_y: bool
+) -> None:
     """A ramp in luma and the same ramp in chroma, sampled where the siting says, still agree after turning and doubling."""
     assert YUV420 is not None
     across, down = SITING[location]
@@ -82,7 +103,10 @@ def test_chroma_stays_on_its_luma(location: str, transpose: bool, flip_x: bool, 
     ys, xs = np.mgrid[:height, :width].astype(np.float64)
     # where each sample of the doubled chroma stands on the turned luma
     y, x = (2 * ys + down) / 2 - 0.25, (2 * xs + across) / 2 - 0.25
-    y, x = (turned.height - 1 - y if flip_y else y), (turned.width - 1 - x if flip_x else x)
+    y, x = (
+        (turned.height - 1 - y if flip_y else y),
+        (turned.width - 1 - x if flip_x else x),
+    )
     y, x = (x, y) if transpose else (y, x)
     assert np.abs(doubled - ramp(y, x))[4:-4, 4:-4].max() <= 1.3
 
@@ -106,10 +130,25 @@ def test_as_a_player_shows_it(tmp_path: Path, degrees: int, mirrored: bool) -> N
     matrix = probe(path).display_matrix
     assert matrix is not None
     orientation = Orientation.of_matrix(matrix)
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "rawvideo", "-pix_fmt", "yuv444p", "-"]
-    shown = np.frombuffer(subprocess.run(command, capture_output=True, check=True).stdout, np.uint8)
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "yuv444p",
+        "-",
+    ]
+    shown = np.frombuffer(
+        subprocess.run(command, capture_output=True, check=True).stdout, np.uint8
+    )
     size = orientation.size(48, 32)
     expected = shown[: size[0] * size[1]].reshape(size[::-1])
     gray = PixelFormat.parse("gray")
     assert gray is not None
-    assert np.array_equal(orientation.turn(Frame((picture,), gray, Fraction(0))).luma, expected)
+    assert np.array_equal(
+        orientation.turn(Frame((picture,), gray, Fraction(0))).luma, expected
+    )

@@ -30,8 +30,15 @@ def _report(frames: int = 40, name: str = "film.mp4") -> BenchReport:
 
     def row(method: str, level: float, is_baseline: bool) -> BenchRow:
         wave = level + np.sin(np.arange(frames) / 9) + rng.normal(0, 0.1, frames)
-        per_frame = {"psnr": wave.tolist(), "ssim": (wave / 50).tolist(), "warp": [math.nan, *(1 / wave[1:]).tolist()]}
-        means = {metric: float(np.mean(values[1:] or [math.nan])) for metric, values in per_frame.items()}
+        per_frame = {
+            "psnr": wave.tolist(),
+            "ssim": (wave / 50).tolist(),
+            "warp": [math.nan, *(1 / wave[1:]).tolist()],
+        }
+        means = {
+            metric: float(np.mean(values[1:] or [math.nan]))
+            for metric, values in per_frame.items()
+        }
         return BenchRow(
             method,
             is_baseline,
@@ -43,21 +50,44 @@ def _report(frames: int = 40, name: str = "film.mp4") -> BenchReport:
             peak_memory_mb=400.0,
         )
 
-    rows = (row("nearest", 29, True), row("bicubic", 30, True), row("delta:video", 32.5, False))
+    rows = (
+        row("nearest", 29, True),
+        row("bicubic", 30, True),
+        row("delta:video", 32.5, False),
+    )
     times = [number / 25 for number in range(frames)]
-    return BenchReport(name, "vsr", "half size", 160, 96, frames, 8, 255.0, METRICS, rows, times)
+    return BenchReport(
+        name, "vsr", "half size", 160, 96, frames, 8, 255.0, METRICS, rows, times
+    )
 
 
 def _shots(name: str = "worst frame (3, 0.12 s)") -> list[Shot]:
     rng = np.random.default_rng(1)
     truth = rng.integers(16, 236, (96, 160)).astype(np.uint8)
     pictures = {"nearest": truth // 2, "bicubic": truth // 3, "delta:video": truth}
-    return [Shot(name, truth, pictures, {"nearest": 20.0, "bicubic": 21.0, "delta:video": math.inf})]
+    return [
+        Shot(
+            name,
+            truth,
+            pictures,
+            {"nearest": 20.0, "bicubic": 21.0, "delta:video": math.inf},
+        )
+    ]
 
 
 def test_the_table_shows_every_figure() -> None:
     page = render(_report(), _shots())
-    for shown in ("film.mp4", "PSNR dB", "delta:video", "+2.50", "−1.00", "12.5", "400", "11x11 Gaussian", "worst frame (3, 0.12 s)"):
+    for shown in (
+        "film.mp4",
+        "PSNR dB",
+        "delta:video",
+        "+2.50",
+        "−1.00",
+        "12.5",
+        "400",
+        "11x11 Gaussian",
+        "worst frame (3, 0.12 s)",
+    ):
         assert shown in page
     assert page.count("class=best") == len(METRICS)
 
@@ -80,8 +110,13 @@ def test_hostile_names_stay_text() -> None:
 
 def test_nothing_is_loaded_from_elsewhere() -> None:
     page = render(_report(), _shots())
-    assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?!data:)[a-z/]", page.replace("image.src = picture.src", ""))
-    assert not re.findall(r"url\(|@import|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/2000/svg)", page)
+    assert not re.findall(
+        r"(?:src|href)\s*=\s*[\"']?(?!data:)[a-z/]",
+        page.replace("image.src = picture.src", ""),
+    )
+    assert not re.findall(
+        r"url\(|@import|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/2000/svg)", page
+    )
 
 
 def test_values_that_are_no_numbers() -> None:
@@ -116,7 +151,14 @@ def test_plot_is_a_png(frames: int) -> None:
     assert plot(report).startswith(b"\x89PNG")
 
 
-BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+BROWSER = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
 # What a reader does, done by a script beside the page; what it sees goes into the document, which the browser prints at the end.
 DRIVER = """<script>
 const problems = [], seen = {};
@@ -156,16 +198,24 @@ def test_the_page_works_in_a_browser(tmp_path: Path, width: int, scheme: str) ->
     page = tmp_path / "page.html"
     # a frame of 360 pixels stands for a phone: the window itself cannot be that narrow
     page.write_text(render(_report(), _shots()).replace("</head>", DRIVER))
-    dark = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if scheme == "dark" else ["--blink-settings=preferredColorScheme=1"]
+    dark = (
+        ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"]
+        if scheme == "dark"
+        else ["--blink-settings=preferredColorScheme=1"]
+    )
     command = [
         str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", *dark,
         "--virtual-time-budget=4000", "--dump-dom", page.as_uri(),
     ]  # fmt: skip
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    printed = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=True
+    ).stdout
     found = re.search(r'<pre id="seen">(.*?)</pre>', printed, re.DOTALL)
     assert found, printed[-2000:]
-    seen = json.loads(found[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&"))
+    seen = json.loads(
+        found[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&")
+    )
     assert seen["problems"] == []
     assert "50%" in seen["before"]
     assert "80%" in seen["after"]
@@ -183,8 +233,12 @@ def test_the_page_works_in_a_browser(tmp_path: Path, width: int, scheme: str) ->
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
 def test_the_page_fits_a_phone(tmp_path: Path) -> None:
-    driver = DRIVER.replace("document.body.append(node)", 'parent.postMessage(node.textContent, "*")')
-    (tmp_path / "page.html").write_text(render(_report(), _shots()).replace("</head>", driver))
+    driver = DRIVER.replace(
+        "document.body.append(node)", 'parent.postMessage(node.textContent, "*")'
+    )
+    (tmp_path / "page.html").write_text(
+        render(_report(), _shots()).replace("</head>", driver)
+    )
     frame = tmp_path / "phone.html"
     frame.write_text(
         '<body><iframe src="page.html" width="360" height="800" style="border:0"></iframe><script>addEventListener("message", event => {'
@@ -195,7 +249,9 @@ def test_the_page_fits_a_phone(tmp_path: Path) -> None:
         "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files",
         "--virtual-time-budget=4000", "--dump-dom", frame.as_uri(),
     ]  # fmt: skip
-    printed = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+    printed = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=True
+    ).stdout
     found = re.search(r'"page":(\d+),"window":(\d+)', printed)
     assert found, printed[-2000:]
     assert int(found[1]) <= int(found[2]) == 360

@@ -16,7 +16,11 @@ from vsrcli.run.prefetch import Prefetch, side_by_side
 
 
 def _threads() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("vsr-")]
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("vsr-")
+    ]
 
 
 @given(st.lists(st.integers()), st.integers(0, 5))
@@ -33,11 +37,16 @@ def test_error_reaches_the_consumer_with_its_traceback(depth: int) -> None:
         raise ValueError("from within")
 
     seen = []
-    with pytest.raises(ValueError, match="from within") as caught, Prefetch(failing(), depth) as ahead:
+    with (
+        pytest.raises(ValueError, match="from within") as caught,
+        Prefetch(failing(), depth) as ahead,
+    ):
         for item in ahead:
             seen.append(item)  # noqa: PERF402  # the error must come after the item
     assert seen == [1]
-    assert "failing" in [frame.name for frame in traceback.extract_tb(caught.value.__traceback__)]
+    assert "failing" in [
+        frame.name for frame in traceback.extract_tb(caught.value.__traceback__)
+    ]
     assert _threads() == []
 
 
@@ -106,7 +115,9 @@ class Source:
         is_closed: whether it ended, by itself or closed.
     """
 
-    def __init__(self, work: Callable[[int], int], count: int, fail_at: int | None = None) -> None:
+    def __init__(
+        self, work: Callable[[int], int], count: int, fail_at: int | None = None
+    ) -> None:
         self.drawn = 0
         self.thread = ""
         self.is_closed = False
@@ -206,7 +217,9 @@ def test_closed_early_it_leaves_no_thread_and_closes_the_source(taken: int) -> N
         next(results)
     results.close()
     assert source.drawn < 40
-    assert source.is_closed == bool(taken)  # a generator that never began has nothing to close
+    assert source.is_closed == bool(
+        taken
+    )  # a generator that never began has nothing to close
     assert _threads() == []
 
 

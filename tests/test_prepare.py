@@ -58,8 +58,12 @@ def _clips(count: int, size: tuple[int, int] = (64, 48)) -> list[Any]:
     rng = np.random.default_rng(7)
     clips = []
     for _ in range(count):
-        blocks = np.kron(rng.integers(20, 230, (40, 40)), np.ones((5, 5))).astype(np.uint8)
-        frames = [blocks[2 * n : 2 * n + size[1], n : n + size[0]] for n in range(SEQUENCE)]
+        blocks = np.kron(rng.integers(20, 230, (40, 40)), np.ones((5, 5))).astype(
+            np.uint8
+        )
+        frames = [
+            blocks[2 * n : 2 * n + size[1], n : n + size[0]] for n in range(SEQUENCE)
+        ]
         clips.append(np.stack(frames))
     return clips
 
@@ -78,7 +82,11 @@ def _write_pack(folder: Path, count: int = 8, size: tuple[int, int] = (64, 48)) 
 def _prepare(out: Path, *data: Path, **changes: Any) -> list[str]:
     """Prepare ``data``, and return the notes."""
     notes: list[str] = []
-    options: dict[str, Any] = {"prepare": str(out), "data": tuple(map(str, data)), "threads": 1}
+    options: dict[str, Any] = {
+        "prepare": str(out),
+        "data": tuple(map(str, data)),
+        "threads": 1,
+    }
     prepare(TrainOptions(**options | changes), on_note=notes.append)
     return notes
 
@@ -118,7 +126,9 @@ def _sequences(prepared: list[int]) -> Sequences:
     """Clips of which each has so many prepared versions for `video`; a version's codes name it."""
     versions = []
     for index, count in enumerate(prepared):
-        lows = [np.full((SEQUENCE, 24, 32), 10 * index + n, np.uint8) for n in range(count)]
+        lows = [
+            np.full((SEQUENCE, 24, 32), 10 * index + n, np.uint8) for n in range(count)
+        ]
         versions.append({"video": tuple(lows)})
     names = tuple(f"film.mp4#{index}" for index in range(len(prepared)))
     return Sequences(tuple(_clips(len(prepared))), names, tuple(versions))
@@ -135,7 +145,9 @@ def test_prepared_versions_are_used_and_others_made() -> None:
 
     partly = _sequences([2, 0])
     assert partly.variants("video") is None
-    assert np.array_equal(partly.low_resolution("video", 1, 0, seed=5), video(partly.clips[1], 5))
+    assert np.array_equal(
+        partly.low_resolution("video", 1, 0, seed=5), video(partly.clips[1], 5)
+    )
     assert Sequences(partly.clips, partly.names).variants("video") is None
 
 
@@ -160,7 +172,9 @@ def test_without_pyav_an_unprepared_clip_says_what_to_do() -> None:
         "except InputError as error:\n"
         "    print(error)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
     assert "no PyAV" in done.stdout
     assert "vsr train --prepare" in done.stdout
 
@@ -187,7 +201,10 @@ def test_prepared_versions_are_what_the_degradation_makes(
     validation = load([tmp_path / "out" / "val.mp4"], domain="video")
     assert validation.variants("video") == 1
     unprepared = Sequences(validation.clips, validation.names)
-    pairs = (validation_pairs(part, "video", count=4, size=32) for part in (validation, unprepared))
+    pairs = (
+        validation_pairs(part, "video", count=4, size=32)
+        for part in (validation, unprepared)
+    )
     for (low, high), (expected_low, expected_high) in zip(*pairs, strict=True):
         assert np.array_equal(low, expected_low)
         assert np.array_equal(high, expected_high)
@@ -212,10 +229,13 @@ def test_shippable_leaves_the_other_rows_out(tmp_path: Path) -> None:
     assert np.array_equal(found.clips, expected.clips)
     assert found.names == expected.names
     # of a prepared pack that holds all rows, the versions of the others are left out with them
-    everything = load([tmp_path / "out" / "val.mp4"], shippable_only=True, domain="video")
+    everything = load(
+        [tmp_path / "out" / "val.mp4"], shippable_only=True, domain="video"
+    )
     assert np.array_equal(everything.clips, expected.clips)
     assert np.array_equal(
-        everything.low_resolution("video", 5, 0, seed=-1), video(expected.clips[5], 1006)
+        everything.low_resolution("video", 5, 0, seed=-1),
+        video(expected.clips[5], 1006),
     )
 
 
@@ -224,7 +244,10 @@ def test_own_footage_is_encoded_and_its_last_tenth_held_out(tmp_path: Path) -> N
     small = write_clip(tmp_path / "small.mp4", frames=SEQUENCE * 2, size=(48, 48))
     notes = _prepare(tmp_path / "out", film, small)
     assert any("held out" in note for note in notes)
-    assert any("1 of 19 training clips are left out" in note and "64x48" in note for note in notes)
+    assert any(
+        "1 of 19 training clips are left out" in note and "64x48" in note
+        for note in notes
+    )
 
     expected, held = split_held_out(load([film]))
     training = load([tmp_path / "out" / "train.mp4"], domain="video")
@@ -233,11 +256,17 @@ def test_own_footage_is_encoded_and_its_last_tenth_held_out(tmp_path: Path) -> N
     assert len(validation) == len(held) == 2
     for found, source in zip(training.clips, expected.clips, strict=True):
         assert np.abs(found.astype(int) - source).mean() < 1
-        assert abs(float(found.mean()) - float(source.mean())) < 0.2, "codes are not stretched"
-    assert np.array_equal(training.low_resolution("video", 4, 1, -1), video(training.clips[4], 405))
+        assert abs(float(found.mean()) - float(source.mean())) < 0.2, (
+            "codes are not stretched"
+        )
+    assert np.array_equal(
+        training.low_resolution("video", 4, 1, -1), video(training.clips[4], 405)
+    )
     # the pack is split again as its files were
     assert split_held_out(training)[1].names == expected.names[-2:]
-    assert len(load([tmp_path / "out" / "train.mp4"], shippable_only=True)) == len(training)
+    assert len(load([tmp_path / "out" / "train.mp4"], shippable_only=True)) == len(
+        training
+    )
 
 
 def test_a_pack_and_footage_go_into_one_pack(tmp_path: Path) -> None:
@@ -254,7 +283,9 @@ def test_a_pack_and_footage_go_into_one_pack(tmp_path: Path) -> None:
     assert groups[3:5] == ["scene1", f"{film}#0"]
 
 
-def test_training_needs_no_pyav_with_a_prepared_pack(tmp_path: Path, pack: Path) -> None:
+def test_training_needs_no_pyav_with_a_prepared_pack(
+    tmp_path: Path, pack: Path
+) -> None:
     code = "import sys; sys.modules['av'] = None\nfrom vsrcli.cli import main\nmain(sys.argv[1:])\n"
     settings = ["--model", "previous", "--steps", "1", "--batch", "1", "--patch", "8"]
     machine = ["--device", "cpu", "--threads", "1"]
@@ -300,7 +331,10 @@ def _forget_a_clip(file: Path) -> None:
 
 def _swap_versions(file: Path) -> None:
     index = json.loads(file.read_text())
-    index["versions"][0], index["versions"][1] = index["versions"][1], index["versions"][0]
+    index["versions"][0], index["versions"][1] = (
+        index["versions"][1],
+        index["versions"][0],
+    )
     file.write_text(json.dumps(index))
 
 
@@ -315,12 +349,18 @@ def _swap_versions(file: Path) -> None:
         ("train.video.json", lambda file: file.write_text("[]"), "no index"),
         ("train.video.json", _forget_a_clip, "train.video.json"),
         ("train.video.json", _swap_versions, "no index"),
-        ("train.video.json", lambda file: file.write_text('{"format":2}'), "another version"),
+        (
+            "train.video.json",
+            lambda file: file.write_text('{"format":2}'),
+            "another version",
+        ),
         ("train.mp4", _change, "train.mp4: clip"),
         ("manifest.csv", Path.unlink, "not prepared to the end"),
     ],
 )
-def test_damage_is_found(tmp_path: Path, pack: Path, name: str, damage: Any, message: str) -> None:
+def test_damage_is_found(
+    tmp_path: Path, pack: Path, name: str, damage: Any, message: str
+) -> None:
     folder = _copy(pack, tmp_path / "pack")
     damage(folder / name)
     with pytest.raises(InputError, match=message) as caught:
@@ -337,16 +377,24 @@ def test_a_pack_serves_the_other_domains_too(pack: Path) -> None:
 
 
 @pytest.mark.parametrize("step", ["write_index", "_write_manifest", "sync"])
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(28, "No space left on device")])
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), OSError(28, "No space left on device")]
+)
 def test_what_was_not_prepared_to_the_end_is_not_loaded(
-    tmp_path: Path, pack: Path, monkeypatch: pytest.MonkeyPatch, step: str, error: BaseException
+    tmp_path: Path,
+    pack: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    error: BaseException,
 ) -> None:
     def fail(*arguments: object) -> None:
         raise error
 
     source = _write_pack(tmp_path / "in", 4)
     monkeypatch.setattr(f"vsrcli.training.prepare.{step}", fail)
-    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputError
+    expected = (
+        KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputError
+    )
     with pytest.raises(expected):
         _prepare(tmp_path / "new", source)
     assert not (tmp_path / "new").exists()
@@ -392,12 +440,16 @@ def test_footage_that_cannot_be_read_is_named_and_not_the_folder(
         raise PermissionError(13, "Permission denied", "film.mp4")
 
     monkeypatch.setattr("vsrcli.training.prepare.load", load_nothing)
-    with pytest.raises(InputError, match=r"film.mp4: cannot be read \(Permission denied\)"):
+    with pytest.raises(
+        InputError, match=r"film.mp4: cannot be read \(Permission denied\)"
+    ):
         _prepare(tmp_path / "out", tmp_path / "film.mp4")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_pack_killed_while_it_was_moved_may_be_made_again(tmp_path: Path, pack: Path) -> None:
+def test_a_pack_killed_while_it_was_moved_may_be_made_again(
+    tmp_path: Path, pack: Path
+) -> None:
     """After any number of files: the folder is still known as one of a prepared pack."""
     source = _write_pack(tmp_path / "source")
     for moved in range(1, len(FILES)):
@@ -439,8 +491,14 @@ def test_folders_that_are_in_the_way_are_refused(tmp_path: Path) -> None:
         ({"variants": 0}, "--variants 0 is too small"),
         ({"val_count": 0}, "--val-count 0 is too small"),
         ({"clips": 1}, "--clips 1 is too small"),
-        ({"prepare": None, "out": "run", "steps": 1, "variants": 3}, "go with --prepare"),
-        ({"prepare": None, "out": "run", "steps": 1, "val_count": 3}, "go with --prepare"),
+        (
+            {"prepare": None, "out": "run", "steps": 1, "variants": 3},
+            "go with --prepare",
+        ),
+        (
+            {"prepare": None, "out": "run", "steps": 1, "val_count": 3},
+            "go with --prepare",
+        ),
     ],
 )
 def test_options_that_make_no_sense(changes: dict[str, Any], message: str) -> None:
@@ -453,15 +511,28 @@ def test_preparing_is_no_run(tmp_path: Path) -> None:
         train(TrainOptions(prepare=str(tmp_path / "out"), data=("x",)))
 
 
-def test_the_command_says_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_it_wrote(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     source = _write_pack(tmp_path / "in", 4)
     out = tmp_path / "out"
-    arguments = ["train", "--prepare", str(out), "--data", str(source), "--variants", "1"]
+    arguments = [
+        "train",
+        "--prepare",
+        str(out),
+        "--data",
+        str(source),
+        "--variants",
+        "1",
+    ]
     assert _run(arguments) == 0
     printed = capsys.readouterr()
     assert printed.out == ""
     assert all(name in printed.err for name in FILES)
-    assert "2 clips to train on, 1 degraded version of each; 2 to validate on" in printed.err
+    assert (
+        "2 clips to train on, 1 degraded version of each; 2 to validate on"
+        in printed.err
+    )
     assert f"vsr train --data {out / 'train.mp4'}" in printed.err
     assert _run([*arguments, "--json", "--quiet"]) == 0
     printed = capsys.readouterr()
@@ -484,7 +555,9 @@ def test_a_real_pack_is_prepared(tmp_path: Path, shared: Path) -> None:
     assert len(found) == 6
     for index, clip in enumerate(found.clips):
         expected = video(clip, index * 101 + 1)
-        assert np.array_equal(found.low_resolution("video", index, 1, seed=-1), expected)
+        assert np.array_equal(
+            found.low_resolution("video", index, 1, seed=-1), expected
+        )
     header = (tmp_path / "out" / "manifest.csv").read_text().splitlines()[0]
     assert header == lines[0].strip()
 

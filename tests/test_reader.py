@@ -21,7 +21,11 @@ from vsrcli.media.reader import VideoReader
 def _plain(path: Path) -> list[Fraction]:
     """Frame times by PyAV alone."""
     with av.open(str(path)) as container:
-        return [frame.pts * frame.time_base for frame in container.decode(video=0) if frame.pts is not None and frame.time_base is not None]
+        return [
+            frame.pts * frame.time_base
+            for frame in container.decode(video=0)
+            if frame.pts is not None and frame.time_base is not None
+        ]
 
 
 def _frames(path: Path, **options: Any) -> list[Frame]:
@@ -29,11 +33,20 @@ def _frames(path: Path, **options: Any) -> list[Frame]:
         return list(reader)
 
 
-CONTAINERS = [(".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".ts", "libx264"), (".webm", "libvpx-vp9"), (".avi", "mpeg4")]
+CONTAINERS = [
+    (".mp4", "libx264"),
+    (".mov", "libx264"),
+    (".mkv", "libx264"),
+    (".ts", "libx264"),
+    (".webm", "libvpx-vp9"),
+    (".avi", "mpeg4"),
+]
 
 
 @pytest.mark.parametrize(("suffix", "codec"), CONTAINERS)
-def test_every_frame_at_its_time_and_nothing_missing(tmp_path: Path, suffix: str, codec: str) -> None:
+def test_every_frame_at_its_time_and_nothing_missing(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
     path = write_clip(tmp_path / f"a{suffix}", codec=codec)
     with VideoReader(path) as reader:
         frames = list(reader)
@@ -45,7 +58,13 @@ def test_every_frame_at_its_time_and_nothing_missing(tmp_path: Path, suffix: str
     assert completeness(info).missing == 0
     # views stay what they were although decoding has gone on
     for number in (0, 15, 29):
-        assert np.abs(frames[number].luma.astype(float) - (texture(number, (64, 48)).astype(float) * 219 / 255 + 16)).mean() < 12
+        assert (
+            np.abs(
+                frames[number].luma.astype(float)
+                - (texture(number, (64, 48)).astype(float) * 219 / 255 + 16)
+            ).mean()
+            < 12
+        )
 
 
 def test_wild_clips(shared: Path) -> None:
@@ -60,7 +79,13 @@ def test_wild_clips(shared: Path) -> None:
 def test_what_probe_sees_in_wild_clips(shared: Path) -> None:
     wild = shared / "data" / "wild"
     phone = probe(wild / "01_portrait_rot90_iphone.mov")
-    assert (phone.width, phone.height, phone.rotation, phone.tags.range, phone.tags.matrix) == (568, 320, -90, "limited", 1)
+    assert (
+        phone.width,
+        phone.height,
+        phone.rotation,
+        phone.tags.range,
+        phone.tags.matrix,
+    ) == (568, 320, -90, "limited", 1)
     assert probe(wild / "03_roadtrip_vp9_10bit.webm").format.name == "yuv420p10le"
     assert probe(wild / "12_anamorphic_sar64_51.mp4").sample_aspect == Fraction(64, 51)
     tape = probe(wild / "14_bt601-525_480_interlaced_tff.mkv")
@@ -70,7 +95,10 @@ def test_what_probe_sees_in_wild_clips(shared: Path) -> None:
 
 def test_deinterlacing_keeps_every_frame_and_removes_combs(shared: Path) -> None:
     path = shared / "data" / "wild" / "14_bt601-525_480_interlaced_tff.mkv"
-    woven, whole = _frames(path, end=Fraction(1), deinterlace="off"), _frames(path, end=Fraction(1))
+    woven, whole = (
+        _frames(path, end=Fraction(1), deinterlace="off"),
+        _frames(path, end=Fraction(1)),
+    )
     assert [frame.time for frame in woven] == [frame.time for frame in whole]
 
     def combing(frames: list[Frame]) -> float:
@@ -87,15 +115,29 @@ def test_variable_rate_is_exact(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
-@pytest.mark.parametrize(("start", "end"), [(0, 10), (1, 2), (60, 75), (99, 400), (130, None), (None, 7)])
-def test_ranges_are_exact_with_their_context(tmp_path: Path, suffix: str, start: int | None, end: int | None) -> None:
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 10), (1, 2), (60, 75), (99, 400), (130, None), (None, 7)]
+)
+def test_ranges_are_exact_with_their_context(
+    tmp_path: Path, suffix: str, start: int | None, end: int | None
+) -> None:
     path = write_clip(tmp_path / f"a{suffix}", frames=150, size=(32, 32), gop=40)
-    begin, stop = (None if value is None else Fraction(value, 25) for value in (start, end))
+    begin, stop = (
+        None if value is None else Fraction(value, 25) for value in (start, end)
+    )
     everything = [frame.time for frame in _frames(path)]
-    inside = [number for number, time in enumerate(everything) if (begin is None or time >= begin) and (stop is None or time < stop)]
+    inside = [
+        number
+        for number, time in enumerate(everything)
+        if (begin is None or time >= begin) and (stop is None or time < stop)
+    ]
     wanted = everything[max(0, inside[0] - 2) : inside[-1] + 3]
-    assert [frame.time for frame in _frames(path, start=begin, end=stop, context=2)] == wanted
-    assert [frame.time for frame in _frames(path, start=begin, end=stop)] == everything[inside[0] : inside[-1] + 1]
+    assert [
+        frame.time for frame in _frames(path, start=begin, end=stop, context=2)
+    ] == wanted
+    assert [frame.time for frame in _frames(path, start=begin, end=stop)] == everything[
+        inside[0] : inside[-1] + 1
+    ]
 
 
 @pytest.mark.parametrize(
@@ -114,32 +156,60 @@ def test_delivered_formats(stored: str, delivered: str) -> None:
 @pytest.mark.parametrize(
     ("codec", "pix_fmt", "delivered"),
     [
-        ("ffv1", "yuv420p10le", "yuv420p10le"), ("ffv1", "bgr0", "yuv444p"), ("rawvideo", "nv12", "yuv420p"),
-        ("mjpeg", "yuvj420p", "yuv420p"), ("ffv1", "gray", "gray"),
+        ("ffv1", "yuv420p10le", "yuv420p10le"),
+        ("ffv1", "bgr0", "yuv444p"),
+        ("rawvideo", "nv12", "yuv420p"),
+        ("mjpeg", "yuvj420p", "yuv420p"),
+        ("ffv1", "gray", "gray"),
     ],
 )
-def test_pixel_formats_arrive_with_their_values(tmp_path: Path, codec: str, pix_fmt: str, delivered: str) -> None:
-    path = write_clip(tmp_path / "a.mkv", frames=3, size=(37, 21) if codec == "ffv1" else (38, 22), codec=codec, pix_fmt=pix_fmt)
+def test_pixel_formats_arrive_with_their_values(
+    tmp_path: Path, codec: str, pix_fmt: str, delivered: str
+) -> None:
+    path = write_clip(
+        tmp_path / "a.mkv",
+        frames=3,
+        size=(37, 21) if codec == "ffv1" else (38, 22),
+        codec=codec,
+        pix_fmt=pix_fmt,
+    )
     with VideoReader(path) as reader:
         frame = next(iter(reader))
         assert frame.format.name == delivered
-        assert reader.info.tags.range == ("full" if pix_fmt == "yuvj420p" else reader.info.tags.range)
+        assert reader.info.tags.range == (
+            "full" if pix_fmt == "yuvj420p" else reader.info.tags.range
+        )
     assert frame.luma.dtype == frame.format.dtype
-    assert [plane.shape[::-1] for plane in frame.planes[1:]] == 2 * frame.format.has_chroma * [frame.format.chroma_size(frame.width, frame.height)]
+    assert [
+        plane.shape[::-1] for plane in frame.planes[1:]
+    ] == 2 * frame.format.has_chroma * [
+        frame.format.chroma_size(frame.width, frame.height)
+    ]
     grey = texture(0, (frame.width, frame.height)).astype(float)
     full = pix_fmt in ("yuvj420p", "gray")
-    expected = (grey if full else grey * 219 / 255 + 16) * (4 if frame.format.bits == 10 else 1)
-    assert np.abs(frame.luma.astype(float) - expected).mean() < 3 * (4 if frame.format.bits == 10 else 1)
+    expected = (grey if full else grey * 219 / 255 + 16) * (
+        4 if frame.format.bits == 10 else 1
+    )
+    assert np.abs(frame.luma.astype(float) - expected).mean() < 3 * (
+        4 if frame.format.bits == 10 else 1
+    )
 
 
 def _tone(path: Path, cover: bool) -> Path:
     with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream("libmp3lame" if path.suffix == ".mp3" else "aac", rate=44100)
+        stream: Any = container.add_stream(
+            "libmp3lame" if path.suffix == ".mp3" else "aac", rate=44100
+        )
         stream.layout = "mono"
         art: Any = None
         if cover:
             art = container.add_stream("png", rate=1)
-            art.width, art.height, art.pix_fmt, art.disposition = 32, 32, "rgb24", av.stream.Disposition.attached_pic
+            art.width, art.height, art.pix_fmt, art.disposition = (
+                32,
+                32,
+                "rgb24",
+                av.stream.Disposition.attached_pic,
+            )
         container.start_encoding()
         if cover:
             picture = av.VideoFrame(32, 32, "rgb24")
@@ -147,7 +217,11 @@ def _tone(path: Path, cover: bool) -> Path:
             container.mux(art.encode(picture))
             container.mux(art.encode(None))
         for number in range(20):
-            frame = av.AudioFrame(format=stream.codec_context.format.name, layout="mono", samples=stream.codec_context.frame_size)
+            frame = av.AudioFrame(
+                format=stream.codec_context.format.name,
+                layout="mono",
+                samples=stream.codec_context.frame_size,
+            )
             frame.planes[0].update(bytes(frame.planes[0].buffer_size))
             frame.sample_rate, frame.pts = 44100, number * frame.samples
             container.mux(stream.encode(frame))
@@ -168,7 +242,13 @@ def test_no_video_file(tmp_path: Path, kind: str) -> None:
     if kind == "folder":
         path.mkdir()
     elif kind != "missing":
-        path.write_bytes({"empty": b"", "text": b"hello " * 99, "random": np.random.default_rng(0).bytes(5000)}[kind])
+        path.write_bytes(
+            {
+                "empty": b"",
+                "text": b"hello " * 99,
+                "random": np.random.default_rng(0).bytes(5000),
+            }[kind]
+        )
     with pytest.raises(InputError) as caught:
         probe(path)
     assert str(path) in str(caught.value)
@@ -197,10 +277,16 @@ def test_a_missing_end_is_seen_before_decoding(tmp_path: Path, suffix: str) -> N
 def test_corrupt_packets_are_survived_and_counted(tmp_path: Path, suffix: str) -> None:
     path = write_clip(tmp_path / f"a{suffix}", frames=60, gop=10)
     with av.open(str(path)) as container:
-        spots = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos is not None]
+        spots = [
+            (packet.pos, packet.size)
+            for packet in container.demux(video=0)
+            if packet.size and packet.pos is not None
+        ]
     content = bytearray(path.read_bytes())
     for place, size in spots[20:30]:
-        content[place + size // 3 : place + size] = np.random.default_rng(place).bytes(size - size // 3)
+        content[place + size // 3 : place + size] = np.random.default_rng(place).bytes(
+            size - size // 3
+        )
     path.write_bytes(content)
     with VideoReader(path) as reader:
         frames = list(reader)
@@ -212,18 +298,27 @@ def test_corrupt_packets_are_survived_and_counted(tmp_path: Path, suffix: str) -
 
 
 @pytest.mark.parametrize("change", [{"size": (96, 48)}, {"pix_fmt": "yuv444p"}])
-def test_a_change_in_mid_stream_is_an_error_that_says_when(tmp_path: Path, change: dict[str, Any]) -> None:
-    parts = [write_clip(tmp_path / "a.h264", frames=10, muxer="h264"), write_clip(tmp_path / "b.h264", frames=10, muxer="h264", **change)]
+def test_a_change_in_mid_stream_is_an_error_that_says_when(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    parts = [
+        write_clip(tmp_path / "a.h264", frames=10, muxer="h264"),
+        write_clip(tmp_path / "b.h264", frames=10, muxer="h264", **change),
+    ]
     joined = tmp_path / "joined.h264"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
-    with pytest.raises(InputError, match=r"changes from 64x48 yuv420p to .* --end") as caught:
+    with pytest.raises(
+        InputError, match=r"changes from 64x48 yuv420p to .* --end"
+    ) as caught:
         _frames(joined)
     assert "x".join(map(str, change.get("size", (64, 48)))) in str(caught.value)
 
 
 def _same(some: list[Frame], others: list[Frame]) -> bool:
     return [frame.time for frame in some] == [frame.time for frame in others] and all(
-        np.array_equal(one, other) for a, b in zip(some, others, strict=True) for one, other in zip(a.planes, b.planes, strict=True)
+        np.array_equal(one, other)
+        for a, b in zip(some, others, strict=True)
+        for one, other in zip(a.planes, b.planes, strict=True)
     )
 
 
@@ -234,51 +329,89 @@ def _same(some: list[Frame], others: list[Frame]) -> bool:
         (".mpg", "mpeg2video", {}), (".avi", "mpeg4", {}), (".mkv", "mpeg2video", {"flags": "+ildct+ilme", "top": "1"}),
     ],
 )  # fmt: skip
-def test_a_range_is_what_a_full_decode_gives(tmp_path: Path, suffix: str, codec: str, options: dict[str, str]) -> None:
+def test_a_range_is_what_a_full_decode_gives(
+    tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
+) -> None:
     """Pixels and cuts as well as times: nothing decoded from broken references, deinterlacing and cut detection warmed up."""
-    path = write_clip(tmp_path / f"a{suffix}", frames=160, codec=codec, options=options, gop=12, scenes=20)
+    path = write_clip(
+        tmp_path / f"a{suffix}",
+        frames=160,
+        codec=codec,
+        options=options,
+        gop=12,
+        scenes=20,
+    )
     everything = _frames(path)
     begin, stop = Fraction(121, 25), Fraction(133, 25)
     part = _frames(path, start=begin, end=stop, context=2)
-    first = next(number for number, frame in enumerate(everything) if frame.time >= begin) - 2
+    first = (
+        next(number for number, frame in enumerate(everything) if frame.time >= begin)
+        - 2
+    )
     assert len(part) == 16
     assert _same(part, everything[first : first + 16])
-    assert [frame.scene_cut for frame in part] == [frame.scene_cut for frame in everything[first : first + 16]]
+    assert [frame.scene_cut for frame in part] == [
+        frame.scene_cut for frame in everything[first : first + 16]
+    ]
 
 
 def test_context_reaches_back_over_slow_frames(tmp_path: Path) -> None:
-    path = write_clip(tmp_path / "a.mkv", frames=30, times=[3000 * number for number in range(30)])
-    assert [frame.time for frame in _frames(path, start=Fraction(60), end=Fraction(62), context=3)] == [51, 54, 57, 60, 63, 66, 69]
+    path = write_clip(
+        tmp_path / "a.mkv", frames=30, times=[3000 * number for number in range(30)]
+    )
+    assert [
+        frame.time
+        for frame in _frames(path, start=Fraction(60), end=Fraction(62), context=3)
+    ] == [51, 54, 57, 60, 63, 66, 69]
 
 
 def test_raw_streams_are_trimmed_without_seeking(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.h264", frames=100, muxer="h264")
-    assert [frame.time * 25 for frame in _frames(path, start=Fraction(3), context=1)] == list(range(74, 100))
+    assert [
+        frame.time * 25 for frame in _frames(path, start=Fraction(3), context=1)
+    ] == list(range(74, 100))
 
 
 def test_a_range_without_frames_is_an_error(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4")
-    with pytest.raises(InputError, match=r"no frame from 20 s: the video lasts 1\.200 s"):
+    with pytest.raises(
+        InputError, match=r"no frame from 20 s: the video lasts 1\.200 s"
+    ):
         _frames(path, start=Fraction(20))
     with pytest.raises(InputError, match=r"no frame from 0\.41 s before 0\.43 s"):
         _frames(path, start=Fraction(41, 100), end=Fraction(43, 100), context=2)
 
 
-@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "libx264"), (".webm", "libvpx"), (".mp4", "libx264"), (".ts", "libx264")])
-def test_a_clip_that_begins_late_is_complete(tmp_path: Path, suffix: str, codec: str) -> None:
-    path = write_clip(tmp_path / f"a{suffix}", frames=25, codec=codec, times=[5000 + 40 * number for number in range(25)])
+@pytest.mark.parametrize(
+    ("suffix", "codec"),
+    [(".mkv", "libx264"), (".webm", "libvpx"), (".mp4", "libx264"), (".ts", "libx264")],
+)
+def test_a_clip_that_begins_late_is_complete(
+    tmp_path: Path, suffix: str, codec: str
+) -> None:
+    path = write_clip(
+        tmp_path / f"a{suffix}",
+        frames=25,
+        codec=codec,
+        times=[5000 + 40 * number for number in range(25)],
+    )
     info = probe(path)
     assert info.start == 5
     assert info.duration == 1
     with VideoReader(path) as reader:
-        assert [frame.time for frame in reader] == [Fraction(number, 25) for number in range(25)]
+        assert [frame.time for frame in reader] == [
+            Fraction(number, 25) for number in range(25)
+        ]
         assert not reader.damage
     assert completeness(info).missing == 0
     assert completeness(info).present == pytest.approx(1, abs=0.05)
 
 
 def test_a_clock_that_restarts_goes_on(tmp_path: Path) -> None:
-    parts = [write_clip(tmp_path / f"{number}.ts", frames=50).read_bytes() for number in range(2)]
+    parts = [
+        write_clip(tmp_path / f"{number}.ts", frames=50).read_bytes()
+        for number in range(2)
+    ]
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(parts))
     assert [frame.time * 25 for frame in _frames(joined)] == list(range(100))
@@ -287,10 +420,16 @@ def test_a_clock_that_restarts_goes_on(tmp_path: Path) -> None:
 def test_damage_outside_the_range_does_not_count(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "a.mp4", frames=150, gop=10)
     with av.open(str(path)) as container:
-        spots = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size and packet.pos is not None]
+        spots = [
+            (packet.pos, packet.size)
+            for packet in container.demux(video=0)
+            if packet.size and packet.pos is not None
+        ]
     content = bytearray(path.read_bytes())
     for place, size in spots[20:30]:
-        content[place + size // 3 : place + size] = np.random.default_rng(place).bytes(size - size // 3)
+        content[place + size // 3 : place + size] = np.random.default_rng(place).bytes(
+            size - size // 3
+        )
     path.write_bytes(content)
     assert len(_frames(path, start=Fraction(4), strict=True)) == 50
     with VideoReader(path, start=Fraction(4)) as reader:
@@ -298,9 +437,14 @@ def test_damage_outside_the_range_does_not_count(tmp_path: Path) -> None:
         assert not reader.damage
 
 
-def test_what_the_decoder_holds_comes_out_where_reading_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_the_decoder_holds_comes_out_where_reading_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_clip(tmp_path / "a.mp4")
-    monkeypatch.setattr("vsrcli.media.reader.open_input", lambda path, **options: _Failing(open_input(path), 20))
+    monkeypatch.setattr(
+        "vsrcli.media.reader.open_input",
+        lambda path, **options: _Failing(open_input(path), 20),
+    )
     with VideoReader(path) as reader:
         assert len(list(reader)) >= 19  # one may still wait for a reference
         assert reader.damage.corrupt_packets == 1
@@ -329,13 +473,25 @@ class _Failing:
 def test_interlaced_pictures_later_on_are_deinterlaced(tmp_path: Path) -> None:
     """A progressive beginning hides them from probing; every frame stays."""
     plain = write_clip(tmp_path / "a.ts", frames=10, codec="mpeg2video")
-    woven = write_clip(tmp_path / "b.ts", frames=40, codec="mpeg2video", options={"flags": "+ildct+ilme"}, pictures=[_comb(number) for number in range(40)])
+    woven = write_clip(
+        tmp_path / "b.ts",
+        frames=40,
+        codec="mpeg2video",
+        options={"flags": "+ildct+ilme"},
+        pictures=[_comb(number) for number in range(40)],
+    )
     joined = tmp_path / "joined.ts"
     joined.write_bytes(plain.read_bytes() + woven.read_bytes())
     whole, raw = _frames(joined), _frames(joined, deinterlace="off")
     assert [frame.time for frame in whole] == [frame.time for frame in raw]
     assert len(whole) == len(_plain(joined)) >= 49
-    combing = [[float(np.abs(np.diff(frame.luma.astype(float), axis=0)).mean()) for frame in frames[15:]] for frames in (whole, raw)]
+    combing = [
+        [
+            float(np.abs(np.diff(frame.luma.astype(float), axis=0)).mean())
+            for frame in frames[15:]
+        ]
+        for frames in (whole, raw)
+    ]
     assert np.mean(combing[0]) < 0.7 * np.mean(combing[1])
     assert _same(whole[:9], raw[:9])
 
@@ -358,14 +514,36 @@ def _comb(number: int) -> Any:
         ("a.mkv", "ffv1", "gray", {}, None), ("a.mp4", "libx264", "yuv444p", {}, None),
     ],
 )  # fmt: skip
-def test_chroma_siting_is_seen(tmp_path: Path, name: str, codec: str, pix_fmt: str, options: dict[str, str], location: str | None) -> None:
-    assert probe(write_clip(tmp_path / name, frames=3, codec=codec, pix_fmt=pix_fmt, options=options)).tags.chroma_location == location
+def test_chroma_siting_is_seen(
+    tmp_path: Path,
+    name: str,
+    codec: str,
+    pix_fmt: str,
+    options: dict[str, str],
+    location: str | None,
+) -> None:
+    assert (
+        probe(
+            write_clip(
+                tmp_path / name, frames=3, codec=codec, pix_fmt=pix_fmt, options=options
+            )
+        ).tags.chroma_location
+        == location
+    )
 
 
 @pytest.mark.parametrize(
-    ("codec", "pix_fmt", "name"), [("ffv1", "bgr0", "a.mkv"), ("rawvideo", "bgr24", "a.avi"), ("png", "rgba", "a.mov"), ("ffv1", "gbrp10le", "a.mkv")]
+    ("codec", "pix_fmt", "name"),
+    [
+        ("ffv1", "bgr0", "a.mkv"),
+        ("rawvideo", "bgr24", "a.avi"),
+        ("png", "rgba", "a.mov"),
+        ("ffv1", "gbrp10le", "a.mkv"),
+    ],
 )
-def test_rgb_becomes_bt709_and_says_so(tmp_path: Path, codec: str, pix_fmt: str, name: str) -> None:
+def test_rgb_becomes_bt709_and_says_so(
+    tmp_path: Path, codec: str, pix_fmt: str, name: str
+) -> None:
     """Red above blue, so that a picture upside down shows as well."""
     picture = np.zeros((22, 38, 3), np.uint8)
     picture[:11, :, 0] = picture[11:, :, 2] = 255
@@ -383,17 +561,24 @@ def test_rgb_becomes_bt709_and_says_so(tmp_path: Path, codec: str, pix_fmt: str,
 def test_packed_samples_are_unpacked_exactly(tmp_path: Path) -> None:
     source = av.VideoFrame(38, 22, "nv12")
     random = np.random.default_rng(0)
-    content = [random.integers(0, 256, (plane.height, plane.line_size), np.uint8) for plane in source.planes]
+    content = [
+        random.integers(0, 256, (plane.height, plane.line_size), np.uint8)
+        for plane in source.planes
+    ]
     for plane, values in zip(source.planes, content, strict=True):
         plane.update(values.tobytes())
     source.pts, source.time_base = 0, Fraction(1, 25)
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
-        stream = container.add_stream("rawvideo", rate=25, options={"color_range": "pc"})
+        stream = container.add_stream(
+            "rawvideo", rate=25, options={"color_range": "pc"}
+        )
         stream.width, stream.height, stream.pix_fmt = 38, 22, "nv12"
         container.mux(stream.encode(source))
     (frame,) = _frames(tmp_path / "a.mkv")
     luma, chroma = content[0][:, :38], content[1][:, :38]
-    for found, expected in zip(frame.planes, (luma, chroma[:, ::2], chroma[:, 1::2]), strict=True):
+    for found, expected in zip(
+        frame.planes, (luma, chroma[:, ::2], chroma[:, 1::2]), strict=True
+    ):
         assert np.array_equal(found, expected)
 
 
@@ -405,7 +590,14 @@ def test_a_cut_video_beside_whole_audio_is_seen(tmp_path: Path) -> None:
     """All audio lies before the video in this file, so that its last packet of any kind ends on time."""
     path = write_clip(tmp_path / "v.mp4", frames=75)
     both = tmp_path / "a.mp4"
-    with av.open(str(path)) as source, av.open(str(both), "w", options={"movflags": "+faststart", "max_interleave_delta": "1"}) as out:
+    with (
+        av.open(str(path)) as source,
+        av.open(
+            str(both),
+            "w",
+            options={"movflags": "+faststart", "max_interleave_delta": "1"},
+        ) as out,
+    ):
         video = out.add_stream_from_template(source.streams.video[0])
         sound: Any = out.add_stream("aac", rate=44100)
         sound.layout = "mono"
@@ -425,18 +617,34 @@ def test_a_cut_video_beside_whole_audio_is_seen(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".webm", ".mp4"])
-def test_a_still_picture_beside_long_sound_is_whole(tmp_path: Path, suffix: str) -> None:
+def test_a_still_picture_beside_long_sound_is_whole(
+    tmp_path: Path, suffix: str
+) -> None:
     path = tmp_path / f"still{suffix}"
     with av.open(str(path), "w") as container:
-        video: Any = container.add_stream("libvpx-vp9" if suffix == ".webm" else "libx264", rate=25)
+        video: Any = container.add_stream(
+            "libvpx-vp9" if suffix == ".webm" else "libx264", rate=25
+        )
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
         sound: Any = container.add_stream("libopus", rate=48000)
         sound.layout = "mono"
-        container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((72, 64), 128, np.uint8), format="yuv420p")))
+        container.mux(
+            video.encode(
+                av.VideoFrame.from_ndarray(
+                    np.full((72, 64), 128, np.uint8), format="yuv420p"
+                )
+            )
+        )
         container.mux(video.encode(None))
         for number in range(150):
-            samples = av.AudioFrame.from_ndarray(np.zeros((1, 960), np.float32), format="flt", layout="mono")
-            samples.sample_rate, samples.pts, samples.time_base = 48000, 960 * number, Fraction(1, 48000)
+            samples = av.AudioFrame.from_ndarray(
+                np.zeros((1, 960), np.float32), format="flt", layout="mono"
+            )
+            samples.sample_rate, samples.pts, samples.time_base = (
+                48000,
+                960 * number,
+                Fraction(1, 48000),
+            )
             container.mux(sound.encode(samples))
         container.mux(sound.encode(None))
     assert completeness(probe(path)).missing == 0
@@ -449,7 +657,9 @@ def test_raw_dv_runs_at_its_own_rate(tmp_path: Path) -> None:
         stream: Any = container.add_stream("dvvideo", rate=25)
         stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
         for number in range(4):
-            picture = av.VideoFrame.from_ndarray(np.full((864, 720), 100 + number, np.uint8), format="yuv420p")
+            picture = av.VideoFrame.from_ndarray(
+                np.full((864, 720), 100 + number, np.uint8), format="yuv420p"
+            )
             picture.pts, picture.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))

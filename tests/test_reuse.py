@@ -29,32 +29,69 @@ SPEC = replace(MODELS["delta"], halo_px=3)
 def run(windows: Any) -> Any:
     """An operator that sees as far as the halo, and every frame."""
     rows, columns = windows.shape[2:]
-    mixed = np.pad((windows.astype(np.float32) * np.arange(3, 8, dtype=np.float32)[:, None, None]).sum(axis=1), ((0, 0), (3, 3), (3, 3)))
-    near = np.sqrt(sum(mixed[:, y : y + rows, x : x + columns] * np.float32(1 + y + 7 * x) for y in range(7) for x in range(7)))
+    mixed = np.pad(
+        (
+            windows.astype(np.float32)
+            * np.arange(3, 8, dtype=np.float32)[:, None, None]
+        ).sum(axis=1),
+        ((0, 0), (3, 3), (3, 3)),
+    )
+    near = np.sqrt(
+        sum(
+            mixed[:, y : y + rows, x : x + columns] * np.float32(1 + y + 7 * x)
+            for y in range(7)
+            for x in range(7)
+        )
+    )
     return near.repeat(2, axis=1).repeat(2, axis=2)[:, 2:-2, 2:-2]
 
 
-def made(*, enabled: bool = True, max_pixels: int | None = None, **settings: Any) -> Reuse:
-    return Reuse(Tiler(run, SPEC, max_pixels=max_pixels, edge_px=4), SPEC, **{"exact_parts": True, "enabled": enabled, **settings})
+def made(
+    *, enabled: bool = True, max_pixels: int | None = None, **settings: Any
+) -> Reuse:
+    return Reuse(
+        Tiler(run, SPEC, max_pixels=max_pixels, edge_px=4),
+        SPEC,
+        **{"exact_parts": True, "enabled": enabled, **settings},
+    )
 
 
 @settings(deadline=None, max_examples=60)
 @given(
     changes=st.lists(
-        st.lists(st.tuples(st.integers(0, 119), st.integers(1, 12), st.integers(0, 149), st.integers(1, 20), st.integers(0, 4)), max_size=3),
-        min_size=1, max_size=6,
+        st.lists(
+            st.tuples(
+                st.integers(0, 119),
+                st.integers(1, 12),
+                st.integers(0, 149),
+                st.integers(1, 20),
+                st.integers(0, 4),
+            ),
+            max_size=3,
+        ),
+        min_size=1,
+        max_size=6,
     ),
     max_pixels=st.sampled_from([None, 80 * 160, 60 * 60]),
-    size=st.one_of(st.just((120, 150)), st.tuples(st.integers(1, 130), st.integers(1, 130))),
+    size=st.one_of(
+        st.just((120, 150)), st.tuples(st.integers(1, 130), st.integers(1, 130))
+    ),
     kind=st.sampled_from([np.uint8, np.uint16]),
     seed=st.integers(0, 9),
 )
 def test_the_result_is_the_same_bit_for_bit(
-    changes: list[list[tuple[int, int, int, int, int]]], max_pixels: int | None, size: tuple[int, int], kind: type[np.uint8], seed: int
+    changes: list[list[tuple[int, int, int, int, int]]],
+    max_pixels: int | None,
+    size: tuple[int, int],
+    kind: type[np.uint8],
+    seed: int,
 ) -> None:
     random = np.random.default_rng(seed)
     window = random.integers(0, 255, (5, *size)).astype(kind)
-    with_reuse, without = made(max_pixels=max_pixels), made(enabled=False, max_pixels=max_pixels)
+    with_reuse, without = (
+        made(max_pixels=max_pixels),
+        made(enabled=False, max_pixels=max_pixels),
+    )
     for change in changes:
         window = window.copy()
         for row, rows, column, columns, frame in change:
@@ -90,18 +127,29 @@ def test_only_what_changed_is_computed() -> None:
 
 @settings(deadline=None, max_examples=100)
 @given(
-    spots=st.lists(st.tuples(st.integers(0, 179), st.integers(0, 319), st.integers(1, 40)), min_size=1, max_size=6),
+    spots=st.lists(
+        st.tuples(st.integers(0, 179), st.integers(0, 319), st.integers(1, 40)),
+        min_size=1,
+        max_size=6,
+    ),
     halo=st.sampled_from([0, 9, 37]),
 )
-def test_parts_hold_all_that_a_change_reaches(spots: list[tuple[int, int, int]], halo: int) -> None:
+def test_parts_hold_all_that_a_change_reaches(
+    spots: list[tuple[int, int, int]], halo: int
+) -> None:
     changed, reached, covered = np.zeros((3, 180, 320), np.bool_)
     for row, column, side in spots:
         changed[row : row + side, column : column + side] = True
-        reached[max(0, row - halo) : row + side + halo, max(0, column - halo) : column + side + halo] = True
+        reached[
+            max(0, row - halo) : row + side + halo,
+            max(0, column - halo) : column + side + halo,
+        ] = True
     parts = changed_parts(changed, halo)
     for part in parts:
         covered[part.core] = True
-        for core, source, length in zip(part.core, part.source, changed.shape, strict=True):
+        for core, source, length in zip(
+            part.core, part.source, changed.shape, strict=True
+        ):
             assert source.start <= max(0, core.start - halo)
             assert source.stop >= min(length, core.stop + halo)
             assert (source.stop - source.start) % CELL_PX in (0, length % CELL_PX)
@@ -115,7 +163,9 @@ def test_changes_far_from_each_other_are_parts_of_their_own() -> None:
     assert len(parts) == 3
     assert sum(part.area for part in parts) < 0.15 * changed.size
     changed[...] = True
-    assert [part.source for part in changed_parts(changed, 37)] == [(slice(0, 720), slice(0, 1280))]
+    assert [part.source for part in changed_parts(changed, 37)] == [
+        (slice(0, 720), slice(0, 1280))
+    ]
 
 
 def test_a_machine_on_which_parts_differ_computes_whole_pictures() -> None:
@@ -141,8 +191,12 @@ class _Uneven(FakeBackend):
         return super().run(windows) + np.float32(windows.shape[-1] % 7 * 1e-5)
 
 
-@pytest.mark.parametrize(("backend", "reused"), [(FakeBackend(), True), (_Uneven(), False)])
-def test_parts_are_held_against_the_whole_before_anything_is_rounded(backend: FakeBackend, reused: bool) -> None:
+@pytest.mark.parametrize(
+    ("backend", "reused"), [(FakeBackend(), True), (_Uneven(), False)]
+)
+def test_parts_are_held_against_the_whole_before_anything_is_rounded(
+    backend: FakeBackend, reused: bool
+) -> None:
     network, window = LumaNetwork(backend), np.full((5, 300, 300), 90, np.uint8)
     for value in range(3):
         window = window.copy()
@@ -155,7 +209,9 @@ def test_parts_are_held_against_the_whole_before_anything_is_rounded(backend: Fa
 def test_a_real_backend_stands_the_proof(name: str) -> None:
     if name == "openvino":
         pytest.importorskip("openvino")
-    network = LumaNetwork(open_backend(name, "lite", "clean", device="cpu", precision=None))
+    network = LumaNetwork(
+        open_backend(name, "lite", "clean", device="cpu", precision=None)
+    )
     shape = (network.spec.planes, 150, 160)
     window = np.random.default_rng(2).integers(16, 235, shape).astype(np.uint8)
     for value in range(4):
@@ -171,10 +227,16 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
     """What the promise stands on: any part comes out of a backend as the whole picture does."""
     if name == "openvino":
         pytest.importorskip("openvino")
-    backend = open_backend(name, model, MODELS[model].domains[0], device="cpu", precision=None)
+    backend = open_backend(
+        name, model, MODELS[model].domains[0], device="cpu", precision=None
+    )
     shape = (backend.spec.planes, 171, 190)
     window = np.random.default_rng(1).integers(16, 235, shape).astype(np.uint8)
-    tiler = Tiler(lambda codes: backend.run(codes.astype(np.float32)), backend.spec, max_pixels=None)
+    tiler = Tiler(
+        lambda codes: backend.run(codes.astype(np.float32)),
+        backend.spec,
+        max_pixels=None,
+    )
     reuse = Reuse(tiler, backend.spec, exact_parts=backend.exact_parts)
     assert reuse.upscale(window) is reuse.upscale(window.copy())
     if not backend.exact_parts:
@@ -183,7 +245,12 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
     for row, rows, column, columns in ((0, 3, 5, 9), (131, 7, 165, 8), (170, 1, 0, 60)):
         window = window.copy()
         window[backend.spec.middle, row : row + rows, column : column + columns] ^= 8
-        assert np.array_equal(reuse.upscale(window), tiler.upscale(window)), (row, rows, column, columns)
+        assert np.array_equal(reuse.upscale(window), tiler.upscale(window)), (
+            row,
+            rows,
+            column,
+            columns,
+        )
     assert reuse.pixels_computed < 0.6 * reuse.pixels
 
 
@@ -195,14 +262,21 @@ def test_a_screencast_costs_little(tmp_path: Path, fake: FakeBackend) -> None:
         picture = page.copy()
         picture[100:108, 40:44] = 250 if number // 10 % 2 else 20
         pictures.append(picture)
-    source = write_clip(tmp_path / "in.mkv", pictures=pictures, codec="ffv1", pix_fmt="gray")
+    source = write_clip(
+        tmp_path / "in.mkv", pictures=pictures, codec="ffv1", pix_fmt="gray"
+    )
     reports = {}
     for reuse in (True, False):
-        options = UpscaleOptions(fps="source", reuse=reuse, encoder=EncoderOptions(codec="ffv1"))
+        options = UpscaleOptions(
+            fps="source", reuse=reuse, encoder=EncoderOptions(codec="ffv1")
+        )
         reports[reuse] = upscale(source, tmp_path / f"{reuse}.mkv", options)
     assert reports[True].reused > 0.8
     assert reports[False].reused == 0
-    for one, other in zip(*(VideoReader(tmp_path / f"{reuse}.mkv") for reuse in (True, False)), strict=True):
+    for one, other in zip(
+        *(VideoReader(tmp_path / f"{reuse}.mkv") for reuse in (True, False)),
+        strict=True,
+    ):
         assert np.array_equal(one.luma, other.luma)
 
 
@@ -214,7 +288,10 @@ def test_where_the_time_went(
     fake.spec = MODELS[model]
     report = upscale(moving_clip, tmp_path / "o.mp4")
     motion = {"lite": {"motion"}, "delta": set()}[model]
-    assert set(report.stages) == {"decode", "network", "pictures", "encode", "waiting"} | motion
+    assert (
+        set(report.stages)
+        == {"decode", "network", "pictures", "encode", "waiting"} | motion
+    )
     for seconds in report.stages.values():
         assert 0 <= seconds < report.seconds
     assert all(report.stages[name] > 0 for name in motion)
@@ -227,7 +304,9 @@ def test_where_the_time_went(
         "motion": "without motion",
     }
     for slowest, says in ways_out.items():
-        shown = UpscaleReport("a", "b", "delta", None, 2, 2, "cpu", "torch", "fp32", seconds=9)
+        shown = UpscaleReport(
+            "a", "b", "delta", None, 2, 2, "cpu", "torch", "fp32", seconds=9
+        )
         shown.stages = dict.fromkeys(ways_out, 1.0)
         shown.stages[slowest] = 5
         assert f"the bottleneck is {slowest}" in where_time_went(shown)

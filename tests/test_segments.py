@@ -49,7 +49,14 @@ Content = list[tuple[Fraction, Fraction, list[int]]]
 def content(path: Path) -> Content:
     """Time, duration and checksums of every decoded frame."""
     with VideoReader(path) as reader:
-        return [(frame.time, frame.duration, [zlib.crc32(plane.tobytes()) for plane in frame.planes]) for frame in reader]
+        return [
+            (
+                frame.time,
+                frame.duration,
+                [zlib.crc32(plane.tobytes()) for plane in frame.planes],
+            )
+            for frame in reader
+        ]
 
 
 def packets(path: Path) -> list[tuple[int, Fraction, Fraction, Fraction]]:
@@ -74,13 +81,20 @@ def interrupt_at(frame: int) -> Callable[[object], None]:
     return on_progress
 
 
-def interrupted(source: Path, target: Path, options: UpscaleOptions, frame: int) -> None:
+def interrupted(
+    source: Path, target: Path, options: UpscaleOptions, frame: int
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         upscale(source, target, options, on_progress=interrupt_at(frame))
 
 
 def journal_lines(target: Path) -> list[Any]:
-    return [json.loads(line) for line in (target.with_name(target.name + ".vsr") / "journal.jsonl").read_text().splitlines()]
+    return [
+        json.loads(line)
+        for line in (target.with_name(target.name + ".vsr") / "journal.jsonl")
+        .read_text()
+        .splitlines()
+    ]
 
 
 # -- the same result, however it came about
@@ -97,9 +111,15 @@ CLIPS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CLIPS)
 @pytest.mark.parametrize("fps", [Fraction(30), "source"])
-def test_frames_do_not_depend_on_segments_or_interruptions(name: str, fps: Any, tmp_path: Path, fake: FakeBackend) -> None:
+def test_frames_do_not_depend_on_segments_or_interruptions(
+    name: str, fps: Any, tmp_path: Path, fake: FakeBackend
+) -> None:
     source = write_clip(tmp_path / name, **CLIPS[name])
-    one, cut, resumed = tmp_path / "one.mkv", tmp_path / "cut.mkv", tmp_path / "resumed.mkv"
+    one, cut, resumed = (
+        tmp_path / "one.mkv",
+        tmp_path / "cut.mkv",
+        tmp_path / "resumed.mkv",
+    )
     options = replace(LOSSLESS, fps=fps)
     assert upscale(source, one, replace(options, segment=0)).segments == 0
     report = upscale(source, cut, options)
@@ -110,12 +130,17 @@ def test_frames_do_not_depend_on_segments_or_interruptions(name: str, fps: Any, 
             interrupted(source, resumed, options, frame)
         again = upscale(source, resumed, options)
         assert 0 < again.frames_resumed < again.frames_out == report.frames_out
-        assert (again.frames_in, again.frames_upscaled) == (report.frames_in, report.frames_upscaled)
+        assert (again.frames_in, again.frames_upscaled) == (
+            report.frames_in,
+            report.frames_upscaled,
+        )
         assert content(resumed) == content(one)
     assert not list(tmp_path.glob("*.vsr")) + list(tmp_path.glob(".*"))
 
 
-def test_killed_between_the_last_two_steps(demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_between_the_last_two_steps(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The output has its name, the folder is still there: the next command clears it up, unless the output is another file."""
     target, folder = tmp_path / "o.mkv", tmp_path / "o.mkv.vsr"
 
@@ -140,10 +165,14 @@ def test_killed_between_the_last_two_steps(demo_clip: Path, tmp_path: Path, fake
     with pytest.raises(OutputError, match="exists; -y replaces it"):
         upscale(demo_clip, target, LOSSLESS)
     assert folder.exists()
-    assert upscale(demo_clip, target, replace(LOSSLESS, overwrite=True)).frames_resumed > 0
+    assert (
+        upscale(demo_clip, target, replace(LOSSLESS, overwrite=True)).frames_resumed > 0
+    )
 
 
-def test_trimmed_and_resumed(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_trimmed_and_resumed(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     one, cut = tmp_path / "one.mkv", tmp_path / "cut.mkv"
     options = replace(LOSSLESS, start=Fraction(7, 60), end=Fraction(9, 10), segment=0.2)
     upscale(demo_clip, one, replace(options, segment=0))
@@ -153,7 +182,9 @@ def test_trimmed_and_resumed(demo_clip: Path, tmp_path: Path, fake: FakeBackend)
     assert packets(cut) == packets(one)
 
 
-def test_segments_in_the_middle_are_made_on_their_own(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_segments_in_the_middle_are_made_on_their_own(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     """Read from the middle of the source, frames, cuts and ticks are those of the whole."""
     one, cut = tmp_path / "one.mkv", tmp_path / "cut.mkv"
     options = replace(LOSSLESS, segment=0.1)
@@ -168,7 +199,9 @@ def test_segments_in_the_middle_are_made_on_their_own(demo_clip: Path, tmp_path:
     assert content(cut) == content(one)
 
 
-def test_a_wrong_mark_is_noticed_and_the_segment_made_again(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_a_wrong_mark_is_noticed_and_the_segment_made_again(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     """Segments that were read apart from each other have to fit."""
     one, cut = tmp_path / "one.mkv", tmp_path / "cut.mkv"
     upscale(demo_clip, one, replace(LOSSLESS, segment=0))
@@ -182,81 +215,153 @@ def test_a_wrong_mark_is_noticed_and_the_segment_made_again(demo_clip: Path, tmp
     assert content(cut) == content(one)
 
 
-@pytest.mark.parametrize(("codec", "suffix"), [("libx264", ".mp4"), ("libx265", ".mp4"), ("libsvtav1", ".mkv"), ("libvpx-vp9", ".webm"), ("prores_ks", ".mov")])
-def test_joined_files_decode_to_every_frame(codec: str, suffix: str, tmp_path: Path, demo_clip: Path, fake: FakeBackend) -> None:
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("libx264", ".mp4"),
+        ("libx265", ".mp4"),
+        ("libsvtav1", ".mkv"),
+        ("libvpx-vp9", ".webm"),
+        ("prores_ks", ".mov"),
+    ],
+)
+def test_joined_files_decode_to_every_frame(
+    codec: str, suffix: str, tmp_path: Path, demo_clip: Path, fake: FakeBackend
+) -> None:
     """Every encoder's segments join; sound, times and lengths are those of the file written in one go."""
     one, cut = tmp_path / f"one{suffix}", tmp_path / f"cut{suffix}"
-    options = UpscaleOptions(segment=0.3, encoder=EncoderOptions(codec=codec, preset="medium" if codec == "prores_ks" else "ultrafast"), verify=True)
+    options = UpscaleOptions(
+        segment=0.3,
+        encoder=EncoderOptions(
+            codec=codec, preset="medium" if codec == "prores_ks" else "ultrafast"
+        ),
+        verify=True,
+    )
     upscale(demo_clip, one, replace(options, segment=0))
     assert upscale(demo_clip, cut, options).segments == 3
     before, after = content(one), content(cut)
     assert [item[:2] for item in after] == [item[:2] for item in before]
-    assert [item[1::2] for item in packets(cut) if item[0]] == [item[1::2] for item in packets(one) if item[0]]
+    assert [item[1::2] for item in packets(cut) if item[0]] == [
+        item[1::2] for item in packets(one) if item[0]
+    ]
     with av.open(str(one)) as first, av.open(str(cut)) as second:
-        assert first.streams.video[0].codec_context.extradata == second.streams.video[0].codec_context.extradata
+        assert (
+            first.streams.video[0].codec_context.extradata
+            == second.streams.video[0].codec_context.extradata
+        )
         assert first.duration == second.duration
 
 
 def test_alpha_beside_the_packets_is_kept(tmp_path: Path, fake: FakeBackend) -> None:
-    source = write_clip(tmp_path / "in.mkv", codec="ffv1", pix_fmt="yuva420p", frames=15)
-    options = UpscaleOptions(segment=0.2, encoder=EncoderOptions(codec="libvpx-vp9", preset="ultrafast"))
+    source = write_clip(
+        tmp_path / "in.mkv", codec="ffv1", pix_fmt="yuva420p", frames=15
+    )
+    options = UpscaleOptions(
+        segment=0.2, encoder=EncoderOptions(codec="libvpx-vp9", preset="ultrafast")
+    )
     assert upscale(source, tmp_path / "o.webm", options).segments == 3
     with VideoReader(tmp_path / "o.webm") as reader:
         assert reader.info.format.has_alpha
-        assert all(frame.alpha is not None and (frame.alpha == 255).all() for frame in reader)
+        assert all(
+            frame.alpha is not None and (frame.alpha == 255).all() for frame in reader
+        )
 
 
 def test_quality_does_not_dip_at_the_seams(tmp_path: Path, fake: FakeBackend) -> None:
     """With a lossy codec, the frames on both sides of a seam are no worse than their neighbours (median), to 0.1 dB."""
-    texture = double(np.random.default_rng(2).integers(30, 220, (64, 120)).astype(np.float32)).clip(0, 255).astype(np.uint8)
-    source = write_clip(tmp_path / "in.mkv", pictures=[texture[20:116, number : number + 128] for number in range(75)], codec="ffv1", gop=1)
+    texture = (
+        double(np.random.default_rng(2).integers(30, 220, (64, 120)).astype(np.float32))
+        .clip(0, 255)
+        .astype(np.uint8)
+    )
+    source = write_clip(
+        tmp_path / "in.mkv",
+        pictures=[texture[20:116, number : number + 128] for number in range(75)],
+        codec="ffv1",
+        gop=1,
+    )
     exact, lossy = tmp_path / "exact.mkv", tmp_path / "lossy.mp4"
     options = UpscaleOptions(fps="source", segment=1)
     upscale(source, exact, replace(options, encoder=EncoderOptions(codec="ffv1")))
     assert upscale(source, lossy, options).segments == 3
     with VideoReader(exact) as truth, VideoReader(lossy) as result:
-        found = [psnr(a.luma.astype(np.float32), b.luma.astype(np.float32)) for a, b in zip(truth, result, strict=True)]
+        found = [
+            psnr(a.luma.astype(np.float32), b.luma.astype(np.float32))
+            for a, b in zip(truth, result, strict=True)
+        ]
     for seam in (25, 50):
         neighbours = float(np.median(found[seam - 8 : seam + 8]))
-        assert min(found[seam - 1], found[seam]) > neighbours - 0.1, (seam, found[seam - 8 : seam + 8])
+        assert min(found[seam - 1], found[seam]) > neighbours - 0.1, (
+            seam,
+            found[seam - 8 : seam + 8],
+        )
 
 
 # -- interruptions, strangers, others
 
 
-def test_interrupted_before_the_first_segment_leaves_nothing(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_interrupted_before_the_first_segment_leaves_nothing(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     interrupted(demo_clip, tmp_path / "o.mkv", LOSSLESS, 3)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interrupted_later_it_says_what_is_kept_and_goes_on(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_interrupted_later_it_says_what_is_kept_and_goes_on(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     notes: list[str] = []
     with pytest.raises(KeyboardInterrupt):
-        upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS, on_progress=interrupt_at(20), on_note=notes.append)
-    assert "1 of 3 segments are kept in" in notes[-1] or "2 of 3 segments are kept in" in notes[-1]
-    assert sorted(path.name for path in (tmp_path / "o.mkv.vsr").iterdir() if path.suffix != ".packets") == ["journal.jsonl", "lock"]
+        upscale(
+            demo_clip,
+            tmp_path / "o.mkv",
+            LOSSLESS,
+            on_progress=interrupt_at(20),
+            on_note=notes.append,
+        )
+    assert (
+        "1 of 3 segments are kept in" in notes[-1]
+        or "2 of 3 segments are kept in" in notes[-1]
+    )
+    assert sorted(
+        path.name
+        for path in (tmp_path / "o.mkv.vsr").iterdir()
+        if path.suffix != ".packets"
+    ) == ["journal.jsonl", "lock"]
     notes.clear()
     upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS, on_note=notes.append)
     assert any("going on with" in line for line in notes)
     assert [path.name for path in tmp_path.iterdir()] == ["o.mkv"]
 
 
-def test_a_failing_network_keeps_what_is_done(demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", lambda *arguments, **options: FakeBackend(fail_at=15))
+def test_a_failing_network_keeps_what_is_done(
+    demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "vsrcli.run.upscale.open_backend",
+        lambda *arguments, **options: FakeBackend(fail_at=15),
+    )
     with pytest.raises(BackendError, match="out of memory"):
         upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS)
     assert len(journal_lines(tmp_path / "o.mkv")) == 2
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", lambda *arguments, **options: FakeBackend())
+    monkeypatch.setattr(
+        "vsrcli.run.upscale.open_backend", lambda *arguments, **options: FakeBackend()
+    )
     assert upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS).frames_out == 30
 
 
-def test_other_options_or_another_source_are_refused(demo_clip: Path, moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_other_options_or_another_source_are_refused(
+    demo_clip: Path, moving_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     source, target = tmp_path / "in.mp4", tmp_path / "o.mkv"
     shutil.copy(demo_clip, source)
     interrupted(source, target, LOSSLESS, 20)
     for changed, says in [
         (replace(LOSSLESS, fps=Fraction(25)), "--fps was 30, is 25"),
-        (replace(LOSSLESS, encoder=EncoderOptions(codec="libx264")), "--codec was ffv1, is libx264"),
+        (
+            replace(LOSSLESS, encoder=EncoderOptions(codec="libx264")),
+            "--codec was ffv1, is libx264",
+        ),
         (replace(LOSSLESS, segment=0.2), "--segment"),
     ]:
         with pytest.raises(OutputError, match=f"{says}.*--restart"):
@@ -268,19 +373,40 @@ def test_other_options_or_another_source_are_refused(demo_clip: Path, moving_cli
     with pytest.raises(OutputError, match=r"source.* changed.*--restart"):
         upscale(source, target, LOSSLESS)
     shutil.copy(tmp_path / "kept.mp4", source)
-    assert upscale(source, target, replace(LOSSLESS, reuse=False, verify=True)).frames_resumed > 0  # these change nothing of what is written
+    assert (
+        upscale(
+            source, target, replace(LOSSLESS, reuse=False, verify=True)
+        ).frames_resumed
+        > 0
+    )  # these change nothing of what is written
 
 
-def test_restart_begins_anew(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_restart_begins_anew(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     target = tmp_path / "o.mkv"
     interrupted(demo_clip, target, LOSSLESS, 20)
-    report = upscale(demo_clip, target, replace(LOSSLESS, fps=Fraction(25), restart=True))
+    report = upscale(
+        demo_clip, target, replace(LOSSLESS, fps=Fraction(25), restart=True)
+    )
     assert report.frames_resumed == 0
     assert report.frames_out == 25
 
 
-@pytest.mark.parametrize("tail", [b'{"number": 1, "fra', b"\xff\xfe\x00\n", b"[1, 2]\n", b'{"number": -1}\n', b'{"number": 99, "frames": 3}\n', b"[" * 100_000])
-def test_a_torn_or_odd_line_is_left_out(tail: bytes, demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b'{"number": 1, "fra',
+        b"\xff\xfe\x00\n",
+        b"[1, 2]\n",
+        b'{"number": -1}\n',
+        b'{"number": 99, "frames": 3}\n',
+        b"[" * 100_000,
+    ],
+)
+def test_a_torn_or_odd_line_is_left_out(
+    tail: bytes, demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     target = tmp_path / "o.mkv"
     interrupted(demo_clip, target, LOSSLESS, 20)
     kept = sum(segment["frames"] for segment in journal_lines(target)[1:])
@@ -291,7 +417,9 @@ def test_a_torn_or_odd_line_is_left_out(tail: bytes, demo_clip: Path, tmp_path: 
     assert report.frames_resumed == kept > 0
 
 
-def test_a_folder_of_someone_else_is_left_alone(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_a_folder_of_someone_else_is_left_alone(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     folder = tmp_path / "o.mkv.vsr"
     folder.mkdir()
     (folder / "thesis.txt").write_text("precious")
@@ -305,44 +433,79 @@ def test_a_folder_of_someone_else_is_left_alone(demo_clip: Path, tmp_path: Path,
         upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS)
 
 
-def test_two_processes_on_one_output(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_two_processes_on_one_output(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     target = tmp_path / "o.mkv"
     interrupted(demo_clip, target, LOSSLESS, 20)
     code = "import fcntl, sys, time\nf = open(sys.argv[1])\nfcntl.flock(f, fcntl.LOCK_EX)\nprint('held', flush=True)\ntime.sleep(60)"
-    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "o.mkv.vsr" / "lock")], stdout=subprocess.PIPE, text=True) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "o.mkv.vsr" / "lock")],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
         with pytest.raises(OutputError, match="another vsr works on"):
             upscale(demo_clip, target, LOSSLESS)
         other.kill()
-    assert upscale(demo_clip, target, LOSSLESS).frames_resumed > 0  # a dead process holds no lock
+    assert (
+        upscale(demo_clip, target, LOSSLESS).frames_resumed > 0
+    )  # a dead process holds no lock
 
 
-def test_the_container_refuses_before_the_work(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_the_container_refuses_before_the_work(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     with pytest.raises(OutputError, match="does not support"):
-        upscale(demo_clip, tmp_path / "o.mp4", replace(LOSSLESS, encoder=EncoderOptions(codec="libvpx")))
+        upscale(
+            demo_clip,
+            tmp_path / "o.mp4",
+            replace(LOSSLESS, encoder=EncoderOptions(codec="libvpx")),
+        )
     assert fake.windows == []
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_cannot_be_cut_runs_in_one_go(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
-    for name, encoder in [("o.y4m", EncoderOptions()), ("o.mp4", EncoderOptions(preset="ultrafast", extra=(("b", "1M"),)))]:
-        assert upscale(demo_clip, tmp_path / name, UpscaleOptions(segment=0.3, encoder=encoder)).segments == 0
-    assert upscale(demo_clip, tmp_path / "short.mp4", UpscaleOptions(encoder=FAST)).segments == 0
+def test_what_cannot_be_cut_runs_in_one_go(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
+    for name, encoder in [
+        ("o.y4m", EncoderOptions()),
+        ("o.mp4", EncoderOptions(preset="ultrafast", extra=(("b", "1M"),))),
+    ]:
+        assert (
+            upscale(
+                demo_clip, tmp_path / name, UpscaleOptions(segment=0.3, encoder=encoder)
+            ).segments
+            == 0
+        )
+    assert (
+        upscale(
+            demo_clip, tmp_path / "short.mp4", UpscaleOptions(encoder=FAST)
+        ).segments
+        == 0
+    )
 
 
 # -- room on the disk
 
 
-def test_a_full_disk_stops_before_it_is_full(demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_stops_before_it_is_full(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     target, notes = tmp_path / "o.mkv", list[str]()
     monkeypatch.setattr(module, "_free", lambda folder: 100)
-    with pytest.raises(OutputError, match=r"no space left .* make room, and the same command goes on"):
+    with pytest.raises(
+        OutputError, match=r"no space left .* make room, and the same command goes on"
+    ):
         upscale(demo_clip, target, LOSSLESS, on_note=notes.append)
     assert any("will be needed" in line for line in notes)
     assert len(journal_lines(target)) == 2
     monkeypatch.undo()
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", lambda *arguments, **options: fake)
+    monkeypatch.setattr(
+        "vsrcli.run.upscale.open_backend", lambda *arguments, **options: fake
+    )
     assert upscale(demo_clip, target, LOSSLESS).frames_resumed == 9
 
 
@@ -351,7 +514,11 @@ def small_disk(tmp_path: Path) -> Any:
     """A disk of 1 MB; skips where none can be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)], capture_output=True, check=False)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder)],
+        capture_output=True,
+        check=False,
+    )
     if mounted.returncode:
         pytest.skip("no disk can be mounted here")
     yield folder
@@ -359,7 +526,9 @@ def small_disk(tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize(("taken", "segments"), [(450_000, 3), (800_000, 1)])
-def test_a_disk_that_fills_up_in_the_middle(taken: int, segments: int, demo_clip: Path, small_disk: Path, fake: FakeBackend) -> None:
+def test_a_disk_that_fills_up_in_the_middle(
+    taken: int, segments: int, demo_clip: Path, small_disk: Path, fake: FakeBackend
+) -> None:
     """Clear message, nothing under the final name; after room is made, the same command goes on."""
     filler, target = small_disk / "filler", small_disk / "o.mkv"
     filler.write_bytes(bytes(taken))
@@ -370,7 +539,9 @@ def test_a_disk_that_fills_up_in_the_middle(taken: int, segments: int, demo_clip
     kept = journal_lines(target)[1:]
     assert len(kept) == segments
     filler.unlink()
-    assert upscale(demo_clip, target, LOSSLESS).frames_resumed == sum(segment["frames"] for segment in kept)
+    assert upscale(demo_clip, target, LOSSLESS).frames_resumed == sum(
+        segment["frames"] for segment in kept
+    )
     assert len(content(target)) == 30
 
 
@@ -388,15 +559,25 @@ def test_plans(length: Fraction, end: Fraction, keyframes: list[Fraction]) -> No
     assert all(length / 2 <= gap for gap in gaps[:-1])
     assert len(plan) == 1 or (gaps[-1] >= length / 2 and max(gaps) <= 2 * length)
     for number in range(len(plan)):
-        for time in (plan.begin(number), None if plan.end(number) is None else plan.end(number) - Fraction(1, 1000)):  # type: ignore[operator]
-            assert time is None or time < (plan.begin(number) or 0) or plan.segment_at(time) == number
+        for time in (
+            plan.begin(number),
+            None if plan.end(number) is None else plan.end(number) - Fraction(1, 1000),
+        ):  # type: ignore[operator]
+            assert (
+                time is None
+                or time < (plan.begin(number) or 0)
+                or plan.segment_at(time) == number
+            )
     assert plan == plan_segments(Fraction(0), end, length, keyframes)
 
 
 def test_cuts_move_to_keyframes_that_are_near() -> None:
-    assert plan_segments(Fraction(0), Fraction(20), Fraction(5), [Fraction(0), Fraction(4), Fraction(11), Fraction(18)]) == Plan(
-        (Fraction(4), Fraction(9), Fraction(14))
-    )
+    assert plan_segments(
+        Fraction(0),
+        Fraction(20),
+        Fraction(5),
+        [Fraction(0), Fraction(4), Fraction(11), Fraction(18)],
+    ) == Plan((Fraction(4), Fraction(9), Fraction(14)))
     assert stretches([0, 1, 4, 6, 7, 8]) == [(0, 1), (4, 4), (6, 8)]
     assert stretches([]) == []
 
@@ -404,14 +585,34 @@ def test_cuts_move_to_keyframes_that_are_near() -> None:
 @pytest.mark.parametrize(
     ("codec", "extra"),
     [
-        ("libx264", ()), ("libx264", (("bf", "5"),)), ("libx264", (("bf", "0"),)), ("libx265", ()), ("libsvtav1", ()), ("libvpx-vp9", ()),
+        ("libx264", ()),
+        ("libx264", (("bf", "5"),)),
+        ("libx264", (("bf", "0"),)),
+        ("libx265", ()),
+        ("libsvtav1", ()),
+        ("libvpx-vp9", ()),
         ("mpeg4", (("bf", "2"),)),
     ],
 )
-@pytest.mark.parametrize("ticks", [range(0, 40 * 512, 512), [n * n * 7 for n in range(40)]])
-def test_decoding_times_are_the_encoders_own(codec: str, extra: tuple[tuple[str, str], ...], ticks: list[int], tmp_path: Path, moving_clip: Path) -> None:
+@pytest.mark.parametrize(
+    "ticks", [range(0, 40 * 512, 512), [n * n * 7 for n in range(40)]]
+)
+def test_decoding_times_are_the_encoders_own(
+    codec: str,
+    extra: tuple[tuple[str, str], ...],
+    ticks: list[int],
+    tmp_path: Path,
+    moving_clip: Path,
+) -> None:
     """Of a single part, so that a joined file is timed as one that was written in one go."""
-    job = prepare(moving_clip, tmp_path / "o.mkv", UpscaleOptions(fps="source", encoder=EncoderOptions(codec=codec, extra=extra, preset="medium")))
+    job = prepare(
+        moving_clip,
+        tmp_path / "o.mkv",
+        UpscaleOptions(
+            fps="source",
+            encoder=EncoderOptions(codec=codec, extra=extra, preset="medium"),
+        ),
+    )
     with VideoReader(moving_clip) as reader:
         frames = list(reader)
     video = replace(job.video, width=96, height=64)
@@ -423,8 +624,15 @@ def test_decoding_times_are_the_encoders_own(codec: str, extra: tuple[tuple[str,
     assert decoding_times([found]) == [dts for _, dts in found]
 
 
-@given(st.lists(st.lists(st.integers(1, 50), min_size=1, max_size=12), min_size=1, max_size=5), st.randoms())
-def test_decoding_times_rise_and_come_first(spacings: list[list[int]], random: Any) -> None:
+@given(
+    st.lists(
+        st.lists(st.integers(1, 50), min_size=1, max_size=12), min_size=1, max_size=5
+    ),
+    st.randoms(),
+)
+def test_decoding_times_rise_and_come_first(
+    spacings: list[list[int]], random: Any
+) -> None:
     parts: list[list[tuple[int, int]]] = []
     time = 0
     for spacing in spacings:
@@ -438,17 +646,29 @@ def test_decoding_times_rise_and_come_first(spacings: list[list[int]], random: A
     assert all(dts <= pts for dts, pts in zip(found, shown, strict=True))
 
 
-@given(st.lists(st.integers(1, 200), min_size=2, max_size=60), st.sampled_from([Fraction(30), Fraction(1, 7), Fraction(24000, 1001), "source"]), st.data())
-def test_a_schedule_that_begins_later_gives_the_same_ticks(gaps: list[int], fps: Any, data: st.DataObject) -> None:
+@given(
+    st.lists(st.integers(1, 200), min_size=2, max_size=60),
+    st.sampled_from([Fraction(30), Fraction(1, 7), Fraction(24000, 1001), "source"]),
+    st.data(),
+)
+def test_a_schedule_that_begins_later_gives_the_same_ticks(
+    gaps: list[int], fps: Any, data: st.DataObject
+) -> None:
     times = [Fraction(0)]
     for gap in gaps:
         times.append(times[-1] + Fraction(gap, 1000))
     start = data.draw(st.sampled_from([None, times[len(times) // 3]]))
     schedule = Schedule(fps, time_base=Fraction(1, 1000), start=start, end=None)
-    whole = [(item.frame.time, item.ticks, item.duration) for item in schedule.run(clip(times))]
+    whole = [
+        (item.frame.time, item.ticks, item.duration)
+        for item in schedule.run(clip(times))
+    ]
     first = next(time for time in times if start is None or time >= start)
     begin = data.draw(st.integers(times.index(first), len(times) - 1))
-    later = [(item.frame.time, item.ticks, item.duration) for item in schedule.anew(first).run(clip(times[max(0, begin - 2) :]))]
+    later = [
+        (item.frame.time, item.ticks, item.duration)
+        for item in schedule.anew(first).run(clip(times[max(0, begin - 2) :]))
+    ]
     skipped = begin - max(0, begin - 2)
     assert later[skipped:] == whole[begin:]
 
@@ -456,7 +676,10 @@ def test_a_schedule_that_begins_later_gives_the_same_ticks(gaps: list[int], fps:
 def test_a_cut_detector_that_is_sure_agrees_with_one_that_saw_it_all() -> None:
     random = np.random.default_rng(5)
     pictures = [random.integers(0, 255, (16, 16)).astype(np.uint8) for _ in range(6)]
-    lumas = [pictures[int(random.integers(6))] // 4 * int(random.integers(1, 5)) for _ in range(400)]
+    lumas = [
+        pictures[int(random.integers(6))] // 4 * int(random.integers(1, 5))
+        for _ in range(400)
+    ]
     whole = CutDetector()
     truth = [whole.is_cut(luma, 8) for luma in lumas]
     sure_of = 0
@@ -476,4 +699,6 @@ def test_timelines(tmp_path: Path) -> None:
     assert clean.is_seekable
     assert [float(time) for time in clean.keyframes] == [0.0, 0.32, 0.64]
     assert float(clean.end) == 0.76
-    assert not timeline(probe(write_clip(tmp_path / "raw.h264", muxer="h264"))).is_seekable
+    assert not timeline(
+        probe(write_clip(tmp_path / "raw.h264", muxer="h264"))
+    ).is_seekable

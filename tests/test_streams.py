@@ -28,14 +28,26 @@ from vsrcli.run.upscale import upscale
 def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, VideoInfo]:
     folder = tmp_path_factory.mktemp("sources")
     made = {
-        "aac.mp4": make_source(folder / "aac.mp4", muxer="mp4", audio=("aac", "aac"), seconds=2),
-        "pcm.mkv": make_source(folder / "pcm.mkv", muxer="matroska", audio=("pcm_s16le",), subtitles=True, chapters=False),
-        "opus.mkv": make_source(folder / "opus.mkv", muxer="matroska", audio=("libopus",)),
+        "aac.mp4": make_source(
+            folder / "aac.mp4", muxer="mp4", audio=("aac", "aac"), seconds=2
+        ),
+        "pcm.mkv": make_source(
+            folder / "pcm.mkv",
+            muxer="matroska",
+            audio=("pcm_s16le",),
+            subtitles=True,
+            chapters=False,
+        ),
+        "opus.mkv": make_source(
+            folder / "opus.mkv", muxer="matroska", audio=("libopus",)
+        ),
         "mp3.avi": make_source(folder / "mp3.avi", muxer="avi", audio=("libmp3lame",)),
         "aac.ts": make_source(folder / "aac.ts", muxer="mpegts", audio=("aac",)),
     }
     for codec in ("ac3", "flac"):
-        made[f"{codec}.mkv"] = make_source(folder / f"{codec}.mkv", muxer="matroska", audio=(codec,))
+        made[f"{codec}.mkv"] = make_source(
+            folder / f"{codec}.mkv", muxer="matroska", audio=(codec,)
+        )
     return made
 
 
@@ -54,12 +66,16 @@ BECOMES = {"mp4": "aac", "mov": "aac", "ts": "aac", "avi": "mp3", "webm": "opus"
 
 
 @pytest.mark.parametrize(("name", "takers", "refusers"), TAKEN)
-def test_containers_take_what_they_take(sources: dict[str, VideoInfo], name: str, takers: str, refusers: str) -> None:
+def test_containers_take_what_they_take(
+    sources: dict[str, VideoInfo], name: str, takers: str, refusers: str
+) -> None:
     info = sources[name]
     codec = info.streams[1].codec
     for ending in takers.split():
         plan = plan_streams(info, f"out.{ending}", "copy")
-        assert {item.action for item in plan if item.stream.kind == "audio"} == {"copy"}, ending
+        assert {item.action for item in plan if item.stream.kind == "audio"} == {
+            "copy"
+        }, ending
         assert plan[0].action == "upscale"
     for ending in refusers.split():
         plan = plan_streams(info, f"out.{ending}", "copy")
@@ -70,12 +86,17 @@ def test_containers_take_what_they_take(sources: dict[str, VideoInfo], name: str
                 assert ".mkv" in item.reason
         plan = plan_streams(info, f"out.{ending}", "none")
         dropped = [item for item in plan if item.stream.kind == "audio"]
-        assert {(item.action, item.loses, item.reason) for item in dropped} == {("drop", False, "--audio none")}
+        assert {(item.action, item.loses, item.reason) for item in dropped} == {
+            ("drop", False, "--audio none")
+        }
 
 
 def test_text_is_copied_converted_or_dropped(sources: dict[str, VideoInfo]) -> None:
     info = sources["pcm.mkv"]
-    found = {ending: plan_streams(info, f"out.{ending}", "copy")[2] for ending in ("mkv", "mp4", "m4v", "mov", "webm", "ts", "avi")}
+    found = {
+        ending: plan_streams(info, f"out.{ending}", "copy")[2]
+        for ending in ("mkv", "mp4", "m4v", "mov", "webm", "ts", "avi")
+    }
     assert {ending: (item.action, item.codec) for ending, item in found.items()} == {
         "mkv": ("copy", None), "mp4": ("convert", "mov_text"), "m4v": ("convert", "mov_text"), "mov": ("convert", "mov_text"),
         "webm": ("convert", "webvtt"), "ts": ("drop", None), "avi": ("drop", None),
@@ -86,7 +107,9 @@ def test_text_is_copied_converted_or_dropped(sources: dict[str, VideoInfo]) -> N
     assert not found["mp4"].loses
 
 
-def test_other_streams_are_attached_or_dropped_with_a_reason(sources: dict[str, VideoInfo]) -> None:
+def test_other_streams_are_attached_or_dropped_with_a_reason(
+    sources: dict[str, VideoInfo],
+) -> None:
     info = sources["opus.mkv"]
     more = (
         StreamInfo(2, "video", "mjpeg", is_cover=True),
@@ -95,10 +118,23 @@ def test_other_streams_are_attached_or_dropped_with_a_reason(sources: dict[str, 
         StreamInfo(5, "attachment", "ttf"),
     )
     many = replace(info, streams=info.streams + more)
-    for ending, attached in (("mkv", (2, 5)), ("mp4", (2,)), ("mov", ()), ("webm", ()), ("avi", ()), ("ts", ()), ("nut", ())):
+    for ending, attached in (
+        ("mkv", (2, 5)),
+        ("mp4", (2,)),
+        ("mov", ()),
+        ("webm", ()),
+        ("avi", ()),
+        ("ts", ()),
+        ("nut", ()),
+    ):
         plans = plan_streams(many, f"out.{ending}", "copy")[2:]
-        assert tuple(plan.stream.index for plan in plans if plan.action == "attach") == attached, ending
-        for plan, word in zip(plans, ("cover", "one video", "data", "attached"), strict=True):
+        assert (
+            tuple(plan.stream.index for plan in plans if plan.action == "attach")
+            == attached
+        ), ending
+        for plan, word in zip(
+            plans, ("cover", "one video", "data", "attached"), strict=True
+        ):
             assert word in plan.reason
             assert plan.loses == (plan.action == "drop")
 
@@ -137,15 +173,29 @@ def copied(info: VideoInfo, **cut: Any) -> tuple[StreamCopier, list[Any]]:
 def test_whole_file_copy_keeps_every_packet(sources: dict[str, VideoInfo]) -> None:
     for name, info in sources.items():
         _, packets = copied(info)
-        for number, track in enumerate((s for s in packets_of(info.path) if s.kind == "audio"), start=1):
+        for number, track in enumerate(
+            (s for s in packets_of(info.path) if s.kind == "audio"), start=1
+        ):
             mine = [packet for packet in packets if packet.stream.index == number]
             assert [bytes(packet) for packet in mine] == track.payloads, name
             for packet, time in zip(mine, track.times, strict=True):
-                assert abs(packet.pts * packet.time_base - (time - info.start)) <= packet.time_base / 2
+                assert (
+                    abs(packet.pts * packet.time_base - (time - info.start))
+                    <= packet.time_base / 2
+                )
 
 
-@pytest.mark.parametrize(("start", "end"), [(Fraction(1, 2), None), (None, Fraction(7, 5)), (Fraction(33, 50), Fraction(133, 100))])
-def test_cut_is_exact_to_the_packet(sources: dict[str, VideoInfo], start: Fraction | None, end: Fraction | None) -> None:
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (Fraction(1, 2), None),
+        (None, Fraction(7, 5)),
+        (Fraction(33, 50), Fraction(133, 100)),
+    ],
+)
+def test_cut_is_exact_to_the_packet(
+    sources: dict[str, VideoInfo], start: Fraction | None, end: Fraction | None
+) -> None:
     info = sources["aac.mp4"]
     _, packets = copied(info, start=start, end=end)
     track = packets_of(info.path)[1]
@@ -159,14 +209,18 @@ def test_cut_is_exact_to_the_packet(sources: dict[str, VideoInfo], start: Fracti
     assert [bytes(packet) for packet in mine] == [payload for _, payload in expected]
     for packet, (time, _) in zip(mine, expected, strict=True):
         assert abs(packet.pts * packet.time_base - time) <= packet.time_base / 2
-    assert all(packet.pts * packet.time_base > -length for packet in mine) or start is None
+    assert (
+        all(packet.pts * packet.time_base > -length for packet in mine) or start is None
+    )
 
 
 def test_packets_come_as_far_as_asked_for(sources: dict[str, VideoInfo]) -> None:
     info = sources["aac.mp4"]
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        copier = StreamCopier(info, plan_streams(info, "out.mkv", "copy"), output, container_of("o.mkv"))
+        copier = StreamCopier(
+            info, plan_streams(info, "out.mkv", "copy"), output, container_of("o.mkv")
+        )
         seen = 0
         for step in range(1, 11):
             until = Fraction(step, 10)
@@ -178,25 +232,46 @@ def test_packets_come_as_far_as_asked_for(sources: dict[str, VideoInfo]) -> None
         copier.close()
 
 
-def test_subtitle_that_is_shown_when_the_cut_begins_is_kept(sources: dict[str, VideoInfo]) -> None:
+def test_subtitle_that_is_shown_when_the_cut_begins_is_kept(
+    sources: dict[str, VideoInfo],
+) -> None:
     info = sources["pcm.mkv"]
     _, packets = copied(info, start=Fraction(1, 4), end=Fraction(3, 5))
     lines = [
-        (bytes(packet).decode(), 1000 * packet.pts * packet.time_base, 1000 * packet.duration * packet.time_base)
+        (
+            bytes(packet).decode(),
+            1000 * packet.pts * packet.time_base,
+            1000 * packet.duration * packet.time_base,
+        )
         for packet in packets
         if packet.stream.type == "subtitle"
     ]
     assert lines == [("line 5", 0, 110), ("line 10", 150, 160)]
 
 
-def test_chapters_and_tags_are_carried_and_cut(sources: dict[str, VideoInfo], tmp_path: Path) -> None:
+def test_chapters_and_tags_are_carried_and_cut(
+    sources: dict[str, VideoInfo], tmp_path: Path
+) -> None:
     info = sources["aac.mp4"]
     plan = plan_streams(info, "out.mkv", "copy")
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        StreamCopier(info, plan, output, container_of("o.mkv"), start=Fraction(1, 2), end=Fraction(3, 2)).close()
+        StreamCopier(
+            info,
+            plan,
+            output,
+            container_of("o.mkv"),
+            start=Fraction(1, 2),
+            end=Fraction(3, 2),
+        ).close()
         chapters: list[Any] = output.chapters()
-        cut = [(chapter["start"] * chapter["time_base"], chapter["end"] * chapter["time_base"]) for chapter in chapters]
+        cut = [
+            (
+                chapter["start"] * chapter["time_base"],
+                chapter["end"] * chapter["time_base"],
+            )
+            for chapter in chapters
+        ]
         assert cut == [(0, Fraction(1, 2)), (Fraction(1, 2), 1)]
         assert output.metadata == {"title": "A title", "artist": "Someone"}
         assert [dict(s.metadata) for s in output.streams.audio] == [
@@ -207,36 +282,60 @@ def test_chapters_and_tags_are_carried_and_cut(sources: dict[str, VideoInfo], tm
 
 
 def test_plan_describes_itself(sources: dict[str, VideoInfo]) -> None:
-    assert plan_streams(describe(sources["ac3.mkv"].path), Path("out.mkv"), "copy")[1] == StreamPlan(
-        sources["ac3.mkv"].streams[1], "copy", "copied as it is"
-    )
+    assert plan_streams(describe(sources["ac3.mkv"].path), Path("out.mkv"), "copy")[
+        1
+    ] == StreamPlan(sources["ac3.mkv"].streams[1], "copy", "copied as it is")
 
 
 @pytest.mark.parametrize("name", ["o.mkv", "o.nut", "o.webm"])
-def test_chapters_stay_with_the_pictures(sources: dict[str, VideoInfo], tmp_path: Path, name: str) -> None:
+def test_chapters_stay_with_the_pictures(
+    sources: dict[str, VideoInfo], tmp_path: Path, name: str
+) -> None:
     """MP4 has AAC begin before time 0; containers without negative times move everything behind it."""
-    info, half = (sources["opus.mkv"], Fraction(1, 2)) if name == "o.webm" else (sources["aac.mp4"], 1)
+    info, half = (
+        (sources["opus.mkv"], Fraction(1, 2))
+        if name == "o.webm"
+        else (sources["aac.mp4"], 1)
+    )
     video = output_video()
-    codec = EncoderOptions(codec={"o.webm": "libvpx-vp9", "o.nut": "ffv1"}.get(name, "libx264"))
-    with VideoWriter(tmp_path / name, video, codec, source=info, plan=plan_streams(info, name, "copy")) as writer:
+    codec = EncoderOptions(
+        codec={"o.webm": "libvpx-vp9", "o.nut": "ffv1"}.get(name, "libx264")
+    )
+    with VideoWriter(
+        tmp_path / name,
+        video,
+        codec,
+        source=info,
+        plan=plan_streams(info, name, "copy"),
+    ) as writer:
         for number in range(25):
             writer.write(picture(number, video), number, 1)
         writer.finish(25)
     first = min(packets_of(tmp_path / name)[0].times)
     with av.open(str(tmp_path / name)) as file:
         found: list[Any] = file.chapters()
-        assert abs(found[1]["start"] * found[1]["time_base"] - first - half) <= Fraction(1, 500)
+        assert abs(
+            found[1]["start"] * found[1]["time_base"] - first - half
+        ) <= Fraction(1, 500)
 
 
 @pytest.mark.parametrize("muxer", ["mp4", "matroska", "mpegts"])
 def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> None:
     """Two minutes of sound: what a cut near the end has is what reading the whole file gives, and the beginning is not read for it."""
-    info = make_source(tmp_path / "in", muxer=muxer, seconds=120, subtitles=muxer == "matroska", chapters=False)
+    info = make_source(
+        tmp_path / "in",
+        muxer=muxer,
+        seconds=120,
+        subtitles=muxer == "matroska",
+        chapters=False,
+    )
     start, end = Fraction(110), Fraction(112)
     plan = plan_streams(info, "out.mkv", "copy")
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        copier = StreamCopier(info, plan, output, container_of("out.mkv"), start=start, end=end)
+        copier = StreamCopier(
+            info, plan, output, container_of("out.mkv"), start=start, end=end
+        )
         demuxed: list[Fraction] = []
         place = copier._place
 
@@ -247,30 +346,63 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
         copier._place = noted  # type: ignore[method-assign]
         packets = list(copier.until(None))
         copier.close()
-    for track, kind in ((track, track.kind) for track in packets_of(info.path) if track.kind != "video"):
+    for track, kind in (
+        (track, track.kind) for track in packets_of(info.path) if track.kind != "video"
+    ):
         wanted = [
             payload for time, length, payload in zip(track.times, track.durations, track.payloads, strict=True)
             if time - info.start + length > start and time - info.start < end
         ]  # fmt: skip
-        assert [bytes(packet) for packet in packets if packet.stream.type == kind] == wanted
+        assert [
+            bytes(packet) for packet in packets if packet.stream.type == kind
+        ] == wanted
         assert wanted
     assert min(demuxed) > 60
     assert min(demuxed) <= start - 20
 
 
-@pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv", "o.webm", "o.ts", "o.avi", "o.nut"])
-@pytest.mark.parametrize("audio", [("pcm_s16le", "flac", "ac3"), ("libopus", "aac", "libmp3lame")])
-@pytest.mark.parametrize("cut", [{}, {"start": Fraction(12, 25), "end": Fraction(32, 25)}], ids=["whole", "cut"])
-def test_certificate_holds_for_every_container(tmp_path: Path, fake: FakeBackend, name: str, audio: tuple[str, ...], cut: dict[str, Any]) -> None:
-    source = make_source(tmp_path / "in.mkv", muxer="matroska", audio=audio, subtitles=True, seconds=2).path
-    encoder = EncoderOptions(codec="libx264", preset="ultrafast") if name not in ("o.webm", "o.nut") else EncoderOptions()
-    report = upscale(source, tmp_path / name, UpscaleOptions(fps=Fraction(25), encoder=encoder, verify=True, **cut))
+@pytest.mark.parametrize(
+    "name", ["o.mp4", "o.mov", "o.mkv", "o.webm", "o.ts", "o.avi", "o.nut"]
+)
+@pytest.mark.parametrize(
+    "audio", [("pcm_s16le", "flac", "ac3"), ("libopus", "aac", "libmp3lame")]
+)
+@pytest.mark.parametrize(
+    "cut",
+    [{}, {"start": Fraction(12, 25), "end": Fraction(32, 25)}],
+    ids=["whole", "cut"],
+)
+def test_certificate_holds_for_every_container(
+    tmp_path: Path,
+    fake: FakeBackend,
+    name: str,
+    audio: tuple[str, ...],
+    cut: dict[str, Any],
+) -> None:
+    source = make_source(
+        tmp_path / "in.mkv", muxer="matroska", audio=audio, subtitles=True, seconds=2
+    ).path
+    encoder = (
+        EncoderOptions(codec="libx264", preset="ultrafast")
+        if name not in ("o.webm", "o.nut")
+        else EncoderOptions()
+    )
+    report = upscale(
+        source,
+        tmp_path / name,
+        UpscaleOptions(fps=Fraction(25), encoder=encoder, verify=True, **cut),
+    )
     assert report.frames_out == (20 if cut else 50)
 
 
 @pytest.mark.parametrize("kind", ["timecode", "chapters"])
-@pytest.mark.parametrize(("name", "is_lost"), [("o.mp4", False), ("o.mov", False), ("o.mkv", False), ("o.ts", True)])
-def test_tracks_that_say_again_what_is_carried_are_no_loss(tmp_path: Path, name: str, kind: str, is_lost: bool) -> None:
+@pytest.mark.parametrize(
+    ("name", "is_lost"),
+    [("o.mp4", False), ("o.mov", False), ("o.mkv", False), ("o.ts", True)],
+)
+def test_tracks_that_say_again_what_is_carried_are_no_loss(
+    tmp_path: Path, name: str, kind: str, is_lost: bool
+) -> None:
     """QuickTime's chapters and timecode."""
     path = tmp_path / "in.mov"
     with av.open(str(path), "w") as out:
@@ -279,12 +411,26 @@ def test_tracks_that_say_again_what_is_carried_are_no_loss(tmp_path: Path, name:
         if kind == "timecode":
             stream.metadata["timecode"] = "01:00:00:00"
         else:
-            out.set_chapters([{"id": 1, "start": 0, "end": 1000, "time_base": Fraction(1, 1000), "metadata": {"title": "One"}}])
+            out.set_chapters(
+                [
+                    {
+                        "id": 1,
+                        "start": 0,
+                        "end": 1000,
+                        "time_base": Fraction(1, 1000),
+                        "metadata": {"title": "One"},
+                    }
+                ]
+            )
         for number in range(25):
             picture = av.VideoFrame(64, 48, "yuv420p")
             picture.pts, picture.time_base = number, Fraction(1, 25)
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
     info = probe(path)
-    tracks = [plan for plan in plan_streams(info, tmp_path / name, "copy") if plan.stream.kind == "data"]
+    tracks = [
+        plan
+        for plan in plan_streams(info, tmp_path / name, "copy")
+        if plan.stream.kind == "data"
+    ]
     assert [plan.loses for plan in tracks] == [is_lost]

@@ -14,7 +14,13 @@ from hypothesis import strategies as st
 
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import Frame, PixelFormat
-from vsrcli.media.timing import Schedule, Scheduled, parse_rate, parse_time, round_half_away
+from vsrcli.media.timing import (
+    Schedule,
+    Scheduled,
+    parse_rate,
+    parse_time,
+    round_half_away,
+)
 
 GRAY = PixelFormat("gray", 8, 0, 0, has_chroma=False)
 BLACK = np.zeros((2, 2), np.uint8)
@@ -25,7 +31,10 @@ FILM = Fraction(24000, 1001)
 def clip(times: list[Fraction], last: Fraction = Fraction(0)) -> list[Frame]:
     """Frames at these times, each as long as the space to the next, the last one ``last`` long."""
     following = [*times[1:], times[-1] + last]
-    return [Frame((BLACK,), GRAY, time, end - time) for time, end in zip(times, following, strict=True)]
+    return [
+        Frame((BLACK,), GRAY, time, end - time)
+        for time, end in zip(times, following, strict=True)
+    ]
 
 
 def even(rate: Fraction, count: int, begin: Fraction = Fraction(0)) -> list[Frame]:
@@ -36,10 +45,14 @@ def shown(scheduled: list[Scheduled]) -> list[tuple[Fraction, int]]:
     return [(item.frame.time, tick) for item in scheduled for tick in item.ticks]
 
 
-def by_filter(frames: list[Frame], rate: Fraction, unit: Fraction) -> list[tuple[Fraction, int]]:
+def by_filter(
+    frames: list[Frame], rate: Fraction, unit: Fraction
+) -> list[tuple[Fraction, int]]:
     """(source time, slot) of every frame that FFmpeg's fps filter gives; ``unit`` must divide every time."""
     graph = Graph()
-    source = graph.add_buffer(width=16, height=16, format=av.VideoFormat("gray"), time_base=unit)
+    source = graph.add_buffer(
+        width=16, height=16, format=av.VideoFormat("gray"), time_base=unit
+    )
     fps = graph.add("fps", f"fps={rate.numerator}/{rate.denominator}")
     sink = graph.add("buffersink")
     source.link_to(fps)
@@ -64,7 +77,11 @@ def by_filter(frames: list[Frame], rate: Fraction, unit: Fraction) -> list[tuple
         buffer[:4] = number.to_bytes(4, "little")
         picture.planes[0].update(bytes(buffer))
         assert (frame.time / unit).denominator == 1
-        picture.pts, picture.duration, picture.time_base = int(frame.time / unit), int(frame.duration / unit), unit
+        picture.pts, picture.duration, picture.time_base = (
+            int(frame.time / unit),
+            int(frame.duration / unit),
+            unit,
+        )
         source.push(picture)
         drain()
     source.push(None)
@@ -72,13 +89,24 @@ def by_filter(frames: list[Frame], rate: Fraction, unit: Fraction) -> list[tuple
     return out
 
 
-RATES = [FILM, Fraction(24), Fraction(25), NTSC, Fraction(50), Fraction(60), Fraction(60000, 1001), Fraction(15)]
+RATES = [
+    FILM,
+    Fraction(24),
+    Fraction(25),
+    NTSC,
+    Fraction(50),
+    Fraction(60),
+    Fraction(60000, 1001),
+    Fraction(15),
+]
 
 
 @pytest.mark.parametrize("target", [Fraction(30), Fraction(60), Fraction(24), FILM])
 @pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("begin", [Fraction(0), Fraction(7, 10)])
-def test_constant_rate_is_that_of_ffmpegs_filter(rate: Fraction, target: Fraction, begin: Fraction) -> None:
+def test_constant_rate_is_that_of_ffmpegs_filter(
+    rate: Fraction, target: Fraction, begin: Fraction
+) -> None:
     unit = Fraction(1, 1) / (rate.numerator * 10)
     frames = even(rate, 83, begin)
     schedule = Schedule(target, time_base=unit, start=None, end=None)
@@ -87,12 +115,23 @@ def test_constant_rate_is_that_of_ffmpegs_filter(rate: Fraction, target: Fractio
     assert schedule.time_base == 1 / target
 
 
-THREE_SECONDS = [(24, 72, 90), (25, 75, 90), (NTSC, 90, 90), (50, 150, 90), (60, 180, 90), (FILM, 72, 90)]
+THREE_SECONDS = [
+    (24, 72, 90),
+    (25, 75, 90),
+    (NTSC, 90, 90),
+    (50, 150, 90),
+    (60, 180, 90),
+    (FILM, 72, 90),
+]
 
 
 @pytest.mark.parametrize(("rate", "count", "expected"), THREE_SECONDS)
-def test_three_seconds_are_ninety_frames(rate: Fraction, count: int, expected: int) -> None:
-    schedule = Schedule(Fraction(30), time_base=Fraction(1, 90000), start=None, end=None)
+def test_three_seconds_are_ninety_frames(
+    rate: Fraction, count: int, expected: int
+) -> None:
+    schedule = Schedule(
+        Fraction(30), time_base=Fraction(1, 90000), start=None, end=None
+    )
     list(schedule.run(even(Fraction(rate), count)))
     assert schedule.frames_out == expected
 
@@ -101,9 +140,13 @@ def test_three_seconds_are_ninety_frames(rate: Fraction, count: int, expected: i
 @given(
     gaps=st.lists(st.integers(1, 400), min_size=1, max_size=40),
     begin=st.integers(0, 3000),
-    rate=st.sampled_from([Fraction(30), Fraction(60), Fraction(24), FILM, NTSC, Fraction(25)]),
+    rate=st.sampled_from(
+        [Fraction(30), Fraction(60), Fraction(24), FILM, NTSC, Fraction(25)]
+    ),
 )
-def test_variable_rate_is_that_of_ffmpegs_filter(gaps: list[int], begin: int, rate: Fraction) -> None:
+def test_variable_rate_is_that_of_ffmpegs_filter(
+    gaps: list[int], begin: int, rate: Fraction
+) -> None:
     unit = Fraction(1, 1000)
     times = [begin * unit]
     for gap in gaps:
@@ -116,7 +159,9 @@ def test_variable_rate_is_that_of_ffmpegs_filter(gaps: list[int], begin: int, ra
 
 TICK = Fraction(1, 600)
 frame_lists = st.builds(
-    lambda gaps, begin, last: clip([(begin + sum(gaps[:k])) * TICK for k in range(len(gaps) + 1)], last * TICK),
+    lambda gaps, begin, last: clip(
+        [(begin + sum(gaps[:k])) * TICK for k in range(len(gaps) + 1)], last * TICK
+    ),
     st.lists(st.integers(1, 90), min_size=0, max_size=30),
     st.integers(0, 200),
     st.integers(0, 60),
@@ -125,14 +170,30 @@ maybe_time = st.one_of(st.none(), st.integers(0, 1500).map(lambda n: Fraction(n,
 
 
 @settings(deadline=None)
-@given(frames=frame_lists, start=maybe_time, end=maybe_time, rate=st.fractions(Fraction(5), Fraction(130), max_denominator=1001))
+@given(
+    frames=frame_lists,
+    start=maybe_time,
+    end=maybe_time,
+    rate=st.fractions(Fraction(5), Fraction(130), max_denominator=1001),
+)
 # the only frame kept is the last, which says no length: it has that of the one before it, which is left out
-@example(frames=clip([Fraction(0), 7 * TICK], Fraction(0)), start=Fraction(1, 700), end=None, rate=Fraction(2186, 17))
-def test_constant_rate_leaves_no_gap(frames: list[Frame], start: Fraction | None, end: Fraction | None, rate: Fraction) -> None:
+@example(
+    frames=clip([Fraction(0), 7 * TICK], Fraction(0)),
+    start=Fraction(1, 700),
+    end=None,
+    rate=Fraction(2186, 17),
+)
+def test_constant_rate_leaves_no_gap(
+    frames: list[Frame], start: Fraction | None, end: Fraction | None, rate: Fraction
+) -> None:
     schedule = Schedule(rate, time_base=Fraction(1, 600), start=start, end=end)
     scheduled = list(schedule.run(frames))
     assert [item.frame for item in scheduled] == frames
-    kept = [frame for frame in frames if (start is None or frame.time >= start) and (end is None or frame.time < end)]
+    kept = [
+        frame
+        for frame in frames
+        if (start is None or frame.time >= start) and (end is None or frame.time < end)
+    ]
     ticks = [tick for item in scheduled for tick in item.ticks]
     assert schedule.frames_out == len(ticks)
     assert all(not item.ticks or item.frame in kept for item in scheduled)
@@ -147,7 +208,10 @@ def test_constant_rate_leaves_no_gap(frames: list[Frame], start: Fraction | None
     if following < len(frames):
         stop = frames[following].time
     else:
-        stop = kept[-1].time + (kept[-1].duration or (kept[-1].time - frames[-2].time if len(frames) > 1 else 0))
+        stop = kept[-1].time + (
+            kept[-1].duration
+            or (kept[-1].time - frames[-2].time if len(frames) > 1 else 0)
+        )
     stop = stop if end is None else min(stop, end)
     assert len(ticks) == max(1, round_half_away((stop - origin) * rate) - ticks[0])
     assert all(item.duration == 1 for item in scheduled if item.ticks)
@@ -155,33 +219,59 @@ def test_constant_rate_leaves_no_gap(frames: list[Frame], start: Fraction | None
 
 @settings(deadline=None)
 @given(frames=frame_lists, start=maybe_time, end=maybe_time)
-def test_source_times_are_exact(frames: list[Frame], start: Fraction | None, end: Fraction | None) -> None:
+def test_source_times_are_exact(
+    frames: list[Frame], start: Fraction | None, end: Fraction | None
+) -> None:
     unit = Fraction(1, 600)
     schedule = Schedule("source", time_base=unit, start=start, end=end)
     scheduled = list(schedule.run(frames))
     kept = [item for item in scheduled if item.ticks]
-    assert [item.frame for item in kept] == [f for f in frames if (start is None or f.time >= start) and (end is None or f.time < end)]
+    assert [item.frame for item in kept] == [
+        f
+        for f in frames
+        if (start is None or f.time >= start) and (end is None or f.time < end)
+    ]
     for item in kept:
         assert schedule.origin is not None
-        assert list(item.ticks) == [round_half_away((item.frame.time - schedule.origin) / unit)]
+        assert list(item.ticks) == [
+            round_half_away((item.frame.time - schedule.origin) / unit)
+        ]
         assert ((item.frame.time - schedule.origin) / unit).denominator == 1
-        assert item.duration == max(1, item.frame.duration / unit or (item.frame.time - frames[-2].time if len(frames) > 1 else 0) / unit)
+        assert item.duration == max(
+            1,
+            item.frame.duration / unit
+            or (item.frame.time - frames[-2].time if len(frames) > 1 else 0) / unit,
+        )
     assert start is None or not kept or kept[0].ticks == (0,)
 
 
 def test_source_times_that_repeat_or_run_back_still_increase() -> None:
     unit = Fraction(1, 1000)
     frames = [Frame((BLACK,), GRAY, tick * unit) for tick in (0, 40, 40, 30, 120, 160)]
-    scheduled = list(Schedule("source", time_base=unit, start=None, end=None).run(frames))
-    assert [item.ticks for item in scheduled] == [(0,), (40,), (41,), (42,), (120,), (160,)]
+    scheduled = list(
+        Schedule("source", time_base=unit, start=None, end=None).run(frames)
+    )
+    assert [item.ticks for item in scheduled] == [
+        (0,),
+        (40,),
+        (41,),
+        (42,),
+        (120,),
+        (160,),
+    ]
     assert all(item.duration >= 1 for item in scheduled)
     assert scheduled[-1].duration == 40
 
 
 def test_source_clock_that_begins_between_two_ticks_keeps_its_spacing() -> None:
     unit = Fraction(1, 90000)
-    frames = [Frame((BLACK,), GRAY, k * 3003 * unit + Fraction(1, 44100)) for k in range(50)]
-    ticks = [item.ticks[0] for item in Schedule("source", time_base=unit, start=None, end=None).run(frames)]
+    frames = [
+        Frame((BLACK,), GRAY, k * 3003 * unit + Fraction(1, 44100)) for k in range(50)
+    ]
+    ticks = [
+        item.ticks[0]
+        for item in Schedule("source", time_base=unit, start=None, end=None).run(frames)
+    ]
     assert ticks == [2 + 3003 * k for k in range(50)]
 
 
@@ -194,12 +284,19 @@ def test_one_frame_of_look_ahead() -> None:
             pulled += 1
             yield frame
 
-    for count, _ in enumerate(Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(source()), start=1):
+    for count, _ in enumerate(
+        Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(
+            source()
+        ),
+        start=1,
+    ):
         assert pulled <= count + 1
 
 
 def test_no_frames_make_no_output() -> None:
-    schedule = Schedule(Fraction(30), time_base=Fraction(1, 25), start=Fraction(1), end=None)
+    schedule = Schedule(
+        Fraction(30), time_base=Fraction(1, 25), start=Fraction(1), end=None
+    )
     assert list(schedule.run([])) == []
     assert schedule.origin is None
     assert schedule.frames_out == 0
@@ -207,13 +304,25 @@ def test_no_frames_make_no_output() -> None:
 
 def test_single_frame_without_duration_is_shown_once() -> None:
     frames = [Frame((BLACK,), GRAY, Fraction(0))]
-    assert [item.ticks for item in Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(frames)] == [(0,)]
+    assert [
+        item.ticks
+        for item in Schedule(
+            Fraction(30), time_base=Fraction(1, 25), start=None, end=None
+        ).run(frames)
+    ] == [(0,)]
 
 
 def test_timestamps_that_jump_by_days_are_refused() -> None:
-    frames = [Frame((BLACK,), GRAY, Fraction(0)), Frame((BLACK,), GRAY, Fraction(10**9))]
+    frames = [
+        Frame((BLACK,), GRAY, Fraction(0)),
+        Frame((BLACK,), GRAY, Fraction(10**9)),
+    ]
     with pytest.raises(InputError, match="timestamps jump"):
-        list(Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(frames))
+        list(
+            Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(
+                frames
+            )
+        )
 
 
 @pytest.mark.parametrize(
@@ -232,18 +341,45 @@ def test_times(text: str, seconds: Fraction) -> None:
     assert parse_time(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1:60", "1:75:00", "1:2:3:4", "abc", "1e3", "nan", "1:", ":30", "5s"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "-1", "1:60", "1:75:00", "1:2:3:4", "abc", "1e3", "nan", "1:", ":30", "5s"],
+)
 def test_times_that_are_none(text: str) -> None:
     with pytest.raises(OptionError, match="not a time"):
         parse_time(text)
 
 
-@pytest.mark.parametrize(("text", "rate"), [("30", 30), ("30000/1001", NTSC), ("29.97", Fraction(2997, 100)), ("source", "source")])
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [
+        ("30", 30),
+        ("30000/1001", NTSC),
+        ("29.97", Fraction(2997, 100)),
+        ("source", "source"),
+    ],
+)
 def test_rates(text: str, rate: Fraction | str) -> None:
     assert parse_rate(text) == rate
 
 
-@pytest.mark.parametrize("text", ["", "0", "0.0", "-5", "30/0", "30/00", "0/5", "1/2/3", "inf", "thirty", "1e2", "/5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0",
+        "0.0",
+        "-5",
+        "30/0",
+        "30/00",
+        "0/5",
+        "1/2/3",
+        "inf",
+        "thirty",
+        "1e2",
+        "/5",
+    ],
+)
 def test_rates_that_are_none(text: str) -> None:
     with pytest.raises(OptionError, match="not a frame rate"):
         parse_rate(text)

@@ -29,7 +29,13 @@ from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
 from vsrcli.quality.metrics import psnr
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import SEQUENCE, Sequences, load, split_held_out, validation_pairs
+from vsrcli.training.data import (
+    SEQUENCE,
+    Sequences,
+    load,
+    split_held_out,
+    validation_pairs,
+)
 from vsrcli.training.degradation import DEGRADATIONS, clean, video
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, recipe_for
@@ -39,7 +45,16 @@ from vsrcli.training.trainer import Trainer
 
 def _plan(**changes: object) -> TrainingPlan:
     recipe = replace(RECIPES["ship"], batch=2, patch=12, warmup_steps=2)
-    plan = TrainingPlan("previous", "clean", recipe, steps=6, seconds=None, validate_every=1e9, threads=1, validation_count=2)
+    plan = TrainingPlan(
+        "previous",
+        "clean",
+        recipe,
+        steps=6,
+        seconds=None,
+        validate_every=1e9,
+        threads=1,
+        validation_count=2,
+    )
     return replace(plan, **changes)  # type: ignore[arg-type]
 
 
@@ -64,10 +79,16 @@ def test_video_degradation_varies_with_its_seed_and_leaves_a_quarter_clean() -> 
 
 
 def test_batches_follow_from_seed_and_step_alone() -> None:
-    batches = Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=4, seed=1)
-    late = Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=4, seed=1).at(9)
+    batches = Batches(
+        moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=4, seed=1
+    )
+    late = Batches(
+        moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=4, seed=1
+    ).at(9)
     early = [batches.at(step) for step in range(10)]
-    assert all(torch.equal(one, other) for one, other in zip(early[9], late, strict=True))
+    assert all(
+        torch.equal(one, other) for one, other in zip(early[9], late, strict=True)
+    )
     assert not torch.equal(early[8][0], early[9][0])
     assert late[0].shape == (4, 1, 5, 12, 12)
     assert late[1].shape == (4, 1, 24, 24)
@@ -75,39 +96,74 @@ def test_batches_follow_from_seed_and_step_alone() -> None:
 
 def test_batches_pair_the_middle_frame_with_its_truth() -> None:
     """Whatever the flips, halving the truth gives the window's middle frame."""
-    low_batch, high_batch = (part.numpy() for part in Batches(moving_rectangles(), MODELS["delta"], "clean", patch=16, batch=24).at(0))
+    low_batch, high_batch = (
+        part.numpy()
+        for part in Batches(
+            moving_rectangles(), MODELS["delta"], "clean", patch=16, batch=24
+        ).at(0)
+    )
     for low, high in zip(low_batch, high_batch, strict=True):
         again = clean(high.astype(np.uint8), 0)[0]
         assert psnr(low[0, 2, 4:-4, 4:-4], again[4:-4, 4:-4]) > 45
 
 
 def test_every_clip_is_seen_once_an_epoch() -> None:
-    sequences = Sequences(tuple(np.full((SEQUENCE, 32, 32), value, np.uint8) for value in (40, 80, 120, 160)), tuple("abcd"))
+    sequences = Sequences(
+        tuple(
+            np.full((SEQUENCE, 32, 32), value, np.uint8) for value in (40, 80, 120, 160)
+        ),
+        tuple("abcd"),
+    )
     batches = Batches(sequences, MODELS["delta"], "clean", patch=8, batch=2)
-    seen = [float(value) for step in (0, 1) for value in batches.at(step)[1].mean(dim=(1, 2, 3))]
+    seen = [
+        float(value)
+        for step in (0, 1)
+        for value in batches.at(step)[1].mean(dim=(1, 2, 3))
+    ]
     assert sorted(seen) == [40, 80, 120, 160]
 
 
 def test_batches_turn_and_repeat_frames_as_chosen() -> None:
     """Each choice, followed by hand in numpy, gives the batch; among many there is every flip, and windows at ends and cuts."""
     clips = moving_rectangles()
-    with Batches(clips, MODELS["delta"], "clean", patch=12, batch=200, edge_share=0.5) as batches:
+    with Batches(
+        clips, MODELS["delta"], "clean", patch=12, batch=200, edge_share=0.5
+    ) as batches:
         lows, highs = (part[:, 0].numpy() for part in batches.at(0))
         choices = batches.choose(0)
         for row, (low, high) in enumerate(zip(lows, highs, strict=True)):
             top, left, frames = choices.top[row], choices.left[row], choices.frames[row]
-            source = batches.planes_of(int(choices.clip[row]), int(choices.variant[row]))
-            window = np.stack([source[t, top : top + 12, left : left + 12] for t in frames])
-            truth = clips.clips[choices.clip[row]][frames[2], 2 * top : 2 * top + 24, 2 * left : 2 * left + 24]
-            for is_flipped, axis in ((choices.mirrored[row], -1), (choices.upside_down[row], -2)):
-                window, truth = (np.flip(part, axis) if is_flipped else part for part in (window, truth))
+            source = batches.planes_of(
+                int(choices.clip[row]), int(choices.variant[row])
+            )
+            window = np.stack(
+                [source[t, top : top + 12, left : left + 12] for t in frames]
+            )
+            truth = clips.clips[choices.clip[row]][
+                frames[2], 2 * top : 2 * top + 24, 2 * left : 2 * left + 24
+            ]
+            for is_flipped, axis in (
+                (choices.mirrored[row], -1),
+                (choices.upside_down[row], -2),
+            ):
+                window, truth = (
+                    np.flip(part, axis) if is_flipped else part
+                    for part in (window, truth)
+                )
             if choices.transposed[row]:
                 window, truth = window.swapaxes(-1, -2), truth.T
             assert np.array_equal(low, window)
             assert np.array_equal(high, truth)
     steps = [np.diff(frames) for frames in choices.frames]
-    assert all(abs(step).max() <= 1 and (np.all(step >= 0) or np.all(step <= 0)) for step in steps)
-    repeated = [frames for frames, step in zip(choices.frames, steps, strict=True) if (step == 0).any()]
+    assert all(
+        abs(step).max() <= 1 and (np.all(step >= 0) or np.all(step <= 0))
+        for step in steps
+    )
+    repeated = [
+        frames
+        for frames, step in zip(choices.frames, steps, strict=True)
+        if (step == 0).any()
+    ]
     assert 60 < len(repeated) < 100
     assert any(len(set(frames)) == 1 for frames in repeated), "no static window"
     flips = zip(choices.mirrored, choices.upside_down, choices.transposed, strict=True)
@@ -117,7 +173,10 @@ def test_batches_turn_and_repeat_frames_as_chosen() -> None:
 
 def test_random_degradations_have_variants_and_fixed_ones_are_made_once() -> None:
     clips = moving_rectangles()
-    with Batches(clips, MODELS["delta"], "video", 12, 3, variants=2) as random, Batches(clips, MODELS["delta"], "clean", 12, 3, variants=2) as fixed:
+    with (
+        Batches(clips, MODELS["delta"], "video", 12, 3, variants=2) as random,
+        Batches(clips, MODELS["delta"], "clean", 12, 3, variants=2) as fixed,
+    ):
         assert {int(random.choose(step).variant[0]) for step in range(6)} == {0, 1}
         assert {int(fixed.choose(step).variant[0]) for step in range(6)} == {0}
         random.prepare(0)
@@ -142,12 +201,27 @@ def test_interrupted_run_equals_an_uninterrupted_one(tmp_path: Path) -> None:
     for name, value in whole.weights().items():
         assert torch.equal(value, second.weights()[name]), name
         assert torch.equal(whole.averages()[name], second.averages()[name]), name
-    assert (tmp_path / "whole" / "last.safetensors").read_bytes() == (tmp_path / "parts" / "last.safetensors").read_bytes()
+    assert (tmp_path / "whole" / "last.safetensors").read_bytes() == (
+        tmp_path / "parts" / "last.safetensors"
+    ).read_bytes()
 
 
-def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(tmp_path: Path) -> None:
-    recipe = replace(RECIPES["ship"], batch=1, patch=8, warmup_steps=1, maps=0.3, maps_batch=2, passes=((0.0, 1), (0.4, 2), (0.8, None)))
-    plan, clips = _plan(model="delta", recipe=recipe, steps=5, validation_count=1), moving_rectangles()
+def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(
+    tmp_path: Path,
+) -> None:
+    recipe = replace(
+        RECIPES["ship"],
+        batch=1,
+        patch=8,
+        warmup_steps=1,
+        maps=0.3,
+        maps_batch=2,
+        passes=((0.0, 1), (0.4, 2), (0.8, None)),
+    )
+    plan, clips = (
+        _plan(model="delta", recipe=recipe, steps=5, validation_count=1),
+        moving_rectangles(),
+    )
     whole = Trainer(plan, tmp_path / "whole", clips, clips)
     whole.run()
     for stop in (1, 3, 5):  # each time in another part of the recursion's growth
@@ -164,13 +238,32 @@ def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(tmp_
 
 @pytest.mark.parametrize("model", ["delta", "5-parallel"])
 def test_frame_maps_are_trained_before_the_3d_part(tmp_path: Path, model: str) -> None:
-    recipe = replace(RECIPES["ship"], batch=1, patch=8, warmup_steps=1, maps=0.5, maps_batch=4, passes=((0.0, None),))
-    trainer = Trainer(_plan(model=model, recipe=recipe, steps=4, validation_count=1), tmp_path, moving_rectangles(), moving_rectangles())
+    recipe = replace(
+        RECIPES["ship"],
+        batch=1,
+        patch=8,
+        warmup_steps=1,
+        maps=0.5,
+        maps_batch=4,
+        passes=((0.0, None),),
+    )
+    trainer = Trainer(
+        _plan(model=model, recipe=recipe, steps=4, validation_count=1),
+        tmp_path,
+        moving_rectangles(),
+        moving_rectangles(),
+    )
     moved = []
     for _ in range(4):
         before = {name: value.clone() for name, value in trainer.weights().items()}
         trainer.advance()
-        moved.append({name for name, value in trainer.weights().items() if not torch.equal(value, before[name])})
+        moved.append(
+            {
+                name
+                for name, value in trainer.weights().items()
+                if not torch.equal(value, before[name])
+            }
+        )
     is_3d = {name for name in before if name.startswith(("volume.", "output."))}
     assert all(names and not names & is_3d for names in moved[:2])
     assert all(names & is_3d and names - is_3d for names in moved[2:])
@@ -207,9 +300,13 @@ def test_ctrl_c_saves_the_run(tmp_path: Path) -> None:
     assert again.step == 2
 
 
-def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An interrupt while the weights are half changed: what is saved equals a run of whole steps."""
-    trainer = Trainer(_plan(), tmp_path / "cut", moving_rectangles(), moving_rectangles())
+    trainer = Trainer(
+        _plan(), tmp_path / "cut", moving_rectangles(), moving_rectangles()
+    )
     optimizer = trainer.training.optimizer
     update = optimizer.step
 
@@ -223,7 +320,9 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path, monkey
         trainer.run()
     saved = torch.load(tmp_path / "cut" / "state.pt", weights_only=True)
     assert saved["step"] == 3
-    steps = Trainer(_plan(), tmp_path / "steps", moving_rectangles(), moving_rectangles())
+    steps = Trainer(
+        _plan(), tmp_path / "steps", moving_rectangles(), moving_rectangles()
+    )
     while steps.step < 3:
         steps.advance()
     assert torch.equal(steps.training.weights.values, saved["weights"])
@@ -231,9 +330,13 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_while_validating_saves_the_trained_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
+def test_an_interrupt_while_validating_saves_the_trained_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
     """Not the averaged ones that are being validated; and it does not wait for the validation's end."""
-    trainer = Trainer(_plan(validate_every=0.0), tmp_path, moving_rectangles(), moving_rectangles())
+    trainer = Trainer(
+        _plan(validate_every=0.0), tmp_path, moving_rectangles(), moving_rectangles()
+    )
     infer = trainer._infer
 
     def interrupted(windows: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -245,20 +348,28 @@ def test_an_interrupt_while_validating_saves_the_trained_weights(tmp_path: Path,
     with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
         trainer.run()
     saved = torch.load(tmp_path / "state.pt", weights_only=True)
-    steps = Trainer(_plan(), tmp_path / "steps", moving_rectangles(), moving_rectangles())
+    steps = Trainer(
+        _plan(), tmp_path / "steps", moving_rectangles(), moving_rectangles()
+    )
     while steps.step < 2:
         steps.advance()
     assert torch.equal(steps.training.weights.values, saved["weights"])
 
 
-def test_termination_waits_for_the_end_of_a_step_and_a_second_one_saves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_termination_waits_for_the_end_of_a_step_and_a_second_one_saves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for kills, saved_step in ((1, 3), (2, None)):
         folder = tmp_path / str(kills)
         trainer = Trainer(_plan(), folder, moving_rectangles(), moving_rectangles())
         optimizer = trainer.training.optimizer
         update = optimizer.step
 
-        def interrupted(trainer: Trainer = trainer, kills: int = kills, update: Callable[[], Any] = update) -> None:
+        def interrupted(
+            trainer: Trainer = trainer,
+            kills: int = kills,
+            update: Callable[[], Any] = update,
+        ) -> None:
             if trainer.step == 2:  # the third step is at work
                 for _ in range(kills):
                     os.kill(os.getpid(), signal.SIGTERM)
@@ -268,11 +379,15 @@ def test_termination_waits_for_the_end_of_a_step_and_a_second_one_saves_nothing(
         with pytest.raises(SystemExit):
             trainer.run()
         state = folder / "state.pt"
-        assert (torch.load(state, weights_only=True)["step"] if state.exists() else None) == saved_step
+        assert (
+            torch.load(state, weights_only=True)["step"] if state.exists() else None
+        ) == saved_step
         assert trainer.is_saved == (saved_step is not None)
 
 
-def test_a_card_without_memory_is_told_of_smaller_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_card_without_memory_is_told_of_smaller_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = Trainer(_plan(), tmp_path, moving_rectangles(), moving_rectangles())
 
     def launch(*arguments: object) -> None:
@@ -283,9 +398,20 @@ def test_a_card_without_memory_is_told_of_smaller_batches(tmp_path: Path, monkey
         trainer.run()
 
 
-def test_a_full_disk_leaves_what_a_resumed_run_reads(tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_what_a_resumed_run_reads(
+    tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "run"
-    train(TrainOptions(model="previous", domain="clean", data=(str(moving_clip),), out=str(folder), steps=1, device="cpu"))
+    train(
+        TrainOptions(
+            model="previous",
+            domain="clean",
+            data=(str(moving_clip),),
+            out=str(folder),
+            steps=1,
+            device="cpu",
+        )
+    )
     before = (folder / "options.json").read_text()
 
     def full(self: Path, text: str) -> int:
@@ -303,7 +429,9 @@ def test_a_full_disk_leaves_what_a_resumed_run_reads(tmp_path: Path, moving_clip
 def test_many_steps_in_a_launch_are_the_run_of_single_ones(tmp_path: Path) -> None:
     """As on a card, with the next tables made ahead; the device is only called one here."""
     clips = moving_rectangles()
-    plan = _plan(steps=70, recipe=replace(_plan().recipe, maps=0.0, passes=((0.0, None),)))
+    plan = _plan(
+        steps=70, recipe=replace(_plan().recipe, maps=0.0, passes=((0.0, None),))
+    )
     single = Trainer(plan, tmp_path / "single", clips, clips)
     together = Trainer(plan, tmp_path / "together", clips, clips)
     together.device = torch.device("cuda")
@@ -319,7 +447,9 @@ def test_many_steps_in_a_launch_are_the_run_of_single_ones(tmp_path: Path) -> No
 
 
 def test_a_run_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
-    trainer = Trainer(_plan(), tmp_path / "run", moving_rectangles(), moving_rectangles())
+    trainer = Trainer(
+        _plan(), tmp_path / "run", moving_rectangles(), moving_rectangles()
+    )
     (tmp_path / "run").rmdir()
     with pytest.raises(OutputError, match="cannot be saved there"):
         trainer.save_state()
@@ -327,8 +457,16 @@ def test_a_run_that_cannot_be_saved_says_so(tmp_path: Path) -> None:
 
 def test_what_is_wrong_shows_before_the_clips_are_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    for changes, error in (({"out": str(tmp_path / "file" / "run")}, OutputError), ({"init": "nothing"}, ModelError), ({"device": "toaster"}, BackendError)):
-        options = {"data": (str(tmp_path / "missing.mp4"),), "out": str(tmp_path / "run"), "steps": 1} | changes
+    for changes, error in (
+        ({"out": str(tmp_path / "file" / "run")}, OutputError),
+        ({"init": "nothing"}, ModelError),
+        ({"device": "toaster"}, BackendError),
+    ):
+        options = {
+            "data": (str(tmp_path / "missing.mp4"),),
+            "out": str(tmp_path / "run"),
+            "steps": 1,
+        } | changes
         with pytest.raises(error):
             train(TrainOptions(**options))  # type: ignore[arg-type]
 
@@ -338,7 +476,9 @@ def test_resume_refuses_another_run(tmp_path: Path) -> None:
         Trainer(_plan(), tmp_path, moving_rectangles(), moving_rectangles()).resume()
     Trainer(_plan(), tmp_path, moving_rectangles(), moving_rectangles()).save_state()
     with pytest.raises(ModelError, match="resume with the same"):
-        Trainer(_plan(seed=1), tmp_path, moving_rectangles(), moving_rectangles()).resume()
+        Trainer(
+            _plan(seed=1), tmp_path, moving_rectangles(), moving_rectangles()
+        ).resume()
     (tmp_path / "state.pt").write_bytes(b"rubbish")
     with pytest.raises(ModelError, match="refused"):
         Trainer(_plan(), tmp_path, moving_rectangles(), moving_rectangles()).resume()
@@ -354,8 +494,18 @@ def test_it_learns(tmp_path: Path) -> None:
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
 
 
-def test_training_from_options_with_a_video_file_and_resume(tmp_path: Path, moving_clip: Path) -> None:
-    options = TrainOptions(model="previous", domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), steps=2, device="cpu", threads=1)
+def test_training_from_options_with_a_video_file_and_resume(
+    tmp_path: Path, moving_clip: Path
+) -> None:
+    options = TrainOptions(
+        model="previous",
+        domain="clean",
+        data=(str(moving_clip),),
+        out=str(tmp_path / "run"),
+        steps=2,
+        device="cpu",
+        threads=1,
+    )
     notes: list[str] = []
     report = train(options, on_note=notes.append)
     assert report.steps == 2
@@ -363,7 +513,10 @@ def test_training_from_options_with_a_video_file_and_resume(tmp_path: Path, movi
     assert any("held out" in line for line in notes)
     with pytest.raises(OptionError, match="--resume"):
         train(options)
-    assert train(TrainOptions(resume=str(tmp_path / "run"), steps=3, device="cpu")).steps == 3
+    assert (
+        train(TrainOptions(resume=str(tmp_path / "run"), steps=3, device="cpu")).steps
+        == 3
+    )
 
 
 def test_folders_and_bad_data(tmp_path: Path) -> None:
@@ -379,7 +532,11 @@ def test_folders_and_bad_data(tmp_path: Path) -> None:
 
 def test_every_file_gives_its_last_tenth_to_validation_and_packs_whole_scenes() -> None:
     clip = moving_rectangles(1).clips[0]
-    names = [f"a/x.mp4#{n}" for n in range(20)] + [f"b/x.mp4#{n}" for n in range(3)] + ["short.mp4#0"]
+    names = (
+        [f"a/x.mp4#{n}" for n in range(20)]
+        + [f"b/x.mp4#{n}" for n in range(3)]
+        + ["short.mp4#0"]
+    )
     kept, held = split_held_out(Sequences((clip,) * len(names), tuple(names)))
     assert held.names == ("a/x.mp4#18", "a/x.mp4#19", "b/x.mp4#2")
     assert sorted(kept.names + held.names) == sorted(names)
@@ -392,16 +549,22 @@ def test_every_file_gives_its_last_tenth_to_validation_and_packs_whole_scenes() 
 def test_pictures_of_one_colour_are_not_validated_on(tmp_path: Path) -> None:
     """The black end of a film: bicubic restores it exactly, and one such would make the mean gain infinite."""
     clips = moving_rectangles()
-    black = Sequences((*clips.clips[:1], np.full((SEQUENCE, 48, 48), 16, np.uint8)), ("a", "b"))
+    black = Sequences(
+        (*clips.clips[:1], np.full((SEQUENCE, 48, 48), 16, np.uint8)), ("a", "b")
+    )
     trainer = Trainer(_plan(), tmp_path / "a", clips, black)
     assert np.isfinite(trainer.validate()["clean"])
     with pytest.raises(InputError, match="single colours"):
-        Trainer(_plan(), tmp_path / "b", clips, Sequences(black.clips[1:], black.names[1:]))
+        Trainer(
+            _plan(), tmp_path / "b", clips, Sequences(black.clips[1:], black.names[1:])
+        )
 
 
 def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
     """A training machine may have none: the pack comes through OpenCV, and `clean` and `blur3` need no encoder."""
-    writer = cv2.VideoWriter(str(tmp_path / "train.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 64))
+    writer = cv2.VideoWriter(
+        str(tmp_path / "train.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 64)
+    )
     for clip in moving_rectangles(2, 64).clips:
         for picture in clip:
             writer.write(np.dstack([picture] * 3))
@@ -428,7 +591,17 @@ def test_pack_and_its_licences(shared: Path) -> None:
     assert (low.shape, high.shape) == ((5, 64, 64), (128, 128))
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("90", 90), ("90s", 90), ("15m", 900), ("2h", 7200), ("1h30m", 5400), ("1.5h", 5400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90", 90),
+        ("90s", 90),
+        ("15m", 900),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+    ],
+)
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
@@ -439,31 +612,46 @@ def test_bad_durations(text: str) -> None:
         parse_duration(text)
 
 
-def test_a_run_from_trained_weights_never_ends_with_worse_best_ones(tmp_path: Path) -> None:
+def test_a_run_from_trained_weights_never_ends_with_worse_best_ones(
+    tmp_path: Path,
+) -> None:
     clips = moving_rectangles(3, 64)
     Trainer(_plan(steps=40), tmp_path / "first", clips, clips).run()
     start = tmp_path / "first" / "last.safetensors"
-    wild = replace(_plan().recipe, learning_rate=0.3, warmup_steps=0, clip_norm=0.0, floor=1.0)
-    trainer = Trainer(_plan(recipe=wild, steps=3), tmp_path / "second", clips, clips, init=start)
+    wild = replace(
+        _plan().recipe, learning_rate=0.3, warmup_steps=0, clip_norm=0.0, floor=1.0
+    )
+    trainer = Trainer(
+        _plan(recipe=wild, steps=3), tmp_path / "second", clips, clips, init=start
+    )
     gains = trainer.run()
     assert gains["clean"] < trainer.best
     kept, _ = load_checkpoint(tmp_path / "second" / "best.safetensors")
     begun, info = load_checkpoint(start)
     assert info.step == 40
-    assert load_checkpoint(tmp_path / "second" / "last.safetensors")[1].step == 43, "the steps behind the weights, all of them"
-    assert all(torch.equal(value, kept.state_dict()[name]) for name, value in begun.state_dict().items())
+    assert load_checkpoint(tmp_path / "second" / "last.safetensors")[1].step == 43, (
+        "the steps behind the weights, all of them"
+    )
+    assert all(
+        torch.equal(value, kept.state_dict()[name])
+        for name, value in begun.state_dict().items()
+    )
 
 
 def test_early_stopping(tmp_path: Path) -> None:
     clips = moving_rectangles()
     frozen = replace(_plan().recipe, learning_rate=1e-12, patience=2, ema=0.0)
-    trainer = Trainer(_plan(recipe=frozen, steps=50, validate_every=0.0), tmp_path, clips, clips)
+    trainer = Trainer(
+        _plan(recipe=frozen, steps=50, validate_every=0.0), tmp_path, clips, clips
+    )
     trainer.run()
     assert trainer.step < 50
     assert trainer.stale >= 2
 
 
-def test_a_resumed_fine_tuning_is_judged_by_its_beginning(tmp_path: Path, moving_clip: Path) -> None:
+def test_a_resumed_fine_tuning_is_judged_by_its_beginning(
+    tmp_path: Path, moving_clip: Path
+) -> None:
     """What it gained before it was interrupted counts: neither is it called no gain, nor does the report begin in the middle."""
     clips = load([moving_clip])
     train_on, held = split_held_out(clips)
@@ -476,54 +664,111 @@ def test_a_resumed_fine_tuning_is_judged_by_its_beginning(tmp_path: Path, moving
     )  # fmt: skip
     assert first.gain_db["clean"] > first.gain_before_db["clean"] + 0.1
     notes: list[str] = []
-    second = train(TrainOptions(resume=str(tmp_path / "run"), steps=26, device="cpu"), on_note=notes.append)
+    second = train(
+        TrainOptions(resume=str(tmp_path / "run"), steps=26, device="cpu"),
+        on_note=notes.append,
+    )
     assert second.gain_before_db == first.gain_before_db
     assert not any(line.startswith("no gain") for line in notes)
-    train(TrainOptions(resume=str(tmp_path / "run"), device="cpu"), on_note=notes.append)
+    train(
+        TrainOptions(resume=str(tmp_path / "run"), device="cpu"), on_note=notes.append
+    )
     assert any("reached its end (26 steps)" in line for line in notes)
 
 
-def test_resuming_keeps_what_the_run_was_started_with(tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resuming_keeps_what_the_run_was_started_with(
+    tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(moving_clip.parent)
-    options = TrainOptions(model="previous", domain="clean", data=(moving_clip.name,), out=str(tmp_path / "run"), steps=1, batch=3, patch=9, device="cpu")
+    options = TrainOptions(
+        model="previous",
+        domain="clean",
+        data=(moving_clip.name,),
+        out=str(tmp_path / "run"),
+        steps=1,
+        batch=3,
+        patch=9,
+        device="cpu",
+    )
     train(options)
     monkeypatch.chdir(tmp_path)
-    for changes in ({"data": ("other.mp4",)}, {"batch": 4}, {"learning_rate": 1e-5}, {"recipe": "report"}):
+    for changes in (
+        {"data": ("other.mp4",)},
+        {"batch": 4},
+        {"learning_rate": 1e-5},
+        {"recipe": "report"},
+    ):
         flag = "--" + next(iter(changes)).replace("_", "-")
         with pytest.raises(OptionError, match=f"leave {flag} away"):
             train(TrainOptions(resume=str(tmp_path / "run"), steps=2, **changes))
     train(TrainOptions(resume=str(tmp_path / "run"), steps=2, threads=1, device="cpu"))
     kept = json.loads((tmp_path / "run" / "options.json").read_text())
-    assert (kept["batch"], kept["patch"], kept["learning_rate"], kept["threads"]) == (3, 9, RECIPES["ship"].learning_rate, 1)
-    assert kept["precision"] is None, "a run resumed on another device takes the precision that fits there"
+    assert (kept["batch"], kept["patch"], kept["learning_rate"], kept["threads"]) == (
+        3,
+        9,
+        RECIPES["ship"].learning_rate,
+        1,
+    )
+    assert kept["precision"] is None, (
+        "a run resumed on another device takes the precision that fits there"
+    )
 
 
 @pytest.mark.parametrize(
     ("figures", "is_fine_tuned", "told"),
     [
-        ((1.0, 0.5, 1.0), True, ["no gain: on clean the weights are no better than those they started from (+1.00 dB over bicubic, now +0.50 dB), and best"]),
+        (
+            (1.0, 0.5, 1.0),
+            True,
+            [
+                "no gain: on clean the weights are no better than those they started from (+1.00 dB over bicubic, now +0.50 dB), and best"
+            ],
+        ),
         ((1.0, 1.005, 1.005), True, ["no gain: on clean"]),
-        ((1.0, 1.3, 1.3), True, ["gained 0.30 dB on clean on the clips held out: +1.00 dB over bicubic before, +1.30 dB now"]),
-        ((1.0, 1.1, 1.3), True, ["gained 0.30 dB", "the best weights of the run, best.safetensors, are 0.20 dB better"]),
-        ((-1.2, -0.3, -0.3), False, ["the weights do not yet beat bicubic on clean (-0.30 dB)"]),
+        (
+            (1.0, 1.3, 1.3),
+            True,
+            [
+                "gained 0.30 dB on clean on the clips held out: +1.00 dB over bicubic before, +1.30 dB now"
+            ],
+        ),
+        (
+            (1.0, 1.1, 1.3),
+            True,
+            [
+                "gained 0.30 dB",
+                "the best weights of the run, best.safetensors, are 0.20 dB better",
+            ],
+        ),
+        (
+            (-1.2, -0.3, -0.3),
+            False,
+            ["the weights do not yet beat bicubic on clean (-0.30 dB)"],
+        ),
         ((-1.2, 1.5, 1.5), False, []),
     ],
 )
-def test_what_a_run_came_to_is_said_plainly(figures: tuple[float, float, float], is_fine_tuned: bool, told: list[str]) -> None:
+def test_what_a_run_came_to_is_said_plainly(
+    figures: tuple[float, float, float], is_fine_tuned: bool, told: list[str]
+) -> None:
     lines = _verdict(*figures, "clean", is_fine_tuned=is_fine_tuned)
     assert len(lines) == len(told)
     assert all(line.startswith(start) for line, start in zip(lines, told, strict=True))
     assert ("is what they started from" in "".join(lines)) == (figures[2] == figures[0])
 
 
-def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving_clip: Path) -> None:
+def test_the_user_is_told_when_fine_tuning_gained_nothing(
+    tmp_path: Path, moving_clip: Path
+) -> None:
     notes: list[str] = []
     options = TrainOptions(
         domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), init="video", steps=1, learning_rate=1.0, batch=1, patch=8,
         device="cpu", threads=1,
     )  # fmt: skip
     train(options, on_note=notes.append)
-    assert any(line.startswith("no gain") and "--learning-rate" in line for line in notes)
+    assert any(
+        line.startswith("no gain") and "--learning-rate" in line for line in notes
+    )
     assert (tmp_path / "run" / "curves.png").read_bytes().startswith(b"\x89PNG")
     columns = (tmp_path / "run" / "log.csv").read_text().splitlines()[0]
     assert columns == (
@@ -531,11 +776,22 @@ def test_the_user_is_told_when_fine_tuning_gained_nothing(tmp_path: Path, moving
     )
 
 
-def test_a_resumed_run_keeps_its_recipe_and_one_without_is_an_older_versions(tmp_path: Path, moving_clip: Path) -> None:
+def test_a_resumed_run_keeps_its_recipe_and_one_without_is_an_older_versions(
+    tmp_path: Path, moving_clip: Path
+) -> None:
     """What the recipe is now, or on another device, does not matter to a run that has begun."""
     folder = tmp_path / "run"
     options = TrainOptions(
-        model="lite", domain="clean", data=(str(moving_clip),), out=str(folder), recipe="long", steps=1, batch=2, patch=16, device="cpu", threads=1
+        model="lite",
+        domain="clean",
+        data=(str(moving_clip),),
+        out=str(folder),
+        recipe="long",
+        steps=1,
+        batch=2,
+        patch=16,
+        device="cpu",
+        threads=1,
     )
     train(options)
     path = folder / "recipe.json"
@@ -553,82 +809,153 @@ def test_a_resumed_run_keeps_its_recipe_and_one_without_is_an_older_versions(tmp
 
 
 @pytest.mark.parametrize(("time", "name"), [(600.0, "ship"), (4 * 3600.0, "long")])
-def test_long_runs_take_the_long_recipe_unless_told_otherwise(time: float, name: str) -> None:
+def test_long_runs_take_the_long_recipe_unless_told_otherwise(
+    time: float, name: str
+) -> None:
     options = TrainOptions(data=("x",), out="y", time=time)
     assert _recipe(options, is_card=False).name == name
     assert _recipe(options, is_card=True).name == "long"
     assert _recipe(replace(options, recipe="report"), is_card=True).name == "report"
-    small = _recipe(replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True)
-    assert (small.batch, small.patch, small.learning_rate, small.maps_batch) == (3, 20, 0.5, 12)
+    small = _recipe(
+        replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True
+    )
+    assert (small.batch, small.patch, small.learning_rate, small.maps_batch) == (
+        3,
+        20,
+        0.5,
+        12,
+    )
 
 
 def test_a_network_may_differ_from_the_recipe() -> None:
     assert recipe_for("ship", "delta") == RECIPES["ship"]
     assert recipe_for("report", "lite") == RECIPES["report"]
     lite = recipe_for("ship", "lite")
-    assert (lite.name, lite.loss, lite.learning_rate, lite.batch) == ("ship", RECIPES["ship"].loss, 2e-3, 8)
+    assert (lite.name, lite.loss, lite.learning_rate, lite.batch) == (
+        "ship",
+        RECIPES["ship"].loss,
+        2e-3,
+        8,
+    )
 
 
 def test_a_network_without_trim_learns_and_comes_back(tmp_path: Path) -> None:
     clips = moving_rectangles()
-    recipe = replace(_plan().recipe, learning_rate=1e-3, warmup_steps=1, ema=0.5, floor=1.0)
+    recipe = replace(
+        _plan().recipe, learning_rate=1e-3, warmup_steps=1, ema=0.5, floor=1.0
+    )
     plan = _plan(model="lite", recipe=recipe, steps=300)
     trainer = Trainer(plan, tmp_path, clips, clips)
     before = trainer.validate()
     gains = trainer.run()
     assert gains["clean"] > before["clean"] + 0.5
-    again = Trainer(plan, tmp_path / "second", clips, clips, init=tmp_path / "last.safetensors")
+    again = Trainer(
+        plan, tmp_path / "second", clips, clips, init=tmp_path / "last.safetensors"
+    )
     assert again.validate()["clean"] == pytest.approx(gains["clean"], abs=1e-6)
 
 
 def test_the_report_recipe_is_the_reports() -> None:
     recipe = RECIPES["report"]
-    assert (recipe.loss, recipe.learning_rate, recipe.batch, recipe.patch, recipe.domain) == ("mse", 5e-4, 1, None, "blur3")
+    assert (
+        recipe.loss,
+        recipe.learning_rate,
+        recipe.batch,
+        recipe.patch,
+        recipe.domain,
+    ) == ("mse", 5e-4, 1, None, "blur3")
     assert recipe.patience > 0
     assert not recipe.augment
-    wide = Sequences(tuple(clip[:, :40] for clip in moving_rectangles(2, 64).clips), ("a", "b"))
-    batches = Batches(wide, MODELS["delta"], "blur3", recipe.patch, recipe.batch, augment=recipe.augment)
+    wide = Sequences(
+        tuple(clip[:, :40] for clip in moving_rectangles(2, 64).clips), ("a", "b")
+    )
+    batches = Batches(
+        wide,
+        MODELS["delta"],
+        "blur3",
+        recipe.patch,
+        recipe.batch,
+        augment=recipe.augment,
+    )
     assert batches.at(0)[0].shape == (1, 1, 5, 20, 32)
     for choices in map(batches.choose, range(40)):
-        assert {tuple(frames) for frames in choices.frames} <= {(0, 1, 2, 3, 4), (1, 2, 3, 4, 5), (2, 3, 4, 5, 6)}
+        assert {tuple(frames) for frames in choices.frames} <= {
+            (0, 1, 2, 3, 4),
+            (1, 2, 3, 4, 5),
+            (2, 3, 4, 5, 6),
+        }
         assert not (choices.mirrored | choices.upside_down | choices.transposed).any()
 
 
 def test_whole_pictures_where_the_recipe_takes_whole_pictures(tmp_path: Path) -> None:
     path = write_clip(tmp_path / "wide.mp4", frames=14, size=(600, 300))
-    assert [clip.shape for clip in load([path], whole=True).clips] == [(SEQUENCE, 300, 600)] * 2
-    assert [clip.shape for clip in load([path]).clips] == [(SEQUENCE, 256, 256), (SEQUENCE, 256, 256)] * 2
-    assert len(load([path], whole=True, limit=2).clips) == 1, "a whole picture counts for the tiles it holds"
+    assert [clip.shape for clip in load([path], whole=True).clips] == [
+        (SEQUENCE, 300, 600)
+    ] * 2
+    assert [clip.shape for clip in load([path]).clips] == [
+        (SEQUENCE, 256, 256),
+        (SEQUENCE, 256, 256),
+    ] * 2
+    assert len(load([path], whole=True, limit=2).clips) == 1, (
+        "a whole picture counts for the tiles it holds"
+    )
 
 
 @pytest.mark.parametrize(
-    "changes", [{"seed": -1}, {"batch": 0}, {"patch": 4}, {"clips": 1}, {"learning_rate": 0.0}, {"learning_rate": 3.0}, {"steps": 0}, {"time": -1.0}]
+    "changes",
+    [
+        {"seed": -1},
+        {"batch": 0},
+        {"patch": 4},
+        {"clips": 1},
+        {"learning_rate": 0.0},
+        {"learning_rate": 3.0},
+        {"steps": 0},
+        {"time": -1.0},
+    ],
 )
 def test_options_that_make_no_sense(changes: dict[str, float]) -> None:
     with pytest.raises(OptionError):
         TrainOptions(data=("x",), out="y", **({"steps": 1} | changes))  # type: ignore[arg-type]
 
 
-def test_half_precision_on_the_cpu_is_refused(tmp_path: Path, moving_clip: Path) -> None:
+def test_half_precision_on_the_cpu_is_refused(
+    tmp_path: Path, moving_clip: Path
+) -> None:
     with pytest.raises(OptionError, match="CUDA"):
-        train(TrainOptions(data=(str(moving_clip),), out=str(tmp_path / "run"), steps=1, precision="fp16", device="cpu"))
+        train(
+            TrainOptions(
+                data=(str(moving_clip),),
+                out=str(tmp_path / "run"),
+                steps=1,
+                precision="fp16",
+                device="cpu",
+            )
+        )
 
 
 def test_frames_in_a_folder_train_like_the_video_they_came_from(tmp_path: Path) -> None:
-    blocks = np.kron(np.random.default_rng(2).integers(0, 256, (8, 8)), np.ones((8, 8))).astype(np.uint8)
+    blocks = np.kron(
+        np.random.default_rng(2).integers(0, 256, (8, 8)), np.ones((8, 8))
+    ).astype(np.uint8)
     for number in range(8, 22):  # 9 before 10: by number, not by name
         grey = np.roll(blocks, number, axis=1)
         cv2.imwrite(str(tmp_path / f"frame{number}.png"), np.dstack([grey] * 3))
     loaded = load([tmp_path])
     assert loaded.clips[0].shape == (SEQUENCE, 64, 64)
     for place, luma in enumerate(loaded.clips[0]):
-        assert np.abs(luma - (16 + np.roll(blocks, 8 + place, axis=1) * (219 / 255))).max() < 1
+        assert (
+            np.abs(luma - (16 + np.roll(blocks, 8 + place, axis=1) * (219 / 255))).max()
+            < 1
+        )
     (tmp_path / "frame12.png").unlink()
     with pytest.raises(InputError, match="12 missing"):
         load([tmp_path])
 
 
-def test_long_films_are_sampled_all_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_films_are_sampled_all_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write_clip(tmp_path / "film.mp4", frames=300, size=(64, 48))
     assert len(load([path])) > 30
     monkeypatch.setattr("vsrcli.training.data._PLACES", 5)
@@ -638,19 +965,54 @@ def test_long_films_are_sampled_all_over(tmp_path: Path, monkeypatch: pytest.Mon
     assert min(means) > 1, "the same place twice"
 
 
-
-def test_ctrl_c_says_how_to_go_on(tmp_path: Path, moving_clip: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(Trainer, "_note_loss", lambda self, loss: os.kill(os.getpid(), signal.SIGINT))
-    arguments = ["train", "-m", "previous", "--domain", "clean", "--data", str(moving_clip), "--out", str(tmp_path / "run"), "--steps", "9", "-d", "cpu"]
+def test_ctrl_c_says_how_to_go_on(
+    tmp_path: Path,
+    moving_clip: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(
+        Trainer, "_note_loss", lambda self, loss: os.kill(os.getpid(), signal.SIGINT)
+    )
+    arguments = [
+        "train",
+        "-m",
+        "previous",
+        "--domain",
+        "clean",
+        "--data",
+        str(moving_clip),
+        "--out",
+        str(tmp_path / "run"),
+        "--steps",
+        "9",
+        "-d",
+        "cpu",
+    ]
     assert _run(arguments) == 130
     assert f"vsr train --resume {tmp_path / 'run'}" in capsys.readouterr().err
 
 
-def test_training_from_scratch_on_the_command_line_gains(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_training_from_scratch_on_the_command_line_gains(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What a newcomer does: a generated clip, Delta, a short run; the gain on what was held out grows by a good deal."""
     clip = tmp_path / "clip.mp4"
     write_demo(clip, seconds=3.0, size=(192, 128))
-    arguments = ["train", "--data", str(clip), "--domain", "clean", "--out", str(tmp_path / "run"), "--steps", "120", "-d", "cpu", "--json"]
+    arguments = [
+        "train",
+        "--data",
+        str(clip),
+        "--domain",
+        "clean",
+        "--out",
+        str(tmp_path / "run"),
+        "--steps",
+        "120",
+        "-d",
+        "cpu",
+        "--json",
+    ]
     assert _run(arguments) == 0
     printed = capsys.readouterr()
     report = json.loads(printed.out)
@@ -659,10 +1021,14 @@ def test_training_from_scratch_on_the_command_line_gains(tmp_path: Path, capsys:
     assert (tmp_path / "run" / "curves.png").is_file()
 
 
-def test_clips_that_no_memory_holds_are_said_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clips_that_no_memory_holds_are_said_in_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(*given: object, **more: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(torch, "empty", refuse)
-    with pytest.raises(BackendError, match=r"no memory for .* GB .* fewer than 3 with --clips"):
+    with pytest.raises(
+        BackendError, match=r"no memory for .* GB .* fewer than 3 with --clips"
+    ):
         Batches(moving_rectangles(), MODELS["lite"], "clean", patch=12, batch=2)

@@ -30,25 +30,33 @@ class _TruthAsPhases(MotionPlanes):
         blocks = []
         for centre in (2, 3, 4):
             high = self._truth[centre]
-            phases = [high[down::2, right::2] for down in range(2) for right in range(2)]
+            phases = [
+                high[down::2, right::2] for down in range(2) for right in range(2)
+            ]
             blocks += [clip[centre], *(5 * [*phases, clip[centre]])]
         return np.stack(blocks)
 
 
 def _noise(count: int = 1) -> Sequences:
     rng = np.random.default_rng(0)
-    clips = [rng.integers(16, 236, (SEQUENCE, 48, 64), dtype=np.uint8) for _ in range(count)]
+    clips = [
+        rng.integers(16, 236, (SEQUENCE, 48, 64), dtype=np.uint8) for _ in range(count)
+    ]
     return Sequences(tuple(clips), tuple(str(number) for number in range(count)))
 
 
 def test_phases_are_turned_as_the_truth_is() -> None:
     """However a patch is turned, its phases together are the turned picture of twice the size."""
     sequences = _noise()
-    with Batches(sequences, LITE, "clean", patch=12, batch=64, edge_share=0.5) as batches:
+    with Batches(
+        sequences, LITE, "clean", patch=12, batch=64, edge_share=0.5
+    ) as batches:
         batches._kept = _TruthAsPhases(sequences.clips[0])
         window, truth = batches.at(0)
         choices = batches.choose(0)
-    turns = set(zip(choices.mirrored, choices.upside_down, choices.transposed, strict=True))
+    turns = set(
+        zip(choices.mirrored, choices.upside_down, choices.transposed, strict=True)
+    )
     assert len(turns) == 8
     for start in STARTS:
         phases = window[:, 0, start : start + PHASES]
@@ -61,7 +69,9 @@ def test_phases_are_turned_as_the_truth_is() -> None:
 def test_windows_show_what_motion_compensation_makes_of_their_frames() -> None:
     """Whatever the window's order, and whichever neighbours are missing, as `vsr upscale` would."""
     sequences = moving_rectangles()
-    with Batches(sequences, LITE, "clean", 16, 60, augment=True, edge_share=0.5) as batches:
+    with Batches(
+        sequences, LITE, "clean", 16, 60, augment=True, edge_share=0.5
+    ) as batches:
         choices = batches.choose(0)
         window, _ = batches.at(0)
         plain = ~(choices.mirrored | choices.upside_down | choices.transposed)
@@ -108,4 +118,7 @@ def test_validation_tells_the_temporal_gain(model: str) -> None:
         return of_middle(windows) + doubled(spread)
 
     assert validation.gains(of_middle) == validation.still_gains(of_middle)
-    assert validation.gains(of_all)["clean"] < validation.still_gains(of_all)["clean"] - 0.01
+    assert (
+        validation.gains(of_all)["clean"]
+        < validation.still_gains(of_all)["clean"] - 0.01
+    )

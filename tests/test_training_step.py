@@ -30,7 +30,9 @@ from vsrcli.training.trainer import Trainer
 
 PICTURE = Stage(is_maps=False, passes=None, loss="charbonnier", fourier=0.0)
 MAPS = replace(PICTURE, is_maps=True)
-RECIPE = replace(RECIPES["ship"], batch=2, patch=12, maps_batch=2, warmup_steps=0, clip_norm=0.02)
+RECIPE = replace(
+    RECIPES["ship"], batch=2, patch=12, maps_batch=2, warmup_steps=0, clip_norm=0.02
+)
 
 
 @pytest.fixture
@@ -41,7 +43,9 @@ def model() -> str:
 
 @pytest.fixture
 def batches(model: str) -> Iterator[Batches]:
-    with Batches(moving_rectangles(), MODELS[model], "clean", patch=12, batch=2) as made:
+    with Batches(
+        moving_rectangles(), MODELS[model], "clean", patch=12, batch=2
+    ) as made:
         yield made
 
 
@@ -97,10 +101,15 @@ def test_a_step_is_adam_on_the_network_in_codes(model: str, batches: Batches) ->
         for gradient in gradients.values():
             gradient.mul_(RECIPE.clip_norm / norm)  # type: ignore[union-attr]
         adam.step()
-        average = {name: 0.5 * average[name] + 0.5 * named[name].detach() for name in named}
+        average = {
+            name: 0.5 * average[name] + 0.5 * named[name].detach() for name in named
+        }
 
     for flat, expected in (
-        (training.weights.values, {name: value.detach() for name, value in named.items()}),
+        (
+            training.weights.values,
+            {name: value.detach() for name, value in named.items()},
+        ),
         (training.average, average),
     ):
         actual = training.weights.in_codes(flat)
@@ -123,7 +132,9 @@ def test_flat_weights_give_back_what_they_took(model: str) -> None:
     assert sum(sizes) == MODELS[model].parameters
     assert sum(part.numel() for part in flat.parts) == flat.values.numel()
     for value in flat.views(flat.values).values():
-        assert value.storage_offset() % 8 == 0, "cuDNN wants 16 bytes, which are 8 halves"
+        assert value.storage_offset() % 8 == 0, (
+            "cuDNN wants 16 bytes, which are 8 halves"
+        )
     flat.parts[0].data.fill_(7.0)
     assert float(flat.values[0]) == 7.0, "the parts are no views of the values"
 
@@ -133,7 +144,10 @@ def test_the_banded_form_is_the_network(model: str) -> None:
     """Features and gradients, in double precision."""
     network = _network(model, 2).double()
     assert isinstance(network, WindowNetwork)
-    maps = [torch.rand(2, 1, 14, 18, dtype=torch.float64, requires_grad=True) for _ in range(5)]
+    maps = [
+        torch.rand(2, 1, 14, 18, dtype=torch.float64, requires_grad=True)
+        for _ in range(5)
+    ]
     parameters = list(network.volume.parameters())
     results = []
     for form in (network.of_groups, BandedVolume(network.volume)):
@@ -215,9 +229,13 @@ def test_an_overflow_changes_nothing_but_the_scale(
 ) -> None:
     """Of the gradients alone, or of the network's values as well."""
     training = _step(model, batches)
-    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1000)
+    training.scaler = torch.amp.GradScaler(
+        "cpu", init_scale=2.0**10, growth_interval=1000
+    )
     training.launch(batches.tables(0, 1), _control(1), PICTURE)
-    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**120, growth_interval=1000)
+    training.scaler = torch.amp.GradScaler(
+        "cpu", init_scale=2.0**120, growth_interval=1000
+    )
     state = deepcopy(training.state())
     loss = training._loss
     with monkeypatch.context() as patch:
@@ -227,10 +245,14 @@ def test_an_overflow_changes_nothing_but_the_scale(
     assert torch.equal(after["weights"], state["weights"])
     assert torch.equal(after["average"], state["average"])
     assert after["optimizer"][0]["step"] == state["optimizer"][0]["step"] == 1
-    assert torch.equal(after["optimizer"][0]["exp_avg"], state["optimizer"][0]["exp_avg"])
+    assert torch.equal(
+        after["optimizer"][0]["exp_avg"], state["optimizer"][0]["exp_avg"]
+    )
     assert float(training.scaler.get_scale()) == 2.0**119
     assert np.isfinite(after["loss"])
-    training.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1000)
+    training.scaler = torch.amp.GradScaler(
+        "cpu", init_scale=2.0**10, growth_interval=1000
+    )
     training.launch(batches.tables(1, 1), _control(1), PICTURE)
     assert not torch.equal(training.weights.values, state["weights"])
 
@@ -262,7 +284,9 @@ def test_a_step_that_cannot_be_recorded_goes_on_as_it_is(
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     monkeypatch.setattr(torch.cuda, "graph", capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
-    monkeypatch.setattr(step_module, "end_broken_capture", lambda *given: ended.append(given))
+    monkeypatch.setattr(
+        step_module, "end_broken_capture", lambda *given: ended.append(given)
+    )
     training.launch(batches.tables(0, 6), _control(6), PICTURE)
     assert len(ended) == 1
     assert "no CUDA graph" in caplog.text
@@ -274,10 +298,14 @@ def test_scaled_steps_are_the_same_steps(batches: Batches) -> None:
     """A power of two is taken out again exactly, before the norm is clipped."""
     plain = _step("previous", batches)
     scaled = _step("previous", batches)
-    scaled.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=1000)
+    scaled.scaler = torch.amp.GradScaler(
+        "cpu", init_scale=2.0**10, growth_interval=1000
+    )
     for training in (plain, scaled):
         training.launch(batches.tables(0, 2), _control(2), PICTURE)
-    torch.testing.assert_close(plain.weights.values, scaled.weights.values, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        plain.weights.values, scaled.weights.values, rtol=1e-5, atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("fourier", [0.0, 0.05])
@@ -312,7 +340,10 @@ def test_a_run_closes_with_squared_error() -> None:
     assert recipe.loss_at(0.79, is_maps=False) == ("charbonnier", 0.05)
     assert recipe.loss_at(0.8, is_maps=False) == ("mse", 0.0)
     assert recipe.loss_at(0.9, is_maps=True) == ("charbonnier", 0.05)
-    assert replace(recipe, closing=0.0).loss_at(1.0, is_maps=False) == ("charbonnier", 0.05)
+    assert replace(recipe, closing=0.0).loss_at(1.0, is_maps=False) == (
+        "charbonnier",
+        0.05,
+    )
 
 
 def test_a_card_has_recipes_of_its_own() -> None:
@@ -329,7 +360,9 @@ def test_a_card_has_recipes_of_its_own() -> None:
         assert tuned.learning_rate < card.learning_rate
 
 
-def test_launches_on_a_card_begin_at_the_same_steps_in_every_run(tmp_path: Path) -> None:
+def test_launches_on_a_card_begin_at_the_same_steps_in_every_run(
+    tmp_path: Path,
+) -> None:
     """Stages change between launches only, in a resumed run where they do in a whole one."""
     clips = moving_rectangles()
     plan = TrainingPlan("previous", "clean", RECIPE, 70, None, validation_count=1)
@@ -343,12 +376,16 @@ def test_launches_on_a_card_begin_at_the_same_steps_in_every_run(tmp_path: Path)
 def test_a_checkpoint_says_how_many_pixels_its_weights_saw(tmp_path: Path) -> None:
     clips = moving_rectangles()
     recipe = replace(RECIPE, maps=0.0)
-    plan = TrainingPlan("previous", "clean", recipe, 3, None, threads=1, validation_count=1)
+    plan = TrainingPlan(
+        "previous", "clean", recipe, 3, None, threads=1, validation_count=1
+    )
     Trainer(plan, tmp_path / "a", clips, clips).run()
     from vsrcli.models.weights import read_info
 
     assert read_info(tmp_path / "a" / "last.safetensors").pixels == 3 * 2 * 12 * 12
-    second = Trainer(plan, tmp_path / "b", clips, clips, init=tmp_path / "a" / "last.safetensors")
+    second = Trainer(
+        plan, tmp_path / "b", clips, clips, init=tmp_path / "a" / "last.safetensors"
+    )
     second.run()
     assert read_info(tmp_path / "b" / "last.safetensors").pixels == 2 * 3 * 2 * 12 * 12
 
@@ -374,7 +411,9 @@ def test_batches_that_nobody_holds_leave_no_thread() -> None:
     """By counting references alone: the clips of a finished run leave a card at once."""
     gc.disable()
     try:
-        batches = Batches(moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=2)
+        batches = Batches(
+            moving_rectangles(), MODELS["delta"], "clean", patch=12, batch=2
+        )
         batches.tables(0, 1)
         released = weakref.ref(batches)
         del batches

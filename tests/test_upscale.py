@@ -30,7 +30,9 @@ FAST = EncoderOptions(preset="ultrafast")
 
 
 def _doubled(window: tuple[Frame, ...], backend: Backend) -> Frame:
-    return finish_frame(window[2], upscale_luma(window, LumaNetwork(backend), ColorTags()), ColorTags())
+    return finish_frame(
+        window[2], upscale_luma(window, LumaNetwork(backend), ColorTags()), ColorTags()
+    )
 
 
 def _read(path: Path) -> list[Frame]:
@@ -44,7 +46,9 @@ def _names(folder: Path) -> list[str]:
 
 def test_real_network_end_to_end(demo_clip: Path, tmp_path: Path) -> None:
     target = tmp_path / "big.mp4"
-    report = vsrcli.upscale(demo_clip, target, UpscaleOptions(device="cpu", encoder=EncoderOptions(crf=4)))
+    report = vsrcli.upscale(
+        demo_clip, target, UpscaleOptions(device="cpu", encoder=EncoderOptions(crf=4))
+    )
     source, result = _read(demo_clip), _read(target)
     assert (report.frames_in, report.frames_upscaled, report.frames_out) == (30, 30, 30)
     assert (report.width, report.height) == (192, 128)
@@ -62,7 +66,9 @@ def test_real_network_end_to_end(demo_clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["delta", "5-parallel"])
-def test_the_network_beats_bicubic_on_clips_it_never_saw(shared: Path, name: str) -> None:
+def test_the_network_beats_bicubic_on_clips_it_never_saw(
+    shared: Path, name: str
+) -> None:
     from vsrcli.backends.torch import TorchBackend
     from vsrcli.training.data import load, validation_pairs
 
@@ -70,15 +76,21 @@ def test_the_network_beats_bicubic_on_clips_it_never_saw(shared: Path, name: str
     layout = PixelFormat.parse("gray")
     assert layout is not None
     gains = []
-    for low, high in validation_pairs(load([shared / "data" / "val.mp4"]), "clean", count=8, size=96):
-        window = tuple(Frame((picture.astype(np.uint8),), layout, Fraction(0)) for picture in low)
+    for low, high in validation_pairs(
+        load([shared / "data" / "val.mp4"]), "clean", count=8, size=96
+    ):
+        window = tuple(
+            Frame((picture.astype(np.uint8),), layout, Fraction(0)) for picture in low
+        )
         ours = _doubled(window, backend).luma
         bicubic = np.rint(double(low[2])).clip(0, 255)
         gains.append(psnr(high, ours, crop=8) - psnr(high, bicubic, crop=8))
     assert np.mean(gains) > 0.3
 
 
-def test_windows_never_cross_the_cut(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_windows_never_cross_the_cut(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     upscale(demo_clip, tmp_path / "o.mp4", UpscaleOptions(encoder=FAST))
     source = [frame.luma.astype(np.float32) for frame in _read(demo_clip)]
     for number, window in enumerate(fake.windows):
@@ -88,22 +100,52 @@ def test_windows_never_cross_the_cut(demo_clip: Path, tmp_path: Path, fake: Fake
             assert np.array_equal(picture[4:-4, 4:-4], expected), (number, offset)
 
 
-@pytest.mark.parametrize(("fps", "count", "upscaled"), [(Fraction(30), 24, 20), (Fraction(10), 8, 8), (Fraction(25), 20, 20), ("source", 20, 20)])
-def test_rates(moving_clip: Path, tmp_path: Path, fake: FakeBackend, fps: Any, count: int, upscaled: int) -> None:
+@pytest.mark.parametrize(
+    ("fps", "count", "upscaled"),
+    [
+        (Fraction(30), 24, 20),
+        (Fraction(10), 8, 8),
+        (Fraction(25), 20, 20),
+        ("source", 20, 20),
+    ],
+)
+def test_rates(
+    moving_clip: Path,
+    tmp_path: Path,
+    fake: FakeBackend,
+    fps: Any,
+    count: int,
+    upscaled: int,
+) -> None:
     notes: list[str] = []
-    report = upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(fps=fps, encoder=FAST), on_note=notes.append)
+    report = upscale(
+        moving_clip,
+        tmp_path / "o.mp4",
+        UpscaleOptions(fps=fps, encoder=FAST),
+        on_note=notes.append,
+    )
     result = _read(tmp_path / "o.mp4")
     assert len(result) == report.frames_out == count
     assert report.frames_upscaled == len(fake.windows) == upscaled
-    assert [frame.time for frame in result] == [Fraction(number) / (25 if fps == "source" else fps) for number in range(count)]
+    assert [frame.time for frame in result] == [
+        Fraction(number) / (25 if fps == "source" else fps) for number in range(count)
+    ]
     assert any("--fps source" in line for line in notes) == (fps not in ("source", 25))
 
 
-def test_trim_is_exact_and_sees_its_neighbours(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
-    options = UpscaleOptions(fps="source", start=Fraction(6, 25), end=Fraction(9, 25), encoder=FAST)
+def test_trim_is_exact_and_sees_its_neighbours(
+    moving_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
+    options = UpscaleOptions(
+        fps="source", start=Fraction(6, 25), end=Fraction(9, 25), encoder=FAST
+    )
     report = upscale(moving_clip, tmp_path / "o.mp4", options)
     assert (report.frames_in, report.frames_out) == (3, 3)
-    assert [frame.time for frame in _read(tmp_path / "o.mp4")] == [0, Fraction(1, 25), Fraction(2, 25)]
+    assert [frame.time for frame in _read(tmp_path / "o.mp4")] == [
+        0,
+        Fraction(1, 25),
+        Fraction(2, 25),
+    ]
     source = [frame.luma for frame in _read(moving_clip)]
     assert np.array_equal(fake.windows[0][:, 4:-4, 4:-4], np.stack(source[4:9]))
     assert np.array_equal(fake.windows[2][:, 4:-4, 4:-4], np.stack(source[6:11]))
@@ -112,11 +154,17 @@ def test_trim_is_exact_and_sees_its_neighbours(moving_clip: Path, tmp_path: Path
 def test_audio_is_copied(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
     def packets(path: Path) -> list[tuple[Fraction, bytes]]:
         with av.open(str(path)) as container:
-            return [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(audio=0) if packet.size]  # type: ignore[operator]
+            return [
+                (packet.pts * packet.time_base, bytes(packet))
+                for packet in container.demux(audio=0)
+                if packet.size
+            ]  # type: ignore[operator]
 
     upscale(demo_clip, tmp_path / "with.mp4", UpscaleOptions(encoder=FAST))
     assert packets(tmp_path / "with.mp4") == packets(demo_clip)
-    upscale(demo_clip, tmp_path / "without.mp4", UpscaleOptions(audio="none", encoder=FAST))
+    upscale(
+        demo_clip, tmp_path / "without.mp4", UpscaleOptions(audio="none", encoder=FAST)
+    )
     with av.open(str(tmp_path / "without.mp4")) as container:
         assert not container.streams.audio
 
@@ -132,7 +180,9 @@ def shipped(request: pytest.FixtureRequest) -> Backend:
 def _still(luma: Any, name: str = "yuv420p") -> tuple[Frame, ...]:
     layout = PixelFormat.parse(name)
     assert layout is not None
-    chroma = np.full(layout.chroma_size(luma.shape[1], luma.shape[0])[::-1], 128, np.uint8)
+    chroma = np.full(
+        layout.chroma_size(luma.shape[1], luma.shape[0])[::-1], 128, np.uint8
+    )
     return (Frame((luma, chroma, chroma), layout, Fraction(0)),) * 5
 
 
@@ -169,16 +219,30 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path, fake: FakeBackend) -> None:
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
         for _ in range(3):
             frame = av.VideoFrame(64, 48, "yuv420p10le")
-            for plane, values in zip(frame.planes, (ramp, np.full((24, 32), 512, np.uint16), np.full((24, 32), 512, np.uint16)), strict=True):
-                view = np.frombuffer(memoryview(plane), np.uint16).reshape(values.shape[0], plane.line_size // 2)
+            for plane, values in zip(
+                frame.planes,
+                (
+                    ramp,
+                    np.full((24, 32), 512, np.uint16),
+                    np.full((24, 32), 512, np.uint16),
+                ),
+                strict=True,
+            ):
+                view = np.frombuffer(memoryview(plane), np.uint16).reshape(
+                    values.shape[0], plane.line_size // 2
+                )
                 view[:, : values.shape[1]] = values
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    upscale(source, tmp_path / "o.mkv", UpscaleOptions(encoder=EncoderOptions(codec="ffv1")))
+    upscale(
+        source, tmp_path / "o.mkv", UpscaleOptions(encoder=EncoderOptions(codec="ffv1"))
+    )
     result = _read(tmp_path / "o.mkv")
     assert result[0].format.name == "yuv420p10le"
     assert len(np.unique(result[0].luma)) > 100
-    expected = np.rint(double(ramp.astype(np.float32), "bilinear")[20]).astype(np.uint16)
+    expected = np.rint(double(ramp.astype(np.float32), "bilinear")[20]).astype(
+        np.uint16
+    )
     assert np.array_equal(result[0].luma[20, 2:-2], expected[2:-2])
 
 
@@ -186,14 +250,31 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path, fake: FakeBackend) -> None:
     ("options", "error", "says"),
     [
         (UpscaleOptions(start=Fraction(100)), OptionError, "after the end"),
-        (UpscaleOptions(encoder=EncoderOptions(codec="nonsense")), OutputError, "nonsense"),
+        (
+            UpscaleOptions(encoder=EncoderOptions(codec="nonsense")),
+            OutputError,
+            "nonsense",
+        ),
         (UpscaleOptions(encoder=EncoderOptions(codec="libvpx-vp9")), None, ""),
-        (UpscaleOptions(encoder=EncoderOptions(pix_fmt="nonsense")), OutputError, "nonsense"),
-        (UpscaleOptions(encoder=EncoderOptions(extra=(("nonsense", "1"),))), OutputError, "nonsense"),
+        (
+            UpscaleOptions(encoder=EncoderOptions(pix_fmt="nonsense")),
+            OutputError,
+            "nonsense",
+        ),
+        (
+            UpscaleOptions(encoder=EncoderOptions(extra=(("nonsense", "1"),))),
+            OutputError,
+            "nonsense",
+        ),
     ],
 )
 def test_refusals_come_before_the_work(
-    moving_clip: Path, tmp_path: Path, fake: FakeBackend, options: UpscaleOptions, error: type[Exception] | None, says: str
+    moving_clip: Path,
+    tmp_path: Path,
+    fake: FakeBackend,
+    options: UpscaleOptions,
+    error: type[Exception] | None,
+    says: str,
 ) -> None:
     if error is None:
         upscale(moving_clip, tmp_path / "o.mp4", options)
@@ -204,7 +285,9 @@ def test_refusals_come_before_the_work(
     assert _names(tmp_path) == []
 
 
-def test_targets_that_cannot_be(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_targets_that_cannot_be(
+    moving_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     (tmp_path / "there.mp4").write_bytes(b"precious")
     for target, says in [
         (tmp_path / "there.mp4", "-y replaces it"), (tmp_path / "no" / "o.mp4", "no folder"), (tmp_path, "folder"),
@@ -215,14 +298,31 @@ def test_targets_that_cannot_be(moving_clip: Path, tmp_path: Path, fake: FakeBac
             upscale(moving_clip, target, UpscaleOptions())
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
     assert fake.windows == []
-    upscale(moving_clip, tmp_path / "there.mp4", UpscaleOptions(overwrite=True, encoder=FAST))
+    upscale(
+        moving_clip,
+        tmp_path / "there.mp4",
+        UpscaleOptions(overwrite=True, encoder=FAST),
+    )
     assert len(_read(tmp_path / "there.mp4")) == 24
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
-def test_cut_off_source_is_refused_up_front_with_a_way_out(tmp_path: Path, demo_clip: Path, fake: FakeBackend, suffix: str) -> None:
-    whole, cut, target = tmp_path / f"whole{suffix}", tmp_path / f"cut{suffix}", tmp_path / "o.mp4"
-    with av.open(str(demo_clip)) as read, av.open(str(whole), "w", options={"movflags": "+faststart"} if suffix == ".mp4" else {}) as write:
+def test_cut_off_source_is_refused_up_front_with_a_way_out(
+    tmp_path: Path, demo_clip: Path, fake: FakeBackend, suffix: str
+) -> None:
+    whole, cut, target = (
+        tmp_path / f"whole{suffix}",
+        tmp_path / f"cut{suffix}",
+        tmp_path / "o.mp4",
+    )
+    with (
+        av.open(str(demo_clip)) as read,
+        av.open(
+            str(whole),
+            "w",
+            options={"movflags": "+faststart"} if suffix == ".mp4" else {},
+        ) as write,
+    ):
         stream = write.add_stream_from_template(read.streams.video[0])
         for packet in read.demux(video=0):
             if packet.size:
@@ -240,25 +340,42 @@ def test_cut_off_source_is_refused_up_front_with_a_way_out(tmp_path: Path, demo_
     assert 0 < report.frames_out < 30
 
 
-def test_failure_of_the_network_leaves_nothing(moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "open_backend", lambda *arguments, **options: FakeBackend(fail_at=5))
+def test_failure_of_the_network_leaves_nothing(
+    moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        module, "open_backend", lambda *arguments, **options: FakeBackend(fail_at=5)
+    )
     with pytest.raises(BackendError, match="out of memory"):
         upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(encoder=FAST))
     assert _names(tmp_path) == []
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-")]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("vsr-")
+    ]
 
 
-def test_interrupt_leaves_nothing(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_interrupt_leaves_nothing(
+    moving_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     def interrupt(progress: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(encoder=FAST), on_progress=interrupt)
+        upscale(
+            moving_clip,
+            tmp_path / "o.mp4",
+            UpscaleOptions(encoder=FAST),
+            on_progress=interrupt,
+        )
     assert _names(tmp_path) == []
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("vsr-")]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name.startswith("vsr-")
+    ]
 
 
-def test_values_that_are_no_numbers_are_noticed(moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_that_are_no_numbers_are_noticed(
+    moving_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Broken(FakeBackend):
         def run(self, windows: Float) -> Float:
             return super().run(windows) * np.float32(np.nan)
@@ -269,9 +386,16 @@ def test_values_that_are_no_numbers_are_noticed(moving_clip: Path, tmp_path: Pat
     assert _names(tmp_path) == []
 
 
-def test_progress_rises_to_the_end(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
+def test_progress_rises_to_the_end(
+    moving_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
     shares: list[float | None] = []
-    upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(encoder=FAST), on_progress=lambda progress: shares.append(progress.share))
+    upscale(
+        moving_clip,
+        tmp_path / "o.mp4",
+        UpscaleOptions(encoder=FAST),
+        on_progress=lambda progress: shares.append(progress.share),
+    )
     known = [share for share in shares if share is not None]
     assert known == sorted(known)
     assert known[0] == 0
@@ -281,7 +405,13 @@ def test_progress_rises_to_the_end(moving_clip: Path, tmp_path: Path, fake: Fake
 def test_checkpoint_file_as_model(tmp_path: Path, moving_clip: Path) -> None:
     path = tmp_path / "own.safetensors"
     path.write_bytes(locate("delta").read_bytes())
-    report = upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(model=str(path), end=Fraction(1, 25), device="cpu", encoder=FAST))
+    report = upscale(
+        moving_clip,
+        tmp_path / "o.mp4",
+        UpscaleOptions(
+            model=str(path), end=Fraction(1, 25), device="cpu", encoder=FAST
+        ),
+    )
     assert report.model == "delta"
 
 
@@ -292,20 +422,35 @@ WILD = [
 
 
 @pytest.mark.parametrize(("name", "count"), WILD)
-def test_wild_clips_keep_every_frame_and_time(shared: Path, tmp_path: Path, fake: FakeBackend, name: str, count: int) -> None:
+def test_wild_clips_keep_every_frame_and_time(
+    shared: Path, tmp_path: Path, fake: FakeBackend, name: str, count: int
+) -> None:
     """The pipeline on real odd files, the network replaced by interpolation to be quick."""
     source, target = shared / "data" / "wild" / name, tmp_path / "o.mkv"
     report = upscale(source, target, UpscaleOptions(fps="source", encoder=FAST))
     assert report.frames_out == count
     with VideoReader(source) as before, VideoReader(target) as after:
-        assert (after.info.width, after.info.height) == (2 * before.info.width, 2 * before.info.height)
+        assert (after.info.width, after.info.height) == (
+            2 * before.info.width,
+            2 * before.info.height,
+        )
         assert after.info.rotation == before.info.rotation
         assert (after.info.sample_aspect or 1) == (before.info.sample_aspect or 1)
         assert after.info.format == before.info.format
-        assert (after.info.tags.matrix, after.info.tags.range) == (before.info.tags.matrix, before.info.tags.range)
+        assert (after.info.tags.matrix, after.info.tags.range) == (
+            before.info.tags.matrix,
+            before.info.tags.range,
+        )
         pairs = list(zip(before, after, strict=True))
     shift = pairs[0][1].time - pairs[0][0].time
     assert abs(shift) < Fraction(1, 20)
     for one, other in pairs:
         assert abs(other.time - one.time - shift) <= Fraction(1, 1000)
-        assert psnr(one.luma.astype(np.float32), half(other.luma), data_range=one.format.peak) > 28
+        assert (
+            psnr(
+                one.luma.astype(np.float32),
+                half(other.luma),
+                data_range=one.format.peak,
+            )
+            > 28
+        )

@@ -47,7 +47,10 @@ def _make(factory: pytest.TempPathFactory, *, hdr: bool) -> tuple[Path, Path]:
     folder = factory.mktemp("honest")
     source, target = rich_source(folder / "in.mkv", hdr=hdr), folder / "out.mkv"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vsrcli.run.upscale.open_backend", lambda *arguments, **options: FakeBackend())
+        patch.setattr(
+            "vsrcli.run.upscale.open_backend",
+            lambda *arguments, **options: FakeBackend(),
+        )
         upscale(source, target, OPTIONS)
     return source, target
 
@@ -58,26 +61,43 @@ NAMES = [
 ]  # fmt: skip
 
 
-def test_honest_output_passes_everything(honest: tuple[Path, Path], tmp_path: Path) -> None:
+def test_honest_output_passes_everything(
+    honest: tuple[Path, Path], tmp_path: Path
+) -> None:
     certificate = verify(*honest, OPTIONS)
     assert certificate.ok, _said(certificate)
     assert [check.name for check in certificate.checks] == NAMES
-    again = verify(honest[0], rebuild(honest[1], tmp_path / "again.mkv", lambda parts: None), OPTIONS)
+    again = verify(
+        honest[0],
+        rebuild(honest[1], tmp_path / "again.mkv", lambda parts: None),
+        OPTIONS,
+    )
     assert again.ok, _said(again)
     assert again.facts["frames"] == 30
-    assert [(stream["kind"], stream["action"]) for stream in again.facts["streams"]] == [("audio", "copy"), ("audio", "copy"), ("subtitle", "copy")]
+    assert [
+        (stream["kind"], stream["action"]) for stream in again.facts["streams"]
+    ] == [("audio", "copy"), ("audio", "copy"), ("subtitle", "copy")]
     assert again.facts["streams"] == certificate.facts["streams"]
 
 
-def test_honest_hdr_output_passes_everything(honest_hdr: tuple[Path, Path], tmp_path: Path) -> None:
-    for target in (honest_hdr[1], rebuild(honest_hdr[1], tmp_path / "again.mkv", lambda parts: None)):
+def test_honest_hdr_output_passes_everything(
+    honest_hdr: tuple[Path, Path], tmp_path: Path
+) -> None:
+    for target in (
+        honest_hdr[1],
+        rebuild(honest_hdr[1], tmp_path / "again.mkv", lambda parts: None),
+    ):
         certificate = verify(honest_hdr[0], target, OPTIONS)
         assert certificate.ok, _said(certificate)
         assert {"hdr", *NAMES} == {check.name for check in certificate.checks}
 
 
 def _packets(parts: Parts, kind: str = "audio", track: int = 0) -> list[Other]:
-    return [packet for packet in parts.packets if (packet.kind, packet.track) == (kind, track)]
+    return [
+        packet
+        for packet in parts.packets
+        if (packet.kind, packet.track) == (kind, track)
+    ]
 
 
 def _drop_audio_packet(parts: Parts) -> None:
@@ -141,7 +161,9 @@ def _lose_last_frame(parts: Parts) -> None:
 
 
 def _double_frame(parts: Parts) -> None:
-    parts.pictures.insert(13, Shown(parts.pictures[12].planes, parts.pictures[12].time + 20, 20))
+    parts.pictures.insert(
+        13, Shown(parts.pictures[12].planes, parts.pictures[12].time + 20, 20)
+    )
 
 
 def _stretch(parts: Parts) -> None:
@@ -160,7 +182,9 @@ def _short_last_frame(parts: Parts) -> None:
 
 def _enlarge(parts: Parts) -> None:
     for picture in parts.pictures:
-        picture.planes = [np.pad(plane, ((0, 4), (0, 0)), mode="edge") for plane in picture.planes[:1]] + [
+        picture.planes = [
+            np.pad(plane, ((0, 4), (0, 0)), mode="edge") for plane in picture.planes[:1]
+        ] + [
             np.pad(plane, ((0, 2), (0, 0)), mode="edge") for plane in picture.planes[1:]
         ]
 
@@ -231,12 +255,16 @@ def _all_one_late(parts: Parts) -> None:
 
 
 def _gray_frame(parts: Parts) -> None:
-    parts.pictures[9].planes = [np.full_like(plane, 128) for plane in parts.pictures[9].planes]
+    parts.pictures[9].planes = [
+        np.full_like(plane, 128) for plane in parts.pictures[9].planes
+    ]
 
 
 def _squeeze(parts: Parts) -> None:
     for picture in parts.pictures:
-        picture.planes[0] = np.rint(16 + picture.planes[0] * (219 / 255)).astype(picture.planes[0].dtype)
+        picture.planes[0] = np.rint(16 + picture.planes[0] * (219 / 255)).astype(
+            picture.planes[0].dtype
+        )
 
 
 def _gray_colours(parts: Parts) -> None:
@@ -250,7 +278,11 @@ def _swap_colours(parts: Parts) -> None:
 
 
 DAMAGES: list[tuple[Callable[[Parts], None], list[str], str]] = [
-    (_drop_audio_packet, ["packets"], r"packets of \d+, the first that differs is number 20 \(0\.4\d\d s"),
+    (
+        _drop_audio_packet,
+        ["packets"],
+        r"packets of \d+, the first that differs is number 20 \(0\.4\d\d s",
+    ),
     (_drop_last_audio_packet, ["packets"], "audio stream 2"),
     (_alter_audio_packet, ["packets"], "audio stream 2 .* number 7 "),
     (_swap_audio_packets, ["packets"], "number 3 "),
@@ -261,12 +293,24 @@ DAMAGES: list[tuple[Callable[[Parts], None], list[str], str]] = [
     (_lose_subtitles, ["streams"], "subtitle stream 3"),
     (_change_subtitle, ["packets"], "subtitle stream 3 .* number 1 "),
     (_late_subtitle, ["offset"], r"\+5\.0 ms at packet 1"),
-    (_lose_frame, ["frames"], r"29 frames, 30 expected: number 12 \(0\.480 s\) is missing"),
+    (
+        _lose_frame,
+        ["frames"],
+        r"29 frames, 30 expected: number 12 \(0\.480 s\) is missing",
+    ),
     (_lose_first_frame, ["frames"], r"number 0 .* is missing"),
     (_lose_last_frame, ["frames", "end"], r"number 29 \(1\.160 s\) is missing"),
-    (_double_frame, ["frames"], r"31 frames, 30 expected: number 13 \(0\.500 s\) is too many"),
+    (
+        _double_frame,
+        ["frames"],
+        r"31 frames, 30 expected: number 13 \(0\.500 s\) is too many",
+    ),
     (_stretch, ["timestamps", "end"], r"number 1 by \+4\.000 ms"),
-    (_late_frame, ["timestamps"], r"1 of 30 frames stand elsewhere: number 17 by \+10\.000 ms"),
+    (
+        _late_frame,
+        ["timestamps"],
+        r"1 of 30 frames stand elsewhere: number 17 by \+10\.000 ms",
+    ),
     (_short_last_frame, ["end"], r"ends 1\.170 s after .* 1\.200 s"),
     (_enlarge, ["size"], "192x132, it should be 192x128"),
     (_square_pixels, ["aspect"], "they should be 4/3"),
@@ -284,20 +328,45 @@ DAMAGES: list[tuple[Callable[[Parts], None], list[str], str]] = [
     (_lose_flag, ["tags"], "flags 0"),
     (_swap_frames(10, 11), ["content"], "number 10 .* frame after it"),
     (_swap_frames(5, 20), ["content"], "2 of 30 frames are wrong: number 5 "),
-    (_repeat_frame, ["content"], "1 of 30 frames are wrong: number 13 .* frame before it"),
-    (_all_one_late, ["content"], "29 of 30 frames are wrong: number 1 .* frame before it"),
-    (_gray_frame, ["content"], r"1 of 30 frames are wrong: number 9 .* worst frame: number 9 \(0\.360 s\)"),
+    (
+        _repeat_frame,
+        ["content"],
+        "1 of 30 frames are wrong: number 13 .* frame before it",
+    ),
+    (
+        _all_one_late,
+        ["content"],
+        "29 of 30 frames are wrong: number 1 .* frame before it",
+    ),
+    (
+        _gray_frame,
+        ["content"],
+        r"1 of 30 frames are wrong: number 9 .* worst frame: number 9 \(0\.360 s\)",
+    ),
     (_squeeze, ["levels"], "brightness"),
     (_gray_colours, ["chroma"], "colours"),
     (_swap_colours, ["chroma"], "colours"),
 ]
 
 
-@pytest.mark.parametrize(("damage", "names", "says"), DAMAGES, ids=[f"{number}-{damage.__name__.strip('_')}" for number, (damage, _, _) in enumerate(DAMAGES)])
+@pytest.mark.parametrize(
+    ("damage", "names", "says"),
+    DAMAGES,
+    ids=[
+        f"{number}-{damage.__name__.strip('_')}"
+        for number, (damage, _, _) in enumerate(DAMAGES)
+    ],
+)
 def test_damage_fails_the_check_that_is_about_it(
-    honest: tuple[Path, Path], tmp_path: Path, damage: Callable[[Parts], None], names: list[str], says: str
+    honest: tuple[Path, Path],
+    tmp_path: Path,
+    damage: Callable[[Parts], None],
+    names: list[str],
+    says: str,
 ) -> None:
-    certificate = verify(honest[0], rebuild(honest[1], tmp_path / "broken.mkv", damage), OPTIONS)
+    certificate = verify(
+        honest[0], rebuild(honest[1], tmp_path / "broken.mkv", damage), OPTIONS
+    )
     assert _failed(certificate) == names, _said(certificate)
     assert re.search(says, _said(certificate)), _said(certificate)
 
@@ -309,10 +378,22 @@ def test_lost_hdr_metadata_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) 
 
         return damage
 
-    certificate = verify(honest_hdr[0], rebuild(honest_hdr[1], tmp_path / "lost.mkv", change("log-level=none")), OPTIONS)
+    certificate = verify(
+        honest_hdr[0],
+        rebuild(honest_hdr[1], tmp_path / "lost.mkv", change("log-level=none")),
+        OPTIONS,
+    )
     assert _failed(certificate) == ["hdr"]
     assert "mastering display lost; content light level lost" in _said(certificate)
-    certificate = verify(honest_hdr[0], rebuild(honest_hdr[1], tmp_path / "changed.mkv", change(HDR10.replace("1000,400", "1000,300"))), OPTIONS)
+    certificate = verify(
+        honest_hdr[0],
+        rebuild(
+            honest_hdr[1],
+            tmp_path / "changed.mkv",
+            change(HDR10.replace("1000,400", "1000,300")),
+        ),
+        OPTIONS,
+    )
     assert _failed(certificate) == ["hdr"]
     assert "content light level (1000, 300), not (1000, 400)" in _said(certificate)
 
@@ -321,49 +402,105 @@ def test_lost_depth_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) -> None
     def damage(parts: Parts) -> None:
         parts.pix_fmt = "yuv420p"
         for picture in parts.pictures:
-            picture.planes = [np.rint(plane / 4).astype(np.uint8) for plane in picture.planes]
+            picture.planes = [
+                np.rint(plane / 4).astype(np.uint8) for plane in picture.planes
+            ]
 
-    certificate = verify(honest_hdr[0], rebuild(honest_hdr[1], tmp_path / "flat.mkv", damage), OPTIONS)
+    certificate = verify(
+        honest_hdr[0], rebuild(honest_hdr[1], tmp_path / "flat.mkv", damage), OPTIONS
+    )
     assert _failed(certificate) == ["depth"], _said(certificate)
     assert "8 bits, the source has 10" in _said(certificate)
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "ts", "avi"])
 @pytest.mark.parametrize("fps", ["source", Fraction(30), Fraction(24000, 1001)])
-def test_every_container_at_every_rate(tmp_path: Path, fake: FakeBackend, ending: str, fps: Any) -> None:
-    source, target = rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv"), tmp_path / f"out.{ending}"
-    options = UpscaleOptions(fps=fps, encoder=EncoderOptions(preset="ultrafast"), bake_rotation=ending in ("ts", "avi"))
+def test_every_container_at_every_rate(
+    tmp_path: Path, fake: FakeBackend, ending: str, fps: Any
+) -> None:
+    source, target = (
+        rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv"),
+        tmp_path / f"out.{ending}",
+    )
+    options = UpscaleOptions(
+        fps=fps,
+        encoder=EncoderOptions(preset="ultrafast"),
+        bake_rotation=ending in ("ts", "avi"),
+    )
     upscale(source, target, options)
     certificate = verify(source, target, options)
     assert certificate.ok, _said(certificate)
-    other = verify(source, target, UpscaleOptions(fps=Fraction(15), bake_rotation=options.bake_rotation))
+    other = verify(
+        source,
+        target,
+        UpscaleOptions(fps=Fraction(15), bake_rotation=options.bake_rotation),
+    )
     assert "frames" in _failed(other)
     # the rate is not given: any of these passes
-    assert verify(source, target, UpscaleOptions(bake_rotation=options.bake_rotation), fps_given=False).ok
+    assert verify(
+        source,
+        target,
+        UpscaleOptions(bake_rotation=options.bake_rotation),
+        fps_given=False,
+    ).ok
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
-@pytest.mark.parametrize(("start", "end"), [("0.3", None), (None, "0.9"), ("0.333", "0.777")])
-def test_cut_outputs(tmp_path: Path, fake: FakeBackend, ending: str, start: str | None, end: str | None) -> None:
-    source, target = rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv"), tmp_path / f"out.{ending}"
-    cut: dict[str, Any] = {"start": None if start is None else Fraction(start), "end": None if end is None else Fraction(end), "bake_rotation": ending == "ts"}
+@pytest.mark.parametrize(
+    ("start", "end"), [("0.3", None), (None, "0.9"), ("0.333", "0.777")]
+)
+def test_cut_outputs(
+    tmp_path: Path, fake: FakeBackend, ending: str, start: str | None, end: str | None
+) -> None:
+    source, target = (
+        rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv"),
+        tmp_path / f"out.{ending}",
+    )
+    cut: dict[str, Any] = {
+        "start": None if start is None else Fraction(start),
+        "end": None if end is None else Fraction(end),
+        "bake_rotation": ending == "ts",
+    }
     for fps in ("source", Fraction(30)):
-        options = UpscaleOptions(fps=fps, encoder=EncoderOptions(preset="ultrafast"), overwrite=True, **cut)
+        options = UpscaleOptions(
+            fps=fps, encoder=EncoderOptions(preset="ultrafast"), overwrite=True, **cut
+        )
         upscale(source, target, options)
         certificate = verify(source, target, options)
         assert certificate.ok, _said(certificate)
-        moved = verify(source, target, UpscaleOptions(fps=fps, bake_rotation=ending == "ts"))
+        moved = verify(
+            source, target, UpscaleOptions(fps=fps, bake_rotation=ending == "ts")
+        )
         assert {"frames", "packets"} <= set(_failed(moved))
 
 
-@pytest.mark.parametrize(("damage", "status"), [(lambda parts: None, 0), (_lose_track, 1)], ids=["whole", "damaged"])
+@pytest.mark.parametrize(
+    ("damage", "status"),
+    [(lambda parts: None, 0), (_lose_track, 1)],
+    ids=["whole", "damaged"],
+)
 @pytest.mark.parametrize("flags", [(), ("--json",), ("--quiet",)])
 def test_exit_codes(
-    honest: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], damage: Callable[[Parts], None], status: int
+    honest: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    flags: tuple[str, ...],
+    damage: Callable[[Parts], None],
+    status: int,
 ) -> None:
     source, target = honest
     with pytest.raises(SystemExit) as stop:
-        main(["verify", str(source), str(rebuild(target, tmp_path / "o.mkv", damage)), "--fps", "source", "--no-progress", *flags])
+        main(
+            [
+                "verify",
+                str(source),
+                str(rebuild(target, tmp_path / "o.mkv", damage)),
+                "--fps",
+                "source",
+                "--no-progress",
+                *flags,
+            ]
+        )
     assert (stop.value.code or 0) == status
     written = capsys.readouterr()
     assert ("streams:" in written.err) == bool(status)

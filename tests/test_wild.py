@@ -23,37 +23,64 @@ FAST = EncoderOptions(preset="ultrafast", crf=18.0)
 
 
 def look(path: Path) -> dict[str, Any]:
-    command = ["ffprobe", "-v", "error", "-of", "json", "-count_frames", "-show_streams", str(path)]
-    streams = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["streams"]
+    command = [
+        "ffprobe",
+        "-v",
+        "error",
+        "-of",
+        "json",
+        "-count_frames",
+        "-show_streams",
+        str(path),
+    ]
+    streams = json.loads(
+        subprocess.run(command, capture_output=True, check=True).stdout
+    )["streams"]
     return {stream["codec_type"]: stream for stream in streams}
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "ts"])
 @pytest.mark.parametrize("name", WILD)
-def test_every_frame_at_its_time(tmp_path: Path, fake: FakeBackend, shared: Path, name: str, ending: str) -> None:
+def test_every_frame_at_its_time(
+    tmp_path: Path, fake: FakeBackend, shared: Path, name: str, ending: str
+) -> None:
     source = shared / "data" / "wild" / name
     target = tmp_path / f"o.{ending}"
     # a webm of it all takes minutes
     end = Fraction(1) if ending == "webm" else None
-    report = upscale(source, target, UpscaleOptions(fps="source", end=end, verify=True, encoder=FAST))
+    report = upscale(
+        source, target, UpscaleOptions(fps="source", end=end, verify=True, encoder=FAST)
+    )
     assert report.checks is not None
     assert report.checks["ok"]
     assert report.checks["worst_frame"]["psnr_db"] > 25
     if shutil.which("ffprobe") is None:
         return
     before, after = look(source), look(target)
-    assert (int(after["video"]["width"]), int(after["video"]["height"])) == (2 * int(before["video"]["width"]), 2 * int(before["video"]["height"]))
+    assert (int(after["video"]["width"]), int(after["video"]["height"])) == (
+        2 * int(before["video"]["width"]),
+        2 * int(before["video"]["height"]),
+    )
     assert ("audio" in before) == ("audio" in after)
     if ending in ("mp4", "mkv", "ts") and "sample_aspect_ratio" in before["video"]:
-        assert after["video"].get("sample_aspect_ratio", "1:1") == before["video"]["sample_aspect_ratio"]
+        assert (
+            after["video"].get("sample_aspect_ratio", "1:1")
+            == before["video"]["sample_aspect_ratio"]
+        )
     if ending != "webm":
-        assert int(after["video"]["nb_read_frames"]) == int(before["video"]["nb_read_frames"])
+        assert int(after["video"]["nb_read_frames"]) == int(
+            before["video"]["nb_read_frames"]
+        )
 
 
 @pytest.mark.parametrize("name", WILD)
-def test_at_a_constant_rate_and_cut(tmp_path: Path, fake: FakeBackend, shared: Path, name: str) -> None:
+def test_at_a_constant_rate_and_cut(
+    tmp_path: Path, fake: FakeBackend, shared: Path, name: str
+) -> None:
     source = shared / "data" / "wild" / name
-    options = UpscaleOptions(start=Fraction(37, 100), end=Fraction(3, 2), verify=True, encoder=FAST)
+    options = UpscaleOptions(
+        start=Fraction(37, 100), end=Fraction(3, 2), verify=True, encoder=FAST
+    )
     report = upscale(source, tmp_path / "o.mp4", options)
     assert report.checks is not None
     assert report.checks["ok"]

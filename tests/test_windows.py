@@ -20,7 +20,10 @@ def naive(items: list[Item], radius: int) -> list[tuple[Item, ...]]:
             scenes.append([])
         scenes[-1].append(item)
     return [
-        tuple(scene[min(max(i + offset, 0), len(scene) - 1)] for offset in range(-radius, radius + 1))
+        tuple(
+            scene[min(max(i + offset, 0), len(scene) - 1)]
+            for offset in range(-radius, radius + 1)
+        )
         for scene in scenes
         for i in range(len(scene))
     ]

@@ -39,7 +39,9 @@ print(json.dumps(results))
 
 def _python(code: str, *arguments: str) -> str:
     command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -54,8 +56,12 @@ def _run(*lines: list[str]) -> list[tuple[int, str, str]]:
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The video of a training pack: three sequences of a pattern that moves, 64x64."""
     folder = tmp_path_factory.mktemp("pack")
-    blocks = np.kron(np.random.default_rng(4).integers(30, 220, (32, 32)), np.ones((3, 3)))
-    writer = cv2.VideoWriter(str(folder / "val.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 64))
+    blocks = np.kron(
+        np.random.default_rng(4).integers(30, 220, (32, 32)), np.ones((3, 3))
+    )
+    writer = cv2.VideoWriter(
+        str(folder / "val.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 25, (64, 64)
+    )
     for sequence in range(3):
         for frame in range(SEQUENCE):
             picture = np.roll(blocks, (frame, 9 * sequence), axis=(0, 1))[:64, :64]
@@ -67,9 +73,21 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_tests_for_a_card_are_collected() -> None:
-    collect = ["tests/test_gpu.py", "--collect-only", "-q", "-m", "gpu", "-p", "no:cacheprovider"]
+    collect = [
+        "tests/test_gpu.py",
+        "--collect-only",
+        "-q",
+        "-m",
+        "gpu",
+        "-p",
+        "no:cacheprovider",
+    ]
     code = f"{BLOCKED}import pytest\nsys.exit(pytest.main({collect!r}))"
-    found = [line for line in _python(code).splitlines() if line.startswith("tests/test_gpu.py::")]
+    found = [
+        line
+        for line in _python(code).splitlines()
+        if line.startswith("tests/test_gpu.py::")
+    ]
     assert len(found) > 5
 
 
@@ -82,7 +100,18 @@ def test_help_and_models() -> None:
 
 def test_a_training_pack_is_benchmarked(pack: Path) -> None:
     """Only as many sequences as ``--frames`` says."""
-    line = ["bench", str(pack), "--frames", "2", "-m", "lite", "--device", "cpu", "--json", "-"]
+    line = [
+        "bench",
+        str(pack),
+        "--frames",
+        "2",
+        "-m",
+        "lite",
+        "--device",
+        "cpu",
+        "--json",
+        "-",
+    ]
     [(status, out, err)] = _run(line)
     assert status == 0, err
     report = json.loads(out)
@@ -107,14 +136,28 @@ def test_a_training_pack_is_benchmarked(pack: Path) -> None:
         ["info", "in.mp4"],
         ["demo", "out.mp4"],
         ["bench", "in.mp4"],
-        ["train", "--data", "in.mp4", "--out", "run", "--steps", "1", "--device", "cpu"],
+        [
+            "train",
+            "--data",
+            "in.mp4",
+            "--out",
+            "run",
+            "--steps",
+            "1",
+            "--device",
+            "cpu",
+        ],
     ],
-    ids=lambda line: " ".join(line[:1] + [word for word in line if word == "--out-dir"]),
+    ids=lambda line: " ".join(
+        line[:1] + [word for word in line if word == "--out-dir"]
+    ),
 )
 def test_what_needs_pyav_says_so_in_one_line(line: list[str], tmp_path: Path) -> None:
     (tmp_path / "in.mp4").write_bytes(b"a film")
     names = {"in.mp4", "out.mp4", "frames", ".", "run"}
-    [(status, out, err)] = _run([str(tmp_path / word) if word in names else word for word in line])
+    [(status, out, err)] = _run(
+        [str(tmp_path / word) if word in names else word for word in line]
+    )
     assert (status, out) == (1, "")
     assert err.count("\n") == 1
     assert err.startswith("vsr: error: PyAV")
@@ -125,7 +168,9 @@ def test_a_metric_of_ffmpeg_says_so_too(tmp_path: Path) -> None:
     """A folder of pictures needs PyAV only for that."""
     for number in range(2):
         cv2.imwrite(str(tmp_path / f"{number}.png"), np.full((64, 64), 90, np.uint8))
-    [(status, _, err)] = _run(["bench", str(tmp_path), "-m", "lite", "--metrics", "xpsnr"])
+    [(status, _, err)] = _run(
+        ["bench", str(tmp_path), "-m", "lite", "--metrics", "xpsnr"]
+    )
     assert status == 1
     assert err.startswith("vsr: error: PyAV")
 
@@ -136,7 +181,9 @@ def test_a_broken_pyav_says_what_is_wrong(
     from vsrcli.cli import _run as run
 
     def refuse(name: str) -> None:
-        raise ImportError("libx264.so.164: cannot open shared object file", name="av._core")
+        raise ImportError(
+            "libx264.so.164: cannot open shared object file", name="av._core"
+        )
 
     monkeypatch.setattr("vsrcli.cli.import_module", refuse)
     assert run(["info", "in.mp4"]) == 1

@@ -28,19 +28,25 @@ class _Dying(FakeBackend):
 
     def run(self, windows: Float) -> Float:
         mark = os.environ["VSR_TEST_DEATHS"]
-        if len(self.windows) == 20 and len(Path(mark).read_text()) < int(os.environ["VSR_TEST_MOST_DEATHS"]):
+        if len(self.windows) == 20 and len(Path(mark).read_text()) < int(
+            os.environ["VSR_TEST_MOST_DEATHS"]
+        ):
             with Path(mark).open("a") as file:
                 file.write("x")
             os.kill(os.getpid(), signal.SIGKILL)
         return super().run(windows)
 
 
-def open_dying(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+def open_dying(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
     """A network that dies."""
     return _Dying()
 
 
-def open_failing(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> FakeBackend:
+def open_failing(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
     """A network that fails."""
     return FakeBackend(fail_at=30)
 
@@ -67,7 +73,9 @@ def children() -> list[str]:
     return found
 
 
-def test_two_workers_make_what_one_makes(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_workers_make_what_one_makes(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
     options = replace(LOSSLESS, segment=0.25, start=Fraction(1, 10))
     seen: list[UpscaleProgress] = []
@@ -78,7 +86,12 @@ def test_two_workers_make_what_one_makes(clip: Path, tmp_path: Path, monkeypatch
         seen.append(progress)
         crew.add(len(children()))
 
-    report = upscale(clip, tmp_path / "two.mkv", replace(options, devices="cpu*2"), on_progress=on_progress)
+    report = upscale(
+        clip,
+        tmp_path / "two.mkv",
+        replace(options, devices="cpu*2"),
+        on_progress=on_progress,
+    )
     assert crew == {2}
     assert content(tmp_path / "two.mkv") == content(tmp_path / "one.mkv")
     assert packets(tmp_path / "two.mkv") == packets(tmp_path / "one.mkv")
@@ -89,38 +102,60 @@ def test_two_workers_make_what_one_makes(clip: Path, tmp_path: Path, monkeypatch
     assert not children()
 
 
-def test_a_worker_that_dies_is_made_up_for(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_dies_is_made_up_for(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_dying)
     (tmp_path / "deaths").touch()
     monkeypatch.setenv("VSR_TEST_DEATHS", str(tmp_path / "deaths"))
     monkeypatch.setenv("VSR_TEST_MOST_DEATHS", "2")
     notes: list[str] = []
-    upscale(clip, tmp_path / "two.mkv", replace(LOSSLESS, devices="cpu*2", reuse=False), on_note=notes.append)
-    assert sum("died (signal 9): its segments are made again" in line for line in notes) == 2
+    upscale(
+        clip,
+        tmp_path / "two.mkv",
+        replace(LOSSLESS, devices="cpu*2", reuse=False),
+        on_note=notes.append,
+    )
+    assert (
+        sum("died (signal 9): its segments are made again" in line for line in notes)
+        == 2
+    )
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
     upscale(clip, tmp_path / "one.mkv", replace(LOSSLESS, segment=0))
     assert content(tmp_path / "two.mkv") == content(tmp_path / "one.mkv")
     assert not children()
 
 
-def test_workers_that_always_die_are_given_up(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_always_die_are_given_up(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_dying)
     (tmp_path / "deaths").touch()
     monkeypatch.setenv("VSR_TEST_DEATHS", str(tmp_path / "deaths"))
     monkeypatch.setenv("VSR_TEST_MOST_DEATHS", "99")
     with pytest.raises(BackendError, match="workers died"):
-        upscale(clip, tmp_path / "o.mkv", replace(LOSSLESS, segment=1, devices="cpu*1", reuse=False))
+        upscale(
+            clip,
+            tmp_path / "o.mkv",
+            replace(LOSSLESS, segment=1, devices="cpu*1", reuse=False),
+        )
     assert not children()
 
 
-def test_an_error_in_a_worker_is_the_same_error_here(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_a_worker_is_the_same_error_here(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_failing)
     with pytest.raises(BackendError, match="out of memory on fake"):
-        upscale(clip, tmp_path / "o.mkv", replace(LOSSLESS, devices="cpu*2", reuse=False))
+        upscale(
+            clip, tmp_path / "o.mkv", replace(LOSSLESS, devices="cpu*2", reuse=False)
+        )
     assert not children()
 
 
-def test_interrupted_with_workers(clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_with_workers(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
     options, done = replace(LOSSLESS, devices="cpu*2"), []
 
@@ -136,12 +171,20 @@ def test_interrupted_with_workers(clip: Path, tmp_path: Path, monkeypatch: pytes
         time.sleep(0.05)
     assert not children()
     assert not list((tmp_path / "o.mkv.vsr").glob(".*"))
-    assert upscale(clip, tmp_path / "o.mkv", replace(options, devices=None)).frames_out == 60  # how many do the work changes nothing
+    assert (
+        upscale(clip, tmp_path / "o.mkv", replace(options, devices=None)).frames_out
+        == 60
+    )  # how many do the work changes nothing
 
 
 def test_lists_of_devices() -> None:
     assert parse_devices("cpu*2") == ("cpu", "cpu")
-    assert parse_devices("cuda:0, cuda:1,cuda:1*2") == ("cuda:0", "cuda:1", "cuda:1", "cuda:1")
+    assert parse_devices("cuda:0, cuda:1,cuda:1*2") == (
+        "cuda:0",
+        "cuda:1",
+        "cuda:1",
+        "cuda:1",
+    )
     for text in ("", "gpu", "cpu*0", "cpu,cuda:0", "cuda:x", "cpu*"):
         with pytest.raises(OptionError, match="--devices"):
             parse_devices(text)

@@ -11,15 +11,34 @@ from typing import TYPE_CHECKING, Any
 from vsrcli._version import __version__
 
 if TYPE_CHECKING:
-    from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError, VsrError
+    from vsrcli.errors import (
+        BackendError,
+        InputError,
+        ModelError,
+        OptionError,
+        OutputError,
+        VsrError,
+    )
     from vsrcli.options import EncoderOptions, UpscaleOptions
     from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
     from vsrcli.run.upscale import upscale
 
 _HOMES = {
-    **dict.fromkeys(("BackendError", "InputError", "ModelError", "OptionError", "OutputError", "VsrError"), "vsrcli.errors"),
+    **dict.fromkeys(
+        (
+            "BackendError",
+            "InputError",
+            "ModelError",
+            "OptionError",
+            "OutputError",
+            "VsrError",
+        ),
+        "vsrcli.errors",
+    ),
     **dict.fromkeys(("EncoderOptions", "UpscaleOptions"), "vsrcli.options"),
-    **dict.fromkeys(("UpscaleProgress", "UpscaleReport", "upscale"), "vsrcli.run.upscale"),
+    **dict.fromkeys(
+        ("UpscaleProgress", "UpscaleReport", "upscale"), "vsrcli.run.upscale"
+    ),
 }
 
 __all__ = [

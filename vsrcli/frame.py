@@ -20,8 +20,17 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 # Code point 2 of ITU-T H.273 stands for "unspecified" in matrix, primaries and transfer alike.
 UNSPECIFIED = 2
 
-_SUBSAMPLING = {"444": (0, 0), "440": (0, 1), "422": (1, 0), "420": (1, 1), "411": (2, 0), "410": (2, 2)}
-_PLANAR = re.compile(r"yuv(?P<a>a)?j?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?|gray(?P<gray>\d+)?(?:le)?|gbr(?P<rgba>a)?p(?P<rgb>\d+)?(?:le)?")
+_SUBSAMPLING = {
+    "444": (0, 0),
+    "440": (0, 1),
+    "422": (1, 0),
+    "420": (1, 1),
+    "411": (2, 0),
+    "410": (2, 2),
+}
+_PLANAR = re.compile(
+    r"yuv(?P<a>a)?j?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?|gray(?P<gray>\d+)?(?:le)?|gbr(?P<rgba>a)?p(?P<rgb>\d+)?(?:le)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +61,26 @@ class PixelFormat:
         if match is None:
             return None
         if name.startswith("gbr"):
-            return cls(name, int(match["rgb"] or 8), 0, 0, has_chroma=True, has_alpha=bool(match["rgba"]), is_rgb=True)
+            return cls(
+                name,
+                int(match["rgb"] or 8),
+                0,
+                0,
+                has_chroma=True,
+                has_alpha=bool(match["rgba"]),
+                is_rgb=True,
+            )
         if match["sub"] is None:
             return cls(name, int(match["gray"] or 8), 0, 0, has_chroma=False)
         if match["sub"] not in _SUBSAMPLING:
             return None
-        return cls(name, int(match["bits"] or 8), *_SUBSAMPLING[match["sub"]], has_chroma=True, has_alpha=bool(match["a"]))
+        return cls(
+            name,
+            int(match["bits"] or 8),
+            *_SUBSAMPLING[match["sub"]],
+            has_chroma=True,
+            has_alpha=bool(match["a"]),
+        )
 
     @property
     def opaque(self) -> PixelFormat:
@@ -274,15 +297,25 @@ class Damage:
         return bool(self.corrupt_packets or self.corrupt_frames or self.missing_seconds)
 
     def __str__(self) -> str:
-        parts = [f"{self.corrupt_packets} corrupt packets"] if self.corrupt_packets else []
-        parts += [f"{self.corrupt_frames} corrupt frames"] if self.corrupt_frames else []
-        parts += [f"{self.missing_seconds:.2f} s missing at the end"] if self.missing_seconds else []
+        parts = (
+            [f"{self.corrupt_packets} corrupt packets"] if self.corrupt_packets else []
+        )
+        parts += (
+            [f"{self.corrupt_frames} corrupt frames"] if self.corrupt_frames else []
+        )
+        parts += (
+            [f"{self.missing_seconds:.2f} s missing at the end"]
+            if self.missing_seconds
+            else []
+        )
         return ", ".join(parts) or "none"
 
     def since(self, before: Damage) -> Damage:
         """What was found after ``before`` was."""
         return Damage(
-            self.corrupt_packets - before.corrupt_packets, self.corrupt_frames - before.corrupt_frames, self.missing_seconds - before.missing_seconds
+            self.corrupt_packets - before.corrupt_packets,
+            self.corrupt_frames - before.corrupt_frames,
+            self.missing_seconds - before.missing_seconds,
         )
 
     def as_dict(self) -> dict[str, Any]:

@@ -42,7 +42,16 @@ def make_seeds(folder: Path) -> None:
         path = folder / f"seed.{ending}"
         muxer = {"y4m": "yuv4mpegpipe", "ts": "mpegts"}.get(ending)
         quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-        write_clip(path, frames=12, size=(64, 48), codec=codec, pix_fmt=layout, muxer=muxer, gop=4, options=quiet)
+        write_clip(
+            path,
+            frames=12,
+            size=(64, 48),
+            codec=codec,
+            pix_fmt=layout,
+            muxer=muxer,
+            gop=4,
+            options=quiet,
+        )
     shutil.copy(locate("delta"), folder / "seed.safetensors")
     _write_pth(folder / "seed.pth")
     _write_onnx(folder / "seed.onnx")
@@ -66,13 +75,17 @@ def make_seeds(folder: Path) -> None:
         upscale_module.open_backend = real  # type: ignore[attr-defined, unused-ignore]
 
 
-_JOURNALED = UpscaleOptions(fps="source", segment=0.3, encoder=EncoderOptions(codec="ffv1"))
+_JOURNALED = UpscaleOptions(
+    fps="source", segment=0.3, encoder=EncoderOptions(codec="ffv1")
+)
 
 
 def _write_pth(path: Path) -> None:
     import torch
 
-    torch.save({f"layer{number}.weight": torch.zeros(4, 4, 3, 3) for number in range(4)}, path)
+    torch.save(
+        {f"layer{number}.weight": torch.zeros(4, 4, 3, 3) for number in range(4)}, path
+    )
 
 
 def _write_onnx(path: Path) -> None:
@@ -90,7 +103,13 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
             break
         # headers are small and near the ends: half of the changes go there
         reach = min(len(data), 512)
-        at = dice.randrange(reach) if dice.random() < 0.4 else len(data) - 1 - dice.randrange(reach) if dice.random() < 0.3 else dice.randrange(len(data))
+        at = (
+            dice.randrange(reach)
+            if dice.random() < 0.4
+            else len(data) - 1 - dice.randrange(reach)
+            if dice.random() < 0.3
+            else dice.randrange(len(data))
+        )
         length = dice.randrange(1, min(256, len(data)) + 1)
         change = dice.randrange(7)
         if change == 0:
@@ -98,13 +117,17 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
         elif change == 1:
             data[at] = dice.randrange(256)
         elif change == 2:
-            data[at : at + 4] = struct.pack(dice.choice("<>") + "I", dice.choice(_NUMBERS))
+            data[at : at + 4] = struct.pack(
+                dice.choice("<>") + "I", dice.choice(_NUMBERS)
+            )
         elif change == 3:
             del data[at : at + length]
         elif change == 4:
             data[at:at] = data[at : at + length]
         elif change == 5:
-            data[at : at + length] = bytes([dice.choice((0, 255, 32))]) * len(data[at : at + length])
+            data[at : at + length] = bytes([dice.choice((0, 255, 32))]) * len(
+                data[at : at + length]
+            )
         else:
             del data[at if at > 64 else len(data) // 2 :]
     return bytes(data)
@@ -156,7 +179,13 @@ def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
         ``done``, or the error's class; anything that must not be is raised.
     """
     dice = random.Random(f"{kind} {number}")
-    work: Callable[[Path, str, random.Random, Path], None] = _video if kind in CONTAINERS else _journal if kind in ("journal", "part") else _checkpoint
+    work: Callable[[Path, str, random.Random, Path], None] = (
+        _video
+        if kind in CONTAINERS
+        else _journal
+        if kind in ("journal", "part")
+        else _checkpoint
+    )
     try:
         work(seeds, kind, dice, folder)
         outcome = "done"
@@ -164,8 +193,12 @@ def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
         if "\n" in str(error) or not str(error):
             raise AssertionError(f"not one line: {error!r}") from error
         outcome = type(error).__name__
-        if any(path.name in ("out.mkv", "journal-out.mkv") for path in folder.iterdir()):
-            raise AssertionError(f"a file under the final name after {error}") from error
+        if any(
+            path.name in ("out.mkv", "journal-out.mkv") for path in folder.iterdir()
+        ):
+            raise AssertionError(
+                f"a file under the final name after {error}"
+            ) from error
     if left := [path.name for path in folder.rglob("*.part")]:
         raise AssertionError(f"left behind: {left}")
     return outcome

@@ -37,7 +37,13 @@ class _Runner:
     """The process that the cases run in."""
 
     def __init__(self, seeds: Path, folder: Path) -> None:
-        self._command = [sys.executable, str(HERE / "cases.py"), str(seeds), str(folder), str(_MOST_BYTES)]
+        self._command = [
+            sys.executable,
+            str(HERE / "cases.py"),
+            str(seeds),
+            str(folder),
+            str(_MOST_BYTES),
+        ]
         self._process: subprocess.Popen[str] | None = None
 
     def run(self, kind: str, number: int) -> tuple[str, str]:
@@ -45,7 +51,13 @@ class _Runner:
         if self._process is not None and self._process.poll() is not None:
             self.close()
         if self._process is None:
-            self._process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+            )
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -105,7 +117,9 @@ def main() -> None:
     print(f"| file | {' | '.join(outcomes)} |\n|---|{'---|' * len(outcomes)}")
     for kind in KINDS:
         if any(found == kind for found, _ in result.outcomes):
-            print(f"| {kind} | {' | '.join(str(result.outcomes[kind, outcome]) for outcome in outcomes)} |")
+            print(
+                f"| {kind} | {' | '.join(str(result.outcomes[kind, outcome]) for outcome in outcomes)} |"
+            )
     for kind, number, problem in result.problems:
         print(f"{kind} {number}: {problem}")
     print(f"\n{len(result.problems)} problems in {arguments.cases} cases")

@@ -11,5 +11,15 @@ def test_damaged_files_end_in_success_or_one_clear_error() -> None:
     result = fuzz(cases)
     assert result.problems == []
     assert sum(result.outcomes.values()) == cases
-    assert {kind for kind, outcome in result.outcomes if outcome == "done"} >= {"ts", "avi", "part", "journal"}
-    assert {outcome for _, outcome in result.outcomes} >= {"done", "InputError", "ModelError", "OutputError"}
+    assert {kind for kind, outcome in result.outcomes if outcome == "done"} >= {
+        "ts",
+        "avi",
+        "part",
+        "journal",
+    }
+    assert {outcome for _, outcome in result.outcomes} >= {
+        "done",
+        "InputError",
+        "ModelError",
+        "OutputError",
+    }

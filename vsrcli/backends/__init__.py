@@ -145,7 +145,10 @@ def fitting_pixels(bytes_per_pixel: int, free: int | None = None) -> int:
         free: bytes to use; None for half of the machine's memory. It is not what happens to be free: the parts that a picture is cut
             into should be the same in every run.
     """
-    return max(_SMALLEST_PART, (machine_bytes() // 2 if free is None else free) // bytes_per_pixel)
+    return max(
+        _SMALLEST_PART,
+        (machine_bytes() // 2 if free is None else free) // bytes_per_pixel,
+    )
 
 
 _MEMORY_SIGNS = (
@@ -182,12 +185,18 @@ def parse_device(device: str) -> tuple[str, int]:
         BackendError: none of these.
     """
     kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "tensorrt") or (colon and not (kind in ("cuda", "tensorrt") and number.isdigit())):
-        raise BackendError(f"unknown device {device!r}: use auto, cpu, cuda or cuda:N, or with --backend onnx tensorrt or tensorrt:N")
+    if kind not in ("auto", "cpu", "cuda", "tensorrt") or (
+        colon and not (kind in ("cuda", "tensorrt") and number.isdigit())
+    ):
+        raise BackendError(
+            f"unknown device {device!r}: use auto, cpu, cuda or cuda:N, or with --backend onnx tensorrt or tensorrt:N"
+        )
     return kind, int(number or 0)
 
 
-def open_backend(name: str, model: str, domain: str | None, *, device: str, precision: str | None) -> Backend:
+def open_backend(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> Backend:
     """Load a network into a backend.
 
     Args:
@@ -204,8 +213,15 @@ def open_backend(name: str, model: str, domain: str | None, *, device: str, prec
     """
     chosen = _choose(model, device) if name == "auto" else name
     module, _, cls = BACKENDS[chosen].partition(":")
-    backend: Backend = getattr(import_module(module), cls)(model, domain, device=device, precision=precision)
-    log.info("backend %s on %s%s", backend.name, backend.device, ", chosen automatically" if name == "auto" else "")
+    backend: Backend = getattr(import_module(module), cls)(
+        model, domain, device=device, precision=precision
+    )
+    log.info(
+        "backend %s on %s%s",
+        backend.name,
+        backend.device,
+        ", chosen automatically" if name == "auto" else "",
+    )
     return backend
 
 
@@ -219,7 +235,9 @@ def _choose(model: str, device: str) -> str:
 
 def _has_cuda() -> bool:
     # PyTorch takes seconds to import: not where there is no driver that it could find
-    if sys.platform == "linux" and not any(Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")):
+    if sys.platform == "linux" and not any(
+        Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")
+    ):
         return False
     import torch
 

@@ -91,7 +91,9 @@ class Graphs:
             result: Codes = work(torch.from_numpy(given).to(self._device)).cpu().numpy()
         return result
 
-    def _try_to_capture(self, work: Callable[[Tensor], Tensor], given: Codes) -> _Captured | None:
+    def _try_to_capture(
+        self, work: Callable[[Tensor], Tensor], given: Codes
+    ) -> _Captured | None:
         try:
             with (
                 torch.cuda.device(self._device),
@@ -99,7 +101,9 @@ class Graphs:
                 torch.cuda.stream(torch.cuda.current_stream()),
             ):
                 return self._capture(work, given)
-        except RuntimeError as error:  # out of memory, or an operation that no graph can hold
+        except (
+            RuntimeError
+        ) as error:  # out of memory, or an operation that no graph can hold
             log.info("no CUDA graph: %s", error.__context__ or error)
             return None
 
@@ -138,7 +142,9 @@ class Graphs:
             captured.graph.replay()
             captured.pinned_out.copy_(captured.result, non_blocking=True)
             torch.cuda.current_stream().synchronize()
-        result: Codes = np.array(captured.pinned_out.numpy())  # the next replay writes there again
+        result: Codes = np.array(
+            captured.pinned_out.numpy()
+        )  # the next replay writes there again
         return result
 
 

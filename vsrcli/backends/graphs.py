@@ -10,13 +10,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 from vsrcli._version import __version__
-from vsrcli.models.graph import FORM, Graph, Layout, Piece, cache_folder, parse_graph, read_graph
+from vsrcli.models.graph import (
+    FORM,
+    Graph,
+    Layout,
+    Piece,
+    cache_folder,
+    parse_graph,
+    read_graph,
+)
 from vsrcli.models.weights import locate, read_info, sha256
 
 log = logging.getLogger(__name__)
 
 
-def graph_of(model: str, domain: str | None, layout: Layout, piece: Piece = "whole") -> Graph:
+def graph_of(
+    model: str, domain: str | None, layout: Layout, piece: Piece = "whole"
+) -> Graph:
     """Get the graph of a model: the file itself where it is one, else made from the checkpoint, or from the cache.
 
     Args:
@@ -32,10 +42,15 @@ def graph_of(model: str, domain: str | None, layout: Layout, piece: Piece = "who
     if path.suffix == ".onnx":
         graph = read_graph(path)
         if not graph.is_local:
-            log.info("%s was exported by an earlier version: parts of a picture that did not change are computed again; export it anew", path)
+            log.info(
+                "%s was exported by an earlier version: parts of a picture that did not change are computed again; export it anew",
+                path,
+            )
         return graph
     # by the package's data: importing PyTorch takes seconds, and a graph that is kept does not need it
-    key = hashlib.sha256(f"{sha256(path)} {layout} {piece} {FORM} {__version__} {version('torch')}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(
+        f"{sha256(path)} {layout} {piece} {FORM} {__version__} {version('torch')}".encode()
+    ).hexdigest()[:24]
     kept = cache_folder() / f"{key}.onnx"
     if kept.is_file():
         with contextlib.suppress(Exception):  # a damaged one is made again

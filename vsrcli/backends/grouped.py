@@ -49,7 +49,12 @@ class Grouped(Generic[T]):
         asked, computed: groups so far, and those that were not there yet.
     """
 
-    def __init__(self, spec: ModelSpec, of_group: Callable[[int, Float], T], of_groups: Callable[[list[T], Float], Float]) -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        of_group: Callable[[int, Float], T],
+        of_groups: Callable[[list[T], Float], Float],
+    ) -> None:
         self._spec, self._of_group, self._of_groups = spec, of_group, of_groups
         # between a frame's entering and its leaving in the same role, every place of the window has had a new group in every role
         self._windows = len(set(spec.group_roles))
@@ -61,7 +66,10 @@ class Grouped(Generic[T]):
         """As ``Backend.run``."""
         self._largest = max(self._largest, windows.size)
         results = [
-            self._made_of(windows[:, first : first + self._spec.group_frames], role).result for first, role in enumerate(self._spec.group_roles)
+            self._made_of(
+                windows[:, first : first + self._spec.group_frames], role
+            ).result
+            for first, role in enumerate(self._spec.group_roles)
         ]
         return self._of_groups(results, windows[:, self._spec.radius])
 
@@ -70,10 +78,18 @@ class Grouped(Generic[T]):
         found = next((made for made in self._kept if made.is_of(frames, role)), None)
         if found is None:
             self.computed += 1
-            frames = np.array(frames, np.float32)  # a copy: what is kept must not change under us
+            frames = np.array(
+                frames, np.float32
+            )  # a copy: what is kept must not change under us
             found = _Made(frames, role, self._of_group(role, frames))
         self._kept = [found, *(made for made in self._kept if made is not found)]
-        room = self._windows * len(self._spec.group_roles) * self._spec.group_frames * self._largest // self._spec.frames
+        room = (
+            self._windows
+            * len(self._spec.group_roles)
+            * self._spec.group_frames
+            * self._largest
+            // self._spec.frames
+        )
         while sum(made.frames.size for made in self._kept) > room:
             self._kept.pop()
         return found

@@ -15,7 +15,9 @@ _BLOCK_PIXELS = 64
 _BLOCK_SUM = 64
 _LEAST_BLOCK = 16  # what a matrix unit takes
 _TILE = 14, 30  # of a whole pass; with a pixel all round it 16 x 32, which fills blocks
-_PROGRAMS_PER_UNIT = 2  # of a whole pass; their scratch together stays in the card's second-level cache
+_PROGRAMS_PER_UNIT = (
+    2  # of a whole pass; their scratch together stays in the card's second-level cache
+)
 
 
 @triton.jit  # type: ignore[untyped-decorator]
@@ -32,18 +34,33 @@ def _products(  # type: ignore[no-untyped-def]  # Triton reads the names, not th
     for first in range(0, SUM, BLOCK_SUM):
         place = first + tl.arange(0, BLOCK_SUM)
         channel_in, tap = place % CHANNELS, place // CHANNELS
-        tap_width, tap_height, tap_depth = tap % TAPS_WIDTH, tap // TAPS_WIDTH % TAPS_HEIGHT, tap // (TAPS_WIDTH * TAPS_HEIGHT)
+        tap_width, tap_height, tap_depth = (
+            tap % TAPS_WIDTH,
+            tap // TAPS_WIDTH % TAPS_HEIGHT,
+            tap // (TAPS_WIDTH * TAPS_HEIGHT),
+        )
         z = slice_ - pad_depth + tap_depth
         y = row[:, None] - pad_height + tap_height[None, :]
         x = column[:, None] - pad_width + tap_width[None, :]
         is_sum = place < SUM
         inside = (z >= 0) & (z < depth) & is_sum
-        inside = inside[None, :] & (y >= 0) & (y < height) & (x >= 0) & (x < width) & is_pixel[:, None]
+        inside = (
+            inside[None, :]
+            & (y >= 0)
+            & (y < height)
+            & (x >= 0)
+            & (x < width)
+            & is_pixel[:, None]
+        )
         # 64 bits: five slices of 32 channels of a large picture are more than 2**31 values
         plane = (first_plane + z).to(tl.int64) * height
         source = ((plane[None, :] + y) * width + x) * CHANNELS + channel_in[None, :]
         values = tl.load(given + source, mask=inside, other=0.0)
-        factors = tl.load(weight + place[:, None] * OUT_CHANNELS + channel[None, :], mask=is_sum[:, None] & is_channel[None, :], other=0.0)
+        factors = tl.load(
+            weight + place[:, None] * OUT_CHANNELS + channel[None, :],
+            mask=is_sum[:, None] & is_channel[None, :],
+            other=0.0,
+        )
         total += tl.dot(values, factors, input_precision="ieee")
     return total
 
@@ -70,7 +87,9 @@ def _convolve(  # type: ignore[no-untyped-def]
         CHANNELS, OUT_CHANNELS, TAPS_DEPTH, TAPS_HEIGHT, TAPS_WIDTH, BLOCK_PIXELS, BLOCK_SUM, BLOCK_OUT,
     )  # fmt: skip
     total += tl.load(bias + channel, mask=is_channel, other=0.0).to(tl.float32)[None, :]
-    target = (tl.program_id(1).to(tl.int64) * out_height * out_width + pixel[:, None]) * OUT_CHANNELS + channel[None, :]
+    target = (
+        tl.program_id(1).to(tl.int64) * out_height * out_width + pixel[:, None]
+    ) * OUT_CHANNELS + channel[None, :]
     is_target = is_pixel[:, None] & is_channel[None, :]
     if HAS_RESIDUAL:
         total += tl.load(residual + target, mask=is_target, other=0.0).to(tl.float32)
@@ -92,40 +111,71 @@ def _recurse(  # type: ignore[no-untyped-def]
     own = scratch + tl.program_id(0).to(tl.int64) * depth * ROOM * CHANNELS
     channel = tl.arange(0, BLOCK_OUT)
     is_channel = channel < CHANNELS
-    bias_a = tl.load(first_bias + channel, mask=is_channel, other=0.0).to(tl.float32)[None, :]
-    bias_b = tl.load(second_bias + channel, mask=is_channel, other=0.0).to(tl.float32)[None, :]
+    bias_a = tl.load(first_bias + channel, mask=is_channel, other=0.0).to(tl.float32)[
+        None, :
+    ]
+    bias_b = tl.load(second_bias + channel, mask=is_channel, other=0.0).to(tl.float32)[
+        None, :
+    ]
     for tile in range(tl.program_id(0), batches * down * across, tl.num_programs(0)):
         batch = tile // (down * across)
         top, left = tile // across % down * TILE_HEIGHT, tile % across * TILE_WIDTH
         for slice_ in range(depth):
             for first in range(0, ROOM, BLOCK_PIXELS):
                 pixel = first + tl.arange(0, BLOCK_PIXELS)
-                row, column = top - 1 + pixel // ROOM_WIDTH, left - 1 + pixel % ROOM_WIDTH
-                is_inside = (row >= 0) & (row < height) & (column >= 0) & (column < width) & (pixel < ROOM)
+                row, column = (
+                    top - 1 + pixel // ROOM_WIDTH,
+                    left - 1 + pixel % ROOM_WIDTH,
+                )
+                is_inside = (
+                    (row >= 0)
+                    & (row < height)
+                    & (column >= 0)
+                    & (column < width)
+                    & (pixel < ROOM)
+                )
                 total = _products(
                     given, first_weight, batch * depth, slice_, row, column, is_inside, channel, is_channel, depth, height, width, 1, 1, 1,
                     CHANNELS, CHANNELS, 3, 3, 3, BLOCK_PIXELS, BLOCK_SUM, BLOCK_OUT,
                 )  # fmt: skip
                 # around the picture the second convolution sees zeros, not what the first would make there
-                total = tl.where(is_inside[:, None], tl.maximum(total + bias_a, 0.0), 0.0)
+                total = tl.where(
+                    is_inside[:, None], tl.maximum(total + bias_a, 0.0), 0.0
+                )
                 target = (slice_ * ROOM + pixel[:, None]) * CHANNELS + channel[None, :]
-                tl.store(own + target, total.to(result.dtype.element_ty), mask=(pixel < ROOM)[:, None] & is_channel[None, :])
+                tl.store(
+                    own + target,
+                    total.to(result.dtype.element_ty),
+                    mask=(pixel < ROOM)[:, None] & is_channel[None, :],
+                )
         tl.debug_barrier()
         for slice_ in range(depth):
             for first in range(0, TILE_HEIGHT * TILE_WIDTH, BLOCK_PIXELS):
                 pixel = first + tl.arange(0, BLOCK_PIXELS)
                 row, column = pixel // TILE_WIDTH, pixel % TILE_WIDTH
-                is_pixel = (top + row < height) & (left + column < width) & (pixel < TILE_HEIGHT * TILE_WIDTH)
+                is_pixel = (
+                    (top + row < height)
+                    & (left + column < width)
+                    & (pixel < TILE_HEIGHT * TILE_WIDTH)
+                )
                 total = _products(
                     own, second_weight, 0, slice_, row, column, is_pixel, channel, is_channel, depth, TILE_HEIGHT + 2, ROOM_WIDTH, 1, 0, 0,
                     CHANNELS, CHANNELS, 3, 3, 3, BLOCK_PIXELS, BLOCK_SUM, BLOCK_OUT,
                 )  # fmt: skip
                 plane = (batch * depth + slice_).to(tl.int64) * height
-                target = ((plane + top + row[:, None]) * width + left + column[:, None]) * CHANNELS + channel[None, :]
+                target = (
+                    (plane + top + row[:, None]) * width + left + column[:, None]
+                ) * CHANNELS + channel[None, :]
                 is_target = is_pixel[:, None] & is_channel[None, :]
                 total += bias_b
-                total += tl.load(given + target, mask=is_target, other=0.0).to(tl.float32)
-                tl.store(result + target, tl.maximum(total, 0.0).to(result.dtype.element_ty), mask=is_target)
+                total += tl.load(given + target, mask=is_target, other=0.0).to(
+                    tl.float32
+                )
+                tl.store(
+                    result + target,
+                    tl.maximum(total, 0.0).to(result.dtype.element_ty),
+                    mask=is_target,
+                )
         tl.debug_barrier()
 
 
@@ -153,9 +203,16 @@ def convolve(
         (B, D', H', W', out), contiguous, of the same type.
     """
     batch, depth, height, width, channels = given.shape
-    out_depth, out_height, out_width = (size + 2 * pad - taps + 1 for size, pad, taps in zip((depth, height, width), padding, kernel, strict=True))
+    out_depth, out_height, out_width = (
+        size + 2 * pad - taps + 1
+        for size, pad, taps in zip((depth, height, width), padding, kernel, strict=True)
+    )
     out_channels = packed.shape[1]
-    result = torch.empty((batch, out_depth, out_height, out_width, out_channels), dtype=given.dtype, device=given.device)
+    result = torch.empty(
+        (batch, out_depth, out_height, out_width, out_channels),
+        dtype=given.dtype,
+        device=given.device,
+    )
     grid = (triton.cdiv(out_height * out_width, _BLOCK_PIXELS), batch * out_depth)
     _convolve[grid](
         given, packed, bias, given if residual is None else residual, result,
@@ -167,7 +224,13 @@ def convolve(
     return result
 
 
-def recurse(given: Tensor, first: Tensor, first_bias: Tensor, second: Tensor, second_bias: Tensor) -> Tensor:
+def recurse(
+    given: Tensor,
+    first: Tensor,
+    first_bias: Tensor,
+    second: Tensor,
+    second_bias: Tensor,
+) -> Tensor:
     """``relu(b(relu(a(given))) + given)``, one pass of a ``RecursiveBlock3d``, that reads the picture once and writes it once.
 
     Each program makes one tile after the other: what ``a`` gives for it and the pixels around it goes to the program's own scratch, small enough to stay
@@ -185,10 +248,21 @@ def recurse(given: Tensor, first: Tensor, first_bias: Tensor, second: Tensor, se
     """
     batch, depth, height, width, channels = given.shape
     tile_height, tile_width = _TILE
-    units = torch.cuda.get_device_properties(given.device).multi_processor_count if given.is_cuda else 1
-    programs = min(_PROGRAMS_PER_UNIT * units, batch * triton.cdiv(height, tile_height) * triton.cdiv(width, tile_width))
+    units = (
+        torch.cuda.get_device_properties(given.device).multi_processor_count
+        if given.is_cuda
+        else 1
+    )
+    programs = min(
+        _PROGRAMS_PER_UNIT * units,
+        batch * triton.cdiv(height, tile_height) * triton.cdiv(width, tile_width),
+    )
     result = torch.empty_like(given)
-    scratch = torch.empty((programs, depth, tile_height + 2, tile_width + 2, channels), dtype=given.dtype, device=given.device)
+    scratch = torch.empty(
+        (programs, depth, tile_height + 2, tile_width + 2, channels),
+        dtype=given.dtype,
+        device=given.device,
+    )
     _recurse[(programs,)](
         given, first, first_bias, second, second_bias, scratch, result, batch, depth, height, width,
         CHANNELS=channels, TILE_HEIGHT=tile_height, TILE_WIDTH=tile_width,

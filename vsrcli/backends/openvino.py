@@ -46,23 +46,50 @@ class OpenVinoBackend:
     device, precision = "cpu", "fp32"
     bytes_per_pixel = 10 * 1024  # measured: 8 KB at 320x180
 
-    def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        domain: str | None = None,
+        *,
+        device: str = "auto",
+        precision: str | None = None,
+    ) -> None:
         if parse_device(device)[0] in ("cuda", "tensorrt"):
-            raise BackendError(f"--device {device}: OpenVINO runs on the processor here: use --backend torch for CUDA")
+            raise BackendError(
+                f"--device {device}: OpenVINO runs on the processor here: use --backend torch for CUDA"
+            )
         if precision == "fp16":
-            raise BackendError("--fp16 on the CPU would be slower and coarser than --fp32: leave it away")
+            raise BackendError(
+                "--fp16 on the CPU would be slower and coarser than --fp32: leave it away"
+            )
         if find_spec("openvino") is None:
-            raise BackendError("OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx")
+            raise BackendError(
+                "OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx"
+            )
         graphs = grouped_graphs(model, domain, "conv3d")
         self._info = graphs[0].info
         self.max_pixels = fitting_pixels(self.bytes_per_pixel)
         try:
-            self._compiled = [_Compiled(graph.content, self.max_pixels) for graph in graphs]
+            self._compiled = [
+                _Compiled(graph.content, self.max_pixels) for graph in graphs
+            ]
         except RuntimeError as error:
-            raise BackendError(f"OpenVINO does not take the graph: {str(error).splitlines()[0]}") from error
-        self._grouped = Grouped(self.spec, self._call, lambda made, middle: self._call(-1, *made, middle)) if len(graphs) > 1 else None
+            raise BackendError(
+                f"OpenVINO does not take the graph: {str(error).splitlines()[0]}"
+            ) from error
+        self._grouped = (
+            Grouped(
+                self.spec,
+                self._call,
+                lambda made, middle: self._call(-1, *made, middle),
+            )
+            if len(graphs) > 1
+            else None
+        )
         is_local = all(graph.is_local for graph in graphs)
-        self.exact_parts = is_local and (self.spec.name not in _NEEDS_AVX512 or _has_avx512())
+        self.exact_parts = is_local and (
+            self.spec.name not in _NEEDS_AVX512 or _has_avx512()
+        )
         log.info("%s by OpenVINO (%s graph)", self._info.model, graphs[0].layout)
 
     @property
@@ -83,14 +110,22 @@ class OpenVinoBackend:
     def run(self, windows: Float) -> Float:
         """Upscale windows (B, planes, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
         try:
-            return self._call(0, windows) if self._grouped is None else self._grouped.run(windows)
+            return (
+                self._call(0, windows)
+                if self._grouped is None
+                else self._grouped.run(windows)
+            )
         except (RuntimeError, MemoryError) as error:
             height, width = windows.shape[-2:]
             kind = OutOfMemory if says_memory(error) else BackendError
-            raise kind(f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}") from error
+            raise kind(
+                f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}"
+            ) from error
 
     def _call(self, number: int, *inputs: Float) -> Float:
-        return self._compiled[number].run([np.ascontiguousarray(value, np.float32) for value in inputs])
+        return self._compiled[number].run(
+            [np.ascontiguousarray(value, np.float32) for value in inputs]
+        )
 
 
 # Of the pixels that fit into memory, what a size may have that is met for the first time to be run by the graph for all sizes, which keeps its memory.
@@ -112,7 +147,9 @@ class _Compiled:
         self._content, self._max_pixels = content, max_pixels
         self._any_size = self._compile(None)
         self._inputs = len(self._any_size.input_tensors)
-        self._fixed: OrderedDict[_Shapes, tuple[Any, int]] = OrderedDict()  # with pixels; the one used last comes last
+        self._fixed: OrderedDict[_Shapes, tuple[Any, int]] = (
+            OrderedDict()
+        )  # with pixels; the one used last comes last
         self._met: set[_Shapes] = set()
         self._largest = 0
 
@@ -124,8 +161,12 @@ class _Compiled:
         """
         batch, height, width = inputs[-1].shape[0], *inputs[-1].shape[-2:]
         taken = inputs[: self._inputs]
-        request = self._request(tuple(value.shape for value in taken), batch * height * width)
-        picture: Float = np.array(request.infer(taken, share_inputs=True, share_outputs=True)[0])  # the library uses its memory again
+        request = self._request(
+            tuple(value.shape for value in taken), batch * height * width
+        )
+        picture: Float = np.array(
+            request.infer(taken, share_inputs=True, share_outputs=True)[0]
+        )  # the library uses its memory again
         return picture
 
     def _request(self, shapes: _Shapes, pixels: int) -> Any:
@@ -135,7 +176,10 @@ class _Compiled:
                 return self._any_size
             self._largest = max(self._largest, pixels)
             room = min(self._max_pixels, 2 * self._largest)
-            while self._fixed and pixels + sum(kept for _, kept in self._fixed.values()) > room:
+            while (
+                self._fixed
+                and pixels + sum(kept for _, kept in self._fixed.values()) > room
+            ):
                 self._fixed.popitem(last=False)
             self._fixed[shapes] = self._compile(shapes), pixels
         self._fixed.move_to_end(shapes)
@@ -145,7 +189,15 @@ class _Compiled:
         model = _core().read_model(self._content)
         if shapes is not None:
             model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
-        return _core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}).create_infer_request()
+        return (
+            _core()
+            .compile_model(
+                model,
+                "CPU",
+                {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
+            )
+            .create_infer_request()
+        )
 
 
 @cache

@@ -20,17 +20,33 @@ class TritonBackend(TorchBackend):
 
     name = "triton"
 
-    def __init__(self, model: str, domain: str | None = None, *, device: str = "auto", precision: str | None = None) -> None:
+    def __init__(
+        self,
+        model: str,
+        domain: str | None = None,
+        *,
+        device: str = "auto",
+        precision: str | None = None,
+    ) -> None:
         super().__init__(model, domain, device=device, precision=precision)
         if self._device.type != "cuda":
-            raise BackendError("--backend triton needs a CUDA GPU: use --backend auto on the processor")
+            raise BackendError(
+                "--backend triton needs a CUDA GPU: use --backend auto on the processor"
+            )
         if not isinstance(self.network, WindowNetwork):
-            raise BackendError(f"--backend triton computes 3D convolutions, and {self.spec.name} has none: use --backend torch")
-        self._frame_maps, self.volume = self.network.frame_maps, FusedVolume(self.network.volume)
+            raise BackendError(
+                f"--backend triton computes 3D convolutions, and {self.spec.name} has none: use --backend torch"
+            )
+        self._frame_maps, self.volume = (
+            self.network.frame_maps,
+            FusedVolume(self.network.volume),
+        )
 
     def features(self, window: Tensor) -> Tensor:
         """All layers but the last: see ``Network.features``."""
-        maps = torch.stack([part[:, 0] for part in self._frame_maps(window)], dim=1)[..., None]
+        maps = torch.stack([part[:, 0] for part in self._frame_maps(window)], dim=1)[
+            ..., None
+        ]
         return self.volume(maps.contiguous())[:, 0].permute(0, 3, 1, 2)
 
 
@@ -49,17 +65,27 @@ class FusedVolume:
         try:
             from vsrcli.backends import kernels
         except ImportError as error:
-            raise BackendError("Triton is not installed: it comes with PyTorch for CUDA; use --backend torch") from error
+            raise BackendError(
+                "Triton is not installed: it comes with PyTorch for CUDA; use --backend torch"
+            ) from error
         self._convolve, self._recurse = kernels.convolve, kernels.recurse
         self.whole_passes = whole_passes
         self._layers: list[_Layer | tuple[int, _Layer, _Layer]] = []
         for layer in volume.children():
             if isinstance(layer, RecursiveBlock3d):
-                self._layers.append((layer.passes, _Layer(layer.a, kernels.pack(layer.a.weight)), _Layer(layer.b, kernels.pack(layer.b.weight))))
+                self._layers.append(
+                    (
+                        layer.passes,
+                        _Layer(layer.a, kernels.pack(layer.a.weight)),
+                        _Layer(layer.b, kernels.pack(layer.b.weight)),
+                    )
+                )
             elif isinstance(layer, SlicedConv3d):
                 self._layers.append(_Layer(layer, kernels.pack(layer.weight)))
             else:
-                raise BackendError(f"--backend triton does not know a layer of the kind {type(layer).__name__}: use --backend torch")
+                raise BackendError(
+                    f"--backend triton does not know a layer of the kind {type(layer).__name__}: use --backend torch"
+                )
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, D, H, W, C) -> what the last layer leaves, channels last."""
@@ -70,13 +96,24 @@ class FusedVolume:
             passes, first, second = layer
             for _ in range(passes):
                 if self.whole_passes:
-                    x = self._recurse(x, first.packed, first.bias, second.packed, second.bias)
+                    x = self._recurse(
+                        x, first.packed, first.bias, second.packed, second.bias
+                    )
                 else:
                     x = self._apply(second, self._apply(first, x), residual=x)
         return x
 
-    def _apply(self, layer: _Layer, x: Tensor, residual: Tensor | None = None) -> Tensor:
-        return self._convolve(x, layer.packed, layer.bias, kernel=layer.kernel, padding=layer.padding, residual=residual)
+    def _apply(
+        self, layer: _Layer, x: Tensor, residual: Tensor | None = None
+    ) -> Tensor:
+        return self._convolve(
+            x,
+            layer.packed,
+            layer.bias,
+            kernel=layer.kernel,
+            padding=layer.padding,
+            residual=residual,
+        )
 
 
 class _Layer:
@@ -84,8 +121,14 @@ class _Layer:
 
     def __init__(self, layer: SlicedConv3d, packed: Tensor) -> None:
         if layer.bias is None:
-            raise BackendError("--backend triton does not know convolutions without a bias: use --backend torch")
+            raise BackendError(
+                "--backend triton does not know convolutions without a bias: use --backend torch"
+            )
         self.packed, self.bias = packed.detach(), layer.bias.detach()
         depth, height, width = layer.kernel_size
         self.kernel = (depth, height, width)
-        self.padding = (int(layer.padding[0]), int(layer.padding[1]), int(layer.padding[2]))
+        self.padding = (
+            int(layer.padding[0]),
+            int(layer.padding[1]),
+            int(layer.padding[2]),
+        )

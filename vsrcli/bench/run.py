@@ -23,7 +23,15 @@ from numpy.typing import NDArray
 from vsrcli.bench.memory import PeakMemory
 from vsrcli.bench.methods import Method, baselines, networks
 from vsrcli.bench.sequence import sequence_metrics
-from vsrcli.bench.truth import Case, Picture, Source, aligned, pack_cases, read_pack, truth_cases
+from vsrcli.bench.truth import (
+    Case,
+    Picture,
+    Source,
+    aligned,
+    pack_cases,
+    read_pack,
+    truth_cases,
+)
 from vsrcli.errors import InputError, OptionError
 from vsrcli.options import BenchOptions
 from vsrcli.quality.metrics import SsimWindow, mse, ssim
@@ -32,7 +40,10 @@ from vsrcli.quality.sequence import SEQUENCE_METRICS
 
 _CROPS = {"vsr": 8, "report": 2}
 _WINDOWS: dict[str, SsimWindow] = {"vsr": "gaussian", "report": "uniform"}
-_WINDOW_NAMES = {"gaussian": "11x11 Gaussian of sigma 1.5, population covariance", "uniform": "7x7 uniform, sample covariance (scikit-image's default)"}
+_WINDOW_NAMES = {
+    "gaussian": "11x11 Gaussian of sigma 1.5, population covariance",
+    "uniform": "7x7 uniform, sample covariance (scikit-image's default)",
+}
 _SHOT_SIZE = (640, 360)  # pixels; width and height of the pictures on the page, at most
 FRAME_METRICS = ("mse", "psnr", "ssim")
 
@@ -63,29 +74,48 @@ class Bench:
 
     def __init__(self, path: Path, options: BenchOptions) -> None:
         self.path, self.options = path, options
-        unknown = [name for name in options.metrics if name not in (*FRAME_METRICS, *SEQUENCE_METRICS)]
+        unknown = [
+            name
+            for name in options.metrics
+            if name not in (*FRAME_METRICS, *SEQUENCE_METRICS)
+        ]
         if unknown:
-            raise OptionError(f"unknown metric {unknown[0]!r}: choose from {', '.join((*FRAME_METRICS, *SEQUENCE_METRICS))}")
-        self._over_sequence = tuple(dict.fromkeys(name for name in options.metrics if name in SEQUENCE_METRICS))
+            raise OptionError(
+                f"unknown metric {unknown[0]!r}: choose from {', '.join((*FRAME_METRICS, *SEQUENCE_METRICS))}"
+            )
+        self._over_sequence = tuple(
+            dict.fromkeys(name for name in options.metrics if name in SEQUENCE_METRICS)
+        )
         self.crop = _CROPS[options.protocol] if options.crop is None else options.crop
         self._sequences = None if options.lr or options.compare else read_pack(path)
         if self._sequences is None:
             if options.degrade == "video":
-                raise OptionError("--degrade video is random, clip by clip, and for training packs only: choose crf:N instead")
+                raise OptionError(
+                    "--degrade video is random, clip by clip, and for training packs only: choose crf:N instead"
+                )
             self._truth: Source | None = Source(path, options.range)
             self._low = Source(Path(options.lr), options.range) if options.lr else None
             self.rate = self._truth.rate
-            self.width, self.height = self._truth.width // 2 * 2, self._truth.height // 2 * 2
+            self.width, self.height = (
+                self._truth.width // 2 * 2,
+                self._truth.height // 2 * 2,
+            )
             if options.compare:
                 self.width, self.height = self._truth.width, self._truth.height
         else:
             self._truth = self._low = None
             self.rate = 25.0
-            self.height, self.width = (min(options.area, side) for side in self._sequences.clips[0].shape[1:])
+            self.height, self.width = (
+                min(options.area, side) for side in self._sequences.clips[0].shape[1:]
+            )
         if min(self.width, self.height) - 2 * self.crop < 11:
-            raise OptionError(f"a crop of {self.crop} leaves too little of {self.width}x{self.height} pixels: give a smaller --crop")
+            raise OptionError(
+                f"a crop of {self.crop} leaves too little of {self.width}x{self.height} pixels: give a smaller --crop"
+            )
         if self._sequences is not None and self._over_sequence:
-            raise OptionError(f"{self._over_sequence[0]} needs frames that follow each other, and a training pack gives single ones: leave it out of --metrics")
+            raise OptionError(
+                f"{self._over_sequence[0]} needs frames that follow each other, and a training pack gives single ones: leave it out of --metrics"
+            )
         with _Scores(self) as scores:  # what is missing shows before the work
             self._infos = scores.infos
 
@@ -105,48 +135,105 @@ class Bench:
             loaders = networks(self.options)
             for method in baselines():
                 times.clear()
-                rows.append(self._measure(partial(_itself, method), times, (0.0, 0.0 if loaders else 1 / len(baselines())), on_progress))
+                rows.append(
+                    self._measure(
+                        partial(_itself, method),
+                        times,
+                        (0.0, 0.0 if loaders else 1 / len(baselines())),
+                        on_progress,
+                    )
+                )
             for number, load in enumerate(loaders):
                 times.clear()
                 # interpolation takes next to no time: only networks move the bar
-                rows.append(self._measure(load, times, (number / len(loaders), 1 / len(loaders)), on_progress))
+                rows.append(
+                    self._measure(
+                        load,
+                        times,
+                        (number / len(loaders), 1 / len(loaders)),
+                        on_progress,
+                    )
+                )
         rows = _with_gains(rows)
         if not times:
             raise InputError(f"{self.path}: no frame to score")
         return BenchReport(
-            ground_truth=self.path.name, protocol=self.options.protocol, degradation=self._describe(), width=self.width, height=self.height,
-            frames=len(times), crop=self.crop, data_range=self.options.range, metrics=self._infos, rows=tuple(rows), times=times,
+            ground_truth=self.path.name,
+            protocol=self.options.protocol,
+            degradation=self._describe(),
+            width=self.width,
+            height=self.height,
+            frames=len(times),
+            crop=self.crop,
+            data_range=self.options.range,
+            metrics=self._infos,
+            rows=tuple(rows),
+            times=times,
         )
 
     def shots(self, report: BenchReport) -> list[Shot]:
         """The worst and the median frame (by the PSNR of the last row) as pictures, by a second pass that upscales these two only."""
-        values = report.rows[-1].per_frame.get("psnr") or [-error for error in report.rows[-1].per_frame.get("mse", [])]
+        values = report.rows[-1].per_frame.get("psnr") or [
+            -error for error in report.rows[-1].per_frame.get("mse", [])
+        ]
         if not values:
             return []
         order = sorted(range(len(values)), key=values.__getitem__)
-        wanted = {order[0]: "worst frame", order[len(order) // 2]: "median frame"} if len(order) > 1 else {order[0]: "the frame"}
+        wanted = (
+            {order[0]: "worst frame", order[len(order) // 2]: "median frame"}
+            if len(order) > 1
+            else {order[0]: "the frame"}
+        )
         found = []
         for number, (truth, pictures_of) in enumerate(self._pictures()):
             if number not in wanted:
                 continue
             pictures = pictures_of()
-            figures = {name: psnr_of(mse(truth.luma, picture, crop=self.crop)) for name, picture in pictures.items()}
-            title = f"{wanted[number]} ({number}" + (f", {float(truth.time):.2f} s)" if truth.time is not None and self._truth else ")")
+            figures = {
+                name: psnr_of(mse(truth.luma, picture, crop=self.crop))
+                for name, picture in pictures.items()
+            }
+            title = f"{wanted[number]} ({number}" + (
+                f", {float(truth.time):.2f} s)"
+                if truth.time is not None and self._truth
+                else ")"
+            )
             judged = "bicubic" if "bicubic" in pictures else next(iter(pictures))
-            part = _telling_part(np.abs(truth.luma - pictures[judged].astype(np.float64)))
+            part = _telling_part(
+                np.abs(truth.luma - pictures[judged].astype(np.float64))
+            )
             shown = _as_bytes(truth.luma[part])
             height, width = shown.shape
-            note = "" if shown.shape == truth.luma.shape else f"the {width}×{height} pixels where {judged} fails most; dB of the whole frame"
-            found.append(Shot(title, shown, {name: _as_bytes(picture[part]) for name, picture in pictures.items()}, figures, note=note))
+            note = (
+                ""
+                if shown.shape == truth.luma.shape
+                else f"the {width}×{height} pixels where {judged} fails most; dB of the whole frame"
+            )
+            found.append(
+                Shot(
+                    title,
+                    shown,
+                    {
+                        name: _as_bytes(picture[part])
+                        for name, picture in pictures.items()
+                    },
+                    figures,
+                    note=note,
+                )
+            )
             if len(found) == len(wanted):
                 break
         return sorted(found, key=lambda shot: not shot.title.startswith("worst"))
 
-    def _pictures(self) -> Iterator[tuple[Picture, Callable[[], dict[str, NDArray[Any]]]]]:
+    def _pictures(
+        self,
+    ) -> Iterator[tuple[Picture, Callable[[], dict[str, NDArray[Any]]]]]:
         """Every true picture, and a function that makes each method's (or has the compared one) on the scale of 8-bit codes."""
         if self.options.compare and self._truth:
             result = Path(self.options.compare)
-            for truth, picture in aligned(self._truth, Source(result, self.options.range), self.options.frames):
+            for truth, picture in aligned(
+                self._truth, Source(result, self.options.range), self.options.frames
+            ):
                 yield truth, partial(dict, {result.name: picture.luma})
             return
         methods = [*baselines(), *(load() for load in networks(self.options))]
@@ -156,19 +243,33 @@ class Bench:
     def _cases(self) -> Iterator[Case]:
         if self._sequences is not None:
             options = self.options
-            cases = pack_cases(self._sequences, options.degrade, options.sequences, options.area)
+            cases = pack_cases(
+                self._sequences, options.degrade, options.sequences, options.area
+            )
             return islice(cases, options.frames)
         assert self._truth is not None
-        return truth_cases(self._truth, self.options.degrade, self._low, self.options.frames)
+        return truth_cases(
+            self._truth, self.options.degrade, self._low, self.options.frames
+        )
 
     def _count(self) -> int | None:
         if self._sequences is not None:
             count: int | None = min(self.options.sequences, len(self._sequences))
         else:
             count = self._truth.count if self._truth else None
-        return self.options.frames if count is None else min(count, self.options.frames or count)
+        return (
+            self.options.frames
+            if count is None
+            else min(count, self.options.frames or count)
+        )
 
-    def _measure(self, load: Callable[[], Method], times: list[float], part: tuple[float, float], on_progress: Report) -> BenchRow:
+    def _measure(
+        self,
+        load: Callable[[], Method],
+        times: list[float],
+        part: tuple[float, float],
+        on_progress: Report,
+    ) -> BenchRow:
         """One method's passes; ``part`` is where on the bar they begin and how much of it they take."""
         start, length = part
         seconds = 0.0
@@ -207,7 +308,9 @@ class Bench:
         for number, case in enumerate(self._cases()):
             middle = case.window[len(case.window) // 2]
             picture = method.upscale((middle,) * len(case.window))
-            values.append(psnr_of(mse(case.truth.luma, _as_luma(picture), crop=self.crop)))
+            values.append(
+                psnr_of(mse(case.truth.luma, _as_luma(picture), crop=self.crop))
+            )
             share = self._share(part, number + 1)
             on_progress(BenchProgress(share, f"{method.name}, one frame", number + 1))
         return values
@@ -217,7 +320,9 @@ class Bench:
         count = self._count()
         return part[0] + part[1] * min(1.0, done / count) if count else None
 
-    def _compare(self, result: Path, times: list[float], on_progress: Report) -> BenchRow:
+    def _compare(
+        self, result: Path, times: list[float], on_progress: Report
+    ) -> BenchRow:
         assert self._truth is not None
         other = Source(result, self.options.range)
         if (other.width, other.height) != (self._truth.width, self._truth.height):
@@ -226,11 +331,19 @@ class Bench:
             )
         count = self._count()
         with _Scores(self) as scores:
-            for number, (truth, picture) in enumerate(aligned(self._truth, other, self.options.frames)):
+            for number, (truth, picture) in enumerate(
+                aligned(self._truth, other, self.options.frames)
+            ):
                 if self.options.frames is not None and number >= self.options.frames:
                     break
                 scores.add(truth, picture.luma, times)
-                on_progress(BenchProgress(min(1.0, (number + 1) / count) if count else None, result.name, number + 1))
+                on_progress(
+                    BenchProgress(
+                        min(1.0, (number + 1) / count) if count else None,
+                        result.name,
+                        number + 1,
+                    )
+                )
             means, per_frame = scores.finish()
         return BenchRow(result.name, False, means, per_frame)
 
@@ -244,10 +357,17 @@ class Bench:
             "blur3": "Gaussian blur of sigma 3, then 2x2 mean, 8 bits",
             "video": "blur, half size, noise, x264 (training/degradation.py), 8 bits",
         }.get(self.options.degrade)
-        kind = kind or f"antialiased bicubic half size, then x264 at crf {self.options.degrade.removeprefix('crf:')}, 8 bits"
+        kind = (
+            kind
+            or f"antialiased bicubic half size, then x264 at crf {self.options.degrade.removeprefix('crf:')}, 8 bits"
+        )
         if self._truth is not None and self._truth.is_float:
             kind = kind.replace("8 bits", "16 bits")
-        part = f"; middle {self.width}x{self.height} of the middle frames of {self._count()} sequences" if self._sequences is not None else ""
+        part = (
+            f"; middle {self.width}x{self.height} of the middle frames of {self._count()} sequences"
+            if self._sequences is not None
+            else ""
+        )
         return kind + part
 
 
@@ -255,17 +375,35 @@ class _Scores:
     """The metrics asked for, over one pass; a context manager, since some of them hold programs and files."""
 
     def __init__(self, bench: Bench) -> None:
-        self._names, self._crop, self._range = bench.options.metrics, bench.crop, bench.options.range
+        self._names, self._crop, self._range = (
+            bench.options.metrics,
+            bench.crop,
+            bench.options.range,
+        )
         self._window = _WINDOWS[bench.options.protocol]
-        self._per_frame: dict[str, list[float]] = {name: [] for name in (*(name for name in self._names if name in FRAME_METRICS), "psnr")}
+        self._per_frame: dict[str, list[float]] = {
+            name: []
+            for name in (
+                *(name for name in self._names if name in FRAME_METRICS),
+                "psnr",
+            )
+        }
         self._sequence = sequence_metrics(
-            [name for name in self._names if name in SEQUENCE_METRICS], bench.width - 2 * bench.crop, bench.height - 2 * bench.crop, bench.rate
+            [name for name in self._names if name in SEQUENCE_METRICS],
+            bench.width - 2 * bench.crop,
+            bench.height - 2 * bench.crop,
+            bench.rate,
         )
 
     def __enter__(self) -> _Scores:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         for metric in self._sequence:
             metric.close()
 
@@ -274,9 +412,27 @@ class _Scores:
         """How the metrics are shown, in the order asked for."""
         inside = f"{self._crop} pixels left out at each border"
         known = {
-            "mse": MetricInfo("mse", "MSE", False, 9 if self._range <= 1 else 3, f"luma, data of 0..{self._range:g}, {inside}"),
-            "psnr": MetricInfo("psnr", "PSNR dB", True, 2, f"luma, over the whole range, mean over frames of each frame's figure, {inside}"),
-            "ssim": MetricInfo("ssim", "SSIM", True, 4, f"luma, {_WINDOW_NAMES[self._window]}, {inside}"),
+            "mse": MetricInfo(
+                "mse",
+                "MSE",
+                False,
+                9 if self._range <= 1 else 3,
+                f"luma, data of 0..{self._range:g}, {inside}",
+            ),
+            "psnr": MetricInfo(
+                "psnr",
+                "PSNR dB",
+                True,
+                2,
+                f"luma, over the whole range, mean over frames of each frame's figure, {inside}",
+            ),
+            "ssim": MetricInfo(
+                "ssim",
+                "SSIM",
+                True,
+                4,
+                f"luma, {_WINDOW_NAMES[self._window]}, {inside}",
+            ),
         }
         known |= {info.name: info for metric in self._sequence for info in metric.infos}
         return tuple(known[name] for name in dict.fromkeys(self._names))
@@ -289,16 +445,24 @@ class _Scores:
         if "mse" in self._names:
             self._per_frame["mse"].append(error * (self._range / 255.0) ** 2)
         if "ssim" in self._names:
-            self._per_frame["ssim"].append(ssim(luma, picture, window=self._window, crop=crop))
+            self._per_frame["ssim"].append(
+                ssim(luma, picture, window=self._window, crop=crop)
+            )
         height, width = luma.shape
         inside = (slice(crop, height - crop), slice(crop, width - crop))
         for metric in self._sequence:
-            metric.add(luma[inside].astype(np.float64), picture[inside].astype(np.float64))
+            metric.add(
+                luma[inside].astype(np.float64), picture[inside].astype(np.float64)
+            )
         times.append(float(len(times) if truth.time is None else truth.time))
 
     def finish(self) -> tuple[dict[str, float], dict[str, list[float]]]:
         """Means, and every frame's figures."""
-        means = {name: float(np.mean(values)) for name, values in self._per_frame.items() if values}
+        means = {
+            name: float(np.mean(values))
+            for name, values in self._per_frame.items()
+            if values
+        }
         per_frame = dict(self._per_frame)
         for metric in self._sequence:
             for name, (figure, values) in metric.finish().items():
@@ -338,9 +502,17 @@ def _upscaled(case: Case, methods: list[Method]) -> dict[str, NDArray[Any]]:
 
 def _telling_part(error: NDArray[np.float64]) -> tuple[slice, slice]:
     """The part of at most ``_SHOT_SIZE`` where the sum of ``error`` (H, W) is greatest: pages of whole large frames would grow to tens of megabytes."""
-    height, width = (min(side, most) for side, most in zip(error.shape, _SHOT_SIZE[::-1], strict=True))
+    height, width = (
+        min(side, most)
+        for side, most in zip(error.shape, _SHOT_SIZE[::-1], strict=True)
+    )
     sums = np.pad(error, ((1, 0), (1, 0))).cumsum(axis=0).cumsum(axis=1)
-    of_parts = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    of_parts = (
+        sums[height:, width:]
+        - sums[:-height, width:]
+        - sums[height:, :-width]
+        + sums[:-height, :-width]
+    )
     top, left = np.unravel_index(int(of_parts.argmax()), of_parts.shape)
     return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
 

@@ -7,14 +7,23 @@ from collections.abc import Sequence
 from vsrcli.errors import OptionError
 from vsrcli.quality.flip import Flip
 from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import SEQUENCE_METRICS, Luma, SequenceMetric, SequenceScores, as_codes, check_frame
+from vsrcli.quality.sequence import (
+    SEQUENCE_METRICS,
+    Luma,
+    SequenceMetric,
+    SequenceScores,
+    as_codes,
+    check_frame,
+)
 from vsrcli.quality.vmaf import Vmaf
 from vsrcli.quality.warping import WarpingError
 
 _VMAF = ("vmaf", "vmaf_neg")
 
 
-def sequence_metrics(names: Sequence[str], width: int, height: int, frames_per_second: float) -> list[SequenceMetric]:
+def sequence_metrics(
+    names: Sequence[str], width: int, height: int, frames_per_second: float
+) -> list[SequenceMetric]:
     """Fresh metrics for one clip of one method; the caller closes each.
 
     Args:
@@ -33,7 +42,9 @@ def sequence_metrics(names: Sequence[str], width: int, height: int, frames_per_s
     """
     unknown = [name for name in names if name not in SEQUENCE_METRICS]
     if unknown:
-        raise OptionError(f"unknown metric {unknown[0]!r}: choose from {', '.join(SEQUENCE_METRICS)}")
+        raise OptionError(
+            f"unknown metric {unknown[0]!r}: choose from {', '.join(SEQUENCE_METRICS)}"
+        )
     vmaf = [name for name in names if name in _VMAF]
     metrics: list[SequenceMetric] = []
     try:
@@ -68,7 +79,13 @@ class Xpsnr:
     """
 
     infos: tuple[MetricInfo, ...] = (
-        MetricInfo("xpsnr", "XPSNR dB", True, 2, "luma of 8 bits, FFmpeg's filter, by the clip's mean weighted root error (not the mean of the dB)"),
+        MetricInfo(
+            "xpsnr",
+            "XPSNR dB",
+            True,
+            2,
+            "luma of 8 bits, FFmpeg's filter, by the clip's mean weighted root error (not the mean of the dB)",
+        ),
     )
 
     def __init__(self, width: int, height: int, frames_per_second: float) -> None:

@@ -20,12 +20,20 @@ from vsrcli.media.stills import read_picture
 from vsrcli.picture.color import rgb_to_luma
 from vsrcli.picture.windows import windows
 from vsrcli.training.data import Sequences, is_pack, load, validation_pairs
-from vsrcli.training.degradation import DEGRADATIONS, compressed, half_blurred, half_clean
+from vsrcli.training.degradation import (
+    DEGRADATIONS,
+    compressed,
+    half_blurred,
+    half_clean,
+)
 
 # Luma on the scale of 8-bit codes, 0..255: uint8 where the source has 8 bits, else float64 with the source's own steps.
 Luma = NDArray[np.uint8] | NDArray[np.float64]
 
-_GRAY = {8: PixelFormat("gray", 8, 0, 0, has_chroma=False), 16: PixelFormat("gray16le", 16, 0, 0, has_chroma=False)}
+_GRAY = {
+    8: PixelFormat("gray", 8, 0, 0, has_chroma=False),
+    16: PixelFormat("gray16le", 16, 0, 0, has_chroma=False),
+}
 _RADIUS = 2
 _LOOKAHEAD = 2 * _RADIUS
 
@@ -80,12 +88,24 @@ class Source:
             from vsrcli.media.probe import probe
 
             info = probe(path)
-            self.width, self.height, self.rate = info.width, info.height, float(info.rate or 25)
-            self.count = None if info.duration is None or info.rate is None else round(info.duration * info.rate)
+            self.width, self.height, self.rate = (
+                info.width,
+                info.height,
+                float(info.rate or 25),
+            )
+            self.count = (
+                None
+                if info.duration is None or info.rate is None
+                else round(info.duration * info.rate)
+            )
         else:
             first = read_picture(self._files[0])
             self.height, self.width = first.shape[:2]
-            self.count, self.rate, self.is_float = len(self._files), 30.0, first.dtype == np.float32
+            self.count, self.rate, self.is_float = (
+                len(self._files),
+                30.0,
+                first.dtype == np.float32,
+            )
 
     def __iter__(self) -> Iterator[Picture]:
         if self._files is None:
@@ -94,26 +114,43 @@ class Source:
             with VideoReader(self.path) as reader:
                 bits = reader.info.format.bits
                 for frame in reader:
-                    yield Picture(frame.luma.astype(np.uint8) if bits == 8 else frame.luma.astype(np.float64) / (1 << (bits - 8)), frame.time)
+                    yield Picture(
+                        frame.luma.astype(np.uint8)
+                        if bits == 8
+                        else frame.luma.astype(np.float64) / (1 << (bits - 8)),
+                        frame.time,
+                    )
             return
         for file in self._files:
             picture = read_picture(file)
             if picture.shape[:2] != (self.height, self.width):
-                raise InputError(f"{file} has {picture.shape[1]}x{picture.shape[0]} pixels, the pictures before it {self.width}x{self.height}")
+                raise InputError(
+                    f"{file} has {picture.shape[1]}x{picture.shape[0]} pixels, the pictures before it {self.width}x{self.height}"
+                )
             yield Picture(_luma(picture, self._peak), None)
 
 
 def _luma(picture: NDArray[Any], peak: float) -> Luma:
     if picture.dtype == np.float32:
-        gray = picture.astype(np.float64) if picture.ndim == 2 else picture.mean(axis=2, dtype=np.float64)
+        gray = (
+            picture.astype(np.float64)
+            if picture.ndim == 2
+            else picture.mean(axis=2, dtype=np.float64)
+        )
         return np.asarray(gray * (255.0 / peak))
     if picture.ndim == 3:
         luma = rgb_to_luma(picture)
-        return np.rint(luma).astype(np.uint8) if picture.dtype == np.uint8 else luma.astype(np.float64)
+        return (
+            np.rint(luma).astype(np.uint8)
+            if picture.dtype == np.uint8
+            else luma.astype(np.float64)
+        )
     return picture if picture.dtype == np.uint8 else picture.astype(np.float64) / 257.0
 
 
-def truth_cases(truth: Source, degradation: str, low: Source | None, limit: int | None) -> Iterator[Case]:
+def truth_cases(
+    truth: Source, degradation: str, low: Source | None, limit: int | None
+) -> Iterator[Case]:
     """Every true picture with the window of low-resolution frames around the same moment, cuts respected, in order.
 
     Args:
@@ -128,17 +165,30 @@ def truth_cases(truth: Source, degradation: str, low: Source | None, limit: int 
     pairs = _given(truth, low, limit) if low is not None else _made(truth, degradation)
     if limit is not None:
         pairs = _first(pairs, limit + _LOOKAHEAD)
-    for number, window in enumerate(windows(pairs, _RADIUS, lambda pair: pair.low.scene_cut)):
+    for number, window in enumerate(
+        windows(pairs, _RADIUS, lambda pair: pair.low.scene_cut)
+    ):
         if limit is not None and number >= limit:
             break
         yield Case(tuple(pair.low for pair in window), window[_RADIUS].truth)
 
 
-def pack_cases(sequences: Sequences, degradation: str, count: int, size: int) -> Iterator[Case]:
+def pack_cases(
+    sequences: Sequences, degradation: str, count: int, size: int
+) -> Iterator[Case]:
     """The middle of each sequence's middle frame, as ``vsr train`` validates: same sequences, same degradation, same seed."""
-    name = compressed(float(degradation.removeprefix("crf:"))) if degradation.startswith("crf:") else DEGRADATIONS[degradation]
-    for number, (window, high) in enumerate(validation_pairs(sequences, name, count=count, size=size)):
-        frames = tuple(Frame((plane.astype(np.uint8),), _GRAY[8], Fraction(number)) for plane in window)
+    name = (
+        compressed(float(degradation.removeprefix("crf:")))
+        if degradation.startswith("crf:")
+        else DEGRADATIONS[degradation]
+    )
+    for number, (window, high) in enumerate(
+        validation_pairs(sequences, name, count=count, size=size)
+    ):
+        frames = tuple(
+            Frame((plane.astype(np.uint8),), _GRAY[8], Fraction(number))
+            for plane in window
+        )
         yield Case(frames, Picture(high.astype(np.uint8), Fraction(number)))
 
 
@@ -160,7 +210,9 @@ def _even(picture: Picture) -> Picture:
 
 
 def _made(truth: Source, degradation: str) -> Iterator[Pair]:
-    shrink: Callable[[NDArray[Any]], NDArray[np.float32]] = half_blurred if degradation == "blur3" else half_clean
+    shrink: Callable[[NDArray[Any]], NDArray[np.float32]] = (
+        half_blurred if degradation == "blur3" else half_clean
+    )
     # fields of floating-point data would lose their fine steps in 8 bits; pictures have 8 bits by the protocol
     bits = 16 if truth.is_float and not degradation.startswith("crf:") else 8
     waiting: deque[Picture] = deque()
@@ -169,7 +221,9 @@ def _made(truth: Source, degradation: str) -> Iterator[Pair]:
         for picture in truth:
             waiting.append(_even(picture))
             codes = np.rint(shrink(waiting[-1].luma) * np.float32(1 << (bits - 8)))
-            yield np.clip(codes, 0, (1 << bits) - 1).astype(np.uint8 if bits == 8 else np.uint16)
+            yield np.clip(codes, 0, (1 << bits) - 1).astype(
+                np.uint8 if bits == 8 else np.uint16
+            )
 
     lows: Iterator[NDArray[Any]] = shrunk()
     if degradation.startswith("crf:"):
@@ -183,8 +237,13 @@ def _made(truth: Source, degradation: str) -> Iterator[Pair]:
 
 
 def _given(truth: Source, low: Source, limit: int | None) -> Iterator[Pair]:
-    if (low.width, low.height) != (truth.width // 2, truth.height // 2) and (low.width, low.height) != (-(-truth.width // 2), -(-truth.height // 2)):
-        raise InputError(f"{low.path} has {low.width}x{low.height} pixels: half of {truth.path} ({truth.width}x{truth.height}) is needed")
+    if (low.width, low.height) != (truth.width // 2, truth.height // 2) and (
+        low.width,
+        low.height,
+    ) != (-(-truth.width // 2), -(-truth.height // 2)):
+        raise InputError(
+            f"{low.path} has {low.width}x{low.height} pixels: half of {truth.path} ({truth.width}x{truth.height}) is needed"
+        )
     detector = CutDetector()
     for number, (high, small) in enumerate(aligned(truth, low, limit)):
         picture = _even(high)
@@ -195,12 +254,21 @@ def _given(truth: Source, low: Source, limit: int | None) -> Iterator[Pair]:
         yield Pair(picture, _frame(codes, high.time, number, detector))
 
 
-def _frame(codes: NDArray[Any], time: Fraction | None, number: int, detector: CutDetector) -> Frame:
+def _frame(
+    codes: NDArray[Any], time: Fraction | None, number: int, detector: CutDetector
+) -> Frame:
     bits = 8 if codes.dtype == np.uint8 else 16
-    return Frame((codes,), _GRAY[bits], Fraction(number) if time is None else time, scene_cut=detector.is_cut(codes, bits))
+    return Frame(
+        (codes,),
+        _GRAY[bits],
+        Fraction(number) if time is None else time,
+        scene_cut=detector.is_cut(codes, bits),
+    )
 
 
-def aligned(truth: Source, other: Source, needed: int | None = None) -> Iterator[tuple[Picture, Picture]]:
+def aligned(
+    truth: Source, other: Source, needed: int | None = None
+) -> Iterator[tuple[Picture, Picture]]:
     """Pictures of the same moment, by timestamp where both have some, else by number; each of both must find its partner.
 
     Args:
@@ -216,7 +284,9 @@ def aligned(truth: Source, other: Source, needed: int | None = None) -> Iterator
     number = 0
     while True:
         one, two = next(first, None), next(second, None)
-        if (one is None and two is None) or (needed is not None and number >= needed and (one is None or two is None)):
+        if (one is None and two is None) or (
+            needed is not None and number >= needed and (one is None or two is None)
+        ):
             return
         if one is None or two is None:
             longer, shorter = (truth, other) if two is None else (other, truth)
@@ -225,7 +295,11 @@ def aligned(truth: Source, other: Source, needed: int | None = None) -> Iterator
                 f"{longer.path} has {number + more} frames, {shorter.path} only {number}: compare files of the same frames "
                 f"(--frames {number} scores the first {number})"
             )
-        if one.time is not None and two.time is not None and abs(one.time - two.time) > tolerance:
+        if (
+            one.time is not None
+            and two.time is not None
+            and abs(one.time - two.time) > tolerance
+        ):
             earlier, later = (truth, other) if one.time < two.time else (other, truth)
             time = min(one.time, two.time)
             raise InputError(

@@ -48,7 +48,10 @@ class _Commands(click.Group):
         return command
 
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+)
 @click.version_option(__version__, "-V", "--version", prog_name="vsr")
 def group() -> None:
     """Double the resolution of videos with small networks that look at five frames at once.
@@ -67,9 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # names of files may be no text at all
-    for number, handler in ((signal.SIGINT, _interrupt), (signal.SIGTERM, _terminate), (signal.SIGHUP, _terminate)):
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup, and shells for what runs in the background, set it
+            stream.reconfigure(
+                errors="backslashreplace"
+            )  # names of files may be no text at all
+    for number, handler in (
+        (signal.SIGINT, _interrupt),
+        (signal.SIGTERM, _terminate),
+        (signal.SIGHUP, _terminate),
+    ):
+        if (
+            signal.getsignal(number) != signal.SIG_IGN
+        ):  # as nohup, and shells for what runs in the background, set it
             signal.signal(number, handler)
     sys.exit(_run(arguments))
 
@@ -95,10 +106,14 @@ def _run(arguments: Sequence[str] | None) -> int:
         if (error.name or "").partition(".")[0] != "av":
             raise
         # only what reads or writes video files imports it: a machine for training may have none
-        note(f"error: PyAV, which reads and writes video, cannot be loaded ({error}): pip install av")
+        note(
+            f"error: PyAV, which reads and writes video, cannot be loaded ({error}): pip install av"
+        )
         return 1
     except MemoryError:
-        note("error: the machine has no memory left: try --tile 256, or end other programs; what is finished is kept")
+        note(
+            "error: the machine has no memory left: try --tile 256, or end other programs; what is finished is kept"
+        )
         return 1
     except BrokenPipeError:
         # whoever read our output has gone; keep the interpreter from failing again at its last flush
@@ -107,7 +122,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")
         return 130
-    return status if isinstance(status, int) else 0  # click hands on what ``Exit`` was raised with
+    return (
+        status if isinstance(status, int) else 0
+    )  # click hands on what ``Exit`` was raised with
 
 
 _interrupts = 0

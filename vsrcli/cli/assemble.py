@@ -20,8 +20,20 @@ from vsrcli.options import AssembleOptions, EncoderOptions
 @option_flags(AssembleOptions, EncoderOptions)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary of the run as JSON on stdout.")
-def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json: bool, **values: Any) -> None:
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a summary of the run as JSON on stdout.",
+)
+def command(
+    source: Path,
+    target: Path,
+    quiet: bool,
+    no_progress: bool,
+    as_json: bool,
+    **values: Any,
+) -> None:
     """Make the video OUT of the numbered pictures (PNG, TIFF, ...) in DIR. A gap in the numbering is an error.
 
     \b
@@ -31,13 +43,21 @@ def command(source: Path, target: Path, quiet: bool, no_progress: bool, as_json:
     log_to_stderr(0)
     options = with_encoder(AssembleOptions, values)
     if str(target) == "-" and as_json:
-        raise OptionError("the video goes to standard output: --json needs an output that is a file")
+        raise OptionError(
+            "the video goes to standard output: --json needs an output that is a file"
+        )
 
     from vsrcli.run.assemble import assemble
 
-    with progress_bar(source.name, "pictures", enabled=not (quiet or no_progress)) as show:
+    with progress_bar(
+        source.name, "pictures", enabled=not (quiet or no_progress)
+    ) as show:
         report = assemble(
-            source, target, options, on_progress=lambda share, frames: show(share, frames, f"{frames} pictures"), on_note=None if quiet else note
+            source,
+            target,
+            options,
+            on_progress=lambda share, frames: show(share, frames, f"{frames} pictures"),
+            on_note=None if quiet else note,
         )
     if as_json:
         print_json(asdict(report))

@@ -25,17 +25,48 @@ _GAINS = ("over bicubic dB", "temporal gain dB")
 
 
 @click.command("bench", short_help="Score networks or results against ground truth.")
-@click.argument("truths", metavar="GT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument(
+    "truths", metavar="GT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 @option_flags(BenchOptions)
-@click.option("--json", "json_file", metavar="FILE", help="Write everything as JSON; - for stdout.")
-@click.option("--csv", "csv_file", metavar="FILE", help="Write every frame's figures as CSV; - for stdout.")
-@click.option("--plot", "plot_file", metavar="FILE.png", help="Draw the curves of all methods over the frames.")
-@click.option("--html", "html_file", metavar="FILE.html", help="Write a page of its own: table, curves, worst and median frame to compare.")
-@click.option("--overwrite", "-y", is_flag=True, help="Replace such files if they exist.")
+@click.option(
+    "--json",
+    "json_file",
+    metavar="FILE",
+    help="Write everything as JSON; - for stdout.",
+)
+@click.option(
+    "--csv",
+    "csv_file",
+    metavar="FILE",
+    help="Write every frame's figures as CSV; - for stdout.",
+)
+@click.option(
+    "--plot",
+    "plot_file",
+    metavar="FILE.png",
+    help="Draw the curves of all methods over the frames.",
+)
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE.html",
+    help="Write a page of its own: table, curves, worst and median frame to compare.",
+)
+@click.option(
+    "--overwrite", "-y", is_flag=True, help="Replace such files if they exist."
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
-def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress: bool, verbose: int, **values: Any) -> None:
+def command(
+    truths: tuple[Path, ...],
+    overwrite: bool,
+    quiet: bool,
+    no_progress: bool,
+    verbose: int,
+    **values: Any,
+) -> None:
     """Score networks and plain interpolation on the ground truth GT: videos, folders of frames (PNG, TIFF), or a training pack.
 
     Each GT is halved, doubled again by every method through the code of `vsr upscale`, and compared with itself; or its low-resolution version is given with
@@ -48,10 +79,14 @@ def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress:
     vsr bench --compare result.mp4 original.mp4 --metrics psnr,ssim
     """
     log_to_stderr(0 if quiet else verbose)
-    outputs = {kind: values.pop(f"{kind}_file") for kind in ("json", "csv", "plot", "html")}
+    outputs = {
+        kind: values.pop(f"{kind}_file") for kind in ("json", "csv", "plot", "html")
+    }
     options = BenchOptions(**values)
     if len(truths) > 1 and (options.lr or options.compare):
-        raise OptionError("--lr and --compare belong to one ground truth: give one GT, or run them one by one")
+        raise OptionError(
+            "--lr and --compare belong to one ground truth: give one GT, or run them one by one"
+        )
     _check_outputs(outputs, len(truths), overwrite)
 
     from vsrcli.bench.run import Bench, BenchProgress
@@ -59,9 +94,14 @@ def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress:
     benches = [Bench(truth, options) for truth in truths]
     reports: list[BenchReport] = []
     for bench in benches:
-        with progress_bar(bench.path.name, "frames", enabled=not (quiet or no_progress)) as show:
+        with progress_bar(
+            bench.path.name, "frames", enabled=not (quiet or no_progress)
+        ) as show:
 
-            def on_progress(progress: BenchProgress, show: Callable[[float | None, int, str], None] = show) -> None:
+            def on_progress(
+                progress: BenchProgress,
+                show: Callable[[float | None, int, str], None] = show,
+            ) -> None:
                 show(progress.share, progress.frames, progress.method)
 
             reports.append(bench.run(on_progress))
@@ -71,7 +111,15 @@ def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress:
         _print_mean(reports)
     if outputs["json"]:
         everything = [report.as_json() for report in reports]
-        _deliver(outputs["json"], json.dumps(everything if len(everything) > 1 else everything[0], indent=1, allow_nan=False) + "\n")
+        _deliver(
+            outputs["json"],
+            json.dumps(
+                everything if len(everything) > 1 else everything[0],
+                indent=1,
+                allow_nan=False,
+            )
+            + "\n",
+        )
     if outputs["csv"]:
         _deliver(outputs["csv"], _csv(reports))
     if outputs["plot"]:
@@ -87,20 +135,31 @@ def command(truths: tuple[Path, ...], overwrite: bool, quiet: bool, no_progress:
             note(f"wrote {file}")
 
 
-def _check_outputs(outputs: dict[str, str | None], truths: int, overwrite: bool) -> None:
+def _check_outputs(
+    outputs: dict[str, str | None], truths: int, overwrite: bool
+) -> None:
     if truths > 1 and (outputs["plot"] or outputs["html"]):
-        raise OptionError("--plot and --html show one ground truth: give one GT, or run them one by one")
-    if sum(file == "-" for file in outputs.values()) > 1 or "-" in (outputs["plot"], outputs["html"]):
+        raise OptionError(
+            "--plot and --html show one ground truth: give one GT, or run them one by one"
+        )
+    if sum(file == "-" for file in outputs.values()) > 1 or "-" in (
+        outputs["plot"],
+        outputs["html"],
+    ):
         raise OptionError("only one of --json and --csv can go to stdout (-)")
     for kind, file in outputs.items():
         if file is None or file == "-":
             continue
         if not Path(file).parent.is_dir():
-            raise OutputError(f"--{kind} {file}: there is no folder {Path(file).parent}")
+            raise OutputError(
+                f"--{kind} {file}: there is no folder {Path(file).parent}"
+            )
         if Path(file).is_dir():
             raise OutputError(f"--{kind} {file}: this is a folder; name a file")
         if Path(file).exists() and not overwrite:
-            raise OutputError(f"--{kind} {file} exists: name another file, or replace it with -y")
+            raise OutputError(
+                f"--{kind} {file} exists: name another file, or replace it with -y"
+            )
 
 
 def _deliver(file: str, content: str | bytes) -> None:
@@ -125,14 +184,28 @@ def _csv(reports: list[BenchReport]) -> str:
     for report in reports:
         for row in report.rows:
             for frame, time in enumerate(report.times):
-                writer.writerow([report.ground_truth, row.name, frame, f"{time:.6f}", *(f"{row.per_frame[name][frame]:.9g}" for name in names)])
+                writer.writerow(
+                    [
+                        report.ground_truth,
+                        row.name,
+                        frame,
+                        f"{time:.6f}",
+                        *(f"{row.per_frame[name][frame]:.9g}" for name in names),
+                    ]
+                )
     return text.getvalue()
 
 
 def _print(report: BenchReport) -> None:
     count = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
     inner = f"{report.width}x{report.height}, {count}, {report.degradation}; protocol {report.protocol}, crop {report.crop}"
-    header = ["method", *(metric.title for metric in report.metrics), *_GAINS, "frames/s", "peak MB"]
+    header = [
+        "method",
+        *(metric.title for metric in report.metrics),
+        *_GAINS,
+        "frames/s",
+        "peak MB",
+    ]
     rows = [_cells(report, row) for row in report.rows]
     if all(row.gain_db is None for row in report.rows):
         header = header[:-4]
@@ -141,10 +214,19 @@ def _print(report: BenchReport) -> None:
 
 
 def _cells(report: BenchReport, row: BenchRow) -> list[str]:
-    figures = [_shown(row.means[metric.name], f".{metric.digits}f") for metric in report.metrics]
+    figures = [
+        _shown(row.means[metric.name], f".{metric.digits}f")
+        for metric in report.metrics
+    ]
     gain = "" if row.gain_db is None else _shown(row.gain_db, "+.2f")
-    temporal = "" if row.temporal_gain_db is None else _shown(row.temporal_gain_db, "+z.2f")
-    rate = "" if row.frames_per_second is None else f"{row.frames_per_second:{'.0f' if row.frames_per_second >= 100 else '.3g'}}"
+    temporal = (
+        "" if row.temporal_gain_db is None else _shown(row.temporal_gain_db, "+z.2f")
+    )
+    rate = (
+        ""
+        if row.frames_per_second is None
+        else f"{row.frames_per_second:{'.0f' if row.frames_per_second >= 100 else '.3g'}}"
+    )
     memory = "" if row.peak_memory_mb is None else f"{row.peak_memory_mb:.0f}"
     return [row.name, *figures, gain, temporal, rate, memory]
 
@@ -155,10 +237,18 @@ def _print_mean(reports: list[BenchReport]) -> None:
     rows = []
     for place, row in enumerate(first.rows):
         same = [report.rows[place] for report in reports]
-        figures = [_shown(sum(each.means[metric.name] for each in same) / len(same), f".{metric.digits}f") for metric in first.metrics]
+        figures = [
+            _shown(
+                sum(each.means[metric.name] for each in same) / len(same),
+                f".{metric.digits}f",
+            )
+            for metric in first.metrics
+        ]
         gains = [each.gain_db for each in same if each.gain_db is not None]
         gain = _shown(sum(gains) / len(gains), "+.2f") if gains else ""
-        gains = [each.temporal_gain_db for each in same if each.temporal_gain_db is not None]
+        gains = [
+            each.temporal_gain_db for each in same if each.temporal_gain_db is not None
+        ]
         temporal = _shown(sum(gains) / len(gains), "+z.2f") if gains else ""
         rows.append([row.name, *figures, gain, temporal])
     print_table(f"mean of {len(reports)} ground truths", header, rows)

@@ -13,7 +13,15 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -54,7 +62,9 @@ def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
         table.add_row(*(escape(cell) for cell in row))
     # figures are never cut off: a narrow terminal wraps them
     needed = Console(width=10_000).measure(table).maximum
-    Console(file=sys.stdout, highlight=False, width=max(console.width, needed)).print(table)
+    Console(file=sys.stdout, highlight=False, width=max(console.width, needed)).print(
+        table
+    )
 
 
 def print_json(value: Any) -> None:
@@ -65,8 +75,12 @@ def print_json(value: Any) -> None:
 def log_to_stderr(verbosity: int) -> None:
     """Show the library's log: warnings by default, information with ``-v``, everything with ``-vv``."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
-    handler = RichHandler(console=stderr(), show_time=False, show_path=False, markup=False)
-    logging.basicConfig(level=level, format="%(message)s", handlers=[handler], force=True)
+    handler = RichHandler(
+        console=stderr(), show_time=False, show_path=False, markup=False
+    )
+    logging.basicConfig(
+        level=level, format="%(message)s", handlers=[handler], force=True
+    )
 
 
 class _Rate(ProgressColumn):
@@ -78,7 +92,9 @@ class _Rate(ProgressColumn):
 
 
 @contextmanager
-def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[Callable[[float | None, int, str], None]]:
+def progress_bar(
+    title: str, unit: str, *, enabled: bool
+) -> Iterator[Callable[[float | None, int, str], None]]:
     """Show a bar on stderr; silent when that is no terminal or ``enabled`` is False.
 
     Yields:
@@ -89,12 +105,22 @@ def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[Callable[[
         yield lambda share, count, text: None
         return
     columns = (
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>5.1f}%"), TextColumn("{task.fields[text]}"), _Rate(),
-        TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>5.1f}%"),
+        TextColumn("{task.fields[text]}"),
+        _Rate(),
+        TimeElapsedColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, refresh_per_second=4) as bar:
+    with Progress(
+        *columns, console=console, transient=True, refresh_per_second=4
+    ) as bar:
         task = bar.add_task(title, total=1.0, text="", rate=None, unit=unit)
-        first: int | None = None  # what a resumed run has behind it is not this one's speed
+        first: int | None = (
+            None  # what a resumed run has behind it is not this one's speed
+        )
 
         def update(share: float | None, count: int, text: str) -> None:
             nonlocal first

@@ -16,7 +16,9 @@ from vsrcli.options import ExportOptions
 @click.command("export", short_help="Write a network as an ONNX file.")
 @click.argument("target", metavar="OUT.onnx", type=click.Path(path_type=Path))
 @option_flags(ExportOptions)
-@click.option("--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout."
+)
 def command(target: Path, as_json: bool, **values: Any) -> None:
     """Write a network and its weights as the ONNX file OUT.onnx, for any size of picture, once its results are those of PyTorch.
 

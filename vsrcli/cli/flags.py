@@ -11,7 +11,12 @@ import click
 
 from vsrcli.errors import OptionError
 from vsrcli.media.timing import parse_rate, parse_time
-from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions, parse_duration
+from vsrcli.options import (
+    AssembleOptions,
+    EncoderOptions,
+    UpscaleOptions,
+    parse_duration,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options", UpscaleOptions, AssembleOptions)
@@ -23,7 +28,9 @@ class _Parsed(click.ParamType[Any]):
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
         self.name, self._parse = name, parse
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
         if not isinstance(value, str):
             return value
         try:
@@ -76,7 +83,14 @@ def option_flags(*dataclasses: type[Any]) -> Callable[[F], F]:
     """Decorate a command with one flag for every field of the dataclasses, in their order."""
 
     def decorate(command: F) -> F:
-        for declared in reversed([field for dataclass in dataclasses for field in fields(dataclass) if "help" in field.metadata]):
+        for declared in reversed(
+            [
+                field
+                for dataclass in dataclasses
+                for field in fields(dataclass)
+                if "help" in field.metadata
+            ]
+        ):
             for decorator in reversed(_decorators(declared)):
                 command = decorator(command)
         return command
@@ -90,8 +104,14 @@ def with_encoder(dataclass: type[Options], values: Mapping[str, Any]) -> Options
     Raises:
         OptionError: a value makes no sense.
     """
-    encoder = EncoderOptions(**{field.name: values[field.name] for field in fields(EncoderOptions)})
-    own = {field.name: values[field.name] for field in fields(dataclass) if "help" in field.metadata}
+    encoder = EncoderOptions(
+        **{field.name: values[field.name] for field in fields(EncoderOptions)}
+    )
+    own = {
+        field.name: values[field.name]
+        for field in fields(dataclass)
+        if "help" in field.metadata
+    }
     return dataclass(**own, encoder=encoder)
 
 
@@ -99,21 +119,62 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
     meta = field.metadata
     names = list(meta["flags"]) or ["--" + field.name.replace("_", "-")]
     default = None if field.default is MISSING else field.default
-    if len(names) == len(meta["choices"]) > 1 and all(name == f"--{choice}" for name, choice in zip(names, meta["choices"], strict=True)):
+    if len(names) == len(meta["choices"]) > 1 and all(
+        name == f"--{choice}"
+        for name, choice in zip(names, meta["choices"], strict=True)
+    ):
         # a pair such as --fp16/--fp32: each sets the field to its own name
         return [
-            click.option(name, field.name, flag_value=choice, default=None, help=meta["help"] if place == 0 else f"The opposite of {names[0]}.")
-            for place, (name, choice) in enumerate(zip(names, meta["choices"], strict=True))
+            click.option(
+                name,
+                field.name,
+                flag_value=choice,
+                default=None,
+                help=meta["help"] if place == 0 else f"The opposite of {names[0]}.",
+            )
+            for place, (name, choice) in enumerate(
+                zip(names, meta["choices"], strict=True)
+            )
         ]
     if isinstance(default, bool):
-        return [click.option(*names, field.name, is_flag=True, default=default, help=meta["help"])]
-    kind: Any = click.Choice(meta["choices"]) if meta["choices"] else _TYPES.get(field.name, str if default in (None, ()) else type(default))
-    shown = str(default) if isinstance(default, Fraction) else ",".join(default) if isinstance(default, tuple) and default else default
+        return [
+            click.option(
+                *names, field.name, is_flag=True, default=default, help=meta["help"]
+            )
+        ]
+    kind: Any = (
+        click.Choice(meta["choices"])
+        if meta["choices"]
+        else _TYPES.get(field.name, str if default in (None, ()) else type(default))
+    )
+    shown = (
+        str(default)
+        if isinstance(default, Fraction)
+        else ",".join(default)
+        if isinstance(default, tuple) and default
+        else default
+    )
     if meta["flag_value"] is not None:
-        return [click.option(*names, field.name, is_flag=False, flag_value=meta["flag_value"], default=None, metavar=meta["metavar"], help=meta["help"])]
+        return [
+            click.option(
+                *names,
+                field.name,
+                is_flag=False,
+                flag_value=meta["flag_value"],
+                default=None,
+                metavar=meta["metavar"],
+                help=meta["help"],
+            )
+        ]
     return [
         click.option(
-            *names, field.name, type=kind, default=shown, multiple=default == (), show_default=default not in (None, ()), metavar=meta["metavar"],
+            *names,
+            field.name,
+            type=kind,
+            default=shown,
+            multiple=default == (),
+            show_default=default not in (None, ()),
+            metavar=meta["metavar"],
             help=meta["help"],
         )
     ]

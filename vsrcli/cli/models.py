@@ -30,13 +30,25 @@ def command(as_json: bool) -> None:
 def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "parameters", f"{row['parameters']:,}"
     yield "frames, scale", f"{row['frames']} frames, x{row['scale']}"
-    yield "domains", ", ".join(row["domains"]) or "no weights ship yet: train some with `vsr train`"
+    yield (
+        "domains",
+        ", ".join(row["domains"]) or "no weights ship yet: train some with `vsr train`",
+    )
     for weights in row["checkpoints"]:
-        gains = ", ".join(f"{gain:+.2f} dB on {domain}" for domain, gain in weights["gain_db"].items())
+        gains = ", ".join(
+            f"{gain:+.2f} dB on {domain}" for domain, gain in weights["gain_db"].items()
+        )
         yield weights["domain"], f"{weights['file']}, licence {weights['licence']}"
         yield "", f"sha256 {weights['sha256']}"
-        seen = f" ({weights['pixels'] / 1e6:,.0f} million pixels)" if weights["pixels"] else ""
-        yield "", f"trained for {weights['steps']:,} steps{seen} on {weights['trained_on']}"
+        seen = (
+            f" ({weights['pixels'] / 1e6:,.0f} million pixels)"
+            if weights["pixels"]
+            else ""
+        )
+        yield (
+            "",
+            f"trained for {weights['steps']:,} steps{seen} on {weights['trained_on']}",
+        )
         yield "", f"over bicubic {gains}"
 
 
@@ -52,14 +64,26 @@ def _rows() -> list[dict[str, Any]]:
             info = read_info(path)
             checkpoints.append(
                 {
-                    "domain": domain, "file": path.name, "sha256": sha256(path), "licence": info.licence, "trained_on": info.trained_on,
-                    "recipe": info.recipe, "steps": info.step, "pixels": info.pixels, "gain_db": dict(info.gain_db),
+                    "domain": domain,
+                    "file": path.name,
+                    "sha256": sha256(path),
+                    "licence": info.licence,
+                    "trained_on": info.trained_on,
+                    "recipe": info.recipe,
+                    "steps": info.step,
+                    "pixels": info.pixels,
+                    "gain_db": dict(info.gain_db),
                 }
             )
         rows.append(
             {
-                "name": spec.name, "summary": spec.summary, "parameters": spec.parameters, "frames": spec.frames, "scale": spec.scale,
-                "domains": list(spec.domains), "checkpoints": checkpoints,
+                "name": spec.name,
+                "summary": spec.summary,
+                "parameters": spec.parameters,
+                "frames": spec.frames,
+                "scale": spec.scale,
+                "domains": list(spec.domains),
+                "checkpoints": checkpoints,
             }
         )
     return rows

@@ -18,9 +18,16 @@ from vsrcli.options import TrainOptions
 @option_flags(TrainOptions)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-@click.option("--json", "as_json", is_flag=True, help="Print a summary of the run as JSON on stdout.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a summary of the run as JSON on stdout.",
+)
 @click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
-def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **values: Any) -> None:
+def command(
+    quiet: bool, no_progress: bool, as_json: bool, verbose: int, **values: Any
+) -> None:
     """Train a network, from scratch or from a checkpoint, and report its gain over bicubic on clips held out.
 
     Ctrl-C saves the run; `--resume DIR` goes on exactly where it stopped.
@@ -44,7 +51,6 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
     from vsrcli.training.run import train
 
     with progress_bar("training", "steps", enabled=not (quiet or no_progress)) as show:
-
         gain = ""
 
         def on_progress(progress: Progress) -> None:
@@ -59,7 +65,9 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
                     f"{value:+.3f} dB on {domain} (temporal {temporal.get(domain, 0.0):+.3f})"
                     for domain, value in progress.gain_db.items()
                 )
-                note(f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}")
+                note(
+                    f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}"
+                )
 
         report = train(options, on_progress, (lambda line: None) if quiet else note)
     if as_json:
@@ -68,14 +76,18 @@ def command(quiet: bool, no_progress: bool, as_json: bool, verbose: int, **value
         note(f"use it with: vsr upscale IN OUT --model {report.best}")
 
 
-def _prepare(options: TrainOptions, *, as_json: bool, quiet: bool, no_progress: bool) -> None:
+def _prepare(
+    options: TrainOptions, *, as_json: bool, quiet: bool, no_progress: bool
+) -> None:
     """Write a prepared pack, and say what it holds and how to train from it."""
     from vsrcli.training.prepare import prepare
 
     def ignore(line: str) -> None:
         del line
 
-    with progress_bar("preparing", "versions", enabled=not (quiet or no_progress)) as show:
+    with progress_bar(
+        "preparing", "versions", enabled=not (quiet or no_progress)
+    ) as show:
 
         def on_progress(done: int, total: int) -> None:
             show(done / total, done, f"{done} of {total} degraded versions")
@@ -96,4 +108,6 @@ def _prepare(options: TrainOptions, *, as_json: bool, quiet: bool, no_progress: 
         )
         train = Path(report.folder) / "train.mp4"
         val = Path(report.folder) / "val.mp4"
-        note(f"train from it with: vsr train --data {train} --val {val} --out DIR --time 2h")
+        note(
+            f"train from it with: vsr train --data {train} --val {val} --out DIR --time 2h"
+        )

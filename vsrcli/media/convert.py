@@ -25,7 +25,16 @@ TEXT_CODECS = ("subrip", "ass", "ssa", "mov_text", "webvtt", "text")
 
 _BITS_A_CHANNEL = {"aac": 96_000, "mp3": 128_000, "ac3": 96_000, "opus": 64_000}
 _LEAST_BITS, _MOST_BITS = 128_000, {"mp3": 320_000, "ac3": 640_000, "opus": 510_000}
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_LAYOUTS = {
+    1: "mono",
+    2: "stereo",
+    3: "2.1",
+    4: "4.0",
+    5: "5.0",
+    6: "5.1",
+    7: "6.1",
+    8: "7.1",
+}
 _SMALLER_LAYOUTS = ("7.1", "5.1", "stereo", "mono")
 _NEVER_MIXED = ("mp3",)  # another codec takes more channels
 # Jitter of timestamps up to this is that of the container's clock; more is a gap or an overlap.
@@ -59,7 +68,11 @@ class Sound:
 
     def configure(self, context: AudioCodecContext) -> None:
         """Tell an encoder, before it opens."""
-        context.sample_rate, context.layout, context.bit_rate = self.rate, self.layout, self.bit_rate
+        context.sample_rate, context.layout, context.bit_rate = (
+            self.rate,
+            self.layout,
+            self.bit_rate,
+        )
         context.format = _sample_format(self.encoder)
         context.time_base = Fraction(1, self.rate)
 
@@ -69,10 +82,16 @@ class Sound:
         step = context.frame_size or 1024
         packets: list[Any] = []
         for number in range(8):
-            silence = AudioFrame(format=_sample_format(self.encoder), layout=self.layout, samples=step)
+            silence = AudioFrame(
+                format=_sample_format(self.encoder), layout=self.layout, samples=step
+            )
             for plane in silence.planes:
                 plane.update(bytes(plane.buffer_size))
-            silence.sample_rate, silence.pts, silence.time_base = self.rate, number * step, Fraction(1, self.rate)
+            silence.sample_rate, silence.pts, silence.time_base = (
+                self.rate,
+                number * step,
+                Fraction(1, self.rate),
+            )
             packets = list(context.encode(silence))
             if packets:
                 break
@@ -117,18 +136,32 @@ def audio_encoder(stream: Stream, codec: str) -> Sound | None:
         None where there is no way.
     """
     context: Any = stream.codec_context
-    rates = sorted(av.codec.Codec(SOUND_ENCODERS[codec], "w").audio_rates or (context.sample_rate,))
+    rates = sorted(
+        av.codec.Codec(SOUND_ENCODERS[codec], "w").audio_rates or (context.sample_rate,)
+    )
     rate = next((rate for rate in rates if rate >= context.sample_rate), rates[-1])
     if codec != "aac":
-        rate = max(rate, min(32000, rates[-1]))  # below it, encoders lower their bit rates too
-    layouts = [layout_name(context.layout.name, context.channels), _LAYOUTS.get(context.channels, "")]
+        rate = max(
+            rate, min(32000, rates[-1])
+        )  # below it, encoders lower their bit rates too
+    layouts = [
+        layout_name(context.layout.name, context.channels),
+        _LAYOUTS.get(context.channels, ""),
+    ]
     if codec not in _NEVER_MIXED:
-        layouts += [name for name in _SMALLER_LAYOUTS if len(av.AudioLayout(name).channels) < context.channels]
+        layouts += [
+            name
+            for name in _SMALLER_LAYOUTS
+            if len(av.AudioLayout(name).channels) < context.channels
+        ]
     for layout in layouts:
         if not layout:
             continue
         channels = len(av.AudioLayout(layout).channels)
-        bits = min(max(_LEAST_BITS, channels * _BITS_A_CHANNEL[codec]), _MOST_BITS.get(codec, 1 << 30))
+        bits = min(
+            max(_LEAST_BITS, channels * _BITS_A_CHANNEL[codec]),
+            _MOST_BITS.get(codec, 1 << 30),
+        )
         sound = Sound(codec, rate, layout, channels, bits)
         if _can_open(sound):
             return sound
@@ -138,7 +171,9 @@ def audio_encoder(stream: Stream, codec: str) -> Sound | None:
 def layout_name(name: str, channels: int) -> str:
     """A layout's name that can be given back to FFmpeg: of one without an order, the usual one of so many channels."""
     try:
-        if len(av.AudioLayout(name).channels) == channels and not name.endswith("channels"):
+        if len(av.AudioLayout(name).channels) == channels and not name.endswith(
+            "channels"
+        ):
             return name
     except (ValueError, av.FFmpegError):
         pass
@@ -151,7 +186,9 @@ class SoundConverter:
     Gaps of the timestamps become silence, what overlaps is cut, and so is what lies outside the output. At most a few packets are held.
     """
 
-    def __init__(self, source: AudioStream, target: AudioStream, sound: Sound, *, from_zero: bool) -> None:
+    def __init__(
+        self, source: AudioStream, target: AudioStream, sound: Sound, *, from_zero: bool
+    ) -> None:
         """Prepare a track of the output.
 
         Args:
@@ -163,14 +200,20 @@ class SoundConverter:
         self._source, self._target, self._sound = source, target, sound
         self._skipped = sound.delay() if from_zero else 0
         self._from_zero = from_zero
-        self._place: int | None = None  # of the next decoded sample, in samples of the source since output time 0
+        self._place: int | None = (
+            None  # of the next decoded sample, in samples of the source since output time 0
+        )
         self._resampler: av.AudioResampler | None = None
         self._kind: tuple[str, str, int] | None = None
         self._queue = av.AudioFifo()
-        self._next: int | None = None  # of the next sample for the encoder, in samples of the target
+        self._next: int | None = (
+            None  # of the next sample for the encoder, in samples of the target
+        )
         self._is_done = False
 
-    def push(self, packet: Packet[Any] | None, zero: Fraction, end: Fraction | None) -> Iterator[Packet[Any]]:
+    def push(
+        self, packet: Packet[Any] | None, zero: Fraction, end: Fraction | None
+    ) -> Iterator[Packet[Any]]:
         """Convert one packet.
 
         Args:
@@ -184,24 +227,40 @@ class SoundConverter:
         if self._is_done:
             return
         try:
-            frames: list[Any] = list(packet.decode()) if packet is not None else list(self._source.codec_context.decode(None))
+            frames: list[Any] = (
+                list(packet.decode())
+                if packet is not None
+                else list(self._source.codec_context.decode(None))
+            )
         except av.FFmpegError:
             frames = []  # a damaged packet: what follows it shows how long the silence is
         for frame in frames:
             yield from self._add(frame, zero, end)
         if packet is None:
             self._is_done = True
-            yield from self._drain(None if self._resampler is None else self._resampler.resample(None))
+            yield from self._drain(
+                None if self._resampler is None else self._resampler.resample(None)
+            )
             yield from self._encode(whole=True)
             if self._next is not None:
                 yield from self._target.encode(None)
 
-    def _add(self, frame: Any, zero: Fraction, end: Fraction | None) -> Iterator[Packet[Any]]:
+    def _add(
+        self, frame: Any, zero: Fraction, end: Fraction | None
+    ) -> Iterator[Packet[Any]]:
         rate = frame.sample_rate
         samples = _samples(frame)
         is_timed = frame.pts is not None and frame.time_base is not None
-        place = round_half_away((frame.pts * frame.time_base - zero) * rate) if is_timed else self._place or 0
-        kind = (frame.format.name, layout_name(frame.layout.name, samples.shape[0]), rate)
+        place = (
+            round_half_away((frame.pts * frame.time_base - zero) * rate)
+            if is_timed
+            else self._place or 0
+        )
+        kind = (
+            frame.format.name,
+            layout_name(frame.layout.name, samples.shape[0]),
+            rate,
+        )
         if self._place is None:
             self._place = 0 if self._from_zero or place < 0 else place
             self._next = round_half_away(Fraction(self._place * self._sound.rate, rate))
@@ -218,7 +277,9 @@ class SoundConverter:
         silence = max(0, gap) if stop is None else min(max(0, gap), stop - self._place)
         while silence > 0:
             step = min(silence, _SILENCE_SAMPLES)
-            yield from self._resample(np.zeros((samples.shape[0], step), samples.dtype), kind)
+            yield from self._resample(
+                np.zeros((samples.shape[0], step), samples.dtype), kind
+            )
             silence -= step
         if stop is not None:
             samples = samples[:, : max(0, stop - self._place)]
@@ -229,12 +290,22 @@ class SoundConverter:
         if self._resampler is not None:
             yield from self._drain(self._resampler.resample(None))
         self._kind = kind
-        self._resampler = av.AudioResampler(_sample_format(self._sound.encoder), self._sound.layout, self._sound.rate)
+        self._resampler = av.AudioResampler(
+            _sample_format(self._sound.encoder), self._sound.layout, self._sound.rate
+        )
 
-    def _resample(self, samples: Any, kind: tuple[str, str, int]) -> Iterator[Packet[Any]]:
+    def _resample(
+        self, samples: Any, kind: tuple[str, str, int]
+    ) -> Iterator[Packet[Any]]:
         name = av.AudioFormat(kind[0]).packed.name
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(samples.T).reshape(1, -1), format=name, layout=kind[1])
-        frame.sample_rate, frame.pts, frame.time_base = kind[2], self._place, Fraction(1, kind[2])
+        frame = AudioFrame.from_ndarray(
+            np.ascontiguousarray(samples.T).reshape(1, -1), format=name, layout=kind[1]
+        )
+        frame.sample_rate, frame.pts, frame.time_base = (
+            kind[2],
+            self._place,
+            Fraction(1, kind[2]),
+        )
         self._place = (self._place or 0) + samples.shape[1]
         if self._resampler is not None:
             yield from self._drain(self._resampler.resample(frame))
@@ -249,7 +320,9 @@ class SoundConverter:
     def _encode(self, *, whole: bool) -> Iterator[Packet[Any]]:
         size = self._target.codec_context.frame_size or 1024
         while self._skipped and self._queue.samples:
-            dropped = self._queue.read(min(self._skipped, self._queue.samples), partial=True)
+            dropped = self._queue.read(
+                min(self._skipped, self._queue.samples), partial=True
+            )
             if dropped is None:
                 break
             self._skipped -= dropped.samples
@@ -258,7 +331,11 @@ class SoundConverter:
             frame = self._queue.read(size, partial=whole)
             if frame is None:
                 break
-            frame.pts, frame.time_base, frame.sample_rate = self._next, Fraction(1, self._sound.rate), self._sound.rate
+            frame.pts, frame.time_base, frame.sample_rate = (
+                self._next,
+                Fraction(1, self._sound.rate),
+                self._sound.rate,
+            )
             self._next = (self._next or 0) + frame.samples
             yield from self._target.encode(frame)
 
@@ -266,7 +343,9 @@ class SoundConverter:
 def _samples(frame: AudioFrame) -> Any:
     """The samples of a frame, shape (channels, samples)."""
     if frame.format.is_planar and len(frame.layout.channels) >= _MOST_PLANES:
-        (frame,) = av.AudioResampler(frame.format.packed.name, frame.layout.name, frame.sample_rate).resample(frame)
+        (frame,) = av.AudioResampler(
+            frame.format.packed.name, frame.layout.name, frame.sample_rate
+        ).resample(frame)
     array = frame.to_ndarray()
     return array if frame.format.is_planar else array.reshape(frame.samples, -1).T
 
@@ -291,8 +370,17 @@ _SIMPLE_TAG = re.compile(r"</?[biu]>")
 _TIME_TAG = re.compile(r"<[\d:.]+>")
 _OVERRIDES = re.compile(r"\{[^{}]*\}")
 _STYLE = re.compile(r"\\([biu])(\d+)(?=\\|\}|$)")
-_DRAWING = re.compile(r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0[^{}]*\}|$)", re.DOTALL)
-_ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&nbsp;", "\u00a0"), ("&lrm;", "\u200e"), ("&rlm;", "\u200f"), ("&amp;", "&"))
+_DRAWING = re.compile(
+    r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0[^{}]*\}|$)", re.DOTALL
+)
+_ENTITIES = (
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&nbsp;", "\u00a0"),
+    ("&lrm;", "\u200e"),
+    ("&rlm;", "\u200f"),
+    ("&amp;", "&"),
+)
 
 
 def read_text(codec: str, payload: bytes) -> str:
@@ -311,7 +399,11 @@ def read_text(codec: str, payload: bytes) -> str:
     if codec in ("ass", "ssa"):
         text = _from_ass(text.split(",", 8)[-1])
     elif codec == "subrip":
-        text = _simple(_OVERRIDES.sub(lambda match: "" if match[0].startswith("{\\") else match[0], text))
+        text = _simple(
+            _OVERRIDES.sub(
+                lambda match: "" if match[0].startswith("{\\") else match[0], text
+            )
+        )
     elif codec == "webvtt":
         text = _simple(_TIME_TAG.sub("", text))
         for entity, character in _ENTITIES:
@@ -323,7 +415,12 @@ def write_text(codec: str, text: str) -> bytes:
     """One line as a packet of ``mov_text``, ``webvtt`` or ``subrip``; one without words becomes a space, since it may not be empty."""
     if codec == "webvtt":
         parts = re.split(f"({_SIMPLE_TAG.pattern})", text)
-        text = "".join(part if number % 2 else part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;") for number, part in enumerate(parts))
+        text = "".join(
+            part
+            if number % 2
+            else part.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+            for number, part in enumerate(parts)
+        )
         text = re.sub(r"\n{2,}", "\n", text)  # an empty line would end it
     if codec != "mov_text":
         return text.encode() or b" "
@@ -373,7 +470,12 @@ def _lines(text: str) -> str:
 
 def _simple(text: str) -> str:
     """Text without tags other than the plain ones."""
-    return _TAG.sub(lambda match: match[0].lower() if _SIMPLE_TAG.fullmatch(match[0].lower()) else "", text)
+    return _TAG.sub(
+        lambda match: (
+            match[0].lower() if _SIMPLE_TAG.fullmatch(match[0].lower()) else ""
+        ),
+        text,
+    )
 
 
 def _from_ass(text: str) -> str:

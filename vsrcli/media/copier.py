@@ -16,7 +16,14 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
 from vsrcli.frame import FileInfo
-from vsrcli.media.convert import TEXT_HEADER, OneAtATime, Sound, SoundConverter, read_text, write_text
+from vsrcli.media.convert import (
+    TEXT_HEADER,
+    OneAtATime,
+    Sound,
+    SoundConverter,
+    read_text,
+    write_text,
+)
 from vsrcli.media.encoders import Container
 from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
@@ -24,10 +31,31 @@ from vsrcli.media.streams import CARRIAGE, StreamPlan, is_cut_off, lead_of, soun
 from vsrcli.media.timing import round_half_away
 
 # Tags that describe the source file rather than its content: the muxer writes its own.
-_FILE_TAGS = {"encoder", "major_brand", "minor_version", "compatible_brands", "duration", "rotate", "vendor_id", "software", "alpha_mode"}
+_FILE_TAGS = {
+    "encoder",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "duration",
+    "rotate",
+    "vendor_id",
+    "software",
+    "alpha_mode",
+}
 _FILE_TAG_STARTS = ("_statistics", "number_of_", "bps", "duration-", "source_id")
-_DEFAULT_HANDLERS = {"VideoHandler", "SoundHandler", "SubtitleHandler", "Core Media Video", "Core Media Audio"}
-_MIME_TYPES = {"mjpeg": ("image/jpeg", "cover.jpg"), "png": ("image/png", "cover.png"), "webp": ("image/webp", "cover.webp"), "bmp": ("image/bmp", "cover.bmp")}
+_DEFAULT_HANDLERS = {
+    "VideoHandler",
+    "SoundHandler",
+    "SubtitleHandler",
+    "Core Media Video",
+    "Core Media Audio",
+}
+_MIME_TYPES = {
+    "mjpeg": ("image/jpeg", "cover.jpg"),
+    "png": ("image/png", "cover.png"),
+    "webp": ("image/webp", "cover.webp"),
+    "bmp": ("image/bmp", "cover.bmp"),
+}
 # QuickTime numbers its languages, and FFmpeg's list of them has each by one name only.
 _MOV_LANGUAGES = {
     "bod": "tib", "cym": "wel", "cze": "ces", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per", "fre": "fra", "hye": "arm", "isl": "ice", "kat": "geo",
@@ -77,14 +105,21 @@ class StreamCopier:
         """
         self.origin = start or Fraction(0)
         self.delivered: dict[int, int] = {}
-        self._source, self._start, self._end, self._container = source, start, end, container
+        self._source, self._start, self._end, self._container = (
+            source,
+            start,
+            end,
+            container,
+        )
         self._plans = {item.stream.index: item for item in plan}
         self._pending: Packet[Any] | None = None
         self._copies: dict[int, Stream] = {}
         self._converters: dict[int, SoundConverter] = {}
         self._sounds: dict[int, Sound] = {}
         self._phases: dict[int, Fraction] = {}
-        self._rows = {item.stream.index: OneAtATime() for item in plan if item.codec == "mov_text"}
+        self._rows = {
+            item.stream.index: OneAtATime() for item in plan if item.codec == "mov_text"
+        }
         self._row_units: dict[int, Fraction] = {}
         self._covers: list[Packet[Any]] = []
         self._input: InputContainer = open_input(source.path)
@@ -97,17 +132,35 @@ class StreamCopier:
             self._input.close()  # a pipe need not be kept for it
         self._packets = self._read()
 
-    def _add_streams(self, source: FileInfo, plan: tuple[StreamPlan, ...], output: OutputContainer) -> None:
-        is_mov, is_old_mov = output.format.name in ("mp4", "mov"), output.format.name == "mov"
+    def _add_streams(
+        self, source: FileInfo, plan: tuple[StreamPlan, ...], output: OutputContainer
+    ) -> None:
+        is_mov, is_old_mov = (
+            output.format.name in ("mp4", "mov"),
+            output.format.name == "mov",
+        )
         output.metadata.update(content_tags(self._input.metadata, is_mov=is_mov))
         chapters: list[Any] = self._input.chapters()
-        copied = {item.stream.index for item in plan if item.action == "copy" and item.stream.kind == "audio"}
-        lead = lead_of(source, copied, self._container, self._shift) if chapters and not is_mov and not self._start else 0
+        copied = {
+            item.stream.index
+            for item in plan
+            if item.action == "copy" and item.stream.kind == "audio"
+        }
+        lead = (
+            lead_of(source, copied, self._container, self._shift)
+            if chapters and not is_mov and not self._start
+            else 0
+        )
         chapters = _cut_chapters(chapters, source.start, self.origin - lead, self._end)
         if chapters:
             output.set_chapters(chapters)
         if source.video is not None:
-            _carry(self._input.streams[source.video.index], output.streams[0], is_mov=is_mov, is_old_mov=is_old_mov)
+            _carry(
+                self._input.streams[source.video.index],
+                output.streams[0],
+                is_mov=is_mov,
+                is_old_mov=is_old_mov,
+            )
         for item in plan:
             stream = self._input.streams[item.stream.index]
             if item.action == "attach":
@@ -121,13 +174,19 @@ class StreamCopier:
             self._copies[stream.index] = copy
             self.delivered[copy.index] = 0
 
-    def _add(self, stream: Stream, item: StreamPlan, output: OutputContainer) -> Stream | None:
+    def _add(
+        self, stream: Stream, item: StreamPlan, output: OutputContainer
+    ) -> Stream | None:
         if item.action == "copy":
             copy: Stream = output.add_stream_from_template(stream)
             return copy
         if item.action != "convert" or item.codec is None:
             return None
-        return self._add_text(item.codec, output) if item.stream.kind == "subtitle" else self._add_sound(stream, output)
+        return (
+            self._add_text(item.codec, output)
+            if item.stream.kind == "subtitle"
+            else self._add_sound(stream, output)
+        )
 
     def _add_text(self, codec: str, output: OutputContainer) -> Stream:
         made: Any
@@ -156,16 +215,33 @@ class StreamCopier:
     def _converter(self, index: int) -> SoundConverter:
         source: Any = self._input.streams[index]
         target: Any = self._copies[index]
-        return SoundConverter(source, target, self._sounds[index], from_zero=not self._container.keeps_timestamps)
+        return SoundConverter(
+            source,
+            target,
+            self._sounds[index],
+            from_zero=not self._container.keeps_timestamps,
+        )
 
-    def _attach(self, stream: Stream, item: StreamPlan, output: OutputContainer) -> None:
+    def _attach(
+        self, stream: Stream, item: StreamPlan, output: OutputContainer
+    ) -> None:
         if isinstance(stream, AttachmentStream):
-            output.add_attachment(stream.name or f"attachment{stream.index}", stream.mimetype or "application/octet-stream", bytes(stream.data))
+            output.add_attachment(
+                stream.name or f"attachment{stream.index}",
+                stream.mimetype or "application/octet-stream",
+                bytes(stream.data),
+            )
             return
         picture = self._cover(stream.index)
         if CARRIAGE[self._container.format].covers == "attachment":
-            mime, name = _MIME_TYPES.get(item.stream.codec, ("application/octet-stream", "cover"))
-            output.add_attachment(stream.metadata.get("filename", name), stream.metadata.get("mimetype", mime), picture)
+            mime, name = _MIME_TYPES.get(
+                item.stream.codec, ("application/octet-stream", "cover")
+            )
+            output.add_attachment(
+                stream.metadata.get("filename", name),
+                stream.metadata.get("mimetype", mime),
+                picture,
+            )
         else:
             copy = output.add_stream_from_template(stream)
             copy.disposition = stream.disposition
@@ -177,7 +253,14 @@ class StreamCopier:
     def _cover(self, index: int) -> bytes:
         """The content of a cover picture, from a handle of its own."""
         with open_input(self._source.path) as opened:
-            return next((bytes(packet) for packet in opened.demux(opened.streams[index]) if packet.size), b"")
+            return next(
+                (
+                    bytes(packet)
+                    for packet in opened.demux(opened.streams[index])
+                    if packet.size
+                ),
+                b"",
+            )
 
     def until(self, seconds: Fraction | None) -> Iterator[Packet[Any]]:
         """Deliver the packets that come before a time of the output.
@@ -196,7 +279,12 @@ class StreamCopier:
             if packet is None:
                 return
             time = packet.dts if packet.dts is not None else packet.pts
-            if seconds is not None and time is not None and packet.time_base is not None and time * packet.time_base >= seconds:
+            if (
+                seconds is not None
+                and time is not None
+                and packet.time_base is not None
+                and time * packet.time_base >= seconds
+            ):
                 self._pending = packet
                 return
             self.delivered[packet.stream_index] += 1
@@ -215,7 +303,11 @@ class StreamCopier:
                 packet = next(demuxed)
             except (StopIteration, av.FFmpegError):
                 break  # a damaged rest: the reader of the pictures, which sees it too, is the one to report it
-            if packet.size == 0 or packet.stream_index not in open_streams or is_cut_off(packet, self._source.start, self._container):
+            if (
+                packet.size == 0
+                or packet.stream_index not in open_streams
+                or is_cut_off(packet, self._source.start, self._container)
+            ):
                 continue
             place = self._place(packet)
             if place == "after":
@@ -232,14 +324,21 @@ class StreamCopier:
         target = (self._start or Fraction(0)) - _RUN_UP_SECONDS
         if target <= _RUN_UP_SECONDS or is_standard_input(self._source.path):
             return self._input.demux()
-        sounds = {index for index in self._copies if self._plans[index].stream.kind == "audio"}
+        sounds = {
+            index for index in self._copies if self._plans[index].stream.kind == "audio"
+        }
         head: list[Packet[Any]] = []
         try:
             self._input.seek(int((self._source.start + target) * av.time_base))
             demuxed = self._input.demux()
             for packet in demuxed:
                 head.append(packet)
-                if packet.pts is not None and packet.time_base is not None and packet.pts * packet.time_base - self._source.start <= self.origin:
+                if (
+                    packet.pts is not None
+                    and packet.time_base is not None
+                    and packet.pts * packet.time_base - self._source.start
+                    <= self.origin
+                ):
                     sounds.discard(packet.stream_index)
                 elif packet.stream_index in sounds:
                     break  # landed too late
@@ -278,7 +377,11 @@ class StreamCopier:
         length = (packet.duration or 0) * packet.time_base
         if not self._container.keeps_timestamps:
             length /= 2  # counted from the first packet on: the one that is nearest to the beginning
-        if self._start is not None and self._start > 0 and begin + length <= self.origin - run_up:
+        if (
+            self._start is not None
+            and self._start > 0
+            and begin + length <= self.origin - run_up
+        ):
             return "before"
         return "inside"
 
@@ -286,7 +389,9 @@ class StreamCopier:
         index = packet.stream_index
         plan = self._plans[index]
         if index in self._converters:
-            yield from self._owned(self._converters[index].push(packet, self._shift, self._stop), index)
+            yield from self._owned(
+                self._converters[index].push(packet, self._shift, self._stop), index
+            )
             return
         if plan.action == "convert" and plan.codec is not None:
             text = read_text(plan.stream.codec, bytes(packet))
@@ -294,33 +399,58 @@ class StreamCopier:
                 return  # what mp4 fills the time between two lines with
             if index in self._rows:
                 self._move(packet)
-                yield from self._written(index, packet.time_base, self._rows[index].add(packet.pts or 0, (packet.pts or 0) + (packet.duration or 0), text))
+                yield from self._written(
+                    index,
+                    packet.time_base,
+                    self._rows[index].add(
+                        packet.pts or 0,
+                        (packet.pts or 0) + (packet.duration or 0),
+                        text,
+                    ),
+                )
                 return
             packet = _rewritten(packet, write_text(plan.codec, text))
         self._move(packet)
         packet.stream = self._copies[index]
         yield packet
 
-    def _written(self, index: int, unit: Fraction, lines: Iterator[tuple[int, int, str]]) -> Iterator[Packet[Any]]:
+    def _written(
+        self, index: int, unit: Fraction, lines: Iterator[tuple[int, int, str]]
+    ) -> Iterator[Packet[Any]]:
         self._row_units[index] = unit
         for begin, end, text in lines:
             made: Any = av.Packet(write_text("mov_text", text))
             made.pts = made.dts = begin
-            made.duration, made.time_base, made.stream = end - begin, unit, self._copies[index]
+            made.duration, made.time_base, made.stream = (
+                end - begin,
+                unit,
+                self._copies[index],
+            )
             yield made
 
-    def _owned(self, packets: Iterator[Packet[Any]], index: int) -> Iterator[Packet[Any]]:
+    def _owned(
+        self, packets: Iterator[Packet[Any]], index: int
+    ) -> Iterator[Packet[Any]]:
         for packet in packets:
             packet.stream = self._copies[index]
             yield packet
 
     def _phase(self, packet: Packet[Any]) -> Fraction:
         """What a sound track is moved by to the container's grid, where that is one of whole packets, seconds: half-way, jitter would put two in one place."""
-        if self._container.keeps_timestamps or packet.pts is None or self._plans[packet.stream_index].stream.kind != "audio":
+        if (
+            self._container.keeps_timestamps
+            or packet.pts is None
+            or self._plans[packet.stream_index].stream.kind != "audio"
+        ):
             return Fraction(0)
         if packet.stream_index not in self._phases:
-            first, unit = packet.pts * packet.time_base - self._shift, self._copies[packet.stream_index].time_base or packet.time_base
-            self._phases[packet.stream_index] = first - round_half_away(first / unit) * unit
+            first, unit = (
+                packet.pts * packet.time_base - self._shift,
+                self._copies[packet.stream_index].time_base or packet.time_base,
+            )
+            self._phases[packet.stream_index] = (
+                first - round_half_away(first / unit) * unit
+            )
         return self._phases[packet.stream_index]
 
     def _move(self, packet: Packet[Any]) -> None:
@@ -333,19 +463,30 @@ class StreamCopier:
         packet.pts = None if pts is None else pts * finer - ticks
         packet.dts = None if dts is None else dts * finer - ticks
         packet.duration = duration * finer
-        if self._plans[packet.stream_index].stream.kind == "subtitle" and packet.pts is not None and packet.pts < 0:
+        if (
+            self._plans[packet.stream_index].stream.kind == "subtitle"
+            and packet.pts is not None
+            and packet.pts < 0
+        ):
             packet.duration = max(1, (packet.duration or 0) + packet.pts)
             packet.pts = packet.dts = 0
 
 
 def _rewritten(packet: Packet[Any], content: bytes) -> Packet[Any]:
     made: Any = av.Packet(content)
-    made.pts, made.dts, made.duration, made.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
+    made.pts, made.dts, made.duration, made.time_base = (
+        packet.pts,
+        packet.dts,
+        packet.duration,
+        packet.time_base,
+    )
     made.stream = packet.stream
     return made  # type: ignore[no-any-return]
 
 
-def _joined(head: list[Packet[Any]], rest: Iterator[Packet[Any]]) -> Iterator[Packet[Any]]:
+def _joined(
+    head: list[Packet[Any]], rest: Iterator[Packet[Any]]
+) -> Iterator[Packet[Any]]:
     yield from head
     yield from rest
 
@@ -380,7 +521,9 @@ def content_tags(tags: dict[str, str], *, is_mov: bool) -> dict[str, str]:
     return kept
 
 
-def _cut_chapters(chapters: list[Any], file_start: Fraction, origin: Fraction, end: Fraction | None) -> list[Any]:
+def _cut_chapters(
+    chapters: list[Any], file_start: Fraction, origin: Fraction, end: Fraction | None
+) -> list[Any]:
     cut = []
     for chapter in chapters:
         unit = chapter["time_base"]

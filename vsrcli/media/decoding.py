@@ -19,7 +19,11 @@ from vsrcli.media.probe import find_video, is_rgb, open_input
 
 log = logging.getLogger(__name__)
 
-_GRAY_WITH_ALPHA: dict[str, np.dtype[Any]] = {"ya8": np.dtype("u1"), "ya16le": np.dtype("<u2"), "ya16be": np.dtype(">u2")}
+_GRAY_WITH_ALPHA: dict[str, np.dtype[Any]] = {
+    "ya8": np.dtype("u1"),
+    "ya16le": np.dtype("<u2"),
+    "ya16be": np.dtype(">u2"),
+}
 
 
 def device_for(path: Path, hwaccel: Literal["auto", "none", "cuda"]) -> HWAccel | None:
@@ -42,9 +46,15 @@ def device_for(path: Path, hwaccel: Literal["auto", "none", "cuda"]) -> HWAccel 
             next(container.decode(stream))
             if stream.codec_context.is_hwaccel:
                 return device
-        say("%s: the GPU does not decode this kind of video: decoding in software", path)
+        say(
+            "%s: the GPU does not decode this kind of video: decoding in software", path
+        )
     except (av.FFmpegError, OSError, RuntimeError, StopIteration) as error:
-        say("%s: no decoding on a GPU (%s): decoding in software", path, getattr(error, "strerror", None) or error)
+        say(
+            "%s: no decoding on a GPU (%s): decoding in software",
+            path,
+            getattr(error, "strerror", None) or error,
+        )
     return None
 
 
@@ -76,7 +86,12 @@ class Unpacker:
             shapes.append(shapes[0])
         itemsize = np.dtype(layout.dtype).itemsize
         return tuple(
-            np.ndarray(shape, layout.dtype, buffer=memoryview(plane), strides=(plane.line_size, itemsize))
+            np.ndarray(
+                shape,
+                layout.dtype,
+                buffer=memoryview(plane),
+                strides=(plane.line_size, itemsize),
+            )
             for shape, plane in zip(shapes, picture.planes, strict=False)
         )
 
@@ -84,21 +99,42 @@ class Unpacker:
         # in one thread: with several, swscale now and then writes eight wrong samples of chroma (once in some hundred pictures of p010)
         name = self._layout.name
         if self._needs_matrix:
-            return picture.reformat(format=name, dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1)
+            return picture.reformat(
+                format=name,
+                dst_colorspace=Colorspace.ITU709,
+                dst_color_range=ColorRange.MPEG,
+                threads=1,
+            )
         if self._has_palette:
-            picture = picture.reformat(format="rgb24", threads=1)  # from there on only bytes move
+            picture = picture.reformat(
+                format="rgb24", threads=1
+            )  # from there on only bytes move
         return picture.reformat(format=name, threads=1)
 
     def _gray_with_alpha(self, picture: av.VideoFrame) -> tuple[Plane, ...]:
         stored, wanted = _GRAY_WITH_ALPHA[picture.format.name], self._layout.dtype
         plane = picture.planes[0]
         strides = (plane.line_size, 2 * stored.itemsize, stored.itemsize)
-        pairs = np.ndarray((picture.height, picture.width, 2), stored, buffer=memoryview(plane), strides=strides).astype(wanted)
-        neutral: Any = np.full((picture.height, picture.width), 1 << (self._layout.bits - 1), wanted)
-        return np.ascontiguousarray(pairs[..., 0]), neutral, neutral, np.ascontiguousarray(pairs[..., 1])
+        pairs = np.ndarray(
+            (picture.height, picture.width, 2),
+            stored,
+            buffer=memoryview(plane),
+            strides=strides,
+        ).astype(wanted)
+        neutral: Any = np.full(
+            (picture.height, picture.width), 1 << (self._layout.bits - 1), wanted
+        )
+        return (
+            np.ascontiguousarray(pairs[..., 0]),
+            neutral,
+            neutral,
+            np.ascontiguousarray(pairs[..., 1]),
+        )
 
 
-def deinterlaced(pictures: Iterator[av.VideoFrame], *, per_field: bool = False) -> Iterator[av.VideoFrame]:
+def deinterlaced(
+    pictures: Iterator[av.VideoFrame], *, per_field: bool = False
+) -> Iterator[av.VideoFrame]:
     """Weave the fields of interlaced pictures into whole frames; progressive ones pass untouched.
 
     Args:
@@ -114,8 +150,19 @@ def deinterlaced(pictures: Iterator[av.VideoFrame], *, per_field: bool = False) 
                 yield picture
                 continue
             graph, unit = Graph(), picture.time_base or Fraction(0)
-            source = graph.add_buffer(width=picture.width, height=picture.height, format=picture.format, time_base=unit)
-            filtered, sink = graph.add("bwdif", f"mode={'send_field' if per_field else 'send_frame'}:deint=interlaced"), graph.add("buffersink")
+            source = graph.add_buffer(
+                width=picture.width,
+                height=picture.height,
+                format=picture.format,
+                time_base=unit,
+            )
+            filtered, sink = (
+                graph.add(
+                    "bwdif",
+                    f"mode={'send_field' if per_field else 'send_frame'}:deint=interlaced",
+                ),
+                graph.add("buffersink"),
+            )
             source.link_to(filtered)
             filtered.link_to(sink)
             graph.configure()

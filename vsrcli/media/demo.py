@@ -51,15 +51,24 @@ def write_demo(
     """
     width, height = size
     if min(size) < 32 or width % 2 or height % 2:
-        raise OptionError(f"demo of {width}x{height} pixels: give even sides from 32 on")
+        raise OptionError(
+            f"demo of {width}x{height} pixels: give even sides from 32 on"
+        )
     if not (0 < seconds <= 600 and 0 < rate <= 240):
-        raise OptionError(f"demo of {seconds:g} s at {float(rate):g} frames/s: give at most 600 s and 240 frames/s, both above 0")
+        raise OptionError(
+            f"demo of {seconds:g} s at {float(rate):g} frames/s: give at most 600 s and 240 frames/s, both above 0"
+        )
     rate = Fraction(rate)
     count = frame_count(seconds, float(rate))
     cut = cut_index(count) / rate
     pictures = demo_frames(seconds, size, float(rate))
     tone = demo_tone(float(count / rate), float(cut), _SAMPLE_RATE)
-    with _whole_file(path, overwrite) as partial, av.open(str(partial), "w", format=_CONTAINERS[path.suffix.lower()]) as container:
+    with (
+        _whole_file(path, overwrite) as partial,
+        av.open(
+            str(partial), "w", format=_CONTAINERS[path.suffix.lower()]
+        ) as container,
+    ):
         _encode(container, pictures, tone, size, rate)
     return cut
 
@@ -68,31 +77,49 @@ def write_demo(
 def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
     """Give a temporary name beside ``path`` and rename it when the block ends well, or remove it."""
     if path.suffix.lower() not in _CONTAINERS:
-        raise OutputError(f"{path}: the demo is written as {', '.join(_CONTAINERS)}: choose such an ending")
+        raise OutputError(
+            f"{path}: the demo is written as {', '.join(_CONTAINERS)}: choose such an ending"
+        )
     partial = path.absolute().with_name(f".{path.name}.part")
     try:
         if path.is_dir():
-            raise OutputError(f"{path} is a folder: give a file name such as {path / 'demo.mp4'}")
+            raise OutputError(
+                f"{path} is a folder: give a file name such as {path / 'demo.mp4'}"
+            )
         if path.exists() and not overwrite:
-            raise OutputError(f"{path} exists: choose another name, or -y to replace it")
+            raise OutputError(
+                f"{path} exists: choose another name, or -y to replace it"
+            )
         if not path.parent.is_dir():
-            raise OutputError(f"{path}: the folder {path.parent} does not exist: make it first")
+            raise OutputError(
+                f"{path}: the folder {path.parent} does not exist: make it first"
+            )
         try:
             yield partial
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
     except OSError as error:  # FFmpeg's errors with an errno are OSErrors too
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}: check the folder's permissions and free space") from error
+        raise OutputError(
+            f"{path} cannot be written: {error.strerror or error}: check the folder's permissions and free space"
+        ) from error
     except av.FFmpegError as error:
-        raise OutputError(f"{path} cannot be encoded: {error}: this PyAV may lack libx264 or AAC; reinstall the package av") from error
+        raise OutputError(
+            f"{path} cannot be encoded: {error}: this PyAV may lack libx264 or AAC; reinstall the package av"
+        ) from error
 
 
 def _encode(
-    container: OutputContainer, pictures: Iterator[Rgb], tone: NDArray[np.float32], size: tuple[int, int], rate: Fraction
+    container: OutputContainer,
+    pictures: Iterator[Rgb],
+    tone: NDArray[np.float32],
+    size: tuple[int, int],
+    rate: Fraction,
 ) -> None:
     """Write pictures and sound, a second of each in turn so that the file is interleaved."""
-    video = container.add_stream("libx264", rate=rate, options={"crf": "12", "preset": "veryfast"})
+    video = container.add_stream(
+        "libx264", rate=rate, options={"crf": "12", "preset": "veryfast"}
+    )
     video.width, video.height = size
     video.pix_fmt = "yuv420p"
     video.codec_context.time_base = 1 / rate
@@ -104,13 +131,22 @@ def _encode(
     sent = 0
     for index, picture in enumerate(pictures):
         frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
         frame.pts, frame.time_base = index, 1 / rate
         container.mux(video.encode(frame))
         due = round((index + 1) * _SAMPLE_RATE / rate)
-        chunk = av.AudioFrame.from_ndarray(tone[None, sent:due], format="fltp", layout="mono")
-        chunk.sample_rate, chunk.pts, chunk.time_base = _SAMPLE_RATE, sent, Fraction(1, _SAMPLE_RATE)
+        chunk = av.AudioFrame.from_ndarray(
+            tone[None, sent:due], format="fltp", layout="mono"
+        )
+        chunk.sample_rate, chunk.pts, chunk.time_base = (
+            _SAMPLE_RATE,
+            sent,
+            Fraction(1, _SAMPLE_RATE),
+        )
         container.mux(audio.encode(chunk))
         sent = due
     container.mux(video.encode(None))

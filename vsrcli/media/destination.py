@@ -31,7 +31,9 @@ class FileDestination:
         """
         self._target = target.resolve()
         stem = os.fsdecode(os.fsencode(self._target.name)[:_LONGEST_NAME_BYTES])
-        self.part: Path | None = (folder or self._target.parent) / f".{stem}.{secrets.token_hex(4)}.part"
+        self.part: Path | None = (
+            folder or self._target.parent
+        ) / f".{stem}.{secrets.token_hex(4)}.part"
         self.sink: str | StandardOutput = str(self.part)
         os.close(os.open(self.part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
 

@@ -55,10 +55,24 @@ CONTAINERS: dict[str, Container] = {
     ".mkv": Container("matroska"),
     ".webm": Container("webm", codec="libvpx-vp9"),
     ".ts": Container("mpegts", keeps_rotation=False, keeps_colours=False),
-    ".avi": Container("avi", keeps_timestamps=False, keeps_rotation=False, keeps_colours=False, codec="libx264"),
-    ".nut": Container("nut", keeps_rotation=False, keeps_colours=False, codec="rawvideo"),
+    ".avi": Container(
+        "avi",
+        keeps_timestamps=False,
+        keeps_rotation=False,
+        keeps_colours=False,
+        codec="libx264",
+    ),
+    ".nut": Container(
+        "nut", keeps_rotation=False, keeps_colours=False, codec="rawvideo"
+    ),
     ".y4m": Container(
-        "yuv4mpegpipe", keeps_timestamps=False, keeps_rotation=False, keeps_aspect=True, keeps_colours=False, keeps_range=True, codec="wrapped_avframe"
+        "yuv4mpegpipe",
+        keeps_timestamps=False,
+        keeps_rotation=False,
+        keeps_aspect=True,
+        keeps_colours=False,
+        keeps_range=True,
+        codec="wrapped_avframe",
     ),
 }
 
@@ -70,7 +84,18 @@ PIPED: dict[str, Container] = {
     "mpegts": CONTAINERS[".ts"],
 }
 
-_X264_NAMES = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow", "placebo")
+_X264_NAMES = (
+    "ultrafast",
+    "superfast",
+    "veryfast",
+    "faster",
+    "fast",
+    "medium",
+    "slow",
+    "slower",
+    "veryslow",
+    "placebo",
+)
 _X264_PRESETS = {name: name for name in _X264_NAMES}
 _SVT_PRESETS = {
     "ultrafast": "12", "superfast": "11", "veryfast": "10", "faster": "9", "fast": "8", "medium": "6", "slow": "4", "slower": "3",
@@ -111,21 +136,49 @@ class Encoder:
     looks_ahead: bool = False
 
 
-_NVENC = Encoder("cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True, has_colours=True)
+_NVENC = Encoder(
+    "cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True, has_colours=True
+)
 _QSV = Encoder("global_quality", "preset", has_aspect=True, has_colours=True)
 # MPEG-4 part 2 and JPEG pictures: a constant quantiser of 2 (118 units each) instead of a bit rate.
 _QUANTISED = {"flags": "+qscale", "global_quality": "236"}
 
 ENCODERS: dict[str, Encoder] = {
-    "libx264": Encoder("crf", "preset", _X264_PRESETS, copies_input=True, has_aspect=True, has_colours=True, looks_ahead=True),
+    "libx264": Encoder(
+        "crf",
+        "preset",
+        _X264_PRESETS,
+        copies_input=True,
+        has_aspect=True,
+        has_colours=True,
+        looks_ahead=True,
+    ),
     # x265 prints to stderr by itself unless it is told not to
     "libx265": Encoder(
-        "crf", "preset", _X264_PRESETS, {"x265-params": "log-level=none"}, copies_input=True, has_aspect=True, has_colours=True, looks_ahead=True
+        "crf",
+        "preset",
+        _X264_PRESETS,
+        {"x265-params": "log-level=none"},
+        copies_input=True,
+        has_aspect=True,
+        has_colours=True,
+        looks_ahead=True,
     ),
-    "libsvtav1": Encoder("crf", "preset", _SVT_PRESETS, copies_input=True, has_colours=True),
+    "libsvtav1": Encoder(
+        "crf", "preset", _SVT_PRESETS, copies_input=True, has_colours=True
+    ),
     # without b=0 libvpx takes crf for a bound within a small bit rate; VP8 always needs a bit rate
-    "libvpx-vp9": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True),
-    "libvpx": Encoder("crf", "cpu-used", _VPX_PRESETS, {"b": "60M"}, copies_input=True, range="limited"),
+    "libvpx-vp9": Encoder(
+        "crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True
+    ),
+    "libvpx": Encoder(
+        "crf",
+        "cpu-used",
+        _VPX_PRESETS,
+        {"b": "60M"},
+        copies_input=True,
+        range="limited",
+    ),
     "h264_nvenc": _NVENC,
     "hevc_nvenc": _NVENC,
     "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed, has_colours=True),
@@ -133,12 +186,18 @@ ENCODERS: dict[str, Encoder] = {
     "hevc_qsv": _QSV,
     "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True, range="full", matrix=5),
     "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
-    "mpeg2video": Encoder(fixed=_QUANTISED, has_aspect=True, has_colours=True, range="limited"),
+    "mpeg2video": Encoder(
+        fixed=_QUANTISED, has_aspect=True, has_colours=True, range="limited"
+    ),
     "prores_ks": Encoder(has_colours=True, range="limited"),
     "prores": Encoder(has_colours=True, range="limited"),
 }
 
-_SOFTWARE_TWINS = {"h264_nvenc": "libx264", "hevc_nvenc": "libx265", "av1_nvenc": "libsvtav1"}
+_SOFTWARE_TWINS = {
+    "h264_nvenc": "libx264",
+    "hevc_nvenc": "libx265",
+    "av1_nvenc": "libsvtav1",
+}
 
 _HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 and ARIB STD-B67 in ITU-T H.273
 
@@ -152,11 +211,15 @@ def container_of(target: Path | str) -> Container:
     piped = piped_container(target)
     if piped is not None:
         if piped not in PIPED:
-            raise OutputError(f"standard output cannot be {piped!r}: choose --format from {', '.join(PIPED)}")
+            raise OutputError(
+                f"standard output cannot be {piped!r}: choose --format from {', '.join(PIPED)}"
+            )
         return PIPED[piped]
     suffix = Path(target).suffix.lower()
     if suffix not in CONTAINERS:
-        what = f"unknown file name ending {suffix!r}" if suffix else "no file name ending"
+        what = (
+            f"unknown file name ending {suffix!r}" if suffix else "no file name ending"
+        )
         raise OutputError(f"{target}: {what}: choose from {', '.join(CONTAINERS)}")
     return CONTAINERS[suffix]
 
@@ -183,13 +246,21 @@ def encoder_settings(options: EncoderOptions) -> dict[str, str]:
     if encoder.crf is not None:
         settings[encoder.crf] = f"{options.crf:g}"
     elif options.crf != defaults.crf:
-        raise OutputError(f"{options.codec} has no crf (it was given {options.crf:g}): leave --crf away, or set its own with -e KEY=VALUE")
+        raise OutputError(
+            f"{options.codec} has no crf (it was given {options.crf:g}): leave --crf away, or set its own with -e KEY=VALUE"
+        )
     if encoder.preset is not None:
         settings[encoder.preset] = _preset(options, encoder)
     elif options.preset != defaults.preset:
-        raise OutputError(f"{options.codec} has no preset (it was given {options.preset!r}): leave --preset away")
+        raise OutputError(
+            f"{options.codec} has no preset (it was given {options.preset!r}): leave --preset away"
+        )
     for key, value in options.extra:
-        settings[key] = f"{settings[key]}:{value}" if key == "x265-params" and key in settings else value
+        settings[key] = (
+            f"{settings[key]}:{value}"
+            if key == "x265-params" and key in settings
+            else value
+        )
     return settings
 
 
@@ -197,7 +268,9 @@ def _preset(options: EncoderOptions, encoder: Encoder) -> str:
     if not encoder.presets or options.preset.lstrip("-").isdigit():
         return options.preset
     if options.preset not in encoder.presets:
-        raise OutputError(f"{options.codec} has no preset {options.preset!r}: choose from {', '.join(encoder.presets)}, or a number")
+        raise OutputError(
+            f"{options.codec} has no preset {options.preset!r}: choose from {', '.join(encoder.presets)}, or a number"
+        )
     return encoder.presets[options.preset]
 
 
@@ -210,9 +283,13 @@ def find_codec(name: str) -> av.codec.Codec:
     try:
         codec = av.codec.Codec(name, "w")
     except (ValueError, av.FFmpegError) as error:
-        raise OutputError(f"unknown video encoder {name!r}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1") from error
+        raise OutputError(
+            f"unknown video encoder {name!r}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
+        ) from error
     if codec.type != "video":
-        raise OutputError(f"{name!r} is no video encoder but one for {codec.type}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1")
+        raise OutputError(
+            f"{name!r} is no video encoder but one for {codec.type}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
+        )
     return codec
 
 
@@ -224,7 +301,11 @@ def says_colours(codec: str, container: Container) -> bool:
 def is_full_range(codec: str, tags: ColorTags, container: Container) -> bool:
     """Whether the encoder is given full-range codes for frames of those tags: not where nothing would say that they are."""
     only = encoder_of(codec).range
-    if only is None and not says_colours(codec, container) and not container.keeps_range:
+    if (
+        only is None
+        and not says_colours(codec, container)
+        and not container.keeps_range
+    ):
         only = "limited"
     return tags.is_full_range if only is None else only == "full"
 
@@ -234,7 +315,9 @@ def is_hdr(tags: ColorTags, hdr: Hdr) -> bool:
     return tags.transfer in _HDR_TRANSFERS or bool(hdr)
 
 
-def resolve_codec(options: EncoderOptions, target: Path | str, *, bits: int, is_hdr: bool) -> EncoderOptions:
+def resolve_codec(
+    options: EncoderOptions, target: Path | str, *, bits: int, is_hdr: bool
+) -> EncoderOptions:
     """Put a real encoder in the place of ``auto``.
 
     Args:
@@ -271,14 +354,23 @@ def without_nvidia(options: EncoderOptions) -> tuple[EncoderOptions, str | None]
         context = av.CodecContext.create(options.codec, "w")
         if not isinstance(context, VideoCodecContext):
             raise ValueError(f"{options.codec} is no video encoder")
-        context.width, context.height, context.pix_fmt, context.time_base = 640, 480, "yuv420p", Fraction(1, 25)
+        context.width, context.height, context.pix_fmt, context.time_base = (
+            640,
+            480,
+            "yuv420p",
+            Fraction(1, 25),
+        )
         context.open(strict=False)
 
     reason = open_quietly(open_it)
     if reason is None:
         return options, None
-    preset = options.preset if options.preset in _X264_PRESETS else EncoderOptions().preset
-    return replace(options, codec=twin, preset=preset), f"{options.codec} does not work here ({reason}): {twin} encodes instead"
+    preset = (
+        options.preset if options.preset in _X264_PRESETS else EncoderOptions().preset
+    )
+    return replace(
+        options, codec=twin, preset=preset
+    ), f"{options.codec} does not work here ({reason}): {twin} encodes instead"
 
 
 def open_quietly(open_it: Callable[[], None]) -> str | None:

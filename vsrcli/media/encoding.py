@@ -52,7 +52,13 @@ class VideoEncoder:
         frames: frames encoded so far.
     """
 
-    def __init__(self, target: Path, video: OutputVideo, options: EncoderOptions, sink: str | StandardOutput | io.BytesIO) -> None:
+    def __init__(
+        self,
+        target: Path,
+        video: OutputVideo,
+        options: EncoderOptions,
+        sink: str | StandardOutput | io.BytesIO,
+    ) -> None:
         """Open it.
 
         Args:
@@ -67,12 +73,23 @@ class VideoEncoder:
         self._shown, self._video = target, video
         self.frames = 0
         self.container = container_of(target)
-        options = resolve_codec(options, target, bits=video.format.bits, is_hdr=is_hdr(video.tags, video.hdr))
+        options = resolve_codec(
+            options,
+            target,
+            bits=video.format.bits,
+            is_hdr=is_hdr(video.tags, video.hdr),
+        )
         self.codec = find_codec(options.codec).name
         self.format, _ = choose_format(options, video.format)
         settings = encoder_settings(options)
         is_full = is_full_range(options.codec, video.tags, self.container)
-        self._pictures = PictureMaker(video.format, self.format, video.tags, full_range=is_full, share=encoder_of(options.codec).copies_input)
+        self._pictures = PictureMaker(
+            video.format,
+            self.format,
+            video.tags,
+            full_range=is_full,
+            share=encoder_of(options.codec).copies_input,
+        )
         self._durations: dict[int, int] = {}
         self.output: OutputContainer | None = None
         try:
@@ -81,7 +98,9 @@ class VideoEncoder:
             self.close()
             raise
 
-    def encode(self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False) -> list[Packet[Any]]:
+    def encode(
+        self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False
+    ) -> list[Packet[Any]]:
         """Encode one frame.
 
         Args:
@@ -97,10 +116,20 @@ class VideoEncoder:
             av.FFmpegError, OSError: the encoder failed (see ``failure``).
             ValueError: the frame is of another size or format.
         """
-        if (frame.width, frame.height, frame.format.name) != (self._video.width, self._video.height, self._video.format.name):
-            raise ValueError(f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}")
+        if (frame.width, frame.height, frame.format.name) != (
+            self._video.width,
+            self._video.height,
+            self._video.format.name,
+        ):
+            raise ValueError(
+                f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}"
+            )
         picture = self._pictures.make(frame)
-        picture.pts, picture.duration, picture.time_base = tick, duration, self._video.time_base
+        picture.pts, picture.duration, picture.time_base = (
+            tick,
+            duration,
+            self._video.time_base,
+        )
         if ends_group:
             picture.pict_type = PictureType.P
         self._durations[tick] = duration
@@ -136,12 +165,23 @@ class VideoEncoder:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
         return packets
 
-    def _open(self, codec: str, settings: dict[str, str], is_full: bool, sink: str | StandardOutput | io.BytesIO) -> VideoStream:
+    def _open(
+        self,
+        codec: str,
+        settings: dict[str, str],
+        is_full: bool,
+        sink: str | StandardOutput | io.BytesIO,
+    ) -> VideoStream:
         video, container = self._video, self.container
         opened: list[VideoStream] = []
 
         def add() -> None:
-            output = av.open(sink, "w", format=container.format, container_options=self._container_options())
+            output = av.open(
+                sink,
+                "w",
+                format=container.format,
+                container_options=self._container_options(),
+            )
             self.output = output
             rate = (video.rate or Fraction(25)).limit_denominator(1_000_000)
             stream = output.add_stream(codec, rate=rate)
@@ -151,14 +191,21 @@ class VideoEncoder:
 
         reason = open_quietly(add)
         if reason is not None:
-            raise OutputError(f"{self._shown}: {reason}: choose another --codec, or name the output .mkv")
+            raise OutputError(
+                f"{self._shown}: {reason}: choose another --codec, or name the output .mkv"
+            )
         stream = opened[0]
         context = stream.codec_context
         self._configure(stream, is_full)
-        if video.tags.chroma_location is not None and (self.format.log2_chroma_w, self.format.log2_chroma_h) == (1, 1):
+        if video.tags.chroma_location is not None and (
+            self.format.log2_chroma_w,
+            self.format.log2_chroma_h,
+        ) == (1, 1):
             settings.setdefault("chroma_sample_location", video.tags.chroma_location)
         if container.format == "avi":
-            settings.setdefault("bf", "0")  # it has no place for the order of reordered frames
+            settings.setdefault(
+                "bf", "0"
+            )  # it has no place for the order of reordered frames
         for key, value in hdr_settings(video.hdr, codec).items():
             settings[key] = f"{value}:{settings[key]}" if key in settings else value
         context.options = dict(settings)
@@ -166,10 +213,14 @@ class VideoEncoder:
         if reason is not None:
             given = " ".join(f"-e {key}={value}" for key, value in settings.items())
             size = f"{self.format.name} {video.width}x{video.height}"
-            raise OutputError(f"{self._shown}: {codec} cannot be opened for {size} with {given or 'its defaults'}: {reason}")
+            raise OutputError(
+                f"{self._shown}: {codec} cannot be opened for {size} with {given or 'its defaults'}: {reason}"
+            )
         if context.options:
             unknown = ", ".join(context.options)
-            raise OutputError(f"{self._shown}: {codec} does not know the option {unknown}: see `ffmpeg -h encoder={codec}`")
+            raise OutputError(
+                f"{self._shown}: {codec} does not know the option {unknown}: see `ffmpeg -h encoder={codec}`"
+            )
         return stream
 
     def _container_options(self) -> dict[str, str]:
@@ -182,14 +233,31 @@ class VideoEncoder:
 
     def _configure(self, stream: VideoStream, is_full: bool) -> None:
         video, container, context = self._video, self.container, stream.codec_context
-        context.width, context.height, context.pix_fmt = video.width, video.height, self.format.name
+        context.width, context.height, context.pix_fmt = (
+            video.width,
+            video.height,
+            self.format.name,
+        )
         context.time_base = video.time_base
         context.flags |= Flags.frame_duration
-        context.color_range = _RANGES["full" if is_full else "limited" if video.tags.is_full_range else video.tags.range]
-        context.colorspace, context.color_primaries, context.color_trc = video.tags.matrix, video.tags.primaries, video.tags.transfer
+        context.color_range = _RANGES[
+            "full"
+            if is_full
+            else "limited"
+            if video.tags.is_full_range
+            else video.tags.range
+        ]
+        context.colorspace, context.color_primaries, context.color_trc = (
+            video.tags.matrix,
+            video.tags.primaries,
+            video.tags.transfer,
+        )
         if video.sample_aspect is not None:
             context.sample_aspect_ratio = video.sample_aspect
-        if container.format in ("mp4", "mov") and context.codec.canonical_name == "hevc":
+        if (
+            container.format in ("mp4", "mov")
+            and context.codec.canonical_name == "hevc"
+        ):
             context.codec_tag = "hvc1"
         if container.keeps_rotation and video.display_matrix is not None:
             stream.set_display_matrix(video.display_matrix)
@@ -208,7 +276,11 @@ def failure(error: Exception, target: Path, codec: str) -> OutputError:
     number, folder = getattr(error, "errno", None), target.resolve().parent
     reason = getattr(error, "strerror", None) or str(error)
     if number == errno.ENOSPC:
-        return OutputError(f"no space left on the disk of {folder} for {target}: free some, or choose another folder")
+        return OutputError(
+            f"no space left on the disk of {folder} for {target}: free some, or choose another folder"
+        )
     if number in (errno.EACCES, errno.EROFS, errno.EPERM):
-        return OutputError(f"{target}: the folder {folder} is not writable ({reason}): choose another one")
+        return OutputError(
+            f"{target}: the folder {folder} is not writable ({reason}): choose another one"
+        )
     return OutputError(f"{target}: cannot be written with {codec}: {reason}")

@@ -52,22 +52,38 @@ def collect(info: VideoInfo, container: Container | None = None) -> Evidence:
                 break  # a damaged rest: what came before it is what is there
             if packet is None:
                 break
-            if packet.size and not (container is not None and is_cut_off(packet, info.start, container)):
+            if packet.size and not (
+                container is not None and is_cut_off(packet, info.start, container)
+            ):
                 notes[packet.stream_index].add(packet)
         chapters = tuple(_chapter(chapter, info.start) for chapter in opened.chapters())
         end = promised_end(find_video(opened, info.path), info.start)
-        return Evidence(tuple(note.track() for note in notes), chapters, described(dict(opened.metadata)), end)
+        return Evidence(
+            tuple(note.track() for note in notes),
+            chapters,
+            described(dict(opened.metadata)),
+            end,
+        )
 
 
 def _chapter(found: Any, start: Fraction) -> Chapter:
     unit = found["time_base"]
-    return Chapter(found["start"] * unit - start, found["end"] * unit - start, found["metadata"].get("title", ""))
+    return Chapter(
+        found["start"] * unit - start,
+        found["end"] * unit - start,
+        found["metadata"].get("title", ""),
+    )
 
 
 def described(tags: dict[str, str]) -> dict[str, str]:
     """The tags that describe the content, not the file, each once: mov says some again with a language behind the name."""
     kept = content_tags(tags, is_mov=False)
-    return {key: value for key, value in kept.items() if key != "creation_time" and _LANGUAGE_SUFFIX.sub("", key) not in kept.keys() - {key}}
+    return {
+        key: value
+        for key, value in kept.items()
+        if key != "creation_time"
+        and _LANGUAGE_SUFFIX.sub("", key) not in kept.keys() - {key}
+    }
 
 
 def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
@@ -77,7 +93,9 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
 
     def try_it() -> None:
         with av.open(buffer, "w", format=container.format) as out:
-            stream: Any = out.add_stream("libvpx" if container.format == "webm" else "mpeg4", rate=25)
+            stream: Any = out.add_stream(
+                "libvpx" if container.format == "webm" else "mpeg4", rate=25
+            )
             stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
             out.metadata.update(tags)
             out.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
@@ -90,7 +108,9 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def payload_sum(info: VideoInfo, container: Container, index: int, packets: slice) -> str:
+def payload_sum(
+    info: VideoInfo, container: Container, index: int, packets: slice
+) -> str:
     """The sha256 of the payloads of some packets of one stream, one after the other.
 
     Args:
@@ -104,8 +124,14 @@ def payload_sum(info: VideoInfo, container: Container, index: int, packets: slic
     """
     total = hashlib.sha256()
     with open_input(info.path) as opened:
-        packets_there = (packet for packet in opened.demux(opened.streams[index]) if packet.size)
-        payloads = (bytes(packet) for packet in packets_there if not is_cut_off(packet, info.start, container))
+        packets_there = (
+            packet for packet in opened.demux(opened.streams[index]) if packet.size
+        )
+        payloads = (
+            bytes(packet)
+            for packet in packets_there
+            if not is_cut_off(packet, info.start, container)
+        )
         for payload in islice(payloads, packets.start, packets.stop):
             total.update(payload)
     return total.hexdigest()
@@ -132,7 +158,9 @@ class _Notes:
     def __init__(self, stream: Any, info: VideoInfo) -> None:
         self._stream, self._start = stream, info.start
         self._is_video = stream.index == info.video.index
-        self._codec = info.streams[stream.index].codec if stream.index < len(info.streams) else ""
+        self._codec = (
+            info.streams[stream.index].codec if stream.index < len(info.streams) else ""
+        )
         self._times, self._lengths, self._digests = array("q"), array("q"), array("Q")
         self._sum = hashlib.sha256()
 
@@ -142,7 +170,9 @@ class _Notes:
             return
         self._times.append(NO_TIME if packet.pts is None else packet.pts)
         self._lengths.append(packet.duration or 0)
-        self._digests.append(int.from_bytes(hashlib.sha256(payload).digest()[:8], "little"))
+        self._digests.append(
+            int.from_bytes(hashlib.sha256(payload).digest()[:8], "little")
+        )
         self._sum.update(payload)
 
     def track(self) -> Track:
@@ -157,8 +187,12 @@ class _Notes:
             times=np.array(self._times, np.int64),
             lengths=np.array(self._lengths, np.int64),
             digests=np.array(self._digests, np.uint64),
-            sha256=self._sum.hexdigest() if content is None else hashlib.sha256(content).hexdigest(),
-            channels=stream.codec_context.channels if stream.type == "audio" and stream.codec_context is not None else 0,
+            sha256=self._sum.hexdigest()
+            if content is None
+            else hashlib.sha256(content).hexdigest(),
+            channels=stream.codec_context.channels
+            if stream.type == "audio" and stream.codec_context is not None
+            else 0,
             is_cover=bool(stream.disposition & Disposition.attached_pic),
             file_name=tags.get("filename"),
             language=tags.get("language") or tags.get("LANGUAGE"),
@@ -169,7 +203,11 @@ class _Notes:
 
 def _unframed(payload: bytes, codec: str) -> bytes:
     """AAC without the ADTS header that MPEG-TS puts before each frame (a raw frame never begins with twelve ones: that would be its end)."""
-    if codec != "aac" or len(payload) < _ADTS_WITH_SUM or int.from_bytes(payload[:2], "big") & _ADTS_MASK != _ADTS_SYNC:
+    if (
+        codec != "aac"
+        or len(payload) < _ADTS_WITH_SUM
+        or int.from_bytes(payload[:2], "big") & _ADTS_MASK != _ADTS_SYNC
+    ):
         return payload
     length = (payload[3] & 3) << 11 | payload[4] << 3 | payload[5] >> 5
     if length != len(payload):

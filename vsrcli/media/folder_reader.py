@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
-from vsrcli.frame import ColorTags, Damage, Frame, PixelFormat, Plane, StreamInfo, VideoInfo
+from vsrcli.frame import (
+    ColorTags,
+    Damage,
+    Frame,
+    PixelFormat,
+    Plane,
+    StreamInfo,
+    VideoInfo,
+)
 from vsrcli.media.folders import FramePattern, list_pictures, number_of
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.stills import read_picture, read_tags
@@ -62,27 +70,44 @@ class FolderReader:
         self._files = list_pictures(folder)
         self._rate, self._range = rate, value_range
         self.damage = Damage()
-        self.pattern, self.first = FramePattern.of(self._files[0]), number_of(self._files[0])
+        self.pattern, self.first = (
+            FramePattern.of(self._files[0]),
+            number_of(self._files[0]),
+        )
         picture = read_picture(self._files[0], keep_alpha=True)
         self._shape = picture.shape, picture.dtype
         self.is_float = picture.dtype == np.float32
         if self.is_float and value_range is None:
             low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
-            raise InputError(f"{self._files[0]} holds floating-point values ({low:g} to {high:g}): say which become black and white with --range MIN MAX")
+            raise InputError(
+                f"{self._files[0]} holds floating-point values ({low:g} to {high:g}): say which become black and white with --range MIN MAX"
+            )
         if value_range is not None and not self.is_float:
-            raise InputError(f"{self._files[0]} holds whole numbers ({picture.dtype}): --range is for floating-point pictures")
+            raise InputError(
+                f"{self._files[0]} holds whole numbers ({picture.dtype}): --range is for floating-point pictures"
+            )
         self._format = _layout(picture)
         self.info = self._describe(folder, picture)
         count = len(self._files)
-        begin, stop = max(0, math.ceil((start or 0) * rate)), count if end is None else min(count, math.ceil(end * rate))
+        begin, stop = (
+            max(0, math.ceil((start or 0) * rate)),
+            count if end is None else min(count, math.ceil(end * rate)),
+        )
         if begin >= stop:
-            raise InputError(f"{folder} gives no frame in that range: its {count} pictures last {float(count / rate):.3f} s at {float(rate):g} a second")
+            raise InputError(
+                f"{folder} gives no frame in that range: its {count} pictures last {float(count / rate):.3f} s at {float(rate):g} a second"
+            )
         self._numbers = range(max(0, begin - context), min(count, stop + context))
 
     def __enter__(self) -> FolderReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -98,22 +123,40 @@ class FolderReader:
         for number in self._numbers:
             planes = self._planes(self._files[number])
             is_cut = detector.is_cut(planes[0], self._format.bits)
-            yield Frame(planes, self._format, number / self._rate, 1 / self._rate, scene_cut=is_cut)
+            yield Frame(
+                planes,
+                self._format,
+                number / self._rate,
+                1 / self._rate,
+                scene_cut=is_cut,
+            )
 
     def _planes(self, file: Path) -> tuple[Plane, ...]:
         picture = read_picture(file, keep_alpha=True)
         if (picture.shape, picture.dtype) != self._shape:
-            raise InputError(f"{file} is {_shown(picture.shape, picture.dtype)}, the first picture {_shown(*self._shape)}: a sequence is of one kind")
+            raise InputError(
+                f"{file} is {_shown(picture.shape, picture.dtype)}, the first picture {_shown(*self._shape)}: a sequence is of one kind"
+            )
         if self._range is not None:
             picture = _scaled(picture, self._range, file)
         if picture.ndim == 2:
             return (picture,)
-        return tuple(np.ascontiguousarray(picture[:, :, channel]) for channel in (1, 2, 0, 3)[: picture.shape[2]])
+        return tuple(
+            np.ascontiguousarray(picture[:, :, channel])
+            for channel in (1, 2, 0, 3)[: picture.shape[2]]
+        )
 
     def _describe(self, folder: Path, picture: NDArray[Any]) -> VideoInfo:
-        said, stream = read_tags(self._files[0]), StreamInfo(0, "video", self.pattern.suffix.removeprefix("."))
+        said, stream = (
+            read_tags(self._files[0]),
+            StreamInfo(0, "video", self.pattern.suffix.removeprefix(".")),
+        )
         is_limited = picture.ndim == 2 and said.range == "limited"
-        tags = ColorTags("limited" if is_limited else "full", primaries=said.primaries, transfer=said.transfer)
+        tags = ColorTags(
+            "limited" if is_limited else "full",
+            primaries=said.primaries,
+            transfer=said.transfer,
+        )
         if self._format.is_rgb:
             tags = ColorTags("full", _RGB, said.primaries, said.transfer)
         return VideoInfo(
@@ -132,15 +175,21 @@ def _layout(picture: NDArray[Any]) -> PixelFormat:
     return layout
 
 
-def _scaled(picture: NDArray[Any], value_range: tuple[float, float], file: Path) -> NDArray[np.uint16]:
+def _scaled(
+    picture: NDArray[Any], value_range: tuple[float, float], file: Path
+) -> NDArray[np.uint16]:
     low, high = value_range
     if not np.isfinite(picture).all():
         raise InputError(f"{file} holds values that are no numbers")
     least, most = float(picture.min()), float(picture.max())
     if least < low or most > high:
-        raise InputError(f"{file} holds values from {least:g} to {most:g}, beyond --range {low:g} {high:g}: give a wider one")
+        raise InputError(
+            f"{file} holds values from {least:g} to {most:g}, beyond --range {low:g} {high:g}: give a wider one"
+        )
     peak = (1 << _FLOAT_BITS) - 1
-    return np.rint((picture.astype(np.float64) - low) * (peak / (high - low))).astype(np.uint16)
+    return np.rint((picture.astype(np.float64) - low) * (peak / (high - low))).astype(
+        np.uint16
+    )
 
 
 def _shown(shape: tuple[int, ...], dtype: Any) -> str:

@@ -49,14 +49,25 @@ class FolderWriter:
         """
         check_folder_target(target, pattern, overwrite)
         if value_range is not None and pattern.suffix == ".png":
-            raise OutputError(f"{target}: PNG cannot hold floating-point values: name the pictures {pattern.name(1).removesuffix('.png')}.tiff")
+            raise OutputError(
+                f"{target}: PNG cannot hold floating-point values: name the pictures {pattern.name(1).removesuffix('.png')}.tiff"
+            )
         self.origin = Fraction(0)
         self.frames = 0
-        self._target, self._video, self._pattern, self._number, self._overwrite, self._range = target, video, pattern, first, overwrite, value_range
+        (
+            self._target,
+            self._video,
+            self._pattern,
+            self._number,
+            self._overwrite,
+            self._range,
+        ) = target, video, pattern, first, overwrite, value_range
         self._finished = False
         self._is_new = not target.is_dir()
         beside = target.resolve().parent if self._is_new else target.resolve()
-        self._part = beside / f".{target.resolve().name[:80]}.{secrets.token_hex(4)}.part"
+        self._part = (
+            beside / f".{target.resolve().name[:80]}.{secrets.token_hex(4)}.part"
+        )
         try:
             self._part.mkdir()
         except OSError as error:
@@ -65,7 +76,12 @@ class FolderWriter:
     def __enter__(self) -> FolderWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if not self._finished:
             self.abort()
 
@@ -81,9 +97,16 @@ class FolderWriter:
             OutputError: the disk is full, or refuses.
             ValueError: the frame is of another size or kind.
         """
-        if (frame.width, frame.height) != (self._video.width, self._video.height) or not (frame.format.is_rgb or not frame.format.has_chroma):
-            raise ValueError(f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}")
-        content = encode_picture(self._picture(frame), self._pattern.suffix, self._video.tags)
+        if (frame.width, frame.height) != (
+            self._video.width,
+            self._video.height,
+        ) or not (frame.format.is_rgb or not frame.format.has_chroma):
+            raise ValueError(
+                f"a frame of {frame.width}x{frame.height} {frame.format.name} does not belong to {self._video}"
+            )
+        content = encode_picture(
+            self._picture(frame), self._pattern.suffix, self._video.tags
+        )
         try:
             (self._part / self._pattern.name(self._number)).write_bytes(content)
         except OSError as error:
@@ -91,7 +114,9 @@ class FolderWriter:
         self._number += 1
         self.frames += 1
 
-    def finish(self, expected_frames: int, check: Callable[[Path], None] | None = None) -> None:
+    def finish(
+        self, expected_frames: int, check: Callable[[Path], None] | None = None
+    ) -> None:
         """Bring the pictures to where they belong; those of the same names that were there are gone afterwards.
 
         Args:
@@ -104,7 +129,9 @@ class FolderWriter:
         try:
             written = sorted(self._part.iterdir())
             if len(written) != expected_frames or not written:
-                raise OutputError(f"{self._target}: {len(written)} of {expected_frames} pictures arrived in the folder")
+                raise OutputError(
+                    f"{self._target}: {len(written)} of {expected_frames} pictures arrived in the folder"
+                )
             if check is not None:
                 check(self._part)
             self._publish(written)
@@ -126,9 +153,15 @@ class FolderWriter:
             self._part.rename(self._target.resolve())
             return
         names = {file.name for file in written}
-        old = [file for file in self._target.iterdir() if self._pattern.number(file.name) is not None]
+        old = [
+            file
+            for file in self._target.iterdir()
+            if self._pattern.number(file.name) is not None
+        ]
         if old and not self._overwrite:
-            raise OutputError(f"{self._target} holds pictures of that name by now ({old[0].name}); -y replaces them")
+            raise OutputError(
+                f"{self._target} holds pictures of that name by now ({old[0].name}); -y replaces them"
+            )
         for file in written:
             file.replace(self._target / file.name)
         for file in old:
@@ -143,14 +176,22 @@ class FolderWriter:
         planes: list[NDArray[Any]] = list(frame.planes)
         if self._range is not None:
             low, high = self._range
-            planes = [(plane * ((high - low) / layout.peak) + low).astype(np.float32) for plane in planes]
+            planes = [
+                (plane * ((high - low) / layout.peak) + low).astype(np.float32)
+                for plane in planes
+            ]
         elif layout.peak != peak:
-            planes = [np.rint(plane * (peak / layout.peak)).astype(np.uint16) for plane in planes]
+            planes = [
+                np.rint(plane * (peak / layout.peak)).astype(np.uint16)
+                for plane in planes
+            ]
         if not layout.is_rgb:
             return planes[0]
         return np.stack([planes[2], planes[0], planes[1], *planes[3:]], axis=2)
 
     def _failure(self, error: OSError) -> OutputError:
         if error.errno == errno.ENOSPC:
-            return OutputError(f"no space left on the disk of {self._target}: free some, or choose another folder")
+            return OutputError(
+                f"no space left on the disk of {self._target}: free some, or choose another folder"
+            )
         return OutputError(f"{self._target}: cannot be written: {error.strerror}")

@@ -11,7 +11,9 @@ from pathlib import Path
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.media.stills import WRITABLE_SUFFIXES
 
-PICTURE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".webp"})
+PICTURE_SUFFIXES = frozenset(
+    {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".webp"}
+)
 _NUMBER = re.compile(r"(\d+)(?!.*\d)")  # the last number in a name counts the frames
 _FIELD = re.compile(r"%(?:0(\d+))?d")
 DEFAULT_PATTERN = "frame%06d.png"
@@ -34,12 +36,20 @@ class FramePattern:
         """
         fields = list(_FIELD.finditer(text))
         if len(fields) != 1 or "%" in text.replace(fields[0][0], "") or "/" in text:
-            raise OptionError(f"{text!r} is no name for numbered pictures: write one such as {DEFAULT_PATTERN}")
-        found = cls(text[: fields[0].start()], int(fields[0][1] or 1), text[fields[0].end() :])
+            raise OptionError(
+                f"{text!r} is no name for numbered pictures: write one such as {DEFAULT_PATTERN}"
+            )
+        found = cls(
+            text[: fields[0].start()], int(fields[0][1] or 1), text[fields[0].end() :]
+        )
         if re.search(r"\d", found.behind.removesuffix(found.suffix)):
-            raise OptionError(f"{text!r}: the last number in a name has to be the one that counts, such as in {DEFAULT_PATTERN}")
+            raise OptionError(
+                f"{text!r}: the last number in a name has to be the one that counts, such as in {DEFAULT_PATTERN}"
+            )
         if found.suffix not in WRITABLE_SUFFIXES:
-            raise OptionError(f"{text!r}: pictures can be written as {', '.join(WRITABLE_SUFFIXES)}")
+            raise OptionError(
+                f"{text!r}: pictures can be written as {', '.join(WRITABLE_SUFFIXES)}"
+            )
         return found
 
     @classmethod
@@ -47,8 +57,14 @@ class FramePattern:
         """The pattern that a picture of a sequence follows (see ``list_pictures``)."""
         match = _NUMBER.search(file.stem)
         if match is None:
-            raise InputError(f"{file}: its name holds no number, so its place in the sequence is unknown; rename it, or move it elsewhere")
-        return cls(file.stem[: match.start()], len(match[1]) if match[1].startswith("0") else 1, file.stem[match.end() :] + file.suffix)
+            raise InputError(
+                f"{file}: its name holds no number, so its place in the sequence is unknown; rename it, or move it elsewhere"
+            )
+        return cls(
+            file.stem[: match.start()],
+            len(match[1]) if match[1].startswith("0") else 1,
+            file.stem[match.end() :] + file.suffix,
+        )
 
     @property
     def suffix(self) -> str:
@@ -62,7 +78,11 @@ class FramePattern:
     def number(self, name: str) -> int | None:
         """The number of a picture of this pattern, or None where the name does not follow it."""
         digits = name.removeprefix(self.before).removesuffix(self.behind)
-        return int(digits) if digits.isdecimal() and self.name(int(digits)) == name else None
+        return (
+            int(digits)
+            if digits.isdecimal() and self.name(int(digits)) == name
+            else None
+        )
 
 
 def number_of(file: Path) -> int:
@@ -73,7 +93,10 @@ def number_of(file: Path) -> int:
 
 def is_frame_folder(folder: Path) -> bool:
     """Whether pictures lie directly in ``folder``."""
-    return folder.is_dir() and any(file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".") for file in folder.iterdir())
+    return folder.is_dir() and any(
+        file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
+        for file in folder.iterdir()
+    )
 
 
 def list_pictures(folder: Path) -> list[Path]:
@@ -82,28 +105,50 @@ def list_pictures(folder: Path) -> list[Path]:
     Raises:
         InputError: no pictures, names without a number, pictures of several kinds or names, or a gap in the numbering.
     """
-    files = [file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")] if folder.is_dir() else []
+    files = (
+        [
+            file
+            for file in folder.iterdir()
+            if file.suffix.lower() in PICTURE_SUFFIXES and not file.name.startswith(".")
+        ]
+        if folder.is_dir()
+        else []
+    )
     if not files:
-        raise InputError(f"{folder}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))})")
+        raise InputError(
+            f"{folder}: no pictures in this folder ({', '.join(sorted(PICTURE_SUFFIXES))})"
+        )
     numbered: dict[int, Path] = {}
     patterns: dict[str, Path] = {}
     for file in sorted(files):
         match = _NUMBER.search(file.stem)
         if match is None:
-            raise InputError(f"{file}: its name holds no number, so its place in the sequence is unknown; rename it, or move it elsewhere")
+            raise InputError(
+                f"{file}: its name holds no number, so its place in the sequence is unknown; rename it, or move it elsewhere"
+            )
         pattern = f"{file.stem[: match.start()]}*{file.stem[match.end() :]}{file.suffix.lower()}"
         patterns.setdefault(pattern, file)
         if len(patterns) > 1:
             names = " and ".join(found.name for found in list(patterns.values())[:2])
-            raise InputError(f"{folder}: more than one sequence lies there ({names}); give each a folder of its own")
+            raise InputError(
+                f"{folder}: more than one sequence lies there ({names}); give each a folder of its own"
+            )
         if int(match[1]) in numbered:
-            raise InputError(f"{folder}: {numbered[int(match[1])].name} and {file.name} have the same number; remove one")
+            raise InputError(
+                f"{folder}: {numbered[int(match[1])].name} and {file.name} have the same number; remove one"
+            )
         numbered[int(match[1])] = file
     order = sorted(numbered)
     for before, after in pairwise(order):
         if after != before + 1:
-            gap = f"{before + 1}" if after == before + 2 else f"{before + 1} to {after - 1}"
-            raise InputError(f"{folder}: a gap in the numbering: {gap} missing (after {numbered[before].name}); number the pictures without gaps")
+            gap = (
+                f"{before + 1}"
+                if after == before + 2
+                else f"{before + 1} to {after - 1}"
+            )
+            raise InputError(
+                f"{folder}: a gap in the numbering: {gap} missing (after {numbered[before].name}); number the pictures without gaps"
+            )
     return [numbered[number] for number in order]
 
 
@@ -119,10 +164,27 @@ def check_folder_target(target: Path, pattern: FramePattern, overwrite: bool) ->
     if not parent.is_dir():
         raise OutputError(f"{target}: there is no folder {parent}: make it first")
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise OutputError(f"{target}: the folder {parent} is not writable: choose another one")
-    if target.is_dir() and not is_frame_folder(target) and any(not file.name.startswith(".") for file in target.iterdir()):
-        raise OutputError(f"{target} is a folder with other things in it: name a new one for pictures, or a video file in it")
+        raise OutputError(
+            f"{target}: the folder {parent} is not writable: choose another one"
+        )
+    if (
+        target.is_dir()
+        and not is_frame_folder(target)
+        and any(not file.name.startswith(".") for file in target.iterdir())
+    ):
+        raise OutputError(
+            f"{target} is a folder with other things in it: name a new one for pictures, or a video file in it"
+        )
     if target.is_dir() and not overwrite:
-        there = next((file.name for file in target.iterdir() if pattern.number(file.name) is not None), None)
+        there = next(
+            (
+                file.name
+                for file in target.iterdir()
+                if pattern.number(file.name) is not None
+            ),
+            None,
+        )
         if there is not None:
-            raise OutputError(f"{target} holds pictures of that name already ({there}); -y replaces them")
+            raise OutputError(
+                f"{target} holds pictures of that name already ({there}); -y replaces them"
+            )

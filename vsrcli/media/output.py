@@ -62,7 +62,9 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
     try:
         folder = target.resolve().parent
     except (OSError, RuntimeError) as error:
-        raise OutputError(f"{target}: its name leads in a circle of links: name another output") from error
+        raise OutputError(
+            f"{target}: its name leads in a circle of links: name another output"
+        ) from error
     if target.is_dir():
         raise OutputError(f"{target} is a folder: name a file in it")
     container_of(target)
@@ -76,10 +78,14 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         if not overwrite:
             raise OutputError(f"{target} exists; -y replaces it")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"{target}: the folder {folder} is not writable: choose another one")
+        raise OutputError(
+            f"{target}: the folder {folder} is not writable: choose another one"
+        )
 
 
-def kept_in(target: Path, codec: str, chosen: PixelFormat, video: OutputVideo) -> tuple[OutputVideo, list[str]]:
+def kept_in(
+    target: Path, codec: str, chosen: PixelFormat, video: OutputVideo
+) -> tuple[OutputVideo, list[str]]:
     """What of a video container and encoder keep.
 
     Args:
@@ -101,26 +107,48 @@ def kept_in(target: Path, codec: str, chosen: PixelFormat, video: OutputVideo) -
     kept = replace(video, format=chosen, tags=tags)
     notes: list[str] = []
     if not says_colours(codec, container):
-        kept = replace(kept, tags=ColorTags(tags.range if container.keeps_range else None, chroma_location=tags.chroma_location))
-        if (tags.matrix, tags.primaries, tags.transfer) != (UNSPECIFIED,) * 3 or (tags.range is not None and not container.keeps_range):
+        kept = replace(
+            kept,
+            tags=ColorTags(
+                tags.range if container.keeps_range else None,
+                chroma_location=tags.chroma_location,
+            ),
+        )
+        if (tags.matrix, tags.primaries, tags.transfer) != (UNSPECIFIED,) * 3 or (
+            tags.range is not None and not container.keeps_range
+        ):
             where = "--format matroska" if piped_container(target) else "an .mkv"
-            notes.append(f"{codec} in {container.format} loses the colour tags: {where} keeps them, or tell the program that reads it")
+            notes.append(
+                f"{codec} in {container.format} loses the colour tags: {where} keeps them, or tell the program that reads it"
+            )
     if (only := encoder_of(codec).matrix) is not None and chosen.has_chroma:
         kept = replace(kept, tags=replace(kept.tags, matrix=only, chroma_location=None))
         if tags.matrix not in (UNSPECIFIED, *_SAME_AS_601):
-            notes.append(f"{codec} always means the colours of BT.601: those of the source will be shown slightly wrong; choose another --codec")
+            notes.append(
+                f"{codec} always means the colours of BT.601: those of the source will be shown slightly wrong; choose another --codec"
+            )
     if (video.rotation or video.display_matrix) and not container.keeps_rotation:
         kept = replace(kept, rotation=0.0, display_matrix=None)
         notes.append(
             f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
             "pictures with --bake-rotation"
         )
-    if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(video.hdr, codec):
+    if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(
+        video.hdr, codec
+    ):
         kept = replace(kept, hdr=Hdr())
-        notes.append(f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does")
+        notes.append(
+            f"{codec} cannot write the HDR10 metadata (mastering display, content light level): libx265 does"
+        )
     if video.hdr.dynamic:
-        notes.append(f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it")
-    if video.sample_aspect not in (None, 1) and not (container.keeps_aspect or encoder_of(codec).has_aspect):
+        notes.append(
+            f"the {' and '.join(video.hdr.dynamic)} metadata of each frame is lost: no encoder here writes it"
+        )
+    if video.sample_aspect not in (None, 1) and not (
+        container.keeps_aspect or encoder_of(codec).has_aspect
+    ):
         kept = replace(kept, sample_aspect=None)
-        notes.append(f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it")
+        notes.append(
+            f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it"
+        )
     return kept, notes

@@ -22,7 +22,11 @@ from vsrcli.media.roundtrip import describe_gray, gray_encoder, gray_picture
 
 _RATE = 25  # frames a second; only players mind it
 # without B-frames and scene cuts the packets of a sequence stand in the order of its frames
-_OPTIONS = {"crf": "10", "preset": "medium", "x264-params": "bframes=0:scenecut=0:mbtree=0:psy=0"}
+_OPTIONS = {
+    "crf": "10",
+    "preset": "medium",
+    "x264-params": "bframes=0:scenecut=0:mbtree=0:psy=0",
+}
 # FFmpeg's decoder adds chroma where the stream has none
 _PIXEL_FORMATS = ("gray", "yuvj420p")
 _START_CODE = b"\0\0\1"
@@ -100,7 +104,9 @@ def copy_sequences(file: Path, chosen: Sequence[int], length: int) -> list[list[
         raise InputError(message) from error
     for sequence, packets_of_it in found.items():
         if len(packets_of_it) != length:
-            message = f"{file}: ends before sequence {sequence}; copy the training pack again"
+            message = (
+                f"{file}: ends before sequence {sequence}; copy the training pack again"
+            )
             raise InputError(message)
     return [found[sequence] for sequence in chosen]
 

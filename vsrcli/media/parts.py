@@ -32,7 +32,9 @@ from vsrcli.options import EncoderOptions
 
 _MAGIC = b"vsrpart1"
 _LENGTH = struct.Struct("<I")
-_PACKET = struct.Struct("<qqqIBB")  # pts, dts, duration, size, flags, count of side data
+_PACKET = struct.Struct(
+    "<qqqIBB"
+)  # pts, dts, duration, size, flags, count of side data
 _SIDE = struct.Struct("<BI")
 _KEY = 1
 _NOT_KEPT = ("quality_stats",)
@@ -58,7 +60,9 @@ class PartFacts:
 class PartWriter:
     """Encodes frames into a part, which has its name only when it is whole and safe on the disk."""
 
-    def __init__(self, path: Path, target: Path, video: OutputVideo, encoder: EncoderOptions) -> None:
+    def __init__(
+        self, path: Path, target: Path, video: OutputVideo, encoder: EncoderOptions
+    ) -> None:
         """Open the encoder and the file.
 
         Args:
@@ -89,7 +93,12 @@ class PartWriter:
     def __enter__(self) -> PartWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.abort()
 
     def write(self, frame: Frame, tick: int, duration: int) -> None:
@@ -125,11 +134,15 @@ class PartWriter:
         if not self._finished:
             self._finished = True
             self._place.discard()
-            with contextlib.suppress(OSError):  # a full disk refuses what was still to be written, which nobody wants any more
+            with contextlib.suppress(
+                OSError
+            ):  # a full disk refuses what was still to be written, which nobody wants any more
                 self._file.close()
             self._encoder.close()
 
-    def _encode(self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False) -> None:
+    def _encode(
+        self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False
+    ) -> None:
         try:
             packets = self._encoder.encode(frame, tick, duration, ends_group=ends_group)
         except (av.FFmpegError, OSError) as error:
@@ -146,13 +159,32 @@ class PartWriter:
 
     def _put_packets(self, packets: list[Packet[Any]]) -> None:
         for packet in packets:
-            if packet.pts is not None and self._last_tick is not None and packet.pts > self._last_tick:
+            if (
+                packet.pts is not None
+                and self._last_tick is not None
+                and packet.pts > self._last_tick
+            ):
                 continue
             if packet.pts is None or packet.time_base != self._unit:
-                raise OutputError(f"{self._shown}: {self._encoder.codec} gives packets without a time: --segment 0 writes them in one go")
-            side = [item for item in packet.iter_sidedata() if item.data_type not in _NOT_KEPT]
+                raise OutputError(
+                    f"{self._shown}: {self._encoder.codec} gives packets without a time: --segment 0 writes them in one go"
+                )
+            side = [
+                item
+                for item in packet.iter_sidedata()
+                if item.data_type not in _NOT_KEPT
+            ]
             dts = packet.pts if packet.dts is None else packet.dts
-            self._put(_PACKET.pack(packet.pts, dts, packet.duration or 0, packet.size, _KEY * packet.is_keyframe, len(side)))
+            self._put(
+                _PACKET.pack(
+                    packet.pts,
+                    dts,
+                    packet.duration or 0,
+                    packet.size,
+                    _KEY * packet.is_keyframe,
+                    len(side),
+                )
+            )
             for item in side:
                 name = item.data_type.encode()
                 self._put(_SIDE.pack(len(name), item.data_size) + name + bytes(item))
@@ -223,10 +255,17 @@ def joined(paths: Sequence[Path], unit: Fraction) -> Iterator[Packet[Any]]:
     for path in paths:
         for record in _records(path):
             packet: Any = av.Packet(record.content)
-            packet.pts, packet.dts, packet.duration, packet.time_base = record.pts, next(decoding), record.duration, unit
+            packet.pts, packet.dts, packet.duration, packet.time_base = (
+                record.pts,
+                next(decoding),
+                record.duration,
+                unit,
+            )
             packet.is_keyframe = bool(record.flags & _KEY)
             for name, content in record.side:
-                side: Any = PacketSideData(packet_sidedata_type_from_literal(name), len(content))  # type: ignore[call-arg, arg-type]
+                side: Any = PacketSideData(
+                    packet_sidedata_type_from_literal(name), len(content)
+                )  # type: ignore[call-arg, arg-type]
                 side.update(content)
                 packet.set_sidedata(side)
             yield packet
@@ -247,15 +286,23 @@ def decoding_times(parts: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
     for part in parts:
         order = sorted(pts for pts, _ in part)
         rank = {pts: number for number, pts in enumerate(order)}
-        needed = max((number - rank[pts] for number, (pts, _) in enumerate(part)), default=0)
+        needed = max(
+            (number - rank[pts] for number, (pts, _) in enumerate(part)), default=0
+        )
         early = sum(dts < order[0] for _, dts in part)
         delay = max(delay, needed, early)
     shown = [pts for part in parts for pts in sorted(pts for pts, _ in part)]
     if not delay or not shown:
         return shown
     spacing = shown[1] - shown[0] if len(shown) > 1 else 1
-    lead = shown[delay] - shown[0] if len(shown) > delay else (delay - len(shown) + 1) * spacing + shown[-1] - shown[0]
-    return [shown[number] - lead for number in range(min(delay, len(shown)))] + shown[: max(0, len(shown) - delay)]
+    lead = (
+        shown[delay] - shown[0]
+        if len(shown) > delay
+        else (delay - len(shown) + 1) * spacing + shown[-1] - shown[0]
+    )
+    return [shown[number] - lead for number in range(min(delay, len(shown)))] + shown[
+        : max(0, len(shown) - delay)
+    ]
 
 
 def _header(path: Path, file: BinaryIO) -> bytes:
@@ -276,10 +323,22 @@ def _records(path: Path, *, skip: bool = False) -> Iterator[_Record]:
             side = []
             for _ in range(count):
                 length, bytes_long = _SIDE.unpack(_read(path, file, _SIDE.size))
-                side.append((_read(path, file, length).decode("ascii", "replace"), _read(path, file, bytes_long)))
+                side.append(
+                    (
+                        _read(path, file, length).decode("ascii", "replace"),
+                        _read(path, file, bytes_long),
+                    )
+                )
             if skip:
                 file.seek(size, os.SEEK_CUR)
-            yield _Record(pts, dts, duration, flags, tuple(side), b"" if skip else _read(path, file, size))
+            yield _Record(
+                pts,
+                dts,
+                duration,
+                flags,
+                tuple(side),
+                b"" if skip else _read(path, file, size),
+            )
 
 
 def _read(path: Path, file: BinaryIO, size: int) -> bytes:

@@ -57,7 +57,9 @@ class SharedPipe:
         """
         with self._lock:
             if self._is_sealed:
-                raise InputError("standard input cannot be read from its beginning again: save it to a file first")
+                raise InputError(
+                    "standard input cannot be read from its beginning again: save it to a file first"
+                )
             found = PipeReader(self)
             self._readers.add(found)
             return found
@@ -71,14 +73,21 @@ class SharedPipe:
         with self._lock:
             begin = place - self._base
             if begin >= len(self._kept):
-                self._kept += self._source.read1(size) if hasattr(self._source, "read1") else self._source.read(size)
+                self._kept += (
+                    self._source.read1(size)
+                    if hasattr(self._source, "read1")
+                    else self._source.read(size)
+                )
             content = bytes(self._kept[begin : begin + size])
             if self._is_sealed:
                 self._trim()
             return content
 
     def _trim(self) -> None:
-        passed = min((reader.place for reader in self._readers), default=self._base) - self._base
+        passed = (
+            min((reader.place for reader in self._readers), default=self._base)
+            - self._base
+        )
         if passed > _TRIM_BYTES:
             del self._kept[:passed]
             self._base += passed
@@ -105,7 +114,9 @@ def standard_input() -> SharedPipe:
         InputError: it is a terminal, or closed.
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
-        raise InputError("nothing is piped into vsr: name a file, or write `ffmpeg -i in.mp4 -f nut - | vsr upscale - out.mp4`")
+        raise InputError(
+            "nothing is piped into vsr: name a file, or write `ffmpeg -i in.mp4 -f nut - | vsr upscale - out.mp4`"
+        )
     return SharedPipe(sys.stdin.buffer)
 
 

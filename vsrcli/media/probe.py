@@ -17,7 +17,14 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
-from vsrcli.frame import UNSPECIFIED, ColorTags, FileInfo, PixelFormat, StreamInfo, VideoInfo
+from vsrcli.frame import (
+    UNSPECIFIED,
+    ColorTags,
+    FileInfo,
+    PixelFormat,
+    StreamInfo,
+    VideoInfo,
+)
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.sidedata import display_matrix, hdr_metadata
 from vsrcli.media.siting import chroma_location
@@ -58,7 +65,9 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
     except av.FFmpegError as error:
         if hwaccel is not None:
             raise
-        raise InputError(f"{path}: FFmpeg cannot open it ({error.strerror}): it is no media file, or its beginning or index is missing") from error
+        raise InputError(
+            f"{path}: FFmpeg cannot open it ({error.strerror}): it is no media file, or its beginning or index is missing"
+        ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
@@ -67,7 +76,9 @@ def _open_standard_input() -> InputContainer:
     try:
         return av.open(standard_input().reader(), "r", metadata_errors="replace")
     except av.FFmpegError as error:
-        raise InputError(f"standard input holds nothing that FFmpeg knows ({error.strerror}): pipe y4m or nut, such as `ffmpeg -i in.mp4 -f nut -`") from error
+        raise InputError(
+            f"standard input holds nothing that FFmpeg knows ({error.strerror}): pipe y4m or nut, such as `ffmpeg -i in.mp4 -f nut -`"
+        ) from error
 
 
 def find_video(container: InputContainer, path: Path) -> VideoStream:
@@ -78,10 +89,21 @@ def find_video(container: InputContainer, path: Path) -> VideoStream:
     """
     pictures = [stream for stream in container.streams.video if not _is_cover(stream)]
     if not pictures:
-        kinds: set[str] = {stream.type for stream in container.streams if stream.type != "video"}
-        raise InputError(f"{path} has no video: it holds {', '.join(sorted(kinds)) or 'nothing'}{' and cover art' if container.streams.video else ''} only")
+        kinds: set[str] = {
+            stream.type for stream in container.streams if stream.type != "video"
+        }
+        raise InputError(
+            f"{path} has no video: it holds {', '.join(sorted(kinds)) or 'nothing'}{' and cover art' if container.streams.video else ''} only"
+        )
     best = container.streams.best("video")
-    stream = next((stream for stream in pictures if best is not None and stream.index == best.index), pictures[0])
+    stream = next(
+        (
+            stream
+            for stream in pictures
+            if best is not None and stream.index == best.index
+        ),
+        pictures[0],
+    )
     # PyAV leaves the context out where FFmpeg has no decoder, whatever its type annotation says
     context: Any = stream.codec_context
     if context is None:
@@ -95,7 +117,13 @@ def decoder_of(stream: VideoStream) -> Callable[[av.Packet[Any]], list[Any]]:
     FFmpeg's own decoders of VP8 and VP9 leave alpha out: where the container says that there is some, libvpx decodes.
     """
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(_codec_name(stream))
-    if name is None or {key.lower(): value for key, value in stream.metadata.items()}.get("alpha_mode") != "1":
+    if (
+        name is None
+        or {key.lower(): value for key, value in stream.metadata.items()}.get(
+            "alpha_mode"
+        )
+        != "1"
+    ):
         return lambda packet: packet.decode()
     context: Any = av.CodecContext.create(name, "r")
     return lambda packet: list(context.decode(packet if packet.size else None))
@@ -118,9 +146,14 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
         stream = find_video(container, path)
         frames = list(islice(_decodable(container, stream), _PROBED_FRAMES))
         if not frames:
-            raise InputError(f"{path}: not one frame of its video ({_codec_name(stream)}) can be decoded: the file is damaged")
+            raise InputError(
+                f"{path}: not one frame of its video ({_codec_name(stream)}) can be decoded: the file is damaged"
+            )
         first = frames[0]
-        stored, delivered = first.format.name, delivered_format(first.format.name, keep_rgb=keep_rgb)
+        stored, delivered = (
+            first.format.name,
+            delivered_format(first.format.name, keep_rgb=keep_rgb),
+        )
         streams = tuple(_describe(each) for each in container.streams)
         if stream.time_base is None:
             raise InputError(f"{path}: its video has no time base: the file is damaged")
@@ -135,9 +168,12 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             pixel_format=stored,
             format=delivered,
             tags=_tags(stream, first, delivered),
-            sample_aspect=stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or None,
+            sample_aspect=stream.sample_aspect_ratio
+            or stream.codec_context.sample_aspect_ratio
+            or None,
             rotation=float(first.rotation),
-            interlaced=_field_order(stream) not in _PROGRESSIVE_ORDERS or any(frame.interlaced_frame for frame in frames),
+            interlaced=_field_order(stream) not in _PROGRESSIVE_ORDERS
+            or any(frame.interlaced_frame for frame in frames),
             rate=_rate(stream),
             time_base=stream.time_base,
             start=start,
@@ -157,7 +193,9 @@ def probe_file(path: Path) -> FileInfo:
     """
     with open_input(path) as container:
         streams = tuple(_describe(each) for each in container.streams)
-        pictures = [stream.index for stream in container.streams.video if not _is_cover(stream)]
+        pictures = [
+            stream.index for stream in container.streams.video if not _is_cover(stream)
+        ]
         start = _start(container, Fraction(1, av.time_base))
         return FileInfo(
             path=path, container=container.format.name, video=streams[pictures[0]] if pictures else None, streams=streams, start=start,
@@ -202,17 +240,32 @@ def _measure(info: VideoInfo, *, near_the_end: bool) -> Completeness:
         try:
             promised = promised_end(find_video(container, info.path), info.start)
             if near_the_end:
-                container.seek(int((info.start + duration - _TAIL_SECONDS) * av.time_base))
+                container.seek(
+                    int((info.start + duration - _TAIL_SECONDS) * av.time_base)
+                )
             for packet in container.demux():
-                if packet.size and packet.pts is not None and packet.time_base is not None:
-                    end = (packet.pts + (packet.duration or 0)) * packet.time_base - info.start
-                    ends[packet.stream.index] = max(end, ends.get(packet.stream.index, end))
+                if (
+                    packet.size
+                    and packet.pts is not None
+                    and packet.time_base is not None
+                ):
+                    end = (
+                        packet.pts + (packet.duration or 0)
+                    ) * packet.time_base - info.start
+                    ends[packet.stream.index] = max(
+                        end, ends.get(packet.stream.index, end)
+                    )
         except av.FFmpegError:
             pass  # what came before the error is what is there
     present = ends.get(info.video.index, Fraction(0))
     # the video by itself as well: where all audio stands before it, the audio is whole
-    missing = max(duration - max(ends.values(), default=Fraction(0)), Fraction(0) if promised is None else promised - present)
-    return Completeness(present, missing if missing > tolerated_gap(info) else Fraction(0))
+    missing = max(
+        duration - max(ends.values(), default=Fraction(0)),
+        Fraction(0) if promised is None else promised - present,
+    )
+    return Completeness(
+        present, missing if missing > tolerated_gap(info) else Fraction(0)
+    )
 
 
 def tolerated_gap(info: VideoInfo) -> Fraction:
@@ -231,25 +284,47 @@ def delivered_format(stored: str, *, keep_rgb: bool = False) -> PixelFormat:
     if plain is not None and (keep_rgb or not plain.is_rgb):
         return plain
     described = av.VideoFormat(stored)
-    bits = next((depth for depth in _DEPTHS if depth >= max(part.bits for part in described.components)), _DEPTHS[-1])
+    bits = next(
+        (
+            depth
+            for depth in _DEPTHS
+            if depth >= max(part.bits for part in described.components)
+        ),
+        _DEPTHS[-1],
+    )
     has_alpha = has_transparency(stored)
     if has_alpha and bits == 14 and not keep_rgb:
         bits = 16
     suffix = "" if bits == 8 else f"{bits}le"
     if is_rgb(stored):
-        name = f"gbr{'a' * has_alpha}p{suffix}" if keep_rgb else f"yuv{'a' * has_alpha}444p{suffix}"
+        name = (
+            f"gbr{'a' * has_alpha}p{suffix}"
+            if keep_rgb
+            else f"yuv{'a' * has_alpha}444p{suffix}"
+        )
     elif sum(not part.is_alpha for part in described.components) < 3:
         name = f"yuva444p{suffix}" if has_alpha else f"gray{suffix}"
     else:
-        subsampling = _SUBSAMPLINGS.get((described.chroma_width(16), described.chroma_height(16)), "444")
+        subsampling = _SUBSAMPLINGS.get(
+            (described.chroma_width(16), described.chroma_height(16)), "444"
+        )
         name = f"yuv{'a' * has_alpha}{subsampling}p{suffix}"
     parsed = PixelFormat.parse(name)
     if parsed is None:
-        raise InputError(f"pixel format {stored} is none that vsr knows: convert the video to yuv420p first")
+        raise InputError(
+            f"pixel format {stored} is none that vsr knows: convert the video to yuv420p first"
+        )
     return parsed
 
 
-_SUBSAMPLINGS = {(16, 16): "444", (8, 16): "422", (8, 8): "420", (16, 8): "440", (4, 16): "411", (4, 4): "410"}
+_SUBSAMPLINGS = {
+    (16, 16): "444",
+    (8, 16): "422",
+    (8, 8): "420",
+    (16, 8): "440",
+    (4, 16): "411",
+    (4, 4): "410",
+}
 
 
 def is_rgb(stored: str) -> bool:
@@ -261,22 +336,32 @@ def is_rgb(stored: str) -> bool:
 def has_transparency(stored: str) -> bool:
     """True when frames of that format carry alpha of their own (a palette's is not looked at)."""
     described = av.VideoFormat(stored)
-    return not described.has_palette and any(part.is_alpha for part in described.components)
+    return not described.has_palette and any(
+        part.is_alpha for part in described.components
+    )
 
 
-def _tags(stream: VideoStream, frame: av.VideoFrame, delivered: PixelFormat) -> ColorTags:
+def _tags(
+    stream: VideoStream, frame: av.VideoFrame, delivered: PixelFormat
+) -> ColorTags:
     context = stream.codec_context
     if delivered.is_rgb:
-        return ColorTags("full", _RGB, int(context.color_primaries), int(context.color_trc))
+        return ColorTags(
+            "full", _RGB, int(context.color_primaries), int(context.color_trc)
+        )
     if is_rgb(frame.format.name):
-        return ColorTags("limited", _BT709, int(context.color_primaries), int(context.color_trc))
+        return ColorTags(
+            "limited", _BT709, int(context.color_primaries), int(context.color_trc)
+        )
     value = int(context.color_range) or int(frame.color_range)
     return ColorTags(
         range="full" if frame.format.name.startswith("yuvj") else _RANGES.get(value),  # type: ignore[arg-type]  # only the literals come out
         matrix=int(context.colorspace) if int(context.colorspace) else UNSPECIFIED,
         primaries=int(context.color_primaries),
         transfer=int(context.color_trc),
-        chroma_location=chroma_location(stream) if delivered.log2_chroma_w or delivered.log2_chroma_h else None,
+        chroma_location=chroma_location(stream)
+        if delivered.log2_chroma_w or delivered.log2_chroma_h
+        else None,
     )
 
 
@@ -296,7 +381,10 @@ def _start(container: InputContainer, grid: Fraction) -> Fraction:
     starts = [
         stream.start_time * stream.time_base
         for stream in container.streams
-        if stream.type in ("video", "audio") and stream.start_time is not None and stream.time_base is not None and not _is_cover(stream)
+        if stream.type in ("video", "audio")
+        and stream.start_time is not None
+        and stream.time_base is not None
+        and not _is_cover(stream)
     ]
     # on the video's own grid, so that its timestamps stay whole multiples of its time base
     return (min(starts, default=Fraction(0)) // grid) * grid
@@ -305,7 +393,11 @@ def _start(container: InputContainer, grid: Fraction) -> Fraction:
 def _rate(stream: VideoStream) -> Fraction | None:
     """Frames a second; of raw DV the average is that of the clock."""
     average, guessed = stream.average_rate, stream.guessed_rate
-    return guessed if average and guessed and guessed < _FASTEST < average else average or guessed
+    return (
+        guessed
+        if average and guessed and guessed < _FASTEST < average
+        else average or guessed
+    )
 
 
 def _duration(container: InputContainer, start: Fraction) -> Fraction | None:
@@ -325,7 +417,11 @@ def promised_end(stream: VideoStream, start: Fraction) -> Fraction | None:
         start: ``VideoInfo.start`` of its file.
     """
     # Matroska says it of the whole only, and FFmpeg gives that to streams of few packets: the music's length to a still picture
-    if stream.duration and stream.time_base is not None and "matroska" not in stream.container.format.name:
+    if (
+        stream.duration
+        and stream.time_base is not None
+        and "matroska" not in stream.container.format.name
+    ):
         return ((stream.start_time or 0) + stream.duration) * stream.time_base - start
     # Matroska: a tag that counts from zero; the language suffix is mkvmerge's
     for name in ("DURATION", "DURATION-eng"):
@@ -352,7 +448,9 @@ def _codec_name(stream: Any) -> str:
 def _describe(stream: Any) -> StreamInfo:
     detail = ""
     if stream.type == "audio" and stream.codec_context is not None:
-        detail = f"{stream.codec_context.sample_rate} Hz, {stream.codec_context.layout.name}"
+        detail = (
+            f"{stream.codec_context.sample_rate} Hz, {stream.codec_context.layout.name}"
+        )
     elif stream.type == "video" and stream.codec_context is not None:
         detail = f"{stream.codec_context.width}x{stream.codec_context.height}"
     elif stream.type == "data":
@@ -360,7 +458,9 @@ def _describe(stream: Any) -> StreamInfo:
     return StreamInfo(
         index=stream.index,
         kind=stream.type,
-        codec=_codec_name(stream) if stream.type in ("video", "audio", "subtitle") else "",
+        codec=_codec_name(stream)
+        if stream.type in ("video", "audio", "subtitle")
+        else "",
         language=stream.metadata.get("language") or stream.metadata.get("LANGUAGE"),
         title=stream.metadata.get("title"),
         detail=detail,

@@ -19,7 +19,15 @@ from av.video.stream import VideoStream
 from vsrcli.errors import InputError
 from vsrcli.frame import Damage, Frame, VideoInfo
 from vsrcli.media.decoding import Unpacker, deinterlaced, device_for
-from vsrcli.media.probe import decoder_of, delivered_format, find_video, open_input, probe, promised_end, tolerated_gap
+from vsrcli.media.probe import (
+    decoder_of,
+    delivered_format,
+    find_video,
+    open_input,
+    probe,
+    promised_end,
+    tolerated_gap,
+)
 from vsrcli.media.scenes import CutDetector
 
 log = logging.getLogger(__name__)
@@ -77,7 +85,13 @@ class VideoReader:
         """
         self.info: VideoInfo = probe(path, keep_rgb=keep_rgb)
         self.damage = Damage()
-        self._path, self._start, self._end, self._context, self._strict = path, start, end, context, strict
+        self._path, self._start, self._end, self._context, self._strict = (
+            path,
+            start,
+            end,
+            context,
+            strict,
+        )
         self._deinterlace = deinterlace
         self._unwanted_damage = 0
         self._allow_empty = allow_empty
@@ -94,12 +108,19 @@ class VideoReader:
     def __enter__(self) -> VideoReader:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
         """Stop decoding and close the file; while another thread iterates it is left open."""
-        with contextlib.suppress(ValueError):  # what Python says of a generator that runs
+        with contextlib.suppress(
+            ValueError
+        ):  # what Python says of a generator that runs
             self._frames.close()
 
     def stalled(self) -> InputError | None:
@@ -111,7 +132,9 @@ class VideoReader:
         if since is None or monotonic() - since < _STALL_SECONDS:
             return None
         end = float(self._reached)
-        return InputError(f"{self._path}: decoding hangs after {end:.3f} s of it: the file is damaged there; --end {end:.3f} takes what comes before")
+        return InputError(
+            f"{self._path}: decoding hangs after {end:.3f} s of it: the file is damaged there; --end {end:.3f} takes what comes before"
+        )
 
     def _wanted(self) -> Generator[Frame]:
         before: deque[Frame] = deque(maxlen=self._context)
@@ -130,8 +153,14 @@ class VideoReader:
             before.clear()
             yield frame
         if not inside and not self._allow_empty:
-            asked = "" if self._start is None and self._end is None else f" {_shown_range(self._start, self._end)}"
-            raise InputError(f"{self._path} gives no frame{asked}: the video lasts {_shown(self.info.duration)}")
+            asked = (
+                ""
+                if self._start is None and self._end is None
+                else f" {_shown_range(self._start, self._end)}"
+            )
+            raise InputError(
+                f"{self._path} gives no frame{asked}: the video lasts {_shown(self.info.duration)}"
+            )
 
     def _all(self) -> Iterator[Frame]:
         start = self._start or Fraction(0)
@@ -152,7 +181,9 @@ class VideoReader:
         """The frames from about ``time`` on, or None where too few of them, or damaged ones, come before the first wanted, or cuts cannot be told yet."""
         stream = find_video(container, self._path)
         try:
-            container.seek(int((self.info.start + time) / self.info.time_base), stream=stream)
+            container.seek(
+                int((self.info.start + time) / self.info.time_base), stream=stream
+            )
         except av.FFmpegError:
             return None  # raw streams cannot seek
         unwanted_damage = self._unwanted_damage
@@ -161,13 +192,22 @@ class VideoReader:
         for frame in frames:
             if self._start is None or frame.time >= self._start:
                 # MPEG-TS lands late, and frames whose references lie before the landing are damaged
-                is_enough = len(head) == head.maxlen and unwanted_damage == self._unwanted_damage
-                is_enough = is_enough and self._sure_from is not None and self._sure_from <= head[_MEMORY - 1].time
+                is_enough = (
+                    len(head) == head.maxlen
+                    and unwanted_damage == self._unwanted_damage
+                )
+                is_enough = (
+                    is_enough
+                    and self._sure_from is not None
+                    and self._sure_from <= head[_MEMORY - 1].time
+                )
                 return chain(head, (frame,), frames) if is_enough else None
             head.append(frame)
         return None
 
-    def _frames_of(self, container: Any, stream: VideoStream, *, sought: bool = False) -> Iterator[Frame]:
+    def _frames_of(
+        self, container: Any, stream: VideoStream, *, sought: bool = False
+    ) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         pictures = self._decoded(container, stream)
         if self._deinterlace != "off":
@@ -182,7 +222,9 @@ class VideoReader:
             if picture.pts is not None and picture.time_base is not None:
                 time = picture.pts * picture.time_base - self.info.start + restart
                 if before is not None and time < before - _RESTART_SECONDS:
-                    log.warning("%s: its clock restarts at %.3f s", self._path, float(before))
+                    log.warning(
+                        "%s: its clock restarts at %.3f s", self._path, float(before)
+                    )
                     restart += before + spacing - time
                     time = before + spacing
             elif sought and time is None:
@@ -204,13 +246,18 @@ class VideoReader:
         """Every frame that decodes, damage counted; where the demuxer gives up, what the decoder still holds comes out."""
         packets, decode = container.demux(stream), decoder_of(stream)
         # AVI holds the order of decoding alone: what FFmpeg makes of it for reordered frames runs to and fro
-        by_order = container.format.name == "avi" and stream.codec_context.codec.canonical_name in _REORDERED
+        by_order = (
+            container.format.name == "avi"
+            and stream.codec_context.codec.canonical_name in _REORDERED
+        )
         while True:
             self._busy_since = monotonic()
             try:
                 packet = next(packets, None)
             except av.FFmpegError as error:
-                self._hurt("corrupt_packets", f"reading failed ({error.strerror})", None)
+                self._hurt(
+                    "corrupt_packets", f"reading failed ({error.strerror})", None
+                )
                 packets, packet = iter(()), av.Packet()
                 packet.stream = stream
             if packet is None:
@@ -221,7 +268,11 @@ class VideoReader:
             try:
                 pictures = decode(packet)
             except av.FFmpegError as error:
-                self._hurt("corrupt_packets", f"a packet that cannot be decoded ({error.strerror})", packet.pts)
+                self._hurt(
+                    "corrupt_packets",
+                    f"a packet that cannot be decoded ({error.strerror})",
+                    packet.pts,
+                )
                 continue
             self._busy_since = None
             for picture in pictures:
@@ -236,9 +287,14 @@ class VideoReader:
         before = (self.info.width, self.info.height, self.info.pixel_format)
         now = (picture.width, picture.height, picture.format.name)
         if self._device is not None:  # it gives the same samples in an order of its own
-            before, now = (*before[:2], self.info.format.name), (*now[:2], delivered_format(picture.format.name).name)
+            before, now = (
+                (*before[:2], self.info.format.name),
+                (*now[:2], delivered_format(picture.format.name).name),
+            )
         if now != before:
-            time = float((picture.pts or 0) * (picture.time_base or 0) - self.info.start)
+            time = float(
+                (picture.pts or 0) * (picture.time_base or 0) - self.info.start
+            )
             raise InputError(
                 f"{self._path} changes from {before[0]}x{before[1]} {before[2]} to {now[0]}x{now[1]} {now[2]} at {time:.3f} s: "
                 f"upscale its parts one by one, with --end {time:.3f} and --start {time:.3f}"
@@ -246,20 +302,30 @@ class VideoReader:
 
     def _hurt(self, counter: str, what: str, pts: int | None) -> None:
         time = None if pts is None else pts * self.info.time_base - self.info.start
-        if time is not None and not ((self._start or 0) <= time and (self._end is None or time < self._end)):
+        if time is not None and not (
+            (self._start or 0) <= time and (self._end is None or time < self._end)
+        ):
             self._unwanted_damage += 1
             return
         setattr(self.damage, counter, getattr(self.damage, counter) + 1)
         if self._strict:
-            raise InputError(f"{self._path} is damaged: {what}; without --strict the rest is upscaled")
+            raise InputError(
+                f"{self._path} is damaged: {what}; without --strict the rest is upscaled"
+            )
 
     def _note_missing_end(self, stream: VideoStream, end: Fraction) -> None:
         promised = promised_end(stream, self.info.start)
-        missing = Fraction(0) if promised is None else min(promised, self._end or promised) - end
+        missing = (
+            Fraction(0)
+            if promised is None
+            else min(promised, self._end or promised) - end
+        )
         if missing > tolerated_gap(self.info):
             self.damage.missing_seconds = float(missing)
             if self._strict:
-                raise InputError(f"{self._path} is damaged: its last {float(missing):.2f} s of video are missing; without --strict the rest is upscaled")
+                raise InputError(
+                    f"{self._path} is damaged: its last {float(missing):.2f} s of video are missing; without --strict the rest is upscaled"
+                )
 
 
 def _shown(time: Fraction | None) -> str:
@@ -267,4 +333,8 @@ def _shown(time: Fraction | None) -> str:
 
 
 def _shown_range(start: Fraction | None, end: Fraction | None) -> str:
-    return " ".join(f"{word} {float(time):g} s" for word, time in (("from", start), ("before", end)) if time is not None)
+    return " ".join(
+        f"{word} {float(time):g} s"
+        for word, time in (("from", start), ("before", end))
+        if time is not None
+    )

@@ -37,7 +37,9 @@ def x264_round_trip(
     """
     decoded = list(x264_stream(iter(clip), crf=crf, preset=preset, on_packet=on_packet))
     if len(decoded) != len(clip):
-        raise InputError(f"x264 gave back {len(decoded)} of {len(clip)} frames at crf {crf:g}")
+        raise InputError(
+            f"x264 gave back {len(decoded)} of {len(clip)} frames at crf {crf:g}"
+        )
     return np.stack(decoded)
 
 
@@ -108,6 +110,13 @@ def gray_picture(plane: NDArray[np.uint8], number: int) -> av.VideoFrame:
     return picture
 
 
-def _planes(pictures: Iterable[Any], height: int, width: int) -> Iterator[NDArray[np.uint8]]:
+def _planes(
+    pictures: Iterable[Any], height: int, width: int
+) -> Iterator[NDArray[np.uint8]]:
     for picture in pictures:
-        yield np.ndarray((height, width), np.uint8, buffer=memoryview(picture.planes[0]), strides=(picture.planes[0].line_size, 1)).copy()
+        yield np.ndarray(
+            (height, width),
+            np.uint8,
+            buffer=memoryview(picture.planes[0]),
+            strides=(picture.planes[0].line_size, 1),
+        ).copy()

@@ -67,11 +67,18 @@ class CutDetector:
         before, self._before = self._before, (cells, mean, contrast)
         if before is None:
             return 0.0
-        change = float(np.abs(cells - before[0]).mean()) / (contrast + before[2] + _FLOOR) + abs(mean - before[1]) / _BRIGHTNESS_STEP
+        change = (
+            float(np.abs(cells - before[0]).mean()) / (contrast + before[2] + _FLOOR)
+            + abs(mean - before[1]) / _BRIGHTNESS_STEP
+        )
         # whatever was before, this is no cut, and its change is the motion from now on
         self.is_sure = self.is_sure or change < THRESHOLD
         # as in scdet, steady motion is no cut; but where everything changes every time, windows may as well end
-        score = change / 2 if self._motion is None else min(change, max(abs(change - self._motion), change / 2))
+        score = (
+            change / 2
+            if self._motion is None
+            else min(change, max(abs(change - self._motion), change / 2))
+        )
         is_cut = score >= THRESHOLD
         if not is_cut or self._was_cut:
             self._motion = change  # the change at a cut is no motion
@@ -85,13 +92,19 @@ class CutDetector:
 
 def _thumbnail(luma: Plane) -> NDArray[np.float32]:
     """Means over a grid of at most 32x32 cells, each of up to 8x8 samples spread evenly: large pictures cost no more than small ones."""
-    (rows, row_samples), (columns, column_samples) = (_axis(length) for length in luma.shape)
+    (rows, row_samples), (columns, column_samples) = (
+        _axis(length) for length in luma.shape
+    )
     samples = luma[rows[:, None], columns[None, :]]
-    mean: NDArray[np.float32] = samples.reshape(-1, row_samples, columns.size // column_samples, column_samples).mean((1, 3), dtype=np.float32)
+    mean: NDArray[np.float32] = samples.reshape(
+        -1, row_samples, columns.size // column_samples, column_samples
+    ).mean((1, 3), dtype=np.float32)
     return mean
 
 
 def _axis(length: int) -> tuple[NDArray[np.intp], int]:
     cells = min(length, _CELLS)
     samples = min(_SAMPLES_PER_CELL, length // cells)
-    return (2 * np.arange(cells * samples) + 1) * length // (2 * cells * samples), samples
+    return (2 * np.arange(cells * samples) + 1) * length // (
+        2 * cells * samples
+    ), samples

@@ -11,8 +11,15 @@ import av
 
 from vsrcli.frame import Hdr, MasteringDisplay
 
-_DYNAMIC = {"DOVI_RPU_BUFFER": "Dolby Vision", "DOVI_METADATA": "Dolby Vision", "DYNAMIC_HDR_PLUS": "HDR10+", "DYNAMIC_HDR_VIVID": "HDR Vivid"}
-_MASTERING = struct.Struct("=20i2I")  # ten AVRational: red, green, blue, white (x, y), darkest, brightest; then which of them are there
+_DYNAMIC = {
+    "DOVI_RPU_BUFFER": "Dolby Vision",
+    "DOVI_METADATA": "Dolby Vision",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DYNAMIC_HDR_VIVID": "HDR Vivid",
+}
+_MASTERING = struct.Struct(
+    "=20i2I"
+)  # ten AVRational: red, green, blue, white (x, y), darkest, brightest; then which of them are there
 _IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1073741824)
 # Units of SMPTE ST 2086 as HEVC and x265 count them.
 _CHROMATICITY, _LUMINANCE = 50000, 10000
@@ -51,13 +58,19 @@ def _items(frame: av.VideoFrame) -> Iterator[tuple[str, bytes]]:
 def _mastering(content: bytes) -> MasteringDisplay | None:
     if len(content) < _MASTERING.size:
         return None
-    *numbers, has_primaries, has_luminance = _MASTERING.unpack(content[: _MASTERING.size])
+    *numbers, has_primaries, has_luminance = _MASTERING.unpack(
+        content[: _MASTERING.size]
+    )
     pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
     if not (has_primaries and has_luminance) or any(below == 0 for _, below in pairs):
         return None
     values = [Fraction(above, below) for above, below in pairs]
-    red, green, blue, white = [(values[place], values[place + 1]) for place in range(0, 8, 2)]
-    return MasteringDisplay(red, green, blue, white, max_luminance=values[9], min_luminance=values[8])
+    red, green, blue, white = [
+        (values[place], values[place + 1]) for place in range(0, 8, 2)
+    ]
+    return MasteringDisplay(
+        red, green, blue, white, max_luminance=values[9], min_luminance=values[8]
+    )
 
 
 def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
@@ -88,7 +101,11 @@ def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
         if hdr.content_light:
             parts["content-light"] = "{},{}".format(*hdr.content_light)
         key = "svtav1-params"
-    return {key: ":".join(f"{name}={value}" for name, value in parts.items())} if parts else {}
+    return (
+        {key: ":".join(f"{name}={value}" for name, value in parts.items())}
+        if parts
+        else {}
+    )
 
 
 def _display(display: MasteringDisplay, *, integers: bool) -> str:
@@ -97,6 +114,14 @@ def _display(display: MasteringDisplay, *, integers: bool) -> str:
     def shown(value: Fraction, unit: int) -> str:
         return str(round(value * unit)) if integers else f"{float(value):.6g}"
 
-    points: list[tuple[str, Any]] = [("G", display.green), ("B", display.blue), ("R", display.red), ("WP", display.white)]
-    text = "".join(f"{name}({shown(x, _CHROMATICITY)},{shown(y, _CHROMATICITY)})" for name, (x, y) in points)
+    points: list[tuple[str, Any]] = [
+        ("G", display.green),
+        ("B", display.blue),
+        ("R", display.red),
+        ("WP", display.white),
+    ]
+    text = "".join(
+        f"{name}({shown(x, _CHROMATICITY)},{shown(y, _CHROMATICITY)})"
+        for name, (x, y) in points
+    )
     return f"{text}L({shown(display.max_luminance, _LUMINANCE)},{shown(display.min_luminance, _LUMINANCE)})"

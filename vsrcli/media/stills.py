@@ -43,7 +43,9 @@ def read_picture(file: Path, *, keep_alpha: bool = False) -> NDArray[Any]:
     if picture is None:
         raise InputError(f"{file}: damaged, or no picture of a known kind")
     if picture.dtype not in (np.uint8, np.uint16, np.float32):
-        raise InputError(f"{file}: its samples are {picture.dtype}; 8 or 16 bits or 32-bit float are possible")
+        raise InputError(
+            f"{file}: its samples are {picture.dtype}; 8 or 16 bits or 32-bit float are possible"
+        )
     if picture.ndim == 2:
         return np.asarray(picture)
     if picture.shape[2] == 2:
@@ -53,7 +55,9 @@ def read_picture(file: Path, *, keep_alpha: bool = False) -> NDArray[Any]:
     return np.ascontiguousarray(picture[:, :, 2::-1])
 
 
-def encode_picture(picture: NDArray[Any], suffix: str, tags: ColorTags | None = None) -> bytes:
+def encode_picture(
+    picture: NDArray[Any], suffix: str, tags: ColorTags | None = None
+) -> bytes:
     """Make the content of a picture file.
 
     Args:
@@ -64,23 +68,39 @@ def encode_picture(picture: NDArray[Any], suffix: str, tags: ColorTags | None = 
     Raises:
         OutputError: the kind of file cannot hold such a picture.
     """
-    turned = picture if picture.ndim == 2 else picture[:, :, [2, 1, 0, 3][: picture.shape[2]]]
+    turned = (
+        picture
+        if picture.ndim == 2
+        else picture[:, :, [2, 1, 0, 3][: picture.shape[2]]]
+    )
     try:
         done, data = cv2.imencode(suffix, np.ascontiguousarray(turned))
     except cv2.error as error:
-        raise OutputError(f"a {suffix} picture of {picture.shape[1]}x{picture.shape[0]} {picture.dtype} cannot be made: {error}") from error
+        raise OutputError(
+            f"a {suffix} picture of {picture.shape[1]}x{picture.shape[0]} {picture.dtype} cannot be made: {error}"
+        ) from error
     if not done:
-        raise OutputError(f"a {suffix} picture of {picture.shape[1]}x{picture.shape[0]} {picture.dtype} cannot be made")
+        raise OutputError(
+            f"a {suffix} picture of {picture.shape[1]}x{picture.shape[0]} {picture.dtype} cannot be made"
+        )
     content = data.tobytes()
     return content if tags is None or suffix != ".png" else _with_colours(content, tags)
 
 
 def _with_colours(png: bytes, tags: ColorTags) -> bytes:
     """Put a ``cICP`` chunk (PNG, third edition) behind the header; none where it would say nothing."""
-    if tags.primaries == UNSPECIFIED and tags.transfer == UNSPECIFIED and tags.range != "limited":
+    if (
+        tags.primaries == UNSPECIFIED
+        and tags.transfer == UNSPECIFIED
+        and tags.range != "limited"
+    ):
         return png
-    body = b"cICP" + bytes((tags.primaries, tags.transfer, _IDENTITY, tags.range != "limited"))
-    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    body = b"cICP" + bytes(
+        (tags.primaries, tags.transfer, _IDENTITY, tags.range != "limited")
+    )
+    chunk = (
+        struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    )
     header_end = len(_PNG_START) + 25
     return png[:header_end] + chunk + png[header_end:]
 
@@ -99,7 +119,12 @@ def read_tags(file: Path) -> ColorTags:
                 length, kind = struct.unpack(">I4s", start)
                 if kind == b"cICP" and length == 4:
                     primaries, transfer, _, is_full = opened.read(4)
-                    return ColorTags("full" if is_full else "limited", UNSPECIFIED, primaries, transfer)
+                    return ColorTags(
+                        "full" if is_full else "limited",
+                        UNSPECIFIED,
+                        primaries,
+                        transfer,
+                    )
                 if kind == b"IDAT":
                     break
                 opened.seek(length + 4, 1)

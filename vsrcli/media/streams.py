@@ -30,7 +30,11 @@ _PAUSE_SECONDS = Fraction(1, 50)
 # Longest delay of an encoder that a file hides before its start.
 _PRIMING_SECONDS = Fraction(1, 10)
 # FFmpeg writes these, but few players know them there; and in mp4 it reads Vorbis some milliseconds too early after a cut.
-_FEW_PLAYERS = {"mp4": re.compile(r"pcm_.*le|vorbis"), "mov": re.compile("vorbis"), "avi": re.compile("vorbis|opus|flac|alac")}
+_FEW_PLAYERS = {
+    "mp4": re.compile(r"pcm_.*le|vorbis"),
+    "mov": re.compile("vorbis"),
+    "avi": re.compile("vorbis|opus|flac|alac"),
+}
 # What reads a container back, where it is called otherwise.
 _DEMUXERS = {"mp4": "mov", "webm": "matroska"}
 
@@ -66,7 +70,9 @@ CARRIAGE: Mapping[str, Carriage] = {
     "mpegts": Carriage(chapters=False, titles=False),
     "avi": Carriage(audio=("mp3", "ac3"), chapters=False, languages=False),
     "nut": Carriage(),
-    "yuv4mpegpipe": Carriage(streams=False, audio=(), chapters=False, titles=False, languages=False),
+    "yuv4mpegpipe": Carriage(
+        streams=False, audio=(), chapters=False, titles=False, languages=False
+    ),
 }
 
 
@@ -83,7 +89,9 @@ def keeps_language(container: Container, language: str | None) -> bool:
     """Whether a container has a place for a stream's language (ISO 639-2)."""
     if language in (None, "", "und"):
         return True
-    return CARRIAGE[container.format].languages and (container.format != "mov" or language in _QUICKTIME_LANGUAGES.split())
+    return CARRIAGE[container.format].languages and (
+        container.format != "mov" or language in _QUICKTIME_LANGUAGES.split()
+    )
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,9 @@ def demuxer_of(container: Container) -> str:
     return _DEMUXERS.get(container.format, container.format)
 
 
-def plan_streams(info: FileInfo, target: Path | str, audio: Literal["copy", "none"]) -> tuple[StreamPlan, ...]:
+def plan_streams(
+    info: FileInfo, target: Path | str, audio: Literal["copy", "none"]
+) -> tuple[StreamPlan, ...]:
     """Decide what happens to each stream. Whether the container takes a stream is found out by putting its first packets into one in
     memory and reading them back.
 
@@ -128,31 +138,63 @@ def plan_streams(info: FileInfo, target: Path | str, audio: Literal["copy", "non
     """
     container = container_of(target)
     carriage = CARRIAGE[container.format]
-    wanted = {s.index for s in info.streams if carriage.streams and (s.kind == "subtitle" or (s.kind == "audio" and audio == "copy"))}
+    wanted = {
+        s.index
+        for s in info.streams
+        if carriage.streams
+        and (s.kind == "subtitle" or (s.kind == "audio" and audio == "copy"))
+    }
     refused: set[int] = set()
     broken: set[int] = set()
     converted: dict[int, str | None] = {}
     if wanted:
         with open_input(info.path) as source:
             packets = _first_packets(source, wanted)
-            refused = {index for index in wanted if not _is_taken(source.streams[index], packets[index], container)}
+            refused = {
+                index
+                for index in wanted
+                if not _is_taken(source.streams[index], packets[index], container)
+            }
             if not container.keeps_timestamps:
-                broken = _with_pauses(info, {index for index in wanted - refused if source.streams[index].type == "audio"})
-            converted = {index: _converted(source.streams[index], container) for index in refused | broken}
-    return tuple(_plan(stream, info, container, audio, refused | broken, converted, broken) for stream in info.streams)
+                broken = _with_pauses(
+                    info,
+                    {
+                        index
+                        for index in wanted - refused
+                        if source.streams[index].type == "audio"
+                    },
+                )
+            converted = {
+                index: _converted(source.streams[index], container)
+                for index in refused | broken
+            }
+    return tuple(
+        _plan(stream, info, container, audio, refused | broken, converted, broken)
+        for stream in info.streams
+    )
 
 
 def _plan(
-    stream: StreamInfo, info: FileInfo, container: Container, audio: Literal["copy", "none"], refused: set[int], converted: dict[int, str | None],
+    stream: StreamInfo,
+    info: FileInfo,
+    container: Container,
+    audio: Literal["copy", "none"],
+    refused: set[int],
+    converted: dict[int, str | None],
     broken: set[int],
 ) -> StreamPlan:
-    carriage, name = CARRIAGE[container.format], _NAMES.get(container.format, container.format)
+    carriage, name = (
+        CARRIAGE[container.format],
+        _NAMES.get(container.format, container.format),
+    )
     if info.video is not None and stream.index == info.video.index:
         return StreamPlan(stream, "upscale", "the picture")
     if stream.kind == "audio" and audio == "none":
         return StreamPlan(stream, "drop", "--audio none")
     if not carriage.streams:
-        return StreamPlan(stream, "drop", f"{name} holds nothing but the picture", loses=True)
+        return StreamPlan(
+            stream, "drop", f"{name} holds nothing but the picture", loses=True
+        )
     if stream.is_cover or stream.kind == "attachment":
         return _plan_attachment(stream, carriage, name)
     if stream.kind not in ("audio", "subtitle"):
@@ -161,24 +203,52 @@ def _plan(
         return StreamPlan(stream, "copy", "copied as it is")
     codec = converted.get(stream.index)
     if codec is None:
-        return StreamPlan(stream, "drop", f"{name} does not take {stream.codec or 'this'} {_WORDS[stream.kind]}: name the output .mkv to keep it", loses=True)
+        return StreamPlan(
+            stream,
+            "drop",
+            f"{name} does not take {stream.codec or 'this'} {_WORDS[stream.kind]}: name the output .mkv to keep it",
+            loses=True,
+        )
     if stream.kind == "audio":
-        why = "has no place for pauses between packets of sound" if stream.index in broken else f"does not take {stream.codec} audio"
-        return StreamPlan(stream, "convert", f"{name} {why}; .mkv would copy it", codec, loses=True)
+        why = (
+            "has no place for pauses between packets of sound"
+            if stream.index in broken
+            else f"does not take {stream.codec} audio"
+        )
+        return StreamPlan(
+            stream, "convert", f"{name} {why}; .mkv would copy it", codec, loses=True
+        )
     is_styled = stream.codec in ("ass", "ssa")
     lost = ", its styles are lost; .mkv would copy it" if is_styled else ""
-    return StreamPlan(stream, "convert", f"{name} does not take {stream.codec} subtitles{lost}", codec, loses=is_styled)
+    return StreamPlan(
+        stream,
+        "convert",
+        f"{name} does not take {stream.codec} subtitles{lost}",
+        codec,
+        loses=is_styled,
+    )
 
 
 def _plan_other(stream: StreamInfo, info: FileInfo, container: Container) -> StreamPlan:
     if stream.kind == "video":
-        return StreamPlan(stream, "drop", "only one video stream is upscaled", loses=True)
+        return StreamPlan(
+            stream, "drop", "only one video stream is upscaled", loses=True
+        )
     # mov writes chapters and the timecode as tracks as well; FFmpeg makes these anew from what it read
-    if stream.detail == "bin_data" and info.chapters and "mov" in info.container and CARRIAGE[container.format].chapters:
-        return StreamPlan(stream, "drop", "it holds the chapters, which are carried as such")
+    if (
+        stream.detail == "bin_data"
+        and info.chapters
+        and "mov" in info.container
+        and CARRIAGE[container.format].chapters
+    ):
+        return StreamPlan(
+            stream, "drop", "it holds the chapters, which are carried as such"
+        )
     if stream.detail == "timecode" and container.format in _KEEP_TIMECODE:
         return StreamPlan(stream, "drop", "the timecode is carried as the picture's")
-    return StreamPlan(stream, "drop", f"{stream.kind} streams are not carried", loses=True)
+    return StreamPlan(
+        stream, "drop", f"{stream.kind} streams are not carried", loses=True
+    )
 
 
 _KEEP_TIMECODE = ("mp4", "mov", "matroska")
@@ -192,14 +262,26 @@ def _plan_attachment(stream: StreamInfo, carriage: Carriage, name: str) -> Strea
     what = "cover picture" if stream.is_cover else "attached file"
     if carriage.covers is not None if stream.is_cover else carriage.attachments:
         return StreamPlan(stream, "attach", f"{what}, byte for byte")
-    return StreamPlan(stream, "drop", f"{name} has no place for {'a' if stream.is_cover else 'an'} {what}: name the output .mkv to keep it", loses=True)
+    return StreamPlan(
+        stream,
+        "drop",
+        f"{name} has no place for {'a' if stream.is_cover else 'an'} {what}: name the output .mkv to keep it",
+        loses=True,
+    )
 
 
 def sound_for(stream: Stream, container: Container) -> Sound | None:
     """How a refused sound track is encoded for a container; None where nothing can be made of it."""
     if not can_decode(stream):
         return None
-    return next((sound for codec in CARRIAGE[container.format].audio if (sound := audio_encoder(stream, codec)) is not None), None)
+    return next(
+        (
+            sound
+            for codec in CARRIAGE[container.format].audio
+            if (sound := audio_encoder(stream, codec)) is not None
+        ),
+        None,
+    )
 
 
 def _converted(stream: Stream, container: Container) -> str | None:
@@ -207,11 +289,17 @@ def _converted(stream: Stream, container: Container) -> str | None:
     if stream.type == "audio":
         sound = sound_for(stream, container)
         return None if sound is None else sound.codec
-    codec = stream.codec_context.codec.canonical_name if stream.codec_context is not None else ""
+    codec = (
+        stream.codec_context.codec.canonical_name
+        if stream.codec_context is not None
+        else ""
+    )
     return CARRIAGE[container.format].text if codec in TEXT_CODECS else None
 
 
-def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[Packet[Any]]]:
+def _first_packets(
+    source: InputContainer, wanted: set[int]
+) -> dict[int, list[Packet[Any]]]:
     packets: dict[int, list[Packet[Any]]] = {index: [] for index in wanted}
     for stream in source.streams:
         if stream.index not in wanted:
@@ -219,10 +307,18 @@ def _first_packets(source: InputContainer, wanted: set[int]) -> dict[int, list[P
     read = 0
     try:
         for packet in source.demux():
-            if packet.size and packet.stream_index in packets and len(packets[packet.stream_index]) < _SAMPLE_PACKETS:
+            if (
+                packet.size
+                and packet.stream_index in packets
+                and len(packets[packet.stream_index]) < _SAMPLE_PACKETS
+            ):
                 packets[packet.stream_index].append(packet)
             read += packet.size
-            missing = [index for index, found in packets.items() if len(found) < _SAMPLE_PACKETS]
+            missing = [
+                index
+                for index, found in packets.items()
+                if len(found) < _SAMPLE_PACKETS
+            ]
             if not missing or read > _SAMPLE_BYTES:
                 break
     except av.FFmpegError:
@@ -237,19 +333,31 @@ def _with_pauses(info: FileInfo, tracks: set[int]) -> set[int]:
     if is_standard_input(info.path):
         return found
     with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
-        for packet in source.demux([stream for stream in source.streams if stream.index in tracks]):
-            if packet.stream_index in tracks and packet.pts is not None and packet.time_base is not None:
+        for packet in source.demux(
+            [stream for stream in source.streams if stream.index in tracks]
+        ):
+            if (
+                packet.stream_index in tracks
+                and packet.pts is not None
+                and packet.time_base is not None
+            ):
                 begin = packet.pts * packet.time_base
                 if begin - ends[packet.stream_index] > _PAUSE_SECONDS:
                     found.add(packet.stream_index)
-                ends[packet.stream_index] = max(ends[packet.stream_index], begin + (packet.duration or 0) * packet.time_base)
+                ends[packet.stream_index] = max(
+                    ends[packet.stream_index],
+                    begin + (packet.duration or 0) * packet.time_base,
+                )
     return found
 
 
 def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) -> bool:
     """Whether the container takes the stream's packets and gives them back as the same codec."""
     codec = stream.codec_context.name if stream.codec_context is not None else ""
-    if not codec or (container.format in _FEW_PLAYERS and _FEW_PLAYERS[container.format].fullmatch(codec)):
+    if not codec or (
+        container.format in _FEW_PLAYERS
+        and _FEW_PLAYERS[container.format].fullmatch(codec)
+    ):
         return False
     buffer = io.BytesIO()
 
@@ -286,7 +394,11 @@ def is_cut_off(packet: Packet[Any], start: Fraction, container: Container) -> bo
         start: of the source's clock (``FileInfo.start``), seconds.
         container: what it would be written to.
     """
-    if container.format in ("mp4", "mov") or packet.pts is None or packet.time_base is None:
+    if (
+        container.format in ("mp4", "mov")
+        or packet.pts is None
+        or packet.time_base is None
+    ):
         return False
     begin = packet.pts * packet.time_base - start
     length = (packet.duration or 0) * packet.time_base
@@ -295,7 +407,9 @@ def is_cut_off(packet: Packet[Any], start: Fraction, container: Container) -> bo
     return packet.is_discard and (begin >= 0 or begin + length <= -_PRIMING_SECONDS)
 
 
-def lead_of(info: FileInfo, copied: set[int], container: Container, shift: Fraction) -> Fraction:
+def lead_of(
+    info: FileInfo, copied: set[int], container: Container, shift: Fraction
+) -> Fraction:
     """By how much a container moves all packets, but no chapters, where copied sound begins before output time 0: a trial in memory shows.
 
     Args:
@@ -315,8 +429,14 @@ def lead_of(info: FileInfo, copied: set[int], container: Container, shift: Fract
     if not waiting:
         return Fraction(0)
     with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
-        for packet in source.demux([stream for stream in source.streams if stream.index in waiting]):
-            if packet.stream_index in waiting and packet.pts is not None and packet.time_base is not None:
+        for packet in source.demux(
+            [stream for stream in source.streams if stream.index in waiting]
+        ):
+            if (
+                packet.stream_index in waiting
+                and packet.pts is not None
+                and packet.time_base is not None
+            ):
                 if is_cut_off(packet, info.start, container):
                     continue
                 waiting.discard(packet.stream_index)
@@ -325,7 +445,10 @@ def lead_of(info: FileInfo, copied: set[int], container: Container, shift: Fract
             read += packet.size
             if not waiting or read > _SAMPLE_BYTES:
                 break
-        return max((_moved_by(container, packet, shift) for packet in early), default=Fraction(0))
+        return max(
+            (_moved_by(container, packet, shift) for packet in early),
+            default=Fraction(0),
+        )
     return Fraction(0)
 
 
@@ -345,7 +468,11 @@ def _moved_by(container: Container, packet: Packet[Any], shift: Fraction) -> Fra
             out.mux(packet)
         buffer.seek(0)
         with av.open(buffer, "r", format=demuxer_of(container)) as back:
-            moved.extend(found.pts * found.time_base - (pts - ticks) * unit for found in back.demux() if found.pts is not None and found.time_base is not None)
+            moved.extend(
+                found.pts * found.time_base - (pts - ticks) * unit
+                for found in back.demux()
+                if found.pts is not None and found.time_base is not None
+            )
 
     open_quietly(try_it)
     return max(Fraction(0), moved[0]) if moved else Fraction(0)

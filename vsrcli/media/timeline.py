@@ -15,7 +15,19 @@ from vsrcli.media.probe import find_video, open_input
 
 _MOST_REORDERING_SECONDS = 1
 # Formats without an index or times, where a seek goes by bytes or not at all.
-_NO_SEEKING = ("h264", "hevc", "m4v", "mpegvideo", "obu", "ivf", "yuv4mpegpipe", "rawvideo", "gif", "image2", "concat")
+_NO_SEEKING = (
+    "h264",
+    "hevc",
+    "m4v",
+    "mpegvideo",
+    "obu",
+    "ivf",
+    "yuv4mpegpipe",
+    "rawvideo",
+    "gif",
+    "image2",
+    "concat",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,9 @@ def timeline(info: VideoInfo) -> Timeline:
         for other in container.streams:
             if other.index != stream.index:
                 other.discard = Discard.all
-        is_clean = not any(name in _NO_SEEKING for name in container.format.name.split(","))
+        is_clean = not any(
+            name in _NO_SEEKING for name in container.format.name.split(",")
+        )
         packets = container.demux(stream)
         while True:
             try:
@@ -62,7 +76,12 @@ def timeline(info: VideoInfo) -> Timeline:
                 break
             if not packet.size:
                 continue
-            if packet.pts is None or packet.pts in seen or packet.is_corrupt or (latest is not None and packet.pts < latest - tolerated):
+            if (
+                packet.pts is None
+                or packet.pts in seen
+                or packet.is_corrupt
+                or (latest is not None and packet.pts < latest - tolerated)
+            ):
                 is_clean = False
             if packet.pts is not None:
                 seen.add(packet.pts)
@@ -70,4 +89,8 @@ def timeline(info: VideoInfo) -> Timeline:
                 if packet.is_keyframe:
                     keyframes.append(packet.pts)
     times = tuple(sorted(pts * info.time_base - info.start for pts in keyframes))
-    return Timeline(times, is_clean, Fraction(0) if latest is None else latest * info.time_base - info.start)
+    return Timeline(
+        times,
+        is_clean,
+        Fraction(0) if latest is None else latest * info.time_base - info.start,
+    )

@@ -19,7 +19,9 @@ from vsrcli.frame import Frame
 # Longest time that one frame is repeated for; beyond it the timestamps are damaged, and the slots would fill disk and memory.
 _LONGEST_HOLD_SECONDS = 86400
 
-_CLOCK = re.compile(r"(?:(?:(?P<hours>\d+):)?(?P<minutes>[0-5]?\d):)?(?P<seconds>\d+(?:\.\d*)?|\.\d+)")
+_CLOCK = re.compile(
+    r"(?:(?:(?P<hours>\d+):)?(?P<minutes>[0-5]?\d):)?(?P<seconds>\d+(?:\.\d*)?|\.\d+)"
+)
 _RATE = re.compile(r"\d+(?:\.\d*)?|\.\d+|\d+/\d+")
 
 
@@ -74,7 +76,12 @@ class Schedule:
             fill: whether the slots before the first frame show it too, instead of being left out.
             first: time of the first frame that the run keeps, where the frames given begin later than that.
         """
-        self.fps, self._first, self._source_unit, self._fill = fps, first, time_base, fill
+        self.fps, self._first, self._source_unit, self._fill = (
+            fps,
+            first,
+            time_base,
+            fill,
+        )
         self._rate = None if fps == "source" else Fraction(fps)
         self._start, self._end = start, end
         self.time_base = time_base if self._rate is None else 1 / self._rate
@@ -89,7 +96,14 @@ class Schedule:
         Args:
             first: time of the first frame that the run keeps, seconds, for frames that begin later than that; None: they begin with it.
         """
-        return Schedule(self.fps, time_base=self._source_unit, start=self._start, end=self._end, fill=self._fill, first=first)
+        return Schedule(
+            self.fps,
+            time_base=self._source_unit,
+            start=self._start,
+            end=self._end,
+            fill=self._fill,
+            first=first,
+        )
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Scheduled]:
         """Schedule frames, one behind the source.
@@ -112,7 +126,9 @@ class Schedule:
             yield self._schedule(current, None)
 
     def _keeps(self, frame: Frame) -> bool:
-        return (self._start is None or frame.time >= self._start) and (self._end is None or frame.time < self._end)
+        return (self._start is None or frame.time >= self._start) and (
+            self._end is None or frame.time < self._end
+        )
 
     def _schedule(self, frame: Frame, following: Frame | None) -> Scheduled:
         if following is not None and following.time > frame.time:
@@ -122,10 +138,20 @@ class Schedule:
         if self.origin is None:
             self.origin = frame.time
         if self._first is not None and self._next is None:
-            self.frames_out = self._tick(frame.time) - (0 if self._fill else self._tick(self._first))
-        end = following.time if following is not None else frame.time + (frame.duration or self._spacing)
+            self.frames_out = self._tick(frame.time) - (
+                0 if self._fill else self._tick(self._first)
+            )
+        end = (
+            following.time
+            if following is not None
+            else frame.time + (frame.duration or self._spacing)
+        )
         is_last = following is None or not self._keeps(following)
-        scheduled = self._at_source_times(frame, end) if self._rate is None else self._at_slots(frame, end, is_last)
+        scheduled = (
+            self._at_source_times(frame, end)
+            if self._rate is None
+            else self._at_slots(frame, end, is_last)
+        )
         self.frames_out += len(scheduled.ticks)
         return scheduled
 
@@ -137,7 +163,13 @@ class Schedule:
         return Scheduled(frame, (tick,), max(1, self._tick(end) - tick))
 
     def _at_slots(self, frame: Frame, end: Fraction, is_last: bool) -> Scheduled:
-        begin = self._next if self._next is not None else 0 if self._fill and self._first is None else self._tick(frame.time)
+        begin = (
+            self._next
+            if self._next is not None
+            else 0
+            if self._fill and self._first is None
+            else self._tick(frame.time)
+        )
         if is_last and self._end is not None:
             end = min(end, self._end)
         if end - frame.time > _LONGEST_HOLD_SECONDS:
@@ -169,9 +201,17 @@ def parse_time(text: str) -> Fraction:
         OptionError: none of these.
     """
     match = _CLOCK.fullmatch(text.strip())
-    if match is None or (match["minutes"] is not None and Fraction(match["seconds"]) >= 60):
-        raise OptionError(f"{text!r} is not a time: write seconds (90.5) or [HH:]MM:SS[.fff] (1:30)")
-    return 3600 * int(match["hours"] or 0) + 60 * int(match["minutes"] or 0) + Fraction(match["seconds"])
+    if match is None or (
+        match["minutes"] is not None and Fraction(match["seconds"]) >= 60
+    ):
+        raise OptionError(
+            f"{text!r} is not a time: write seconds (90.5) or [HH:]MM:SS[.fff] (1:30)"
+        )
+    return (
+        3600 * int(match["hours"] or 0)
+        + 60 * int(match["minutes"] or 0)
+        + Fraction(match["seconds"])
+    )
 
 
 def parse_rate(text: str) -> Fraction | Literal["source"]:
@@ -187,4 +227,6 @@ def parse_rate(text: str) -> Fraction | Literal["source"]:
         rate = Fraction(stripped)
         if rate > 0:
             return rate
-    raise OptionError(f"{text!r} is not a frame rate: write 30, 29.97, 30000/1001 or `source`")
+    raise OptionError(
+        f"{text!r} is not a frame rate: write 30, 29.97, 30000/1001 or `source`"
+    )

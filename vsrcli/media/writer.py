@@ -38,9 +38,18 @@ class _Span:
 
     def add(self, packet: Packet[Any]) -> None:
         """Count a packet in, in decoding order."""
-        pts, dts, duration = packet.pts or 0, packet.dts if packet.dts is not None else packet.pts or 0, packet.duration or 0
+        pts, dts, duration = (
+            packet.pts or 0,
+            packet.dts if packet.dts is not None else packet.pts or 0,
+            packet.duration or 0,
+        )
         if self._is_empty:
-            self._begin, self._end, self._first_dts, self._is_empty = pts, pts + duration, dts, False
+            self._begin, self._end, self._first_dts, self._is_empty = (
+                pts,
+                pts + duration,
+                dts,
+                False,
+            )
         self._begin, self._end = min(self._begin, pts), max(self._end, pts + duration)
         self._last_dts, self._last_duration = dts, duration
 
@@ -96,8 +105,12 @@ class VideoWriter:
         self._shown = target
         self._container = container_of(target)
         self._codec_name = encoder.codec
-        if not self._container.keeps_timestamps and (video.rate is None or video.rate * video.time_base != 1):
-            raise OutputError(f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv")
+        if not self._container.keeps_timestamps and (
+            video.rate is None or video.rate * video.time_base != 1
+        ):
+            raise OutputError(
+                f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv"
+            )
         if encoder.codec != "auto":
             find_codec(encoder.codec)
         self._span = _Span()
@@ -106,7 +119,11 @@ class VideoWriter:
         self._encoder: VideoEncoder | None = None
         self._finished = self._is_spliced = False
         try:
-            self._place: FileDestination | PipeDestination = FileDestination(target, folder) if piped_container(target) is None else PipeDestination()
+            self._place: FileDestination | PipeDestination = (
+                FileDestination(target, folder)
+                if piped_container(target) is None
+                else PipeDestination()
+            )
         except OSError as error:
             raise failure(error, target, self._codec_name) from error
         try:
@@ -120,7 +137,12 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if not self._finished:
             self.abort()
 
@@ -159,7 +181,9 @@ class VideoWriter:
 
         self._try(put)
 
-    def finish(self, expected_frames: int, check: Callable[[Path], None] | None = None) -> None:
+    def finish(
+        self, expected_frames: int, check: Callable[[Path], None] | None = None
+    ) -> None:
         """Flush the encoder, copy what is left, check the file and give it its name.
 
         Args:
@@ -197,17 +221,27 @@ class VideoWriter:
         if self._encoder is not None:
             self._encoder.close()
 
-    def _add_copies(self, source: FileInfo | None, plan: tuple[StreamPlan, ...], start: Fraction | None, end: Fraction | None) -> None:
+    def _add_copies(
+        self,
+        source: FileInfo | None,
+        plan: tuple[StreamPlan, ...],
+        start: Fraction | None,
+        end: Fraction | None,
+    ) -> None:
         output = self._output()
 
         def begin() -> None:
             if source is not None:
-                self._copier = StreamCopier(source, plan, output, self._container, start=start, end=end)
+                self._copier = StreamCopier(
+                    source, plan, output, self._container, start=start, end=end
+                )
             output.start_encoding()
 
         reason = open_quietly(begin)
         if reason is not None:
-            raise OutputError(f"{self._shown}: cannot be begun: {reason}: name the output .mkv, or give --audio none")
+            raise OutputError(
+                f"{self._shown}: cannot be begun: {reason}: name the output .mkv, or give --audio none"
+            )
 
     def _opened(self) -> VideoEncoder:
         if self._encoder is None:
@@ -232,7 +266,11 @@ class VideoWriter:
     def _deliver(self, packet: Packet[Any]) -> None:
         output = self._output()
         time = packet.dts if packet.dts is not None else packet.pts
-        if self._copier is not None and time is not None and packet.time_base is not None:
+        if (
+            self._copier is not None
+            and time is not None
+            and packet.time_base is not None
+        ):
             self._copier.origin = self.origin
             output.mux(list(self._copier.until(time * packet.time_base)))
         output.mux(packet)
@@ -258,15 +296,23 @@ class VideoWriter:
             with av.open(str(part), "r", format=demuxer_of(self._container)) as written:
                 for packet in written.demux():
                     if packet.size:
-                        counts[packet.stream_index] = counts.get(packet.stream_index, 0) + 1
+                        counts[packet.stream_index] = (
+                            counts.get(packet.stream_index, 0) + 1
+                        )
         except (av.FFmpegError, OSError) as error:
-            raise OutputError(f"{self._shown}: the written file cannot be read back ({error.strerror}): is the disk full?") from error
+            raise OutputError(
+                f"{self._shown}: the written file cannot be read back ({error.strerror}): is the disk full?"
+            ) from error
         if counts.get(0, 0) != expected_frames:
-            raise OutputError(f"{self._shown}: {counts.get(0, 0)} of {expected_frames} frames arrived in the file: is the disk full?")
+            raise OutputError(
+                f"{self._shown}: {counts.get(0, 0)} of {expected_frames} frames arrived in the file: is the disk full?"
+            )
         delivered = {} if self._copier is None else self._copier.delivered
         for index, packets in delivered.items():
             if packets and not counts.get(index):
-                raise OutputError(f"{self._shown}: stream {index} did not arrive in the file: try .mkv or --audio none")
+                raise OutputError(
+                    f"{self._shown}: stream {index} did not arrive in the file: try .mkv or --audio none"
+                )
 
     def _try(self, work: Callable[[], None]) -> None:
         try:

@@ -43,7 +43,9 @@ class XpsnrFilter:
 
     def __init__(self, width: int, height: int, frames_per_second: float) -> None:
         if min(width, height) < _LEAST_SIDE:
-            raise OptionError(f"XPSNR needs at least {_LEAST_SIDE} pixels a side, {width}x{height} are left: use larger pictures or leave it out of --metrics")
+            raise OptionError(
+                f"XPSNR needs at least {_LEAST_SIDE} pixels a side, {width}x{height} are left: use larger pictures or leave it out of --metrics"
+            )
         self._height = height // 2 * 2
         rate = Fraction(frames_per_second).limit_denominator(1001)
         if rate <= 0:
@@ -65,7 +67,9 @@ class XpsnrFilter:
             graph.configure()
         except (av.FFmpegError, ValueError) as error:
             self._folder.cleanup()
-            raise BackendError(f"this FFmpeg has no XPSNR ({error}): pip install --upgrade av") from error
+            raise BackendError(
+                f"this FFmpeg has no XPSNR ({error}): pip install --upgrade av"
+            ) from error
         self._sources = {"truth": truth, "picture": picture}
         self._sinks = [sink]
         self._graph: av.filter.Graph | None = graph
@@ -82,12 +86,16 @@ class XpsnrFilter:
         """
         try:
             for name, codes in (("truth", truth), ("picture", picture)):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(codes[: self._height]), format="gray")
+                frame = av.VideoFrame.from_ndarray(
+                    np.ascontiguousarray(codes[: self._height]), format="gray"
+                )
                 frame.pts, frame.time_base = self._added, self._step
                 self._sources[name].push(frame)
             self._drain()
         except av.FFmpegError as error:
-            raise BackendError(f"XPSNR failed at frame {self._added} ({error})") from error
+            raise BackendError(
+                f"XPSNR failed at frame {self._added} ({error})"
+            ) from error
         self._added += 1
 
     def finish(self) -> tuple[float, list[float]]:
@@ -107,9 +115,13 @@ class XpsnrFilter:
             raise BackendError(f"XPSNR failed at the end ({error})") from error
         self._release()
         text = self._statistics.read_text() if self._statistics.exists() else ""
-        values = [float(match[1]) for match in map(_LINE.search, text.splitlines()) if match]
+        values = [
+            float(match[1]) for match in map(_LINE.search, text.splitlines()) if match
+        ]
         if len(values) != self._added:
-            raise BackendError(f"XPSNR of {len(values)} frames came back for {self._added}")
+            raise BackendError(
+                f"XPSNR of {len(values)} frames came back for {self._added}"
+            )
         if not values:
             return math.nan, []
         error_root = math.fsum(10 ** (-value / 20) for value in values) / len(values)

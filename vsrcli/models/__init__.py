@@ -80,24 +80,43 @@ MODELS: dict[str, ModelSpec] = {
     spec.name: spec
     for spec in (
         ModelSpec(
-            "delta", "vsrcli.models.delta:Delta", 83_702, 37, ("video", "clean", "blur3"),
+            "delta",
+            "vsrcli.models.delta:Delta",
+            83_702,
+            37,
+            ("video", "clean", "blur3"),
             "one shared 2D network, deeper for nearer frames, then a recursive 3D one (reconstructed from the report)",
-            group_frames=1, group_roles=(0, 1, 2, 1, 0),
+            group_frames=1,
+            group_roles=(0, 1, 2, 1, 0),
         ),
         ModelSpec(
-            "5-parallel", "vsrcli.models.five_parallel:FiveParallel", 259_938, 28, ("video", "clean", "blur3"),
+            "5-parallel",
+            "vsrcli.models.five_parallel:FiveParallel",
+            259_938,
+            28,
+            ("video", "clean", "blur3"),
             "five 2D networks, one a frame, then a deep recursive 3D one",
         ),
         ModelSpec(
-            "previous", "vsrcli.models.previous:Previous", 73_706, 9, ("clean", "blur3"),
+            "previous",
+            "vsrcli.models.previous:Previous",
+            73_706,
+            9,
+            ("clean", "blur3"),
             "the predecessor: a 2D network on every frame, then a small 3D one",
-            group_frames=1, group_roles=(0,) * 5,
+            group_frames=1,
+            group_roles=(0,) * 5,
         ),
         ModelSpec(
-            "lite", "vsrcli.models.lite:Lite", 61_700, 7, ("video", "clean"),
+            "lite",
+            "vsrcli.models.lite:Lite",
+            61_700,
+            7,
+            ("video", "clean"),
             "neighbours sampled along their motion, all at the input's size: "
             "a twentieth of Delta's work",
-            trim=0, is_motion_compensated=True,
+            trim=0,
+            is_motion_compensated=True,
         ),
     )
 }

@@ -67,10 +67,14 @@ class _Layer:
         self._is_row = layer.kernel_size[0] == layer.kernel_size[1] == 1
         if self._is_row:
             self.out_depth = depth
-            self._weight = layer.weight[:, :, 0].contiguous(memory_format=torch.channels_last)
+            self._weight = layer.weight[:, :, 0].contiguous(
+                memory_format=torch.channels_last
+            )
             self._bias = layer.bias
         else:
-            self.out_depth = depth + 2 * int(layer.padding[0]) - layer.kernel_size[0] + 1
+            self.out_depth = (
+                depth + 2 * int(layer.padding[0]) - layer.kernel_size[0] + 1
+            )
             self._weight = _band(layer, depth, self.out_depth)
             self._bias = layer.bias.repeat(self.out_depth)
 
@@ -81,8 +85,14 @@ class _Layer:
         batch, _, height, width = x.shape
         rows = x.permute(0, 2, 3, 1).reshape(batch, height, width * self._depth, -1)
         padding = (0, self._padding[1] * self._depth)
-        result = self._convolve(rows.permute(0, 3, 1, 2), None, padding, (1, self._depth))
-        return result.permute(0, 2, 3, 1).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
+        result = self._convolve(
+            rows.permute(0, 3, 1, 2), None, padding, (1, self._depth)
+        )
+        return (
+            result.permute(0, 2, 3, 1)
+            .reshape(batch, height, width, -1)
+            .permute(0, 3, 1, 2)
+        )
 
     def _convolve(
         self,
@@ -99,7 +109,9 @@ class _Layer:
             return torch.cudnn_convolution_add_relu(
                 x, self._weight, residual, 1.0, self._bias, (1, 1), padding, dilation, 1
             )
-        result = functional.conv2d(x, self._weight, self._bias, padding=padding, dilation=dilation)
+        result = functional.conv2d(
+            x, self._weight, self._bias, padding=padding, dilation=dilation
+        )
         if residual is not None:
             result = result + residual
         return functional.relu_(result)
@@ -131,7 +143,9 @@ def _band(layer: SlicedConv3d, depth: int, out_depth: int) -> Tensor:
     """The block-banded weight (out_depth * out, depth * in, h, w), channels last."""
     weight = layer.weight
     out_channels, in_channels, taps, height, width = weight.shape
-    places = _tap_places(taps, int(layer.padding[0]), depth, weight.device, weight.dtype)
+    places = _tap_places(
+        taps, int(layer.padding[0]), depth, weight.device, weight.dtype
+    )
     # a product with zeros and ones: exact, differentiable, and no atomics in the backward pass
     wide = weight.permute(0, 1, 3, 4, 2).reshape(-1, taps) @ places
     blocks = wide.reshape(out_channels, in_channels, height, width, out_depth, depth)

@@ -16,7 +16,14 @@ from torch.nn import functional
 
 from vsrcli.models.graph import LAYOUT_KEY, TARGET_KEY, Layout, Target
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import GroupedNetwork, Network, OutputRange, WindowNetwork, at_least_single, by_conv3d
+from vsrcli.models.layers import (
+    GroupedNetwork,
+    Network,
+    OutputRange,
+    WindowNetwork,
+    at_least_single,
+    by_conv3d,
+)
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
 # The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
@@ -36,23 +43,41 @@ class _Doubling(nn.Module):
         super().__init__()
         given = layer.weight.detach()  # (in, out, 4, 4)
         weight = given.new_zeros(given.shape[1], 2, 2, given.shape[0], 3, 3)
-        places = [(phase, place, phase + 3 - 2 * place) for phase in range(2) for place in range(3)]
+        places = [
+            (phase, place, phase + 3 - 2 * place)
+            for phase in range(2)
+            for place in range(3)
+        ]
         for down, row, tap_y in places:
             for across, column, tap_x in places:
                 if 0 <= tap_y < 4 and 0 <= tap_x < 4:
-                    weight[:, down, across, :, row, column] = given[:, :, tap_y, tap_x].T
+                    weight[:, down, across, :, row, column] = given[
+                        :, :, tap_y, tap_x
+                    ].T
         self.register_buffer("weight", weight.flatten(0, 2))
-        self.register_buffer("bias", None if layer.bias is None else layer.bias.detach().repeat_interleave(4))
+        self.register_buffer(
+            "bias",
+            None if layer.bias is None else layer.bias.detach().repeat_interleave(4),
+        )
 
     @staticmethod
     def stands_for(layer: nn.ConvTranspose2d) -> bool:
         """Whether there is such a form of a layer."""
-        form = layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation, layer.groups
+        form = (
+            layer.kernel_size,
+            layer.stride,
+            layer.padding,
+            layer.output_padding,
+            layer.dilation,
+            layer.groups,
+        )
         return form == ((4, 4), (2, 2), (1, 1), (0, 0), (1, 1), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, 2H, 2W)."""
-        return functional.pixel_shuffle(functional.conv2d(x, self.weight, self.bias, padding=1), 2)
+        return functional.pixel_shuffle(
+            functional.conv2d(x, self.weight, self.bias, padding=1), 2
+        )
 
 
 class _Range(nn.Module):
@@ -60,7 +85,10 @@ class _Range(nn.Module):
 
     def __init__(self, layer: OutputRange) -> None:
         super().__init__()
-        self.middle, self.reach = (layer.high + layer.low) / 2, (layer.high - layer.low) / 2
+        self.middle, self.reach = (
+            (layer.high + layer.low) / 2,
+            (layer.high - layer.low) / 2,
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape."""
@@ -93,8 +121,12 @@ class _Windows(nn.Module):
     def forward(self, windows: Tensor) -> Tensor:
         """See the class."""
         x = windows.unsqueeze(1)
-        features = self._features(x if self.half_unit is None else (x * self.half_unit).half())
-        return self.network.picture(at_least_single(features), x[:, :, x.shape[2] // 2])[:, 0]
+        features = self._features(
+            x if self.half_unit is None else (x * self.half_unit).half()
+        )
+        return self.network.picture(
+            at_least_single(features), x[:, :, x.shape[2] // 2]
+        )[:, 0]
 
     def _features(self, x: Tensor) -> Tensor:
         if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
@@ -125,7 +157,11 @@ class _Groups(nn.Module):
         """See the class."""
         network, groups, middle = self.network, given[:-1], given[-1]
         whole = self.layout == "conv3d"
-        features = by_conv3d(network, groups) if whole and isinstance(network, WindowNetwork) else network.of_groups(groups)
+        features = (
+            by_conv3d(network, groups)
+            if whole and isinstance(network, WindowNetwork)
+            else network.of_groups(groups)
+        )
         return network.picture(features, middle[:, None])[:, 0]
 
 
@@ -135,18 +171,31 @@ class _Pictures(nn.Module):
     def __init__(self, windows: _Windows, info: CheckpointInfo) -> None:
         super().__init__()
         self.windows = windows
-        self.black, self.span = (16.0, 219.0) if info.luma_scale == "limited" else (0.0, 255.0)
+        self.black, self.span = (
+            (16.0, 219.0) if info.luma_scale == "limited" else (0.0, 255.0)
+        )
         self.cut = info.spec.scale * _EDGE_PX - info.spec.trim
 
     def forward(self, pictures: Tensor) -> Tensor:
         """See the class."""
-        padded = functional.pad(pictures * self.span + self.black, (_EDGE_PX,) * 4, mode="reflect")
-        doubled = self.windows(padded)[:, None, self.cut : -self.cut, self.cut : -self.cut]
+        padded = functional.pad(
+            pictures * self.span + self.black, (_EDGE_PX,) * 4, mode="reflect"
+        )
+        doubled = self.windows(padded)[
+            :, None, self.cut : -self.cut, self.cut : -self.cut
+        ]
         result: Tensor = ((doubled - self.black) / self.span).clamp(0, 1)
         return result
 
 
-def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Target = "vsr", precision: Literal["fp32", "fp16"] = "fp32") -> bytes:
+def export(
+    network: Network,
+    info: CheckpointInfo,
+    *,
+    layout: Layout,
+    target: Target = "vsr",
+    precision: Literal["fp32", "fp16"] = "fp32",
+) -> bytes:
     """Make an ONNX graph of a network; batch, height and width are free.
 
     Args:
@@ -169,9 +218,14 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     buffer = io.BytesIO()
     height, width = _TRACED_SIZE
     rows = 1 if target == "vsr" else 2
-    names = {"windows": {0: "batch", 2: "height", 3: "width"}, "pictures": {0: "batch", rows: "doubled_height", rows + 1: "doubled_width"}}
+    names = {
+        "windows": {0: "batch", 2: "height", 3: "width"},
+        "pictures": {0: "batch", rows: "doubled_height", rows + 1: "doubled_width"},
+    }
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the tracer warns of every shape that it records
+        warnings.simplefilter(
+            "ignore"
+        )  # the tracer warns of every shape that it records
         torch.onnx.export(
             wrapped.eval(), (torch.rand(1, info.spec.planes, height, width),), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
             opset_version=OPSET,
@@ -180,7 +234,13 @@ def export(network: Network, info: CheckpointInfo, *, layout: Layout, target: Ta
     return _with_facts(buffer.getvalue(), info, layout, target)
 
 
-def export_piece(network: GroupedNetwork, info: CheckpointInfo, piece: int | Literal["groups"], *, layout: Layout) -> bytes:
+def export_piece(
+    network: GroupedNetwork,
+    info: CheckpointInfo,
+    piece: int | Literal["groups"],
+    *,
+    layout: Layout,
+) -> bytes:
     """Make the ONNX graph of a part of a grouped network, float32; batch, height and width are free.
 
     Args:
@@ -201,11 +261,21 @@ def export_piece(network: GroupedNetwork, info: CheckpointInfo, piece: int | Lit
         warnings.simplefilter("ignore")
         if piece == "groups":
             wrapped: nn.Module = _Groups(network, layout)
-            given = [*(network.of_group(frames, role) for role in info.spec.group_roles), frames[:, 0]]
+            given = [
+                *(network.of_group(frames, role) for role in info.spec.group_roles),
+                frames[:, 0],
+            ]
             names = [*(f"group{number}" for number in range(len(given) - 1)), "middle"]
         else:
             wrapped, given, names = _Group(network, piece), [frames], ["frames"]
-        axes = {name: {0: "batch", value.ndim - 2: f"{name}_height", value.ndim - 1: f"{name}_width"} for name, value in zip(names, given, strict=True)}
+        axes = {
+            name: {
+                0: "batch",
+                value.ndim - 2: f"{name}_height",
+                value.ndim - 1: f"{name}_width",
+            }
+            for name, value in zip(names, given, strict=True)
+        }
         rows = 1 if piece == "groups" else 2
         axes["result"] = {0: "batch", rows: "result_height", rows + 1: "result_width"}
         torch.onnx.export(
@@ -215,12 +285,23 @@ def export_piece(network: GroupedNetwork, info: CheckpointInfo, piece: int | Lit
     return _with_facts(buffer.getvalue(), info, layout, "vsr")
 
 
-def _with_facts(content: bytes, info: CheckpointInfo, layout: Layout, target: Target) -> bytes:
+def _with_facts(
+    content: bytes, info: CheckpointInfo, layout: Layout, target: Target
+) -> bytes:
     graph = onnx.load_from_string(content)
-    facts = {"scale": info.spec.scale, "radius": info.spec.radius, "trim": info.spec.trim if target == "vsr" else 0}
+    facts = {
+        "scale": info.spec.scale,
+        "radius": info.spec.radius,
+        "trim": info.spec.trim if target == "vsr" else 0,
+    }
     onnx.helper.set_model_props(
         graph,
-        {METADATA_KEY: json.dumps(asdict(info), sort_keys=True), LAYOUT_KEY: layout, TARGET_KEY: target, **{key: str(value) for key, value in facts.items()}},
+        {
+            METADATA_KEY: json.dumps(asdict(info), sort_keys=True),
+            LAYOUT_KEY: layout,
+            TARGET_KEY: target,
+            **{key: str(value) for key, value in facts.items()},
+        },
     )
     result: bytes = graph.SerializeToString()
     return result

@@ -8,7 +8,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, OutputRange, RecursiveBlock, RecursiveBlock3d, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
+from vsrcli.models.layers import (
+    Chain3d,
+    OutputRange,
+    RecursiveBlock,
+    RecursiveBlock3d,
+    SlicedConv3d,
+    Stack,
+    WindowNetwork,
+    start_near_upsampler,
+)
 
 # Frames t and t+1 are the ones whose 2D stack recurs.
 RECURSIVE_STACKS = (2, 3)
@@ -24,9 +33,19 @@ class FiveParallel(WindowNetwork):
         low, high: output range in grey levels.
     """
 
-    def __init__(self, width: int = 12, passes_2d: int = 4, passes_3d: int = 5, low: float = 0.0, high: float = 255.0) -> None:
+    def __init__(
+        self,
+        width: int = 12,
+        passes_2d: int = 4,
+        passes_3d: int = 5,
+        low: float = 0.0,
+        high: float = 255.0,
+    ) -> None:
         super().__init__()
-        self.stacks = nn.ModuleList(_stack(width, passes_2d if position in RECURSIVE_STACKS else 0) for position in range(5))
+        self.stacks = nn.ModuleList(
+            _stack(width, passes_2d if position in RECURSIVE_STACKS else 0)
+            for position in range(5)
+        )
         self.volume = Chain3d(
             SlicedConv3d(1, 32, (5, 5, 3), padding=(2, 2, 1)),
             SlicedConv3d(32, 24, (1, 1, 3), padding=(0, 0, 1)),
@@ -44,7 +63,10 @@ class FiveParallel(WindowNetwork):
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W), each from its own frame by its own stack."""
         frames = window.unbind(2)
-        return [stack(frame.contiguous(memory_format=torch.channels_last)) for stack, frame in zip(self.stacks, frames, strict=True)]
+        return [
+            stack(frame.contiguous(memory_format=torch.channels_last))
+            for stack, frame in zip(self.stacks, frames, strict=True)
+        ]
 
     def initialise(self) -> None:
         """Start as a bilinear upsampler (see ``layers.start_near_upsampler``); the output layer undoes the sigmoid around mid-grey."""
@@ -67,10 +89,15 @@ class FiveParallel(WindowNetwork):
 def _stack(width: int, passes: int) -> nn.Sequential:
     recursion = [RecursiveBlock(width, passes)] if passes else []
     return nn.Sequential(
-        nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(inplace=True),
-        nn.Conv2d(32, width, 1), nn.ReLU(inplace=True),
+        nn.Conv2d(1, 32, 5, padding=2),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(32, width, 1),
+        nn.ReLU(inplace=True),
         *recursion,
-        nn.Conv2d(width, 32, 1), nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), nn.ReLU(inplace=True),
-        nn.Conv2d(16, 1, 5, padding=2), nn.ReLU(inplace=True),
+        nn.Conv2d(width, 32, 1),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(16, 1, 5, padding=2),
+        nn.ReLU(inplace=True),
     )

@@ -49,7 +49,9 @@ def read_graph(path: Path) -> Graph:
     """
     try:
         if path.stat().st_size > _LARGEST_BYTES:
-            raise ModelError(f"{path}: refused: {path.stat().st_size / 1e9:.1f} GB are more than a network here can have")
+            raise ModelError(
+                f"{path}: refused: {path.stat().st_size / 1e9:.1f} GB are more than a network here can have"
+            )
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
@@ -70,13 +72,21 @@ def parse_graph(content: bytes, path: Path) -> Graph:
         model = onnx.load_from_string(content)
         properties = {item.key: item.value for item in model.metadata_props}
     except Exception as error:  # the parser of protocol buffers meets arbitrary bytes
-        raise ModelError(f"{path}: no whole ONNX file ({type(error).__name__})") from error
+        raise ModelError(
+            f"{path}: no whole ONNX file ({type(error).__name__})"
+        ) from error
     if METADATA_KEY not in properties:
-        raise ModelError(f"{path}: an ONNX file without vsr's header, so its network is unknown; give one that `vsr export` wrote")
+        raise ModelError(
+            f"{path}: an ONNX file without vsr's header, so its network is unknown; give one that `vsr export` wrote"
+        )
     if _has_external(model.graph):
-        raise ModelError(f"{path}: refused: it keeps weights in other files; `vsr export` writes none that does")
+        raise ModelError(
+            f"{path}: refused: it keeps weights in other files; `vsr export` writes none that does"
+        )
     if properties.get(TARGET_KEY, "vsr") != "vsr":
-        raise ModelError(f"{path} was exported for {properties[TARGET_KEY]}: export it again without --target")
+        raise ModelError(
+            f"{path} was exported for {properties[TARGET_KEY]}: export it again without --target"
+        )
     info = CheckpointInfo.from_json(properties[METADATA_KEY], path)
     _check_planes(model.graph, info, path)
     is_local = not any(node.op_type in _SIZE_DEPENDENT for node in model.graph.node)
@@ -102,12 +112,33 @@ def _check_planes(graph: onnx.GraphProto, info: CheckpointInfo, path: Path) -> N
 
 def _has_external(graph: onnx.GraphProto) -> bool:
     """Whether a tensor of the graph, or of one inside it, lies in another file."""
-    tensors = [*graph.initializer, *(tensor for node in graph.node for attribute in node.attribute for tensor in (attribute.t, *attribute.tensors))]
-    if any(tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data for tensor in tensors):
+    tensors = [
+        *graph.initializer,
+        *(
+            tensor
+            for node in graph.node
+            for attribute in node.attribute
+            for tensor in (attribute.t, *attribute.tensors)
+        ),
+    ]
+    if any(
+        tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data
+        for tensor in tensors
+    ):
         return True
-    if any(part.data_location == onnx.TensorProto.EXTERNAL for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices)):
+    if any(
+        part.data_location == onnx.TensorProto.EXTERNAL
+        for sparse in graph.sparse_initializer
+        for part in (sparse.values, sparse.indices)
+    ):
         return True
-    inner = [each for node in graph.node for attribute in node.attribute for each in (attribute.g, *attribute.graphs) if each.node or each.initializer]
+    inner = [
+        each
+        for node in graph.node
+        for attribute in node.attribute
+        for each in (attribute.g, *attribute.graphs)
+        if each.node or each.initializer
+    ]
     return any(_has_external(each) for each in inner)
 
 

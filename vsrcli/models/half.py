@@ -31,18 +31,28 @@ def to_half(network: Network) -> float:
         ModelError: the network's values are too large even so.
     """
     reach = largest_value(network)
-    divisor = 2.0 ** max(0, math.ceil(math.log2(reach / _HEADROOM))) if math.isfinite(reach) else math.inf
+    divisor = (
+        2.0 ** max(0, math.ceil(math.log2(reach / _HEADROOM)))
+        if math.isfinite(reach)
+        else math.inf
+    )
     if divisor > _MOST:
-        raise ModelError(f"the checkpoint's values reach {reach:,.0f}, too much for half precision (65,504): use --fp32")
+        raise ModelError(
+            f"the checkpoint's values reach {reach:,.0f}, too much for half precision (65,504): use --fp32"
+        )
     with torch.no_grad():
         for layer in network.modules():
-            if layer is not network.output and isinstance(getattr(layer, "bias", None), Tensor):
+            if layer is not network.output and isinstance(
+                getattr(layer, "bias", None), Tensor
+            ):
                 layer.bias.div_(divisor)  # type: ignore[operator]  # it is a tensor
         network.output.weight.mul_(divisor)
     last = {name: value.clone() for name, value in network.output.state_dict().items()}
     network.half()
     network.output.float()
-    network.output.load_state_dict(last)  # on the way through half precision it was rounded
+    network.output.load_state_dict(
+        last
+    )  # on the way through half precision it was rounded
     return 1 / divisor
 
 
@@ -50,15 +60,29 @@ def largest_value(network: Network) -> float:
     """Largest magnitude that any layer of a float32 network gives for pictures of extremes: black, white, noise of both, and a hard edge."""
     largest = 0.0
 
-    def note(module: nn.Module, given: tuple[object, ...], result: Tensor | list[Tensor]) -> None:
+    def note(
+        module: nn.Module, given: tuple[object, ...], result: Tensor | list[Tensor]
+    ) -> None:
         nonlocal largest
-        largest = max(largest, *(float(part.abs().max()) for part in (result if isinstance(result, list) else [result])))
+        largest = max(
+            largest,
+            *(
+                float(part.abs().max())
+                for part in (result if isinstance(result, list) else [result])
+            ),
+        )
 
-    handles = [layer.register_forward_hook(note) for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d)]
+    handles = [
+        layer.register_forward_hook(note)
+        for layer in network.modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d)
+    ]
     device = next(network.parameters()).device
     pictures = torch.zeros(4, 1, network.planes, _PROBE_PX, _PROBE_PX)
     pictures[1] = 255
-    pictures[2] = 255 * (torch.rand(pictures.shape[1:], generator=torch.Generator().manual_seed(0)) > 0.5)
+    pictures[2] = 255 * (
+        torch.rand(pictures.shape[1:], generator=torch.Generator().manual_seed(0)) > 0.5
+    )
     pictures[3, ..., _PROBE_PX // 2 :] = 255
     with torch.inference_mode():
         network(pictures.to(device))

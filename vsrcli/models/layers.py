@@ -28,12 +28,21 @@ class SlicedConv3d(nn.Conv3d):
     def freeze(self) -> None:
         """Rearrange the weight once instead of at every call; from here on it must not change."""
         depth = self.kernel_size[0]
-        self._taps = {(low, high): self._rearranged(low, high).detach() for low in range(depth) for high in range(low + 1, depth + 1)}
+        self._taps = {
+            (low, high): self._rearranged(low, high).detach()
+            for low in range(depth)
+            for high in range(low + 1, depth + 1)
+        }
 
     def _rearranged(self, low: int, high: int) -> Tensor:
         """Taps ``low`` to ``high`` in depth as the weight of a 2D convolution on as many slices laid side by side."""
         # (out, in, depth, h, w) -> (out, depth * in, h, w)
-        return self.weight[:, :, low:high].transpose(1, 2).flatten(1, 2).contiguous(memory_format=torch.channels_last)
+        return (
+            self.weight[:, :, low:high]
+            .transpose(1, 2)
+            .flatten(1, 2)
+            .contiguous(memory_format=torch.channels_last)
+        )
 
     def forward(self, stack: Stack, *, rectify: bool = False) -> Stack:  # type: ignore[override]  # lists of slices are the point
         """Convolve ``stack`` of D slices (B, in, H, W), with a ReLU behind where ``rectify`` says so.
@@ -50,7 +59,9 @@ class SlicedConv3d(nn.Conv3d):
             low, high = max(first, 0), min(first + depth, len(stack))
             place = low - first, high - first
             taps = self._rearranged(*place) if self._taps is None else self._taps[place]
-            joined = stack[low] if high - low == 1 else torch.cat(stack[low:high], dim=1)
+            joined = (
+                stack[low] if high - low == 1 else torch.cat(stack[low:high], dim=1)
+            )
             out = functional.conv2d(joined, taps, self.bias, padding=padding)
             outputs.append(functional.relu_(out) if rectify else out)
         return outputs
@@ -94,7 +105,10 @@ class RecursiveBlock3d(nn.Module):
     def forward(self, x: Stack) -> Stack:
         """D slices (B, channels, H, W) -> the same shapes."""
         for _ in range(self.passes):
-            x = [functional.relu_(y + old) for y, old in zip(self.b(self.a(x, rectify=True)), x, strict=True)]
+            x = [
+                functional.relu_(y + old)
+                for y, old in zip(self.b(self.a(x, rectify=True)), x, strict=True)
+            ]
         return x
 
 
@@ -104,7 +118,11 @@ class Chain3d(nn.Sequential):
     def forward(self, stack: Stack) -> Stack:
         """D slices -> the slices that the last layer leaves."""
         for layer in self:
-            stack = layer(stack, rectify=True) if isinstance(layer, SlicedConv3d) else layer(stack)
+            stack = (
+                layer(stack, rectify=True)
+                if isinstance(layer, SlicedConv3d)
+                else layer(stack)
+            )
         return stack
 
 
@@ -143,7 +161,9 @@ class Network(nn.Module, ABC):
         features = self.features(window)
         # the last layer stays in float32 under autocast: up there half precision is coarser than a tenth of a grey level
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.picture(at_least_single(features), window[:, :, window.shape[2] // 2])
+            result: Tensor = self.picture(
+                at_least_single(features), window[:, :, window.shape[2] // 2]
+            )
         return result
 
     @abstractmethod
@@ -200,7 +220,9 @@ def by_conv3d(network: WindowNetwork, maps: Sequence[Tensor]) -> Tensor:
     for layer in network.volume.children():
         if isinstance(layer, RecursiveBlock3d):
             for _ in range(layer.passes):
-                x = functional.relu(conv(layer.b, functional.relu(conv(layer.a, x))) + x)
+                x = functional.relu(
+                    conv(layer.b, functional.relu(conv(layer.a, x))) + x
+                )
         elif isinstance(layer, SlicedConv3d):
             x = functional.relu(conv(layer, x))
     return x[:, :, 0]
@@ -245,14 +267,20 @@ def set_passes(network: nn.Module, limit: int | None) -> dict[str, float]:
     factors: dict[str, float] = {}
     for name, block in network.named_modules():
         if isinstance(block, RecursiveBlock3d):
-            passes = block.full_passes if limit is None else min(limit, block.full_passes)
+            passes = (
+                block.full_passes if limit is None else min(limit, block.full_passes)
+            )
             if passes != block.passes:
-                factors |= dict.fromkeys((f"{name}.b.weight", f"{name}.b.bias"), block.passes / passes)
+                factors |= dict.fromkeys(
+                    (f"{name}.b.weight", f"{name}.b.bias"), block.passes / passes
+                )
             block.passes = passes
     return factors
 
 
-def start_near_upsampler(layers: Sequence[nn.Module], last: Sequence[nn.Module] = (), *, tail_reads: int = 1) -> None:
+def start_near_upsampler(
+    layers: Sequence[nn.Module], last: Sequence[nn.Module] = (), *, tail_reads: int = 1
+) -> None:
     """Initialise so that channel 0 passes the luma through and the network begins as bilinear interpolation.
 
     A network without a global shortcut that starts at random spends hours learning the identity. Here the centre tap of channel 0 is 1, the transposed

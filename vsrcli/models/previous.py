@@ -5,7 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from vsrcli.models.layers import Chain3d, GroupedNetwork, SlicedConv3d, Stack, WindowNetwork, start_near_upsampler
+from vsrcli.models.layers import (
+    Chain3d,
+    GroupedNetwork,
+    SlicedConv3d,
+    Stack,
+    WindowNetwork,
+    start_near_upsampler,
+)
 
 
 class Previous(WindowNetwork, GroupedNetwork):
@@ -14,12 +21,18 @@ class Previous(WindowNetwork, GroupedNetwork):
     def __init__(self) -> None:
         super().__init__()
         self.frame = nn.Sequential(
-            nn.Conv2d(1, 32, 5, padding=2), nn.ReLU(inplace=True),
-            nn.Conv2d(32, 8, 1), nn.ReLU(inplace=True),
-            nn.Conv2d(8, 8, 3, padding=1), nn.ReLU(inplace=True),
-            nn.Conv2d(8, 32, 1), nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1), nn.ReLU(inplace=True),
-            nn.Conv2d(16, 1, 5, padding=2), nn.ReLU(inplace=True),
+            nn.Conv2d(1, 32, 5, padding=2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(32, 8, 1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(8, 8, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(8, 32, 1),
+            nn.ReLU(inplace=True),
+            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(16, 1, 5, padding=2),
+            nn.ReLU(inplace=True),
         )
         self.volume = Chain3d(
             SlicedConv3d(1, 32, (5, 5, 3), padding=(2, 2, 1)),
@@ -34,14 +47,24 @@ class Previous(WindowNetwork, GroupedNetwork):
 
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W): every frame upscaled on its own."""
-        return list(self.frame(torch.cat(window.unbind(2)).contiguous(memory_format=torch.channels_last)).chunk(5))
+        return list(
+            self.frame(
+                torch.cat(window.unbind(2)).contiguous(
+                    memory_format=torch.channels_last
+                )
+            ).chunk(5)
+        )
 
     def of_group(self, frames: Tensor, role: int = 0) -> Tensor:
         """The map (B, 1, 2H, 2W) of one frame (B, 1, H, W)."""
-        result: Tensor = self.frame(frames.contiguous(memory_format=torch.channels_last))
+        result: Tensor = self.frame(
+            frames.contiguous(memory_format=torch.channels_last)
+        )
         return result
 
     def initialise(self) -> None:
         """Start as a bilinear upsampler (see ``layers.start_near_upsampler``)."""
         convolutions = [layer for layer in self.frame if not isinstance(layer, nn.ReLU)]
-        start_near_upsampler([*convolutions, *self.volume, self.output], [convolutions[-1], self.output])
+        start_near_upsampler(
+            [*convolutions, *self.volume, self.output], [convolutions[-1], self.output]
+        )

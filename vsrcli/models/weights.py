@@ -71,11 +71,17 @@ class CheckpointInfo:
         try:
             info = cls(**json.loads(text))
         except (ValueError, TypeError, RecursionError) as error:
-            raise ModelError(f"{path}: the checkpoint's header is not one that this version of vsr can read") from error
+            raise ModelError(
+                f"{path}: the checkpoint's header is not one that this version of vsr can read"
+            ) from error
         if info.model not in MODELS:
-            raise ModelError(f"{path}: it is for a network {info.model!r} that this version does not know (known: {', '.join(MODELS)})")
+            raise ModelError(
+                f"{path}: it is for a network {info.model!r} that this version does not know (known: {', '.join(MODELS)})"
+            )
         if info.luma_scale not in ("limited", "full"):
-            raise ModelError(f"{path}: unknown luma scale {info.luma_scale!r} in the header")
+            raise ModelError(
+                f"{path}: unknown luma scale {info.luma_scale!r} in the header"
+            )
         return info
 
 
@@ -107,20 +113,33 @@ def locate(model: str, domain: str | None = None) -> Path:
     if model in MODELS:
         domains = MODELS[model].domains
         if not domains:
-            raise ModelError(f"no weights ship for {model!r} yet: give a checkpoint file, or train one with `vsr train --model {model}`")
+            raise ModelError(
+                f"no weights ship for {model!r} yet: give a checkpoint file, or train one with `vsr train --model {model}`"
+            )
         if domain is not None and domain not in domains:
-            raise ModelError(f"no {domain!r} weights ship for {model!r}: choose --domain {' or '.join(domains)}")
-        path = folder() / file_name(model, domain or (DEFAULT_DOMAIN if DEFAULT_DOMAIN in domains else domains[0]))
+            raise ModelError(
+                f"no {domain!r} weights ship for {model!r}: choose --domain {' or '.join(domains)}"
+            )
+        path = folder() / file_name(
+            model,
+            domain or (DEFAULT_DOMAIN if DEFAULT_DOMAIN in domains else domains[0]),
+        )
         if not path.is_file():
-            raise ModelError(f"{path} is missing from the installation: install vsr again")
+            raise ModelError(
+                f"{path} is missing from the installation: install vsr again"
+            )
         return path
     path = Path(model)
     if path.suffix not in (".safetensors", ".pth", ".onnx"):
-        raise ModelError(f"unknown model {model!r}: choose {', '.join(MODELS)}, or give a .safetensors, .pth or .onnx file")
+        raise ModelError(
+            f"unknown model {model!r}: choose {', '.join(MODELS)}, or give a .safetensors, .pth or .onnx file"
+        )
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint file")
     if domain is not None:
-        raise ModelError(f"--domain {domain} picks among shipped weights; {path} is a file of its own: leave --domain away")
+        raise ModelError(
+            f"--domain {domain} picks among shipped weights; {path} is a file of its own: leave --domain away"
+        )
     return path
 
 
@@ -134,7 +153,12 @@ def sha256(path: Path) -> str:
 def _sums(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    return {name: digest for digest, name in (line.split() for line in path.read_text().splitlines() if line.strip())}
+    return {
+        name: digest
+        for digest, name in (
+            line.split() for line in path.read_text().splitlines() if line.strip()
+        )
+    }
 
 
 def check_sum(path: Path) -> None:
@@ -147,9 +171,13 @@ def check_sum(path: Path) -> None:
         return
     expected = _sums(folder() / "SHA256SUMS").get(path.name)
     if expected is None:
-        raise ModelError(f"{path} is not listed in SHA256SUMS beside it: install vsr again")
+        raise ModelError(
+            f"{path} is not listed in SHA256SUMS beside it: install vsr again"
+        )
     if sha256(path) != expected:
-        raise ModelError(f"{path} is damaged (its SHA-256 is not the one in SHA256SUMS): install vsr again")
+        raise ModelError(
+            f"{path} is damaged (its SHA-256 is not the one in SHA256SUMS): install vsr again"
+        )
 
 
 def read_info(path: Path) -> CheckpointInfo:
@@ -164,5 +192,7 @@ def read_info(path: Path) -> CheckpointInfo:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path}: not a whole safetensors file ({error})") from error
     if METADATA_KEY not in metadata:
-        raise ModelError(f"{path}: a safetensors file without vsr's header, so its network is unknown; give one that `vsr train` wrote")
+        raise ModelError(
+            f"{path}: a safetensors file without vsr's header, so its network is unknown; give one that `vsr train` wrote"
+        )
     return CheckpointInfo.from_json(metadata[METADATA_KEY], path)

@@ -34,7 +34,9 @@ SITING: dict[str, tuple[float, float]] = {
 DEFAULT_LOCATION = "left"
 
 
-def phase_shift(format: PixelFormat, location: str | None, out_location: str | None = "") -> tuple[float, float]:
+def phase_shift(
+    format: PixelFormat, location: str | None, out_location: str | None = ""
+) -> tuple[float, float]:
     """Say where doubled chroma has to be sampled: output sample k at source chroma coordinate k/2 - shift.
 
     Args:
@@ -49,13 +51,17 @@ def phase_shift(format: PixelFormat, location: str | None, out_location: str | N
         ValueError: an unknown location.
     """
     across, down = _place(location)
-    out_across, out_down = (across, down) if out_location == "" else _place(out_location)
+    out_across, out_down = (
+        (across, down) if out_location == "" else _place(out_location)
+    )
 
     def shift(log2_factor: int, where: float, out_where: float) -> float:
         factor = 1 << log2_factor
         return ((factor - 1) * (2 * where - out_where) + 0.5) / (2 * factor)
 
-    return shift(format.log2_chroma_h, down, out_down), shift(format.log2_chroma_w, across, out_across)
+    return shift(format.log2_chroma_h, down, out_down), shift(
+        format.log2_chroma_w, across, out_across
+    )
 
 
 def _place(location: str | None) -> tuple[float, float]:
@@ -65,7 +71,14 @@ def _place(location: str | None) -> tuple[float, float]:
     return SITING[name]
 
 
-def upscale_chroma(plane: Plane, *, format: PixelFormat, location: str | None, out_size: tuple[int, int], out_location: str | None = "") -> Plane:
+def upscale_chroma(
+    plane: Plane,
+    *,
+    format: PixelFormat,
+    location: str | None,
+    out_size: tuple[int, int],
+    out_location: str | None = "",
+) -> Plane:
     """Double a chroma plane so that its colours stay on the luma they belong to.
 
     Args:
@@ -84,9 +97,13 @@ def upscale_chroma(plane: Plane, *, format: PixelFormat, location: str | None, o
     """
     height, width = out_size
     if height > 2 * plane.shape[0] or width > 2 * plane.shape[1]:
-        raise ValueError(f"chroma of {height}x{width} cannot be cut from twice {plane.shape[0]}x{plane.shape[1]}")
+        raise ValueError(
+            f"chroma of {height}x{width} cannot be cut from twice {plane.shape[0]}x{plane.shape[1]}"
+        )
     shift_y, shift_x = phase_shift(format, location, out_location)
-    return double_phase(plane, shift_y, shift_x, KERNEL, peak=format.peak)[:height, :width]
+    return double_phase(plane, shift_y, shift_x, KERNEL, peak=format.peak)[
+        :height, :width
+    ]
 
 
 def upscale_alpha(plane: Plane, peak: int) -> Plane:

@@ -38,7 +38,9 @@ def affine(bits: int, source_full: bool, model_scale: LumaScale) -> tuple[float,
     return gain * _FULL_PER_LIMITED, -BLACK * _FULL_PER_LIMITED
 
 
-def to_model(luma: Plane, bits: int, source_full: bool, model_scale: LumaScale) -> Float:
+def to_model(
+    luma: Plane, bits: int, source_full: bool, model_scale: LumaScale
+) -> Float:
     """Map luma codes to the scale of a checkpoint.
 
     Args:
@@ -62,7 +64,9 @@ def to_model(luma: Plane, bits: int, source_full: bool, model_scale: LumaScale) 
     return values
 
 
-def from_model(values: Float, bits: int, source_full: bool, model_scale: LumaScale) -> Plane:
+def from_model(
+    values: Float, bits: int, source_full: bool, model_scale: LumaScale
+) -> Plane:
     """Map values on a checkpoint's scale back to luma codes: the inverse of ``to_model``.
 
     Args:

@@ -138,10 +138,14 @@ class Motion:
             nearer = window[place - 1 if is_later else place + 1]
             flow = self._flow_over(middle, nearer, neighbour)
             first = NEIGHBOUR_PLANES * (place - is_later) + is_later
-            self._sample(middle, neighbour, flow, planes[first : first + NEIGHBOUR_PLANES])
+            self._sample(
+                middle, neighbour, flow, planes[first : first + NEIGHBOUR_PLANES]
+            )
         return cast("Plane", planes)
 
-    def _sample(self, middle: View, neighbour: View, flow: Flow | None, planes: Plane) -> None:
+    def _sample(
+        self, middle: View, neighbour: View, flow: Flow | None, planes: Plane
+    ) -> None:
         """Fill the planes (NEIGHBOUR_PLANES, H, W) of a neighbour, some rows at a time."""
         height, width = middle.luma.shape
         reference = self._doubled(middle)
@@ -154,7 +158,9 @@ class Motion:
                 planes[phase, top:bottom] = sampled[phase // 2 :: 2, phase % 2 :: 2]
             distance = cv2.absdiff(sampled, reference[rows])
             size = (width, bottom - top)
-            mean = cv2.resize(distance, size, interpolation=cv2.INTER_AREA).reshape(size[::-1])
+            mean = cv2.resize(distance, size, interpolation=cv2.INTER_AREA).reshape(
+                size[::-1]
+            )
             np.minimum(mean, self._peak - self._black, out=mean)
             np.add(mean, planes.dtype.type(self._black), out=planes[PHASES, top:bottom])
 
@@ -162,7 +168,9 @@ class Motion:
         view = next((view for view in self._views if view.luma is luma), None)
         if view is None:
             view = View(luma, next(self._numbers))
-        self._views = [view, *(other for other in self._views if other is not view)][:_REMEMBERED]
+        self._views = [view, *(other for other in self._views if other is not view)][
+            :_REMEMBERED
+        ]
         return view
 
     def _doubled(self, view: View) -> Plane:
@@ -172,7 +180,9 @@ class Motion:
         return doubled
 
     def _searched(self, view: View) -> NDArray[np.uint8]:
-        codes: NDArray[np.uint8] = view.once("searched", lambda: _eight_bits(view.luma, self._bits))
+        codes: NDArray[np.uint8] = view.once(
+            "searched", lambda: _eight_bits(view.luma, self._bits)
+        )
         return codes
 
     def _flow_over(self, middle: View, nearer: View, neighbour: View) -> Flow | None:
@@ -185,7 +195,9 @@ class Motion:
         """From one frame to one beside it; None: all is at rest."""
         if first is second:
             return None
-        flow: Flow | None = first.once(second.number, lambda: self._found(first, second))
+        flow: Flow | None = first.once(
+            second.number, lambda: self._found(first, second)
+        )
         return flow
 
     def _found(self, first: View, second: View) -> Flow | None:
@@ -264,7 +276,8 @@ def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
     below = max(0, _MIN_SIDE_PX - height)
     right = max(0, _MIN_SIDE_PX - width)
     pictures = [
-        cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER) for picture in (first, second)
+        cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER)
+        for picture in (first, second)
     ]
     no_start: Any = None
     flow = new_search().calc(pictures[0], pictures[1], no_start)

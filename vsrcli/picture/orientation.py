@@ -39,7 +39,9 @@ class Orientation:
             return cls(False, a < 0, d < 0)
         if max(abs(a), abs(d)) <= _ALMOST_ZERO:
             return cls(True, c < 0, b < 0)
-        raise InputError("the display matrix turns the picture by no multiple of 90 degrees: it cannot be baked; leave --bake-rotation away")
+        raise InputError(
+            "the display matrix turns the picture by no multiple of 90 degrees: it cannot be baked; leave --bake-rotation away"
+        )
 
     def layout(self, format: PixelFormat) -> PixelFormat:
         """The pixel format of a turned frame: 4:2:2 becomes 4:4:0 and the other way round.
@@ -52,9 +54,15 @@ class Orientation:
             return format
         turned = {"422": "440", "440": "422"}
         for one, other in turned.items():
-            if one in format.name and (parsed := PixelFormat.parse(format.name.replace(one, other))) is not None:
+            if (
+                one in format.name
+                and (parsed := PixelFormat.parse(format.name.replace(one, other)))
+                is not None
+            ):
                 return parsed
-        raise InputError(f"a picture of {format.name} cannot be turned: leave --bake-rotation away, which keeps the display rotation")
+        raise InputError(
+            f"a picture of {format.name} cannot be turned: leave --bake-rotation away, which keeps the display rotation"
+        )
 
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Width and height of a turned picture."""
@@ -69,7 +77,10 @@ class Orientation:
         across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
         if self.transpose:
             across, down = down, across
-        place = (1 - across if self.flip_x else across, 1 - down if self.flip_y else down)
+        place = (
+            1 - across if self.flip_x else across,
+            1 - down if self.flip_y else down,
+        )
         return next(name for name, found in SITING.items() if found == place)
 
     def turn(self, frame: Frame) -> Frame:
@@ -78,9 +89,15 @@ class Orientation:
         Raises:
             InputError: as ``layout``.
         """
-        return replace(frame, planes=tuple(self._plane(plane) for plane in frame.planes), format=self.layout(frame.format))
+        return replace(
+            frame,
+            planes=tuple(self._plane(plane) for plane in frame.planes),
+            format=self.layout(frame.format),
+        )
 
     def _plane(self, plane: Plane) -> Plane:
         turned: Any = plane.T if self.transpose else plane
-        result: Plane = np.ascontiguousarray(turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
+        result: Plane = np.ascontiguousarray(
+            turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
+        )
         return result

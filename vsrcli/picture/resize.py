@@ -41,7 +41,9 @@ def _spline36(x: float) -> float:
         return ((13 / 11 * x - 453 / 209) * x - 3 / 209) * x + 1
     if x < 2:
         return ((-6 / 11 * (x - 1) + 270 / 209) * (x - 1) - 156 / 209) * (x - 1)
-    return ((1 / 11 * (x - 2) - 45 / 209) * (x - 2) + 26 / 209) * (x - 2) if x < 3 else 0.0
+    return (
+        ((1 / 11 * (x - 2) - 45 / 209) * (x - 2) + 26 / 209) * (x - 2) if x < 3 else 0.0
+    )
 
 
 def _triangle(x: float) -> float:
@@ -89,7 +91,9 @@ def _taps(kernel: Kernel, position: float) -> Float:
 def _half_taps(kernel: Kernel) -> Float:
     """The kernel stretched to twice its width, at 0.5 between samples 0 and 1: shape (2r + 1, 1), float32, sum 1."""
     function, support = _KERNELS[kernel]
-    weights = np.array([function((i - 0.5) / 2) for i in range(-2 * support, 2 * support + 1)])
+    weights = np.array(
+        [function((i - 0.5) / 2) for i in range(-2 * support, 2 * support + 1)]
+    )
     return _column(weights)
 
 
@@ -125,7 +129,14 @@ def half(image: NDArray[Any], kernel: Kernel = "bicubic") -> Float:
     return result
 
 
-def double_phase(plane: Array, shift_y: float, shift_x: float, kernel: Kernel = "bicubic", *, peak: int | None = None) -> Array:
+def double_phase(
+    plane: Array,
+    shift_y: float,
+    shift_x: float,
+    kernel: Kernel = "bicubic",
+    *,
+    peak: int | None = None,
+) -> Array:
     """Double the size of a plane on a grid of any phase: output sample k lies at input coordinate k/2 - shift.
 
     Args:
@@ -150,7 +161,9 @@ def double_phase(plane: Array, shift_y: float, shift_x: float, kernel: Kernel = 
         rows = _filter(wide, _taps(kernel, phase / 2 - shift_y))
         if np.issubdtype(plane.dtype, np.integer):
             np.rint(rows, out=rows)
-            np.clip(rows, 0, np.iinfo(plane.dtype).max if peak is None else peak, out=rows)
+            np.clip(
+                rows, 0, np.iinfo(plane.dtype).max if peak is None else peak, out=rows
+            )
         result[phase::2] = rows
     return cast("Array", result)
 

@@ -50,13 +50,18 @@ class Part:
     def cut(self, values: Samples, scale: int) -> Samples:
         """The core, from what was computed of the source: (scale*h, scale*w)."""
         rows, columns = (
-            slice(scale * (core.start - source.start), scale * (core.stop - source.start)) for core, source in zip(self.core, self.source, strict=True)
+            slice(
+                scale * (core.start - source.start), scale * (core.stop - source.start)
+            )
+            for core, source in zip(self.core, self.source, strict=True)
         )
         return values[rows, columns]
 
     def place(self, scale: int) -> tuple[slice, slice]:
         """Where the core lies in the result."""
-        rows, columns = (slice(scale * core.start, scale * core.stop) for core in self.core)
+        rows, columns = (
+            slice(scale * core.start, scale * core.stop) for core in self.core
+        )
         return rows, columns
 
 
@@ -69,7 +74,13 @@ class Reuse:
     """
 
     def __init__(
-        self, tiler: Tiler, spec: ModelSpec, *, exact_parts: bool, enabled: bool = True, prove: Callable[[Plane, Part], bool] = lambda lumas, part: True
+        self,
+        tiler: Tiler,
+        spec: ModelSpec,
+        *,
+        exact_parts: bool,
+        enabled: bool = True,
+        prove: Callable[[Plane, Part], bool] = lambda lumas, part: True,
     ) -> None:
         """Begin with nothing remembered.
 
@@ -112,7 +123,9 @@ class Reuse:
             values = self._result.copy()
             for part in parts:
                 rows, columns = part.source
-                values[part.place(self._spec.scale)] = part.cut(self._tiler.upscale(lumas[:, rows, columns]), self._spec.scale)
+                values[part.place(self._spec.scale)] = part.cut(
+                    self._tiler.upscale(lumas[:, rows, columns]), self._spec.scale
+                )
                 self.pixels_computed += part.area
         if self._enabled:
             self._lumas, self._result = lumas, values
@@ -121,9 +134,16 @@ class Reuse:
     def _needed(self, lumas: Plane) -> list[Part] | None:
         """The parts whose result is new; None: the whole picture has to be computed."""
         before = self._lumas
-        if before is None or self._result is None or before.shape != lumas.shape or before.dtype != lumas.dtype:
+        if (
+            before is None
+            or self._result is None
+            or before.shape != lumas.shape
+            or before.dtype != lumas.dtype
+        ):
             return None
-        if not self._exact_parts:  # frame by frame, so that the first one that moves ends it
+        if (
+            not self._exact_parts
+        ):  # frame by frame, so that the first one that moves ends it
             return [] if all(map(np.array_equal, before, lumas)) else None
         changed = (before != lumas).any(axis=0)
         if not changed.any():
@@ -133,7 +153,12 @@ class Reuse:
             return None
         if not self._proved:
             self._exact_parts = self._proved = self._prove(lumas, parts[0])
-            log.info("parts of a picture %s on this machine", "come out as the whole does" if self._proved else "come out otherwise than the whole: not reused")
+            log.info(
+                "parts of a picture %s on this machine",
+                "come out as the whole does"
+                if self._proved
+                else "come out otherwise than the whole: not reused",
+            )
         return parts if self._exact_parts else None
 
 
@@ -149,8 +174,13 @@ def changed_parts(changed: NDArray[np.bool_], halo: int) -> list[Part]:
     """
     height, width = changed.shape
     padded = np.pad(changed, ((0, -height % CELL_PX), (0, -width % CELL_PX)))
-    cells = np.logical_or.reduce(padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX), axis=(1, 3))
-    return [_part(box, halo, (height, width)) for box in _boxes(cells, halo, (height, width))]
+    cells = np.logical_or.reduce(
+        padded.reshape(padded.shape[0] // CELL_PX, CELL_PX, -1, CELL_PX), axis=(1, 3)
+    )
+    return [
+        _part(box, halo, (height, width))
+        for box in _boxes(cells, halo, (height, width))
+    ]
 
 
 # rows and columns of cells, ends excluded
@@ -159,7 +189,12 @@ _Box = tuple[slice, slice]
 
 def _part(box: _Box, halo: int, size: tuple[int, int]) -> Part:
     def grown(by: int) -> tuple[slice, slice]:
-        rows, columns = (slice(max(0, side.start * CELL_PX - by), min(length, side.stop * CELL_PX + by)) for side, length in zip(box, size, strict=True))
+        rows, columns = (
+            slice(
+                max(0, side.start * CELL_PX - by), min(length, side.stop * CELL_PX + by)
+            )
+            for side, length in zip(box, size, strict=True)
+        )
         return rows, columns
 
     return Part(grown(halo), grown(-(-2 * halo // CELL_PX) * CELL_PX))
@@ -172,7 +207,9 @@ def _boxes(cells: NDArray[np.bool_], halo: int, size: tuple[int, int]) -> list[_
         inside = cells[box]
         rows, columns = (np.flatnonzero(inside.any(axis=axis)) for axis in (1, 0))
         top, left = box[0].start, box[1].start
-        return slice(top + int(rows[0]), top + int(rows[-1]) + 1), slice(left + int(columns[0]), left + int(columns[-1]) + 1)
+        return slice(top + int(rows[0]), top + int(rows[-1]) + 1), slice(
+            left + int(columns[0]), left + int(columns[-1]) + 1
+        )
 
     def cost(*boxes: _Box) -> int:
         return sum(_part(box, halo, size).area + _CALL_PX for box in boxes)
@@ -181,9 +218,15 @@ def _boxes(cells: NDArray[np.bool_], halo: int, size: tuple[int, int]) -> list[_
         rows, columns = box
         inside = cells[box]
         for line in _gaps(np.logical_or.reduce(inside, axis=1)):
-            yield around((slice(rows.start, rows.start + line), columns)), around((slice(rows.start + line, rows.stop), columns))
+            yield (
+                around((slice(rows.start, rows.start + line), columns)),
+                around((slice(rows.start + line, rows.stop), columns)),
+            )
         for line in _gaps(np.logical_or.reduce(inside, axis=0)):
-            yield around((rows, slice(columns.start, columns.start + line))), around((rows, slice(columns.start + line, columns.stop)))
+            yield (
+                around((rows, slice(columns.start, columns.start + line))),
+                around((rows, slice(columns.start + line, columns.stop))),
+            )
 
     def cut(box: _Box) -> list[_Box]:
         best = min(halves(box), key=lambda pair: cost(*pair), default=None)

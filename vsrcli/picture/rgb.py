@@ -20,7 +20,14 @@ Float = NDArray[np.float32]
 BT709, SMPTE170M, BT2020 = 1, 6, 9
 _IDENTITY, _YCGCO = 0, 8
 # Weights of red and blue in luma (H.273, table 4).
-_WEIGHTS = {BT709: (0.2126, 0.0722), 4: (0.30, 0.11), 5: (0.299, 0.114), SMPTE170M: (0.299, 0.114), 7: (0.212, 0.087), BT2020: (0.2627, 0.0593)}
+_WEIGHTS = {
+    BT709: (0.2126, 0.0722),
+    4: (0.30, 0.11),
+    5: (0.299, 0.114),
+    SMPTE170M: (0.299, 0.114),
+    7: (0.212, 0.087),
+    BT2020: (0.2627, 0.0593),
+}
 _OF_PRIMARIES = {1: BT709, 4: 4, 5: 5, 6: SMPTE170M, 7: 7, 9: BT2020}
 # What players take untagged pictures for: larger than PAL is high definition.
 _SD_WIDTH, _SD_HEIGHT = 1280, 576
@@ -28,7 +35,9 @@ _SD_WIDTH, _SD_HEIGHT = 1280, 576
 # The inverse of the filter [1 6 1]/8 falls off by this factor from sample to sample; nine of them leave a millionth.
 _DECAY = 2 * np.sqrt(2) - 3
 _REACH = 9
-_SHARPENER = (np.sqrt(2) * _DECAY ** np.abs(np.arange(-_REACH, _REACH + 1))).astype(np.float32)
+_SHARPENER = (np.sqrt(2) * _DECAY ** np.abs(np.arange(-_REACH, _REACH + 1))).astype(
+    np.float32
+)
 
 
 def matrix_of(tags: ColorTags, width: int, height: int) -> int:
@@ -39,9 +48,14 @@ def matrix_of(tags: ColorTags, width: int, height: int) -> int:
     """
     matrix = tags.matrix
     if matrix == UNSPECIFIED:
-        matrix = _OF_PRIMARIES.get(tags.primaries, SMPTE170M if width < _SD_WIDTH and height <= _SD_HEIGHT else BT709)
+        matrix = _OF_PRIMARIES.get(
+            tags.primaries,
+            SMPTE170M if width < _SD_WIDTH and height <= _SD_HEIGHT else BT709,
+        )
     if matrix not in (*_WEIGHTS, _IDENTITY, _YCGCO):
-        raise ValueError(f"colours of matrix {matrix} (ITU-T H.273) cannot become RGB here")
+        raise ValueError(
+            f"colours of matrix {matrix} (ITU-T H.273) cannot become RGB here"
+        )
     return matrix
 
 
@@ -53,7 +67,9 @@ def rgb_layout(bits: int, *, alpha: bool) -> PixelFormat:
 
 def gray_layout(bits: int) -> PixelFormat:
     """Luma alone, of that depth."""
-    return PixelFormat("gray" if bits == 8 else f"gray{bits}le", bits, 0, 0, has_chroma=False)
+    return PixelFormat(
+        "gray" if bits == 8 else f"gray{bits}le", bits, 0, 0, has_chroma=False
+    )
 
 
 def to_rgb(frame: Frame, tags: ColorTags, matrix: int, bits: int) -> Frame:
@@ -71,19 +87,37 @@ def to_rgb(frame: Frame, tags: ColorTags, matrix: int, bits: int) -> Frame:
     layout = frame.format
     if layout.is_rgb:
         target = rgb_layout(bits, alpha=layout.has_alpha)
-        return frame if layout.bits == bits else _frame(frame, [plane * np.float32(1 / layout.peak) for plane in frame.planes], target)
+        return (
+            frame
+            if layout.bits == bits
+            else _frame(
+                frame,
+                [plane * np.float32(1 / layout.peak) for plane in frame.planes],
+                target,
+            )
+        )
     full = tags.is_full_range
     luma = _unit_luma(frame.luma, layout, full)
-    alpha = [] if frame.alpha is None else [frame.alpha.astype(np.float32) / np.float32(layout.peak)]
+    alpha = (
+        []
+        if frame.alpha is None
+        else [frame.alpha.astype(np.float32) / np.float32(layout.peak)]
+    )
     if not layout.has_chroma:
         return _frame(frame, [luma], gray_layout(bits))
     across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
     chroma = []
     for plane in frame.chroma:
-        values = (plane.astype(np.float32) - np.float32(1 << (layout.bits - 1))) / np.float32(_chroma_span(layout, full))
+        values = (
+            plane.astype(np.float32) - np.float32(1 << (layout.bits - 1))
+        ) / np.float32(_chroma_span(layout, full))
         values = _expand(values, frame.width, layout.log2_chroma_w, across)
         chroma.append(_expand(values.T, frame.height, layout.log2_chroma_h, down).T)
-    return _frame(frame, [*_to_gbr(luma, chroma[0], chroma[1], matrix), *alpha], rgb_layout(bits, alpha=layout.has_alpha))
+    return _frame(
+        frame,
+        [*_to_gbr(luma, chroma[0], chroma[1], matrix), *alpha],
+        rgb_layout(bits, alpha=layout.has_alpha),
+    )
 
 
 def from_rgb(frame: Frame, layout: PixelFormat, tags: ColorTags, matrix: int) -> Frame:
@@ -101,27 +135,56 @@ def from_rgb(frame: Frame, layout: PixelFormat, tags: ColorTags, matrix: int) ->
     peak = np.float32(frame.format.peak)
     full = tags.is_full_range
     if frame.format.is_rgb:
-        green, blue, red = (plane.astype(np.float32) / peak for plane in frame.planes[:3])
+        green, blue, red = (
+            plane.astype(np.float32) / peak for plane in frame.planes[:3]
+        )
         luma, *chroma = _from_gbr(green, blue, red, matrix)
     else:
         luma = frame.luma.astype(np.float32) / peak
         chroma = [np.zeros_like(luma)] * 2
-    black, span = (0, layout.peak) if full else (16 << (layout.bits - 8), 219 << (layout.bits - 8))
+    black, span = (
+        (0, layout.peak)
+        if full
+        else (16 << (layout.bits - 8), 219 << (layout.bits - 8))
+    )
     planes = [luma * np.float32(span) + np.float32(black)]
     if layout.has_chroma:
         across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
         for values in chroma:
-            small = _reduce(_reduce(values.T, layout.log2_chroma_h, down).T, layout.log2_chroma_w, across)
-            planes.append(small * np.float32(_chroma_span(layout, full)) + np.float32(1 << (layout.bits - 1)))
+            small = _reduce(
+                _reduce(values.T, layout.log2_chroma_h, down).T,
+                layout.log2_chroma_w,
+                across,
+            )
+            planes.append(
+                small * np.float32(_chroma_span(layout, full))
+                + np.float32(1 << (layout.bits - 1))
+            )
     if layout.has_alpha:
-        alpha = np.ones_like(luma) if frame.alpha is None else frame.alpha.astype(np.float32) / peak
+        alpha = (
+            np.ones_like(luma)
+            if frame.alpha is None
+            else frame.alpha.astype(np.float32) / peak
+        )
         planes.append(alpha * np.float32(layout.peak))
-    return Frame(tuple(_codes(plane, layout) for plane in planes), layout, frame.time, frame.duration, frame.scene_cut)
+    return Frame(
+        tuple(_codes(plane, layout) for plane in planes),
+        layout,
+        frame.time,
+        frame.duration,
+        frame.scene_cut,
+    )
 
 
 def _frame(like: Frame, planes: list[Float], layout: PixelFormat) -> Frame:
     """A frame out of planes of 0..1."""
-    return Frame(tuple(_codes(plane * np.float32(layout.peak), layout) for plane in planes), layout, like.time, like.duration, like.scene_cut)
+    return Frame(
+        tuple(_codes(plane * np.float32(layout.peak), layout) for plane in planes),
+        layout,
+        like.time,
+        like.duration,
+        like.scene_cut,
+    )
 
 
 def _codes(values: Float, layout: PixelFormat) -> Plane:
@@ -132,14 +195,18 @@ def _codes(values: Float, layout: PixelFormat) -> Plane:
 def _unit_luma(luma: Plane, layout: PixelFormat, full: bool) -> Float:
     if full:
         return luma.astype(np.float32) / np.float32(layout.peak)
-    return (luma.astype(np.float32) - np.float32(16 << (layout.bits - 8))) / np.float32(219 << (layout.bits - 8))
+    return (luma.astype(np.float32) - np.float32(16 << (layout.bits - 8))) / np.float32(
+        219 << (layout.bits - 8)
+    )
 
 
 def _chroma_span(layout: PixelFormat, full: bool) -> int:
     return layout.peak if full else 224 << (layout.bits - 8)
 
 
-def _to_gbr(luma: Float, blue: Float, red: Float, matrix: int) -> tuple[Float, Float, Float]:
+def _to_gbr(
+    luma: Float, blue: Float, red: Float, matrix: int
+) -> tuple[Float, Float, Float]:
     if matrix == _IDENTITY:
         return luma, blue + np.float32(0.5), red + np.float32(0.5)
     if matrix == _YCGCO:  # blue holds Cg, red Co
@@ -148,7 +215,11 @@ def _to_gbr(luma: Float, blue: Float, red: Float, matrix: int) -> tuple[Float, F
     kr, kb = _WEIGHTS[matrix]
     kg = 1 - kr - kb
     b, r = luma + np.float32(2 * (1 - kb)) * blue, luma + np.float32(2 * (1 - kr)) * red
-    g = luma - np.float32(2 * kb * (1 - kb) / kg) * blue - np.float32(2 * kr * (1 - kr) / kg) * red
+    g = (
+        luma
+        - np.float32(2 * kb * (1 - kb) / kg) * blue
+        - np.float32(2 * kr * (1 - kr) / kg) * red
+    )
     return g, b, r
 
 
@@ -157,10 +228,18 @@ def _from_gbr(g: Float, b: Float, r: Float, matrix: int) -> tuple[Float, Float, 
         return g, b - np.float32(0.5), r - np.float32(0.5)
     if matrix == _YCGCO:
         mean = (b + r) * np.float32(0.5)
-        return (g + mean) * np.float32(0.5), (g - mean) * np.float32(0.5), (r - b) * np.float32(0.5)
+        return (
+            (g + mean) * np.float32(0.5),
+            (g - mean) * np.float32(0.5),
+            (r - b) * np.float32(0.5),
+        )
     kr, kb = _WEIGHTS[matrix]
     luma = np.float32(kr) * r + np.float32(1 - kr - kb) * g + np.float32(kb) * b
-    return luma, (b - luma) / np.float32(2 * (1 - kb)), (r - luma) / np.float32(2 * (1 - kr))
+    return (
+        luma,
+        (b - luma) / np.float32(2 * (1 - kb)),
+        (r - luma) / np.float32(2 * (1 - kr)),
+    )
 
 
 def _expand(plane: Float, length: int, log2_factor: int, place: float) -> Float:
@@ -170,18 +249,26 @@ def _expand(plane: Float, length: int, log2_factor: int, place: float) -> Float:
     if log2_factor > 1:
         return np.repeat(plane, 1 << log2_factor, axis=-1)[..., :length]
     if place == 1:
-        return _expand(plane[..., ::-1], 2 * plane.shape[-1], 1, 0)[..., ::-1][..., :length]
+        return _expand(plane[..., ::-1], 2 * plane.shape[-1], 1, 0)[..., ::-1][
+            ..., :length
+        ]
     count, is_odd = plane.shape[-1], length % 2 == 1
     # beyond the picture's edge lies its mirror image, of which the kept samples are consistent parts
     about_sample, between_samples = "reflect", "symmetric"
     begin = between_samples if place else about_sample
     end = between_samples if place or not is_odd else about_sample
     padded = _mirrored(_mirrored(plane, (_REACH + 1, 0), begin), (0, _REACH + 1), end)
-    sharp: Float = sum(weight * padded[..., shift : shift + count + 2] for shift, weight in enumerate(_SHARPENER))
+    sharp: Float = sum(
+        weight * padded[..., shift : shift + count + 2]
+        for shift, weight in enumerate(_SHARPENER)
+    )
     before, middle, after = sharp[..., :-2], sharp[..., 1:-1], sharp[..., 2:]
     grown = np.empty((*plane.shape[:-1], 2 * count), np.float32)
     if place:
-        grown[..., ::2], grown[..., 1::2] = np.float32(0.25) * before + np.float32(0.75) * middle, np.float32(0.75) * middle + np.float32(0.25) * after
+        grown[..., ::2], grown[..., 1::2] = (
+            np.float32(0.25) * before + np.float32(0.75) * middle,
+            np.float32(0.75) * middle + np.float32(0.25) * after,
+        )
         if is_odd:
             grown[..., -2] = plane[..., -1]  # its other pixel is cut off
     else:
@@ -199,9 +286,14 @@ def _reduce(plane: Float, log2_factor: int, place: float) -> Float:
         return _reduce(even[..., ::-1], 1, 0)[..., ::-1]
     if place == 0 and log2_factor == 1:
         padded = _mirrored(plane, (1, length % 2), "reflect")
-        return np.float32(0.25) * (padded[..., :-2:2] + padded[..., 2::2]) + np.float32(0.5) * padded[..., 1:-1:2]
+        return (
+            np.float32(0.25) * (padded[..., :-2:2] + padded[..., 2::2])
+            + np.float32(0.5) * padded[..., 1:-1:2]
+        )
     padded = _mirrored(plane, (0, -length % factor), "edge")
-    mean: Float = padded.reshape(*plane.shape[:-1], -1, factor).mean(axis=-1, dtype=np.float32)
+    mean: Float = padded.reshape(*plane.shape[:-1], -1, factor).mean(
+        axis=-1, dtype=np.float32
+    )
     return mean
 
 

@@ -49,15 +49,24 @@ def _cut(length: int, parts: int, halo: int, edge: int) -> list[tuple[slice, sli
     """Cut an axis into nearly equal parts; (source, core) of each, the source clamped to the padded axis."""
     bounds = [length * i // parts for i in range(parts + 1)]
     return [
-        (slice(max(start - halo, -edge) + edge, min(stop + halo, length + edge) + edge), slice(start, stop))
+        (
+            slice(
+                max(start - halo, -edge) + edge, min(stop + halo, length + edge) + edge
+            ),
+            slice(start, stop),
+        )
         for start, stop in pairwise(bounds)
     ]
 
 
-def _grid(height: int, width: int, max_pixels: int, halo: int, edge: int) -> tuple[int, int]:
+def _grid(
+    height: int, width: int, max_pixels: int, halo: int, edge: int
+) -> tuple[int, int]:
     """Return how many rows and columns of tiles to make."""
     strip_rows = max_pixels // (width + 2 * edge) - 2 * halo
-    if strip_rows >= max(4 * halo, MIN_CORE_PX):  # at most half of the work again goes into the halo
+    if strip_rows >= max(
+        4 * halo, MIN_CORE_PX
+    ):  # at most half of the work again goes into the halo
         return -(-height // strip_rows), 1
     best = None
     for columns in range(1, max(1, width // MIN_CORE_PX) + 1):
@@ -72,7 +81,9 @@ def _grid(height: int, width: int, max_pixels: int, halo: int, edge: int) -> tup
     return (1, 1) if best is None else best[1:]
 
 
-def plan(height: int, width: int, max_pixels: int | None, halo: int, edge: int = 0) -> list[Tile]:
+def plan(
+    height: int, width: int, max_pixels: int | None, halo: int, edge: int = 0
+) -> list[Tile]:
     """Decide how a picture is cut: not at all where it fits, else into full-width strips, else into the grid of least work.
 
     Strips are as high as fits; where they would be lower than four halos, columns are cut too.
@@ -92,7 +103,9 @@ def plan(height: int, width: int, max_pixels: int | None, halo: int, edge: int =
         ValueError: an empty picture or a negative halo or edge.
     """
     if min(height, width) < 1 or min(halo, edge) < 0:
-        raise ValueError(f"cannot tile {height}x{width} pixels with halo {halo} and edge {edge}")
+        raise ValueError(
+            f"cannot tile {height}x{width} pixels with halo {halo} and edge {edge}"
+        )
     rows = columns = 1
     if max_pixels is not None and (height + 2 * edge) * (width + 2 * edge) > max_pixels:
         rows, columns = _grid(height, width, max_pixels, halo, edge)
@@ -110,7 +123,14 @@ def split(padded: Samples, tiles: Iterable[Tile]) -> Iterator[Samples]:
         yield padded[..., tile.source[0], tile.source[1]]
 
 
-def merge(results: Iterable[Samples], tiles: list[Tile], height: int, width: int, spec: ModelSpec, edge: int = 0) -> Samples:
+def merge(
+    results: Iterable[Samples],
+    tiles: list[Tile],
+    height: int,
+    width: int,
+    spec: ModelSpec,
+    edge: int = 0,
+) -> Samples:
     """Put the tiles' cores together.
 
     Args:
@@ -130,17 +150,25 @@ def merge(results: Iterable[Samples], tiles: list[Tile], height: int, width: int
     """
     scale, trim = spec.scale, spec.trim
     if scale * edge < trim:
-        raise ValueError(f"edge {edge}: {spec.name} leaves {trim} pixels off at scale {scale}, so it is at least {-(-trim // scale)}")
+        raise ValueError(
+            f"edge {edge}: {spec.name} leaves {trim} pixels off at scale {scale}, so it is at least {-(-trim // scale)}"
+        )
     picture: Samples | None = None
     for tile, result in zip(tiles, results, strict=True):
-        expected = tuple(scale * (part.stop - part.start) - 2 * trim for part in tile.source)
+        expected = tuple(
+            scale * (part.stop - part.start) - 2 * trim for part in tile.source
+        )
         if result.shape != expected:
-            raise BackendError(f"{spec.name} returned a tile of {result.shape}, not {expected}: the checkpoint is of another network")
+            raise BackendError(
+                f"{spec.name} returned a tile of {result.shape}, not {expected}: the checkpoint is of another network"
+            )
         target, inside = [], []
         for source, core in zip(tile.source, tile.core, strict=True):
             origin = scale * (source.start - edge) + trim
             target.append(slice(scale * core.start, scale * core.stop))
-            inside.append(slice(scale * core.start - origin, scale * core.stop - origin))
+            inside.append(
+                slice(scale * core.start - origin, scale * core.stop - origin)
+            )
         if picture is None:
             picture = np.empty((scale * height, scale * width), result.dtype)
         picture[tuple(target)] = result[tuple(inside)]
@@ -149,7 +177,14 @@ def merge(results: Iterable[Samples], tiles: list[Tile], height: int, width: int
     return picture
 
 
-def upscale_plane(window: Samples, run: Callable[[Samples], Samples], spec: ModelSpec, *, max_pixels: int | None, edge_px: int = EDGE_PX) -> Samples:
+def upscale_plane(
+    window: Samples,
+    run: Callable[[Samples], Samples],
+    spec: ModelSpec,
+    *,
+    max_pixels: int | None,
+    edge_px: int = EDGE_PX,
+) -> Samples:
     """Upscale the middle frame of a window to its full size.
 
     Args:
@@ -168,8 +203,12 @@ def upscale_plane(window: Samples, run: Callable[[Samples], Samples], spec: Mode
     """
     height, width = window.shape[-2:]
     tiles = plan(height, width, max_pixels, halo_of(spec), edge_px)
-    padded = np.pad(window, [(0, 0)] * (window.ndim - 2) + [(edge_px, edge_px)] * 2, mode="reflect")  # a side of one pixel is repeated
-    results = (run(np.ascontiguousarray(part[None]))[0] for part in split(padded, tiles))
+    padded = np.pad(
+        window, [(0, 0)] * (window.ndim - 2) + [(edge_px, edge_px)] * 2, mode="reflect"
+    )  # a side of one pixel is repeated
+    results = (
+        run(np.ascontiguousarray(part[None]))[0] for part in split(padded, tiles)
+    )
     return merge(results, tiles, height, width, spec, edge_px)
 
 
@@ -203,7 +242,12 @@ class Tiler:
             edge_px: as in ``upscale_plane``.
             on_shrink: called with a line for the user when memory was short and the parts become smaller.
         """
-        self._run, self._spec, self._edge_px, self._on_shrink = run, spec, edge_px, on_shrink
+        self._run, self._spec, self._edge_px, self._on_shrink = (
+            run,
+            spec,
+            edge_px,
+            on_shrink,
+        )
         self.max_pixels = max_pixels
 
     def upscale(self, window: Samples) -> Samples:
@@ -215,13 +259,21 @@ class Tiler:
         """
         while True:
             try:
-                return upscale_plane(window, self._run, self._spec, max_pixels=self.max_pixels, edge_px=self._edge_px)
+                return upscale_plane(
+                    window,
+                    self._run,
+                    self._spec,
+                    max_pixels=self.max_pixels,
+                    edge_px=self._edge_px,
+                )
             except OutOfMemory as error:
                 largest = self._largest(*window.shape[-2:])
                 self.max_pixels = largest // 2
                 if self._largest(*window.shape[-2:]) >= largest:
                     raise
-                self._on_shrink(f"{error}: going on in parts of {self.max_pixels / 1e6:.2f} megapixels, which take longer")
+                self._on_shrink(
+                    f"{error}: going on in parts of {self.max_pixels / 1e6:.2f} megapixels, which take longer"
+                )
 
     def parts(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of parts that a picture is cut into."""

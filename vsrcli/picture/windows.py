@@ -9,7 +9,9 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def windows(items: Iterable[T], radius: int, is_cut: Callable[[T], bool]) -> Iterator[tuple[T, ...]]:
+def windows(
+    items: Iterable[T], radius: int, is_cut: Callable[[T], bool]
+) -> Iterator[tuple[T, ...]]:
     """Yield one window for every item, in order, centred on it.
 
     Where a neighbour does not exist or belongs to another scene, the nearest item of the centre's scene stands in for it.
@@ -31,7 +33,9 @@ def windows(items: Iterable[T], radius: int, is_cut: Callable[[T], bool]) -> Ite
     return _slide(items, radius, is_cut)
 
 
-def _slide(items: Iterable[T], radius: int, is_cut: Callable[[T], bool]) -> Iterator[tuple[T, ...]]:
+def _slide(
+    items: Iterable[T], radius: int, is_cut: Callable[[T], bool]
+) -> Iterator[tuple[T, ...]]:
     source = iter(items)
     held: deque[tuple[int, T]] = deque()  # (scene, item)
     scene = centre = 0
@@ -62,4 +66,7 @@ def _window(held: deque[tuple[int, T]], centre: int, radius: int) -> tuple[T, ..
         first -= 1
     while last + 1 < len(held) and held[last + 1][0] == scene:
         last += 1
-    return tuple(held[min(max(index, first), last)][1] for index in range(centre - radius, centre + radius + 1))
+    return tuple(
+        held[min(max(index, first), last)][1]
+        for index in range(centre - radius, centre + radius + 1)
+    )

@@ -57,9 +57,15 @@ def tolerance(expected: Timeline, shown: Timeline) -> Fraction:
     return Fraction(0) if (expected.unit / shown.unit).denominator == 1 else shown.unit
 
 
-def _on_one_clock(expected: Timeline, shown: Timeline) -> tuple[Integers, Integers, Fraction]:
+def _on_one_clock(
+    expected: Timeline, shown: Timeline
+) -> tuple[Integers, Integers, Fraction]:
     unit = Fraction(1, math.lcm(expected.unit.denominator, shown.unit.denominator))
-    return expected.ticks * int(expected.unit / unit), shown.ticks * int(shown.unit / unit), unit
+    return (
+        expected.ticks * int(expected.unit / unit),
+        shown.ticks * int(shown.unit / unit),
+        unit,
+    )
 
 
 def pair(expected: Timeline, shown: Timeline) -> tuple[Integers, NDArray[np.bool_]]:
@@ -75,10 +81,14 @@ def pair(expected: Timeline, shown: Timeline) -> tuple[Integers, NDArray[np.bool
     slack = int(tolerance(expected, shown) / unit)
     if len(wanted) == len(found):
         deviation = found - wanted
-        return np.arange(len(found), dtype=np.int64), np.abs(deviation - deviation[0]) <= slack
+        return np.arange(len(found), dtype=np.int64), np.abs(
+            deviation - deviation[0]
+        ) <= slack
     best: tuple[Integers, NDArray[np.bool_]] | None = None
     for shift in (0, found[0] - wanted[0], found[-1] - wanted[-1]):
-        places = np.clip(np.searchsorted(wanted, found - shift + slack, "right") - 1, 0, None)
+        places = np.clip(
+            np.searchsorted(wanted, found - shift + slack, "right") - 1, 0, None
+        )
         fits = np.abs(found - shift - wanted[places]) <= slack
         if best is None or fits.sum() > best[1].sum():
             best = places.astype(np.int64), fits
@@ -92,10 +102,18 @@ def compare_count(expected: Timeline, shown: Timeline) -> str | None:
     places, fits = pair(expected, shown)
     if len(shown) < len(expected):
         missing = np.setdiff1d(np.arange(len(expected)), places[fits])
-        which = f"number {missing[0]} ({expected.seconds(int(missing[0])):.3f} s) is missing" if len(missing) else "some are missing"
+        which = (
+            f"number {missing[0]} ({expected.seconds(int(missing[0])):.3f} s) is missing"
+            if len(missing)
+            else "some are missing"
+        )
     else:
         repeated = np.flatnonzero(~fits | (np.diff(places, prepend=-1) == 0))
-        which = f"number {repeated[0]} ({shown.seconds(int(repeated[0])):.3f} s) is too many" if len(repeated) else "some are too many"
+        which = (
+            f"number {repeated[0]} ({shown.seconds(int(repeated[0])):.3f} s) is too many"
+            if len(repeated)
+            else "some are too many"
+        )
     return f"{len(shown)} frames, {len(expected)} expected: {which}"
 
 
@@ -119,7 +137,10 @@ def compare_end(expected: Timeline, shown: Timeline, extra: Fraction) -> str | N
     if expected.end is None or shown.end is None or not len(expected) or not len(shown):
         return None
     first = int(pair(expected, shown)[0][0])
-    wanted, found = (expected.end - int(expected.ticks[first])) * expected.unit, (shown.end - int(shown.ticks[0])) * shown.unit
+    wanted, found = (
+        (expected.end - int(expected.ticks[first])) * expected.unit,
+        (shown.end - int(shown.ticks[0])) * shown.unit,
+    )
     if abs(wanted - found) <= tolerance(expected, shown) + extra:
         return None
     return f"the last frame ends {float(found):.3f} s after the first begins, it should be {float(wanted):.3f} s"
@@ -127,7 +148,11 @@ def compare_end(expected: Timeline, shown: Timeline, extra: Fraction) -> str | N
 
 def best_policy(candidates: dict[str, Timeline], shown: Timeline) -> str:
     """The first of the rate policies whose frames and times the output has; the first of all where none fits."""
-    fitting = (name for name, line in candidates.items() if compare_count(line, shown) is None and compare_times(line, shown) is None)
+    fitting = (
+        name
+        for name, line in candidates.items()
+        if compare_count(line, shown) is None and compare_times(line, shown) is None
+    )
     return next(fitting, next(iter(candidates)))
 
 
@@ -164,7 +189,15 @@ class Agreement:
     chroma: tuple[float, int] = (0.0, 0)
     alpha: tuple[float, int] = (0.0, 0)
 
-    def add(self, number: int, seconds: float, small: Float, own: NDArray[Any], neighbours: Sequence[NDArray[Any] | None], unit: float) -> bool:
+    def add(
+        self,
+        number: int,
+        seconds: float,
+        small: Float,
+        own: NDArray[Any],
+        neighbours: Sequence[NDArray[Any] | None],
+        unit: float,
+    ) -> bool:
         """Judge the luma of one frame.
 
         Args:
@@ -180,22 +213,34 @@ class Agreement:
         """
         error = (small - own).ravel()
         mean_square = float(error @ error) / error.size * unit**2
-        psnr = math.inf if mean_square == 0 else 20 * math.log10(_PEAK) - 10 * math.log10(mean_square)
+        psnr = (
+            math.inf
+            if mean_square == 0
+            else 20 * math.log10(_PEAK) - 10 * math.log10(mean_square)
+        )
         if psnr < self.worst.psnr or not self.frames:
             self.worst = Worst(number, seconds, psnr)
         self.frames += 1
         seen, wanted = cells(small) * unit, cells(own) * unit
         gain, offset = _line(wanted, seen)
         drift = float(np.abs(seen - (gain * wanted + offset)).mean())
-        elsewhere = _other_moment(error, own, neighbours) if mean_square >= _VISIBLE_ERROR else None
+        elsewhere = (
+            _other_moment(error, own, neighbours)
+            if mean_square >= _VISIBLE_ERROR
+            else None
+        )
         if elsewhere is None and (psnr < self.threshold_db or drift > _CELL_LIMIT):
             blurred = self.blur(own)
             lost = (blurred - own).ravel()
             excuse = float(lost @ lost) / lost.size * unit**2
             if mean_square > max(excuse, _PEAK**2 / 10 ** (self.threshold_db / 10)):
                 elsewhere = f"it does not look like its source: {psnr:.1f} dB"
-            elif drift > max(_CELL_LIMIT, float(np.abs(cells(blurred) * unit - wanted).mean())):
-                elsewhere = f"its large areas differ from its source's by {drift:.1f} codes"
+            elif drift > max(
+                _CELL_LIMIT, float(np.abs(cells(blurred) * unit - wanted).mean())
+            ):
+                elsewhere = (
+                    f"its large areas differ from its source's by {drift:.1f} codes"
+                )
         if elsewhere is not None:
             self.wrong_count += 1
             self.wrong = self.wrong or f"number {number} ({seconds:.3f} s): {elsewhere}"
@@ -206,7 +251,9 @@ class Agreement:
 
     def add_chroma(self, number: int, pairs: Sequence[tuple[Float, Float]]) -> None:
         """Compare chroma planes of a frame that passed ``add``: pairs of equally many ``cells`` of output and source, 8-bit codes."""
-        difference = max((float(np.abs(seen - wanted).mean()) for seen, wanted in pairs), default=0.0)
+        difference = max(
+            (float(np.abs(seen - wanted).mean()) for seen, wanted in pairs), default=0.0
+        )
         self.chroma = max(self.chroma, (difference, number))
 
     def add_alpha(self, number: int, seen: Float, wanted: Float) -> None:
@@ -230,9 +277,16 @@ def cells(plane: NDArray[Any], grid: tuple[int, int] | None = None) -> Float:
         Shape ``grid``, float32.
     """
     down, across = grid_of(plane.shape) if grid is None else grid
-    rows, columns = (np.arange(count) * length // count for count, length in zip((down, across), plane.shape, strict=True))
-    sums = np.add.reduceat(np.add.reduceat(plane, rows, axis=0, dtype=np.float32), columns, axis=1)
-    areas = np.outer(np.diff(rows, append=plane.shape[0]), np.diff(columns, append=plane.shape[1]))
+    rows, columns = (
+        np.arange(count) * length // count
+        for count, length in zip((down, across), plane.shape, strict=True)
+    )
+    sums = np.add.reduceat(
+        np.add.reduceat(plane, rows, axis=0, dtype=np.float32), columns, axis=1
+    )
+    areas = np.outer(
+        np.diff(rows, append=plane.shape[0]), np.diff(columns, append=plane.shape[1])
+    )
     means: Float = (sums / areas).astype(np.float32)
     return means
 
@@ -247,11 +301,17 @@ def _line(x: Float, y: Float) -> tuple[float, float]:
     """Gain and offset that make y of x best; a gain of 1 where x is flat."""
     mean_x, mean_y = float(x.mean()), float(y.mean())
     variance = float(np.square(x - mean_x).mean())
-    gain = 1.0 if variance < _FLAT_VARIANCE else float(((x - mean_x) * (y - mean_y)).mean()) / variance
+    gain = (
+        1.0
+        if variance < _FLAT_VARIANCE
+        else float(((x - mean_x) * (y - mean_y)).mean()) / variance
+    )
     return gain, mean_y - gain * mean_x
 
 
-def _other_moment(error: Float, own: NDArray[Any], neighbours: Sequence[NDArray[Any] | None]) -> str | None:
+def _other_moment(
+    error: Float, own: NDArray[Any], neighbours: Sequence[NDArray[Any] | None]
+) -> str | None:
     """Whether the error is explained by the step to a neighbouring frame: what it looks like, or None."""
     shares, correlations = [], []
     energy = float(error @ error)
@@ -261,10 +321,17 @@ def _other_moment(error: Float, own: NDArray[Any], neighbours: Sequence[NDArray[
             step = (neighbour.astype(np.float32) - own).ravel()
             common, length = float(error @ step), float(step @ step)
             if length > 0:
-                share, correlation = common / length, common / math.sqrt(length * energy)
+                share, correlation = (
+                    common / length,
+                    common / math.sqrt(length * energy),
+                )
         shares.append(share)
         correlations.append(correlation)
     for place, name in enumerate(("before", "after")):
-        if correlations[place] > _MOMENT_CORRELATION and shares[place] > _MOMENT_SHARE and shares[place] - shares[1 - place] > _MOMENT_LEAD:
+        if (
+            correlations[place] > _MOMENT_CORRELATION
+            and shares[place] > _MOMENT_SHARE
+            and shares[place] - shares[1 - place] > _MOMENT_LEAD
+        ):
             return f"it looks like the source's frame {name} it"
     return None

@@ -73,8 +73,17 @@ class Certificate:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for JSON."""
-        checks = [{"name": check.name, "passed": check.passed, "text": check.text} for check in self.checks]
-        return {"source": self.source, "target": self.target, "ok": self.ok, "checks": checks, **self.facts}
+        checks = [
+            {"name": check.name, "passed": check.passed, "text": check.text}
+            for check in self.checks
+        ]
+        return {
+            "source": self.source,
+            "target": self.target,
+            "ok": self.ok,
+            "checks": checks,
+            **self.facts,
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,16 +138,25 @@ class Track:
         known = self.times != NO_TIME
         if not known.any():
             return Fraction(0), Fraction(0)
-        return int(self.times[known].min()) * self.unit - self.start, int((self.times + self.lengths)[known].max()) * self.unit - self.start
+        return int(self.times[known].min()) * self.unit - self.start, int(
+            (self.times + self.lengths)[known].max()
+        ) * self.unit - self.start
 
-    def within(self, begin: Fraction | None, end: Fraction | None, margin: Fraction) -> NDArray[np.bool_]:
+    def within(
+        self, begin: Fraction | None, end: Fraction | None, margin: Fraction
+    ) -> NDArray[np.bool_]:
         """Which packets are shown inside a range of time widened by ``margin`` (narrowed where negative); those without a time are."""
         inside = np.ones(len(self.times), np.bool_)
         unknown = self.times == NO_TIME
         if begin is not None:
-            inside &= (self.times + self.lengths > _floor(begin - margin + self.start, self.unit)) | unknown
+            inside &= (
+                self.times + self.lengths
+                > _floor(begin - margin + self.start, self.unit)
+            ) | unknown
         if end is not None:
-            inside &= (self.times < -_floor(-(end + margin + self.start), self.unit)) | unknown
+            inside &= (
+                self.times < -_floor(-(end + margin + self.start), self.unit)
+            ) | unknown
         return inside
 
 
@@ -186,7 +204,9 @@ class Cut:
     shift: Fraction
 
 
-def compare_payloads(source: Track, target: Track, cut: Cut, margin: Fraction = OFFSET_SECONDS) -> tuple[str | None, Integers]:
+def compare_payloads(
+    source: Track, target: Track, cut: Cut, margin: Fraction = OFFSET_SECONDS
+) -> tuple[str | None, Integers]:
     """Whether the packets of a copied stream are those of the source, in their order, from the right place.
 
     Args:
@@ -203,8 +223,23 @@ def compare_payloads(source: Track, target: Track, cut: Cut, margin: Fraction = 
     found = target.digests
     before = possible[possible < certain[0]] if len(certain) else possible
     after = possible[possible > certain[-1]] if len(certain) else possible[:0]
-    lead = next((n for n in range(len(before), 0, -1) if np.array_equal(found[:n], source.digests[before[-n:]])), 0)
-    tail = next((n for n in range(len(after), 0, -1) if len(found) - lead - n >= len(certain) and np.array_equal(found[-n:], source.digests[after[:n]])), 0)
+    lead = next(
+        (
+            n
+            for n in range(len(before), 0, -1)
+            if np.array_equal(found[:n], source.digests[before[-n:]])
+        ),
+        0,
+    )
+    tail = next(
+        (
+            n
+            for n in range(len(after), 0, -1)
+            if len(found) - lead - n >= len(certain)
+            and np.array_equal(found[-n:], source.digests[after[:n]])
+        ),
+        0,
+    )
     taken = np.concatenate([before[len(before) - lead :], certain, after[:tail]])
     wanted = source.digests[taken]
     if np.array_equal(found, wanted):
@@ -212,14 +247,23 @@ def compare_payloads(source: Track, target: Track, cut: Cut, margin: Fraction = 
     short = min(len(found), len(wanted))
     different = np.flatnonzero(found[:short] != wanted[:short])
     place = int(different[0]) if len(different) else short
-    counts = f"{len(found)} packets" if len(found) == len(wanted) else f"{len(found)} packets of {len(wanted)}"
+    counts = (
+        f"{len(found)} packets"
+        if len(found) == len(wanted)
+        else f"{len(found)} packets of {len(wanted)}"
+    )
     when = ""
     if place < len(taken) and source.times[taken[place]] != NO_TIME:
         when = f" ({float(source.time(int(taken[place]))):.3f} s in the source)"
-    return f"{target.label}: {counts}, the first that differs is number {place}{when}", taken[:place]
+    return (
+        f"{target.label}: {counts}, the first that differs is number {place}{when}",
+        taken[:place],
+    )
 
 
-def compare_offsets(source: Track, target: Track, taken: Integers, cut: Cut, tolerance: Fraction) -> str | None:
+def compare_offsets(
+    source: Track, target: Track, taken: Integers, cut: Cut, tolerance: Fraction
+) -> str | None:
     """Whether the packets of a stream stand as far from the pictures as in the source.
 
     Args:
@@ -236,15 +280,21 @@ def compare_offsets(source: Track, target: Track, taken: Integers, cut: Cut, tol
         if source.times[number] == NO_TIME or target.times[place] == NO_TIME:
             continue
         expected = source.time(number) - cut.shift
-        if (target.kind == "subtitle" or target.codec != source.codec) and cut.begin is not None:
-            expected = max(expected, cut.begin - cut.shift)  # a line already shown when the cut begins, or sound made anew from there on
+        if (
+            target.kind == "subtitle" or target.codec != source.codec
+        ) and cut.begin is not None:
+            expected = max(
+                expected, cut.begin - cut.shift
+            )  # a line already shown when the cut begins, or sound made anew from there on
         error = target.time(place) - expected
         if abs(error) > tolerance:
             return f"{target.label}: {1e3 * float(error):+.1f} ms at packet {place} ({float(target.time(place)):.3f} s)"
     return None
 
 
-def compare_converted(source: Track, target: Track, cut: Cut, codec: str | None) -> str | None:
+def compare_converted(
+    source: Track, target: Track, cut: Cut, codec: str | None
+) -> str | None:
     """Whether a converted stream is there from beginning to end: codec, channels, length; of text, the number of lines.
 
     Returns:
@@ -254,12 +304,21 @@ def compare_converted(source: Track, target: Track, cut: Cut, codec: str | None)
         return f"{target.label}: it should have been converted to {codec}"
     wanted = np.flatnonzero(source.within(cut.begin, cut.end, -OFFSET_SECONDS))
     if source.kind == "subtitle":
-        expected_lines = _rows(source, wanted, cut) if codec == "mov_text" else len(wanted)
-        return None if len(target.times) == expected_lines else f"{target.label}: {len(target.times)} lines of {expected_lines}"
+        expected_lines = (
+            _rows(source, wanted, cut) if codec == "mov_text" else len(wanted)
+        )
+        return (
+            None
+            if len(target.times) == expected_lines
+            else f"{target.label}: {len(target.times)} lines of {expected_lines}"
+        )
     if source.channels != target.channels:
         return f"{target.label}: {target.channels} channels, the source has {source.channels}"
     begin, end = source.span
-    begin, end = (begin if cut.begin is None else max(begin, cut.begin)), (end if cut.end is None else min(end, cut.end))
+    begin, end = (
+        (begin if cut.begin is None else max(begin, cut.begin)),
+        (end if cut.end is None else min(end, cut.end)),
+    )
     found = target.span
     length, expected = found[1] - max(found[0], begin - cut.shift), end - begin
     if abs(length - expected) > _CONVERTED_SECONDS:
@@ -269,14 +328,28 @@ def compare_converted(source: Track, target: Track, cut: Cut, codec: str | None)
 
 def _rows(source: Track, wanted: Integers, cut: Cut) -> int:
     """As how many lines those wanted of a source stand in a track that shows one at a time."""
-    begins = np.maximum(source.times[wanted], round((cut.shift + source.start) / source.unit))
-    ends = np.sort(np.maximum(source.times[wanted] + source.lengths[wanted], begins + 1))
+    begins = np.maximum(
+        source.times[wanted], round((cut.shift + source.start) / source.unit)
+    )
+    ends = np.sort(
+        np.maximum(source.times[wanted] + source.lengths[wanted], begins + 1)
+    )
     begins = np.sort(begins)
     bounds = np.unique(np.concatenate([begins, ends]))
-    return int(np.count_nonzero(np.searchsorted(begins, bounds, "right") > np.searchsorted(ends, bounds, "right")))
+    return int(
+        np.count_nonzero(
+            np.searchsorted(begins, bounds, "right")
+            > np.searchsorted(ends, bounds, "right")
+        )
+    )
 
 
-def compare_chapters(source: tuple[Chapter, ...], target: tuple[Chapter, ...], cut: Cut, tolerance: Fraction) -> str | None:
+def compare_chapters(
+    source: tuple[Chapter, ...],
+    target: tuple[Chapter, ...],
+    cut: Cut,
+    tolerance: Fraction,
+) -> str | None:
     """Whether the chapters are there: number, titles, times within ``tolerance``.
 
     Returns:
@@ -286,15 +359,29 @@ def compare_chapters(source: tuple[Chapter, ...], target: tuple[Chapter, ...], c
     wanted = []
     for chapter in source:
         stop = chapter.end if cut.end is None else min(chapter.end, cut.end)
-        if stop - max(chapter.start, begin) > (tolerance if cut.begin is not None or cut.end is not None else 0):
-            wanted.append(Chapter(max(chapter.start, begin) - cut.shift, stop - cut.shift, chapter.title))
+        if stop - max(chapter.start, begin) > (
+            tolerance if cut.begin is not None or cut.end is not None else 0
+        ):
+            wanted.append(
+                Chapter(
+                    max(chapter.start, begin) - cut.shift,
+                    stop - cut.shift,
+                    chapter.title,
+                )
+            )
     if len(target) != len(wanted):
         return f"{len(target)} of {len(wanted)}"
     for number, (one, other) in enumerate(zip(wanted, target, strict=True), start=1):
         if one.title != other.title:
             return f"number {number} is called {other.title!r}, not {one.title!r}"
-        if abs(one.start - other.start) > tolerance or abs(one.end - other.end) > tolerance:
-            times = [f"{float(each.start):.3f}..{float(each.end):.3f} s" for each in (other, one)]
+        if (
+            abs(one.start - other.start) > tolerance
+            or abs(one.end - other.end) > tolerance
+        ):
+            times = [
+                f"{float(each.start):.3f}..{float(each.end):.3f} s"
+                for each in (other, one)
+            ]
             return f"number {number} lasts {times[0]}, not {times[1]}"
     return None
 
@@ -302,12 +389,21 @@ def compare_chapters(source: tuple[Chapter, ...], target: tuple[Chapter, ...], c
 def compare_tags(source: dict[str, str], target: dict[str, str]) -> list[str]:
     """Which of the source's tags the target lacks or has otherwise; names are compared without regard to case."""
     found = {key.lower(): value for key, value in target.items()}
-    return [f"{key} {'is lost' if key.lower() not in found else 'has changed'}" for key, value in source.items() if found.get(key.lower()) != value]
+    return [
+        f"{key} {'is lost' if key.lower() not in found else 'has changed'}"
+        for key, value in source.items()
+        if found.get(key.lower()) != value
+    ]
 
 
 def same_language(one: str | None, other: str | None) -> bool:
     """Whether two language tags mean the same: ``fre`` is ``fra``, and ``und`` is none."""
-    first, second = (None if tag in (None, "", "und") else _LANGUAGES.get(str(tag).lower(), str(tag).lower()) for tag in (one, other))
+    first, second = (
+        None
+        if tag in (None, "", "und")
+        else _LANGUAGES.get(str(tag).lower(), str(tag).lower())
+        for tag in (one, other)
+    )
     return first == second
 
 
@@ -324,15 +420,31 @@ def compare_colour(source: ColorTags, target: ColorTags, codec: str) -> list[str
         before, after = getattr(source, name), getattr(target, name)
         if before != after:
             wrong.append(f"{name} {_said(after)}, the source's is {_said(before)}")
-    says_colours = (source.matrix, source.primaries, source.transfer) != (UNSPECIFIED,) * 3
+    says_colours = (source.matrix, source.primaries, source.transfer) != (
+        UNSPECIFIED,
+    ) * 3
     is_forced = codec in _ALWAYS_SAY_A_RANGE or (codec == "h264" and says_colours)
-    same_range = source.range == target.range or (is_forced and source.range is None and target.range == "limited")
+    same_range = source.range == target.range or (
+        is_forced and source.range is None and target.range == "limited"
+    )
     # x264 says nothing of a range that is all it knows of the colours; it means limited
-    same_range |= codec == "h264" and not says_colours and (source.range, target.range) == ("limited", None)
+    same_range |= (
+        codec == "h264"
+        and not says_colours
+        and (source.range, target.range) == ("limited", None)
+    )
     if not same_range and codec != "mjpeg":
-        wrong.append(f"range {target.range or 'not said'}, the source's is {source.range or 'not said'}")
-    if source.chroma_location and target.chroma_location and source.chroma_location != target.chroma_location:
-        wrong.append(f"chroma location {target.chroma_location}, the source's is {source.chroma_location}")
+        wrong.append(
+            f"range {target.range or 'not said'}, the source's is {source.range or 'not said'}"
+        )
+    if (
+        source.chroma_location
+        and target.chroma_location
+        and source.chroma_location != target.chroma_location
+    ):
+        wrong.append(
+            f"chroma location {target.chroma_location}, the source's is {source.chroma_location}"
+        )
     return wrong
 
 
@@ -343,25 +455,55 @@ def _said(code: int) -> str:
 def compare_hdr(source: Hdr, target: Hdr) -> list[str]:
     """Which static HDR metadata of the source the target lacks or has otherwise, to within the units they are written in."""
     wrong = []
-    if source.mastering is not None and not _same_display(source.mastering, target.mastering):
-        wrong.append("mastering display " + ("lost" if target.mastering is None else "changed"))
-    if source.content_light is not None and source.content_light != target.content_light:
-        wrong.append("content light level " + ("lost" if target.content_light is None else f"{target.content_light}, not {source.content_light}"))
+    if source.mastering is not None and not _same_display(
+        source.mastering, target.mastering
+    ):
+        wrong.append(
+            "mastering display " + ("lost" if target.mastering is None else "changed")
+        )
+    if (
+        source.content_light is not None
+        and source.content_light != target.content_light
+    ):
+        wrong.append(
+            "content light level "
+            + (
+                "lost"
+                if target.content_light is None
+                else f"{target.content_light}, not {source.content_light}"
+            )
+        )
     return wrong
 
 
 def _same_display(one: MasteringDisplay, other: MasteringDisplay | None) -> bool:
     if other is None:
         return False
-    points = [(a, b) for name in ("red", "green", "blue", "white") for a, b in zip(getattr(one, name), getattr(other, name), strict=True)]
+    points = [
+        (a, b)
+        for name in ("red", "green", "blue", "white")
+        for a, b in zip(getattr(one, name), getattr(other, name), strict=True)
+    ]
     chromatic = all(abs(a - b) <= Fraction(1, 25000) for a, b in points)
-    bright = abs(one.max_luminance - other.max_luminance) <= Fraction(1, 2) + one.max_luminance / 1000
-    return chromatic and bright and abs(one.min_luminance - other.min_luminance) <= Fraction(1, 5000) + one.min_luminance / 100
+    bright = (
+        abs(one.max_luminance - other.max_luminance)
+        <= Fraction(1, 2) + one.max_luminance / 1000
+    )
+    return (
+        chromatic
+        and bright
+        and abs(one.min_luminance - other.min_luminance)
+        <= Fraction(1, 5000) + one.min_luminance / 100
+    )
 
 
 def compare_depth(source: PixelFormat, target: PixelFormat) -> list[str]:
     """What of a source's samples the target's pixel format has no place for."""
-    lost = [f"{target.bits} bits, the source has {source.bits}"] if target.bits < source.bits else []
+    lost = (
+        [f"{target.bits} bits, the source has {source.bits}"]
+        if target.bits < source.bits
+        else []
+    )
     if source.has_chroma and not target.has_chroma:
         lost.append(f"{target.name} has no colour")
     return lost

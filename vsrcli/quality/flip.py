@@ -13,7 +13,13 @@ from vsrcli.errors import BackendError
 from vsrcli.quality.report import MetricInfo
 from vsrcli.quality.sequence import Luma, SequenceScores, check_frame, mean_of
 
-INFO = MetricInfo("flip", "FLIP", False, 4, "luma shown as gray (16 black, 235 white), 67 pixels per degree, mean over the picture, 0..1")
+INFO = MetricInfo(
+    "flip",
+    "FLIP",
+    False,
+    4,
+    "luma shown as gray (16 black, 235 white), 67 pixels per degree, mean over the picture, 0..1",
+)
 
 
 class Flip:
@@ -33,7 +39,9 @@ class Flip:
         try:
             from flip_evaluator import evaluate
         except ImportError as error:
-            raise BackendError("FLIP needs the package flip-evaluator: pip install 'vsrcli[flip]'") from error
+            raise BackendError(
+                "FLIP needs the package flip-evaluator: pip install 'vsrcli[flip]'"
+            ) from error
         self._evaluate = evaluate
         self._width, self._height = width, height
         self._values: list[float] = []
@@ -41,7 +49,9 @@ class Flip:
     def add(self, truth: Luma, picture: Luma) -> None:
         """Take the next frame; see :class:`~vsrcli.quality.sequence.SequenceMetric`."""
         check_frame(truth, picture, self._width, self._height)
-        _, error, _ = self._evaluate(_shown(truth), _shown(picture), "LDR", applyMagma=False)
+        _, error, _ = self._evaluate(
+            _shown(truth), _shown(picture), "LDR", applyMagma=False
+        )
         self._values.append(float(error))
 
     def finish(self) -> SequenceScores:

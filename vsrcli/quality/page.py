@@ -41,20 +41,37 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
     )  # fmt: skip
     parts = {
         "TITLE": escape(report.ground_truth),
-        "FACTS": "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts),
+        "FACTS": "".join(
+            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+            for name, value in facts
+        ),
         "TABLE": _table(report),
-        "NOTES": "".join(f"<li><b>{escape(title)}</b>: {escape(note)}</li>" for title, note in _notes(report)),
-        "SHOTS": "".join(_shot(number, shot, report) for number, shot in enumerate(shots)),
-        "DATA": _script_json({"curves": _curves(report), "shots": [_shot_data(shot) for shot in shots]}),
+        "NOTES": "".join(
+            f"<li><b>{escape(title)}</b>: {escape(note)}</li>"
+            for title, note in _notes(report)
+        ),
+        "SHOTS": "".join(
+            _shot(number, shot, report) for number, shot in enumerate(shots)
+        ),
+        "DATA": _script_json(
+            {"curves": _curves(report), "shots": [_shot_data(shot) for shot in shots]}
+        ),
     }
     page = files("vsrcli.quality").joinpath("page.html").read_text(encoding="utf-8")
     head, *rest = page.split("{{")
-    return head + "".join(parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest))
+    return head + "".join(
+        parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest)
+    )
 
 
 def _script_json(value: Any) -> str:
     """JSON that cannot end the script element it stands in."""
-    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return (
+        json.dumps(value, allow_nan=False, separators=(",", ":"))
+        .replace("<", "\\u003c")
+        .replace("\u2028", "\\u2028")
+        .replace("\u2029", "\\u2029")
+    )
 
 
 def _has_temporal_gain(report: BenchReport) -> bool:
@@ -64,7 +81,11 @@ def _has_temporal_gain(report: BenchReport) -> bool:
 def _notes(report: BenchReport) -> list[tuple[str, str]]:
     """Titles of columns, and what stands in them."""
     notes = [(metric.title, metric.note) for metric in report.metrics]
-    return [*notes, ("Temporal gain, dB", _TEMPORAL_GAIN)] if _has_temporal_gain(report) else notes
+    return (
+        [*notes, ("Temporal gain, dB", _TEMPORAL_GAIN)]
+        if _has_temporal_gain(report)
+        else notes
+    )
 
 
 def _table(report: BenchReport) -> str:
@@ -79,27 +100,46 @@ def _table(report: BenchReport) -> str:
     lines = []
     for row in report.rows:
         cells = [
-            f'<td{" class=best" if figure == best[metric.name] else ""}>{figure}</td>'
-            for metric, figure in ((metric, _figure(row.means.get(metric.name), f".{metric.digits}f")) for metric in report.metrics)
+            f"<td{' class=best' if figure == best[metric.name] else ''}>{figure}</td>"
+            for metric, figure in (
+                (metric, _figure(row.means.get(metric.name), f".{metric.digits}f"))
+                for metric in report.metrics
+            )
         ]
         if has_gain:
             cells.append(f"<td>{_figure(row.gain_db, '+.2f')}</td>")
         if has_temporal_gain:
             cells.append(f"<td>{_figure(row.temporal_gain_db, '+z.2f')}</td>")
         if has_speed:
-            speed = _figure(row.frames_per_second, ".0f" if (row.frames_per_second or 0) >= 100 else ".3g")
-            cells += [f"<td>{speed}</td>", f"<td>{_figure(row.peak_memory_mb, '.0f')}</td>"]
-        lines.append(f'<tr{" class=baseline" if row.is_baseline else ""}><th scope="row">{escape(row.name)}</th>{"".join(cells)}</tr>')
+            speed = _figure(
+                row.frames_per_second,
+                ".0f" if (row.frames_per_second or 0) >= 100 else ".3g",
+            )
+            cells += [
+                f"<td>{speed}</td>",
+                f"<td>{_figure(row.peak_memory_mb, '.0f')}</td>",
+            ]
+        lines.append(
+            f'<tr{" class=baseline" if row.is_baseline else ""}><th scope="row">{escape(row.name)}</th>{"".join(cells)}</tr>'
+        )
     head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    return (
+        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+    )
 
 
 def _best(report: BenchReport, metric: MetricInfo) -> str | None:
     """The best figure as it is shown, so that equal ones look equal."""
-    values = [row.means[metric.name] for row in report.rows if not math.isnan(row.means.get(metric.name, math.nan))]
+    values = [
+        row.means[metric.name]
+        for row in report.rows
+        if not math.isnan(row.means.get(metric.name, math.nan))
+    ]
     if len(values) < 2:
         return None
-    return _figure(max(values) if metric.higher_is_better else min(values), f".{metric.digits}f")
+    return _figure(
+        max(values) if metric.higher_is_better else min(values), f".{metric.digits}f"
+    )
 
 
 def _figure(value: float | None, digits: str) -> str:
@@ -111,8 +151,12 @@ def _figure(value: float | None, digits: str) -> str:
 
 
 def _curves(report: BenchReport) -> dict[str, Any]:
-    is_time = len(report.times) > 1 and all(before < after for before, after in pairwise(report.times))
-    places = report.times if is_time else [float(number) for number in range(report.frames)]
+    is_time = len(report.times) > 1 and all(
+        before < after for before, after in pairwise(report.times)
+    )
+    places = (
+        report.times if is_time else [float(number) for number in range(report.frames)]
+    )
     keep = _kept(report)
     return {
         "unit": "s" if is_time else "frame",
@@ -125,7 +169,10 @@ def _curves(report: BenchReport) -> dict[str, Any]:
                 "rows": [_points(row, metric, keep) for row in report.rows],
             }
             for metric in report.metrics
-            if all(len(row.per_frame.get(metric.name, ())) == report.frames for row in report.rows)
+            if all(
+                len(row.per_frame.get(metric.name, ())) == report.frames
+                for row in report.rows
+            )
         ],
     }
 
@@ -136,10 +183,14 @@ def _kept(report: BenchReport) -> list[int]:
         return list(range(report.frames))
     row = report.rows[-1]
     metric = report.metrics[0]
-    values = np.asarray(row.per_frame[metric.name], np.float64) * (1 if metric.higher_is_better else -1)
+    values = np.asarray(row.per_frame[metric.name], np.float64) * (
+        1 if metric.higher_is_better else -1
+    )
     values = np.where(np.isnan(values), np.inf, values)
     bounds = np.linspace(0, report.frames, _MOST_POINTS + 1).astype(int)
-    return [int(start + values[start:stop].argmin()) for start, stop in pairwise(bounds)]
+    return [
+        int(start + values[start:stop].argmin()) for start, stop in pairwise(bounds)
+    ]
 
 
 def _points(row: BenchRow, metric: MetricInfo, keep: list[int]) -> dict[str, Any]:
@@ -147,19 +198,27 @@ def _points(row: BenchRow, metric: MetricInfo, keep: list[int]) -> dict[str, Any
     return {
         "name": row.name,
         "baseline": row.is_baseline,
-        "y": [float(f"{values[frame]:.6g}") if math.isfinite(values[frame]) else None for frame in keep],
+        "y": [
+            float(f"{values[frame]:.6g}") if math.isfinite(values[frame]) else None
+            for frame in keep
+        ],
     }
 
 
 def _shot(number: int, shot: Shot, report: BenchReport) -> str:
     names = [*shot.pictures, "ground truth"]
-    networks = [row.name for row in report.rows if not row.is_baseline and row.name in shot.psnr]
+    networks = [
+        row.name for row in report.rows if not row.is_baseline and row.name in shot.psnr
+    ]
     left = "bicubic" if "bicubic" in shot.pictures else names[0]
     right = max(networks, key=lambda name: shot.psnr[name]) if networks else names[-1]
     right = names[-1] if right == left else right  # a result that is compared alone
 
     def choice(side: str, chosen: str) -> str:
-        options = "".join(f"<option value={place}{' selected' if name == chosen else ''}>{escape(name)}</option>" for place, name in enumerate(names))
+        options = "".join(
+            f"<option value={place}{' selected' if name == chosen else ''}>{escape(name)}</option>"
+            for place, name in enumerate(names)
+        )
         return f'<label>{side}<select data-side="{side.lower()}">{options}</select></label>'
 
     height, width = shot.truth.shape
@@ -175,14 +234,31 @@ def _shot(number: int, shot: Shot, report: BenchReport) -> str:
 
 def _shot_data(shot: Shot) -> list[dict[str, Any]]:
     pictures = [
-        {"name": name, "src": _data_uri(picture, shot.full_range), "psnr": shot.psnr[name] if math.isfinite(shot.psnr[name]) else None}
+        {
+            "name": name,
+            "src": _data_uri(picture, shot.full_range),
+            "psnr": shot.psnr[name] if math.isfinite(shot.psnr[name]) else None,
+        }
         for name, picture in shot.pictures.items()
     ]
-    return [*pictures, {"name": "ground truth", "src": _data_uri(shot.truth, shot.full_range), "psnr": None}]
+    return [
+        *pictures,
+        {
+            "name": "ground truth",
+            "src": _data_uri(shot.truth, shot.full_range),
+            "psnr": None,
+        },
+    ]
 
 
 def _data_uri(luma: NDArray[np.uint8], full_range: bool) -> str:
-    shown = luma if full_range else np.clip((luma.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255).astype(np.uint8)
+    shown = (
+        luma
+        if full_range
+        else np.clip((luma.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255).astype(
+            np.uint8
+        )
+    )
     return "data:image/png;base64," + base64.b64encode(_png(shown)).decode()
 
 
@@ -195,7 +271,17 @@ def _png(gray: NDArray[np.uint8]) -> bytes:
     rows[1:, 1:] = gray[1:] - gray[:-1]
 
     def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        return (
+            struct.pack(">I", len(data))
+            + kind
+            + data
+            + struct.pack(">I", zlib.crc32(kind + data))
+        )
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9))
+        + chunk(b"IEND", b"")
+    )

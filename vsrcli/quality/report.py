@@ -93,7 +93,11 @@ class BenchReport:
             if value is None or math.isfinite(value):
                 return value
             if what:
-                reason = "infinite: at least one picture is identical to its truth" if math.isinf(value) else "the metric has no value here"
+                reason = (
+                    "infinite: at least one picture is identical to its truth"
+                    if math.isinf(value)
+                    else "the metric has no value here"
+                )
                 undefined.append(f"{what}: {reason}")
             return None
 
@@ -101,12 +105,22 @@ class BenchReport:
             {
                 "name": row.name,
                 "is_baseline": row.is_baseline,
-                "means": {name: finite(value, f"{row.name}.{name}") for name, value in row.means.items()},
-                "gain_over_bicubic_db": finite(row.gain_db, f"{row.name}.gain_over_bicubic_db"),
-                "temporal_gain_db": finite(row.temporal_gain_db, f"{row.name}.temporal_gain_db"),
+                "means": {
+                    name: finite(value, f"{row.name}.{name}")
+                    for name, value in row.means.items()
+                },
+                "gain_over_bicubic_db": finite(
+                    row.gain_db, f"{row.name}.gain_over_bicubic_db"
+                ),
+                "temporal_gain_db": finite(
+                    row.temporal_gain_db, f"{row.name}.temporal_gain_db"
+                ),
                 "frames_per_second": row.frames_per_second,
                 "peak_memory_mb": row.peak_memory_mb,
-                "per_frame": {name: [finite(value, "") for value in values] for name, values in row.per_frame.items()},
+                "per_frame": {
+                    name: [finite(value, "") for value in values]
+                    for name, values in row.per_frame.items()
+                },
             }
             for row in self.rows
         ]
@@ -119,7 +133,14 @@ class BenchReport:
             "frames": self.frames,
             "crop": self.crop,
             "data_range": self.data_range,
-            "metrics": {metric.name: {"title": metric.title, "higher_is_better": metric.higher_is_better, "note": metric.note} for metric in self.metrics},
+            "metrics": {
+                metric.name: {
+                    "title": metric.title,
+                    "higher_is_better": metric.higher_is_better,
+                    "note": metric.note,
+                }
+                for metric in self.metrics
+            },
             "times": self.times,
             "rows": rows,
             "undefined": undefined,

@@ -61,7 +61,9 @@ def check_frame(truth: Luma, picture: Luma, width: int, height: int) -> None:
         ValueError: as said.
     """
     if truth.shape != (height, width) or picture.shape != (height, width):
-        raise ValueError(f"pictures of {truth.shape} and {picture.shape}: this metric was made for {(height, width)}")
+        raise ValueError(
+            f"pictures of {truth.shape} and {picture.shape}: this metric was made for {(height, width)}"
+        )
 
 
 def check_size(title: str, width: int, height: int, least: int) -> None:
@@ -71,7 +73,9 @@ def check_size(title: str, width: int, height: int, least: int) -> None:
         OptionError: as said.
     """
     if min(width, height) < least:
-        raise OptionError(f"{title} needs at least {least} pixels a side, {width}x{height} are left: use larger pictures or leave it out of --metrics")
+        raise OptionError(
+            f"{title} needs at least {least} pixels a side, {width}x{height} are left: use larger pictures or leave it out of --metrics"
+        )
 
 
 def as_codes(luma: Luma) -> NDArray[np.uint8]:

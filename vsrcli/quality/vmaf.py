@@ -21,11 +21,20 @@ import numpy as np
 
 from vsrcli.errors import BackendError
 from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import Luma, SequenceScores, as_codes, check_frame, check_size, mean_of
+from vsrcli.quality.sequence import (
+    Luma,
+    SequenceScores,
+    as_codes,
+    check_frame,
+    check_size,
+    mean_of,
+)
 
 _MODELS = {"vmaf": "vmaf_v0.6.1", "vmaf_neg": "vmaf_v0.6.1neg"}
 _TITLES = {"vmaf": "VMAF", "vmaf_neg": "VMAF NEG"}
-_LEAST_SIDE = 64  # libvmaf crashes at 16 and gives a figure that changes from run to run at 32
+_LEAST_SIDE = (
+    64  # libvmaf crashes at 16 and gives a figure that changes from run to run at 32
+)
 _LOG, _MESSAGES = "vmaf.json", "messages.txt"
 _SECONDS_TO_DIE = 10.0
 
@@ -48,7 +57,14 @@ class Vmaf:
     def __init__(self, names: Sequence[str], width: int, height: int) -> None:
         check_size("VMAF", width, height, _LEAST_SIDE)
         self.infos: tuple[MetricInfo, ...] = tuple(
-            MetricInfo(name, _TITLES[name], True, 2, f"luma of 8 bits, model {_MODELS[name]} of libvmaf, mean over frames, 0..100") for name in names
+            MetricInfo(
+                name,
+                _TITLES[name],
+                True,
+                2,
+                f"luma of 8 bits, model {_MODELS[name]} of libvmaf, mean over frames, 0..100",
+            )
+            for name in names
         )
         self._names = tuple(names)
         self._width, self._height = width, height
@@ -87,11 +103,18 @@ class Vmaf:
             raise self._failure()
         try:
             frames = json.loads((Path(self._folder.name) / _LOG).read_text())["frames"]
-            values = {name: [float(frame["metrics"][name]) for frame in frames] for name in self._names}
+            values = {
+                name: [float(frame["metrics"][name]) for frame in frames]
+                for name in self._names
+            }
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise BackendError(f"{self._ffmpeg}: its VMAF log cannot be read ({error}): pip install --upgrade imageio-ffmpeg") from error
+            raise BackendError(
+                f"{self._ffmpeg}: its VMAF log cannot be read ({error}): pip install --upgrade imageio-ffmpeg"
+            ) from error
         if len(frames) != self._added:
-            raise BackendError(f"{self._ffmpeg}: VMAF of {len(frames)} frames came back for {self._added}")
+            raise BackendError(
+                f"{self._ffmpeg}: VMAF of {len(frames)} frames came back for {self._added}"
+            )
         return {name: (mean_of(each), each) for name, each in values.items()}
 
     def close(self) -> None:
@@ -108,19 +131,41 @@ class Vmaf:
         """Start ffmpeg in a folder of its own, where its log goes; gives the pipe to its standard input."""
         self._folder = TemporaryDirectory(prefix="vsr-vmaf-")
         crop = f"crop={self._width}:{self._height}:0"
-        models = "|".join(rf"version={_MODELS[name]}\:name={name}" for name in self._names)
+        models = "|".join(
+            rf"version={_MODELS[name]}\:name={name}" for name in self._names
+        )
         graph = (
             f"[0:v]split[both][copy];[both]{crop}:0:exact=1[truth];[copy]{crop}:{self._rows}:exact=1[picture];"
             f"[picture][truth]libvmaf=model='{models}':log_fmt=json:log_path={_LOG}:n_threads={os.cpu_count() or 1}"
         )
         command = [self._ffmpeg, "-nostdin", "-hide_banner", "-loglevel", "error"]
-        command += ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", f"{self._width}x{2 * self._rows}", "-r", "25", "-i", "pipe:0"]
+        command += [
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "yuv420p",
+            "-s",
+            f"{self._width}x{2 * self._rows}",
+            "-r",
+            "25",
+            "-i",
+            "pipe:0",
+        ]
         command += ["-filter_complex", graph, "-f", "null", "-"]
         try:
             with (Path(self._folder.name) / _MESSAGES).open("wb") as messages:
-                self._process = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=messages, cwd=self._folder.name)
+                self._process = subprocess.Popen(
+                    command,
+                    bufsize=0,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=messages,
+                    cwd=self._folder.name,
+                )
         except OSError as error:
-            raise BackendError(f"{self._ffmpeg} cannot be run for VMAF ({error.strerror}): pip install --force-reinstall imageio-ffmpeg") from error
+            raise BackendError(
+                f"{self._ffmpeg} cannot be run for VMAF ({error.strerror}): pip install --force-reinstall imageio-ffmpeg"
+            ) from error
         assert self._process.stdin is not None
         return self._process.stdin
 
@@ -133,12 +178,22 @@ class Vmaf:
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
-        lines = (Path(self._folder.name) / _MESSAGES).read_text(errors="replace").split("\n")
+        lines = (
+            (Path(self._folder.name) / _MESSAGES)
+            .read_text(errors="replace")
+            .split("\n")
+        )
         # the first line is the cause, what follows are its consequences
         said = next((f": {line.strip()}" for line in lines if line.strip()), "")
-        end = f"was ended by signal {-status}" if status < 0 else f"ended with status {status}"
+        end = (
+            f"was ended by signal {-status}"
+            if status < 0
+            else f"ended with status {status}"
+        )
         needed = "it must be of version 5 or later with libvmaf, such as that of imageio-ffmpeg 0.6"
-        return BackendError(f"VMAF: {self._ffmpeg} {end} after {self._added} frames{said}; {needed}")
+        return BackendError(
+            f"VMAF: {self._ffmpeg} {end} after {self._added} frames{said}; {needed}"
+        )
 
 
 def _write(pipe: IO[bytes], data: bytes) -> None:
@@ -152,7 +207,9 @@ def _find_ffmpeg() -> str:
     try:
         import imageio_ffmpeg
     except ImportError as error:
-        raise BackendError("VMAF needs the package imageio-ffmpeg, which carries ffmpeg with libvmaf: pip install 'vsrcli[vmaf]'") from error
+        raise BackendError(
+            "VMAF needs the package imageio-ffmpeg, which carries ffmpeg with libvmaf: pip install 'vsrcli[vmaf]'"
+        ) from error
     try:
         return str(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError as error:

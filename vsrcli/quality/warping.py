@@ -23,7 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import Luma, SequenceScores, as_codes, check_frame, check_size, mean_of
+from vsrcli.quality.sequence import (
+    Luma,
+    SequenceScores,
+    as_codes,
+    check_frame,
+    check_size,
+    mean_of,
+)
 
 INFO = MetricInfo(
     "warp", "warping error x1000", False, 3,
@@ -32,7 +39,9 @@ INFO = MetricInfo(
 
 Flow = NDArray[np.float32]
 _LEAST_SIDE = 32  # OpenCV's DIS reads outside its memory, and may crash, from about 12 pixels downwards
-_LEAST_VISIBLE = 1 / 3  # of the pixels; at a cut some agree by chance, and say nothing about flicker
+_LEAST_VISIBLE = (
+    1 / 3
+)  # of the pixels; at a cut some agree by chance, and say nothing about flicker
 
 
 class WarpingError:
@@ -54,7 +63,9 @@ class WarpingError:
         check_size("the warping error", width, height, _LEAST_SIDE)
         self._width, self._height = width, height
         self._dis: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-        columns, rows = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+        columns, rows = np.meshgrid(
+            np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)
+        )
         self._grid: Flow = np.stack((columns, rows), axis=-1)
         self._previous: tuple[NDArray[np.uint8], NDArray[np.float32]] | None = None
         self._values: list[float] = []
@@ -87,7 +98,9 @@ class WarpingError:
 
     def _visible(self, back: Flow, forth: Flow, source: Flow) -> NDArray[np.bool_]:
         """Which pixels of the present frame the previous one shows too; shape (H, W)."""
-        inside: NDArray[np.bool_] = np.all((source >= 0) & (source <= (self._width - 1, self._height - 1)), axis=-1)
+        inside: NDArray[np.bool_] = np.all(
+            (source >= 0) & (source <= (self._width - 1, self._height - 1)), axis=-1
+        )
         returned = _sampled(forth, source)
         length = _squares(back)
         meets = _squares(back + returned) <= 0.01 * (length + _squares(returned)) + 0.5
@@ -101,7 +114,13 @@ class WarpingError:
 
 def _sampled(values: NDArray[np.float32], source: Flow) -> NDArray[np.float32]:
     """Values of shape (H, W) or (H, W, C) at the places (x, y) that ``source`` names, bilinear; the edge goes on outside."""
-    found = cv2.remap(values, source[..., 0], source[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    found = cv2.remap(
+        values,
+        source[..., 0],
+        source[..., 1],
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return np.asarray(found, np.float32)
 
 

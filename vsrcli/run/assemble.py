@@ -66,7 +66,11 @@ def assemble(
         InputError: no sequence of pictures, or one of them cannot be read; no audio in ``audio_from``.
         OutputError: the target cannot be written; or (``strict``) something would be lost.
     """
-    source, target, options = Path(source), named(Path(target), (options or AssembleOptions()).format), options or AssembleOptions()
+    source, target, options = (
+        Path(source),
+        named(Path(target), (options or AssembleOptions()).format),
+        options or AssembleOptions(),
+    )
     began = time.monotonic()
     if not source.is_dir():
         raise InputError(f"{source} is no folder: name one with numbered pictures")
@@ -77,8 +81,12 @@ def assemble(
     encoder, layout, tags, matrix, notes, losses = _plan(info, target, options)
     if options.strict and losses:
         raise OutputError(f"{target}: --strict allows no loss: {losses[0]}")
-    video = OutputVideo(info.width, info.height, layout, tags, None, 0.0, 1 / options.fps, options.fps)
-    report = AssembleReport(str(source), str(target), info.width, info.height, encoder.codec, layout.name)
+    video = OutputVideo(
+        info.width, info.height, layout, tags, None, 0.0, 1 / options.fps, options.fps
+    )
+    report = AssembleReport(
+        str(source), str(target), info.width, info.height, encoder.codec, layout.name
+    )
     with VideoWriter(target, video, encoder, source=sound, plan=plan) as writer:
         for line in (*notes, *losses, *_sound_notes(sound, plan, info)):
             report.notes.append(line)
@@ -86,7 +94,11 @@ def assemble(
                 on_note(line)
 
         def convert(frame: Frame) -> Frame:
-            return frame if layout.is_rgb or layout == frame.format else from_rgb(frame, layout, tags, matrix)
+            return (
+                frame
+                if layout.is_rgb or layout == frame.format
+                else from_rgb(frame, layout, tags, matrix)
+            )
 
         count = int((info.duration or 0) * options.fps)
         with Prefetch(map(convert, reader), _AHEAD, "pictures") as frames:
@@ -100,24 +112,37 @@ def assemble(
     return report
 
 
-def _plan(info: VideoInfo, target: Path, options: AssembleOptions) -> tuple[EncoderOptions, PixelFormat, ColorTags, int, list[str], list[str]]:
+def _plan(
+    info: VideoInfo, target: Path, options: AssembleOptions
+) -> tuple[EncoderOptions, PixelFormat, ColorTags, int, list[str], list[str]]:
     """Encoder, what it is given, its colours, the matrix, and lines for the user: notes and losses."""
-    encoder = resolve_codec(options.encoder, target, bits=info.format.bits, is_hdr=is_hdr(info.tags, info.hdr))
+    encoder = resolve_codec(
+        options.encoder,
+        target,
+        bits=info.format.bits,
+        is_hdr=is_hdr(info.tags, info.hdr),
+    )
     encoder, line = without_nvidia(encoder)
     notes, losses = [line] if line else [], []
-    is_for_players = encoder_of(encoder.codec).crf is not None and encoder.pix_fmt is None
+    is_for_players = (
+        encoder_of(encoder.codec).crf is not None and encoder.pix_fmt is None
+    )
     layout, loss = _layout(info.format, encoder, is_for_players=is_for_players)
     losses += [loss] if loss else []
     if layout.is_rgb or (not layout.has_chroma and layout == info.format):
         return encoder, layout, info.tags, 0, notes, losses
     matrix = matrix_of(replace(info.tags, matrix=UNSPECIFIED), info.width, info.height)
     location = "left" if layout.log2_chroma_w and layout.log2_chroma_h else None
-    tags = ColorTags("limited", matrix, info.tags.primaries, info.tags.transfer, location)
+    tags = ColorTags(
+        "limited", matrix, info.tags.primaries, info.tags.transfer, location
+    )
     pix_fmt = encoder.pix_fmt or layout.name
     return replace(encoder, pix_fmt=pix_fmt), layout, tags, matrix, notes, losses
 
 
-def _layout(pictures: PixelFormat, encoder: EncoderOptions, *, is_for_players: bool) -> tuple[PixelFormat, str | None]:
+def _layout(
+    pictures: PixelFormat, encoder: EncoderOptions, *, is_for_players: bool
+) -> tuple[PixelFormat, str | None]:
     """What the encoder is given, and a line where something is lost."""
     if is_for_players:
         bits = min(pictures.bits, _PLAYERS_DEPTH)
@@ -125,28 +150,47 @@ def _layout(pictures: PixelFormat, encoder: EncoderOptions, *, is_for_players: b
         layout = _parsed(f"yuv{alpha}420p{'' if bits == 8 else f'{bits}le'}")
         chosen = choose_format(encoder, layout)[0]
         lost = ["alpha"] if pictures.has_alpha and not chosen.has_alpha else []
-        lost += [f"{pictures.bits - chosen.bits} bits of depth"] if chosen.bits < pictures.bits else []
+        lost += (
+            [f"{pictures.bits - chosen.bits} bits of depth"]
+            if chosen.bits < pictures.bits
+            else []
+        )
         said = f" and loses {' and '.join(lost)}" if lost else ""
         if not pictures.is_rgb:
-            return _planar(chosen), f"gray becomes {chosen.name}{said}" if lost else None
-        return _planar(chosen), f"RGB becomes {chosen.name}{said}: --pix-fmt yuv444p keeps the colours' resolution, few players show it; --codec ffv1 keeps all"
+            return _planar(
+                chosen
+            ), f"gray becomes {chosen.name}{said}" if lost else None
+        return (
+            _planar(chosen),
+            f"RGB becomes {chosen.name}{said}: --pix-fmt yuv444p keeps the colours' resolution, few players show it; --codec ffv1 keeps all",
+        )
     try:
         chosen, loss = choose_format(encoder, pictures)
         if chosen.is_rgb or not pictures.is_rgb:
-            return (pictures if chosen.is_rgb or not chosen.has_chroma else _planar(chosen)), loss
+            return (
+                pictures if chosen.is_rgb or not chosen.has_chroma else _planar(chosen)
+            ), loss
     except OutputError:
         if not pictures.is_rgb:
             raise
     depth = "" if pictures.bits == 8 else f"{pictures.bits}le"
-    chosen, loss = choose_format(encoder, _parsed(f"yuv{'a' * pictures.has_alpha}444p{depth}"))
-    return _planar(chosen), loss or (None if encoder.pix_fmt else f"{encoder.codec} takes no RGB: the output is {chosen.name}; --codec ffv1 keeps all")
+    chosen, loss = choose_format(
+        encoder, _parsed(f"yuv{'a' * pictures.has_alpha}444p{depth}")
+    )
+    return _planar(chosen), loss or (
+        None
+        if encoder.pix_fmt
+        else f"{encoder.codec} takes no RGB: the output is {chosen.name}; --codec ffv1 keeps all"
+    )
 
 
 def _planar(chosen: PixelFormat) -> PixelFormat:
     """The format with its samples in planes, where the encoder wants them in another order."""
     if PixelFormat.parse(chosen.name) is not None:
         return chosen
-    sampling = {(0, 0): "444", (1, 0): "422", (1, 1): "420"}[chosen.log2_chroma_w, chosen.log2_chroma_h]
+    sampling = {(0, 0): "444", (1, 0): "422", (1, 1): "420"}[
+        chosen.log2_chroma_w, chosen.log2_chroma_h
+    ]
     return _parsed(f"yuv{sampling}p{'' if chosen.bits == 8 else f'{chosen.bits}le'}")
 
 
@@ -157,20 +201,40 @@ def _parsed(name: str) -> PixelFormat:
     return layout
 
 
-def _sound(options: AssembleOptions, target: Path) -> tuple[FileInfo | None, tuple[StreamPlan, ...]]:
+def _sound(
+    options: AssembleOptions, target: Path
+) -> tuple[FileInfo | None, tuple[StreamPlan, ...]]:
     if options.audio_from is None:
         return None, ()
     found = probe_file(Path(options.audio_from))
     if not any(stream.kind == "audio" for stream in found.streams):
-        raise InputError(f"{options.audio_from} holds no audio: leave --audio-from away")
+        raise InputError(
+            f"{options.audio_from} holds no audio: leave --audio-from away"
+        )
     plan = plan_streams(found, target, "copy")
-    return found, tuple(item if item.stream.kind == "audio" else replace(item, action="drop", reason="not audio") for item in plan)
+    return found, tuple(
+        item
+        if item.stream.kind == "audio"
+        else replace(item, action="drop", reason="not audio")
+        for item in plan
+    )
 
 
-def _sound_notes(sound: FileInfo | None, plan: tuple[StreamPlan, ...], info: VideoInfo) -> list[str]:
+def _sound_notes(
+    sound: FileInfo | None, plan: tuple[StreamPlan, ...], info: VideoInfo
+) -> list[str]:
     lines = [
-        f"audio stream {item.stream.index} ({item.stream.codec}): {item.reason}" for item in plan if item.stream.kind == "audio" and item.action != "copy"
+        f"audio stream {item.stream.index} ({item.stream.codec}): {item.reason}"
+        for item in plan
+        if item.stream.kind == "audio" and item.action != "copy"
     ]
-    if sound is not None and sound.duration is not None and info.duration is not None and abs(sound.duration - info.duration) > _APART_SECONDS:
-        lines.append(f"the pictures last {float(info.duration):.2f} s, the sound {float(sound.duration):.2f} s: is --fps right?")
+    if (
+        sound is not None
+        and sound.duration is not None
+        and info.duration is not None
+        and abs(sound.duration - info.duration) > _APART_SECONDS
+    ):
+        lines.append(
+            f"the pictures last {float(info.duration):.2f} s, the sound {float(sound.duration):.2f} s: is --fps right?"
+        )
     return lines

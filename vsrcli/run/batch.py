@@ -42,7 +42,11 @@ def target_for(source: Path, folder: Path) -> Path:
     """The output of a video in a folder: its own name, with another ending where it names no container that can be written."""
     if source.is_dir():
         return folder / (source.resolve().name + _DEFAULT_SUFFIX)
-    return folder / source.name if source.suffix.lower() in CONTAINERS else folder / (source.name + _DEFAULT_SUFFIX)
+    return (
+        folder / source.name
+        if source.suffix.lower() in CONTAINERS
+        else folder / (source.name + _DEFAULT_SUFFIX)
+    )
 
 
 def upscale_all(
@@ -50,7 +54,9 @@ def upscale_all(
     batch: BatchOptions,
     options: UpscaleOptions,
     *,
-    on_begin: Callable[[Path, Path], Callable[[UpscaleProgress], None] | None] = lambda source, target: None,
+    on_begin: Callable[
+        [Path, Path], Callable[[UpscaleProgress], None] | None
+    ] = lambda source, target: None,
     on_note: Callable[[str], None] | None = None,
     on_end: Callable[[BatchItem], None] = lambda item: None,
 ) -> list[BatchItem]:
@@ -72,19 +78,27 @@ def upscale_all(
         OutputError: the folder cannot be made.
     """
     if batch.out_dir is None or any(str(source) == "-" for source in sources):
-        raise OptionError("a batch goes from files into a folder: give files and --out-dir DIR")
+        raise OptionError(
+            "a batch goes from files into a folder: give files and --out-dir DIR"
+        )
     folder = Path(batch.out_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{folder}: this folder cannot be made: {error.strerror}: name another one") from error
+        raise OutputError(
+            f"{folder}: this folder cannot be made: {error.strerror}: name another one"
+        ) from error
     items: list[BatchItem] = []
     taken: dict[Path, Path] = {}
     for source in sources:
         target = target_for(source, folder)
         on_progress = on_begin(source, target)
         if target in taken:
-            item = BatchItem(source, target, error=f"{target} is the output of {taken[target]} already: put {source} into another folder")
+            item = BatchItem(
+                source,
+                target,
+                error=f"{target} is the output of {taken[target]} already: put {source} into another folder",
+            )
         elif batch.skip_existing and target.exists():
             clear_finished(target)
             item = BatchItem(source, target)
@@ -97,9 +111,17 @@ def upscale_all(
 
 
 def _upscale(
-    source: Path, target: Path, options: UpscaleOptions, on_progress: Callable[[UpscaleProgress], None] | None, on_note: Callable[[str], None] | None
+    source: Path,
+    target: Path,
+    options: UpscaleOptions,
+    on_progress: Callable[[UpscaleProgress], None] | None,
+    on_note: Callable[[str], None] | None,
 ) -> BatchItem:
     try:
-        return BatchItem(source, target, upscale(source, target, options, on_progress=on_progress, on_note=on_note))
+        return BatchItem(
+            source,
+            target,
+            upscale(source, target, options, on_progress=on_progress, on_note=on_note),
+        )
     except VsrError as error:
         return BatchItem(source, target, error=str(error))

@@ -68,17 +68,31 @@ def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
         and not (is_too_large and MODELS[name].is_motion_compensated)
     }
     if not gains:
-        raise OptionError(f"--model auto: no network ships with {domain!r} weights: name a model")
+        raise OptionError(
+            f"--model auto: no network ships with {domain!r} weights: name a model"
+        )
     timed: list[Candidate] = []
     for name in sorted(gains, key=lambda name: -gains[name]):
-        backend = open_backend(options.backend, name, domain, device=options.device, precision=options.precision)
-        timed.append(Candidate(name, gains[name], seconds_per_frame(backend, info.width, info.height)))
+        backend = open_backend(
+            options.backend,
+            name,
+            domain,
+            device=options.device,
+            precision=options.precision,
+        )
+        timed.append(
+            Candidate(
+                name, gains[name], seconds_per_frame(backend, info.width, info.height)
+            )
+        )
         if timed[-1].seconds_per_frame <= work.seconds_per_frame:
             break
     return explain(timed, work, options.budget)
 
 
-def explain(timed: list[Candidate], work: Work, budget: float | None) -> tuple[str, str]:
+def explain(
+    timed: list[Candidate], work: Work, budget: float | None
+) -> tuple[str, str]:
     """Choose among networks that were timed in the order of their gain, until one fitted.
 
     Returns:
@@ -88,10 +102,18 @@ def explain(timed: list[Candidate], work: Work, budget: float | None) -> tuple[s
     chosen = timed[-1] if fits else min(timed, key=lambda each: each.seconds_per_frame)
     limit = "real time" if budget is None else f"the budget of {_length(budget)}"
     others = [each for each in timed if each is not chosen]
-    figures = "; ".join(f"{each.model} would take {_cost(each, work)}" for each in others)
-    why = f"the most gain within {limit}" if fits else f"none keeps {limit}, and this is the fastest"
-    return chosen.model, f"--model auto: {chosen.model}, about {_cost(chosen, work)}, {chosen.gain_db:+.2f} dB over bicubic: {why}" + (
-        f" ({figures})" if figures else ""
+    figures = "; ".join(
+        f"{each.model} would take {_cost(each, work)}" for each in others
+    )
+    why = (
+        f"the most gain within {limit}"
+        if fits
+        else f"none keeps {limit}, and this is the fastest"
+    )
+    return (
+        chosen.model,
+        f"--model auto: {chosen.model}, about {_cost(chosen, work)}, {chosen.gain_db:+.2f} dB over bicubic: {why}"
+        + (f" ({figures})" if figures else ""),
     )
 
 
@@ -101,17 +123,26 @@ def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
     Raises:
         OptionError: a budget, but a source whose length is unknown.
     """
-    rate = (info.rate or _USUAL_RATE) * (2 if info.interlaced and options.deinterlace == "field" else 1)
+    rate = (info.rate or _USUAL_RATE) * (
+        2 if info.interlaced and options.deinterlace == "field" else 1
+    )
     if options.fps != "source":
         rate = min(rate, options.fps)
-    end = min((value for value in (options.end, info.duration) if value is not None), default=None)
+    end = min(
+        (value for value in (options.end, info.duration) if value is not None),
+        default=None,
+    )
     if end is None:
         if options.budget is not None:
-            raise OptionError("--budget needs a source whose length is known: give --end, or name a model")
+            raise OptionError(
+                "--budget needs a source whose length is known: give --end, or name a model"
+            )
         return Work(None, float(1 / rate))
     seconds = float(max(Fraction(0), end - (options.start or 0)))
     frames = max(1, ceil(seconds * rate))
-    return Work(frames, (seconds if options.budget is None else options.budget) / frames)
+    return Work(
+        frames, (seconds if options.budget is None else options.budget) / frames
+    )
 
 
 def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
@@ -143,15 +174,27 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
             # beside a card the longer of the two counts; on a processor they share the cores
             is_shared = backend.device == "cpu"
             shared = taken + seconds / available_cores()
-            taken = shared if is_shared else max(taken, seconds / motion_threads(backend.device))
-        if taken >= _LONG_ENOUGH_SECONDS or (rows, columns) == (height, width) or rows * columns >= backend.max_pixels // 4:
+            taken = (
+                shared
+                if is_shared
+                else max(taken, seconds / motion_threads(backend.device))
+            )
+        if (
+            taken >= _LONG_ENOUGH_SECONDS
+            or (rows, columns) == (height, width)
+            or rows * columns >= backend.max_pixels // 4
+        ):
             return taken * (width * height) / (rows * columns)
         side *= 2
 
 
 def _cost(candidate: Candidate, work: Work) -> str:
     each = f"{candidate.seconds_per_frame:.2g} s a frame"
-    return each if work.frames is None else f"{_length(candidate.seconds_per_frame * work.frames)} for {work.frames} frames ({each})"
+    return (
+        each
+        if work.frames is None
+        else f"{_length(candidate.seconds_per_frame * work.frames)} for {work.frames} frames ({each})"
+    )
 
 
 def _length(seconds: float) -> str:

@@ -25,7 +25,12 @@ class Clock:
         self._began = time.perf_counter()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.seconds += time.perf_counter() - self._began
 
     def each(self, items: Iterable[T]) -> Iterator[T]:

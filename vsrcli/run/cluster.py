@@ -44,7 +44,9 @@ class Cluster:
         engine: what its machines run.
     """
 
-    def __init__(self, job: Job, options: UpscaleOptions, plan: Plan, opener: Opener) -> None:
+    def __init__(
+        self, job: Job, options: UpscaleOptions, plan: Plan, opener: Opener
+    ) -> None:
         """Join it, and have the network loaded once.
 
         Args:
@@ -64,14 +66,28 @@ class Cluster:
             address = None if options.ray == LOCAL else options.ray
             settings = {"include_dashboard": False} if address is None else {}
             try:
-                ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False, **settings)
+                ray.init(
+                    address=address,
+                    logging_level=logging.ERROR,
+                    log_to_driver=False,
+                    **settings,
+                )
             except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-                raise BackendError(f"--ray {options.ray}: no Ray cluster answers there: {str(error).splitlines()[0]}") from error
+                raise BackendError(
+                    f"--ray {options.ray}: no Ray cluster answers there: {str(error).splitlines()[0]}"
+                ) from error
         try:
             self._needs = _needs(options)
-            work = (replace(job, source=source, info=replace(job.info, path=source)), replace(options, ray=None), plan, opener)
+            work = (
+                replace(job, source=source, info=replace(job.info, path=source)),
+                replace(options, ray=None),
+                plan,
+                opener,
+            )
             self._work = ray.put(work)
-            self.engine: Engine = _unpacked(self._get(self._task(_describe).remote(self._work)))
+            self.engine: Engine = _unpacked(
+                self._get(self._task(_describe).remote(self._work))
+            )
         except BaseException:
             self.close()
             raise
@@ -79,12 +95,26 @@ class Cluster:
     def __enter__(self) -> Cluster:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
-    def make(self, numbers: Sequence[int], may_seek: bool, folder: Path, report: UpscaleReport, hooks: Hooks) -> None:
+    def make(
+        self,
+        numbers: Sequence[int],
+        may_seek: bool,
+        folder: Path,
+        report: UpscaleReport,
+        hooks: Hooks,
+    ) -> None:
         """Make segments; see ``Maker.make``."""
-        pending = [self._task(_make).remote(self._work, number, may_seek) for number in numbers]
+        pending = [
+            self._task(_make).remote(self._work, number, may_seek) for number in numbers
+        ]
         done = len(self._plan) - len(numbers)
         try:
             while pending:
@@ -99,7 +129,13 @@ class Cluster:
                     report.frames_upscaled += segment.frames_upscaled
                     report.frames_out += segment.frames
                     if hooks.on_progress is not None:
-                        hooks.on_progress(UpscaleProgress(done / len(self._plan), report.frames_upscaled, report.frames_out))
+                        hooks.on_progress(
+                            UpscaleProgress(
+                                done / len(self._plan),
+                                report.frames_upscaled,
+                                report.frames_out,
+                            )
+                        )
         finally:
             for reference in pending:
                 ray.cancel(reference, force=True)
@@ -110,13 +146,17 @@ class Cluster:
             ray.shutdown()
 
     def _task(self, function: Callable[..., Any]) -> Any:
-        return ray.remote(function).options(max_retries=_RETRIES, scheduling_strategy="SPREAD", **self._needs)
+        return ray.remote(function).options(
+            max_retries=_RETRIES, scheduling_strategy="SPREAD", **self._needs
+        )
 
     def _get(self, reference: Any) -> Any:
         try:
             return ray.get(reference)
         except ray.exceptions.RayError as error:
-            raise BackendError(f"Ray gave up on a segment after {_RETRIES} retries: {str(error).splitlines()[0]}") from error
+            raise BackendError(
+                f"Ray gave up on a segment after {_RETRIES} retries: {str(error).splitlines()[0]}"
+            ) from error
 
 
 def _needs(options: UpscaleOptions) -> dict[str, Any]:
@@ -124,7 +164,11 @@ def _needs(options: UpscaleOptions) -> dict[str, Any]:
     if options.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1:
         return {"num_gpus": 1}
     cores = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
-    return {"num_cpus": max(1, int(min((count for count in cores if count >= 1), default=1)))}
+    return {
+        "num_cpus": max(
+            1, int(min((count for count in cores if count >= 1), default=1))
+        )
+    }
 
 
 def _unpacked(answer: tuple[str, Any]) -> Any:
@@ -145,13 +189,27 @@ def _store(path: Path, content: bytes) -> None:
 
 
 @cache
-def _backend(opener: Opener, name: str, model: str, domain: str | None, device: str, precision: str | None) -> Backend:
+def _backend(
+    opener: Opener,
+    name: str,
+    model: str,
+    domain: str | None,
+    device: str,
+    precision: str | None,
+) -> Backend:
     """Loaded once in each of Ray's processes."""
     return opener(name, model, domain, device=device, precision=precision)
 
 
 def _loaded(opener: Opener, options: UpscaleOptions) -> Backend:
-    return _backend(opener, options.backend, options.model, options.domain, options.device, options.precision)
+    return _backend(
+        opener,
+        options.backend,
+        options.model,
+        options.domain,
+        options.device,
+        options.precision,
+    )
 
 
 def _describe(work: tuple[Job, UpscaleOptions, Plan, Opener]) -> tuple[str, Any]:
@@ -162,17 +220,30 @@ def _describe(work: tuple[Job, UpscaleOptions, Plan, Opener]) -> tuple[str, Any]
         return type(error).__name__, str(error)
 
 
-def _make(work: tuple[Job, UpscaleOptions, Plan, Opener], number: int, may_seek: bool) -> tuple[str, Any]:
+def _make(
+    work: tuple[Job, UpscaleOptions, Plan, Opener], number: int, may_seek: bool
+) -> tuple[str, Any]:
     """Make one segment; the answer holds its part."""
     job, options, plan, opener = work
     report, found = UpscaleReport.empty(), list[Segment]()
     try:
         if not job.source.exists():
-            raise InputError(f"{job.source} is not there on {socket.gethostname()}: with --ray the source needs the same path on every machine")
+            raise InputError(
+                f"{job.source} is not there on {socket.gethostname()}: with --ray the source needs the same path on every machine"
+            )
         with tempfile.TemporaryDirectory(prefix="vsr-") as name:
             folder = Path(name)
             make_stretch(
-                job, options, _loaded(opener, options), plan, number, number, is_seekable=may_seek, folder=folder, report=report, hooks=Hooks(found.append)
+                job,
+                options,
+                _loaded(opener, options),
+                plan,
+                number,
+                number,
+                is_seekable=may_seek,
+                folder=folder,
+                report=report,
+                hooks=Hooks(found.append),
             )
             content = part_path(folder, number).read_bytes() if found[0].frames else b""
     except VsrError as error:

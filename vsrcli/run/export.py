@@ -70,7 +70,9 @@ class ExportReport:
     notes: list[str] = field(default_factory=list)
 
 
-def export_model(target: str | Path, options: ExportOptions | None = None) -> ExportReport:
+def export_model(
+    target: str | Path, options: ExportOptions | None = None
+) -> ExportReport:
     """Write a network as an ONNX file, with what is known of its weights inside.
 
     Args:
@@ -89,7 +91,9 @@ def export_model(target: str | Path, options: ExportOptions | None = None) -> Ex
         raise OutputError(f"{script} exists; -y replaces it")
     path = locate(options.model, options.domain)
     if path.suffix == ".onnx":
-        raise ModelError(f"{path} is exported already: give a network's name or a checkpoint")
+        raise ModelError(
+            f"{path} is exported already: give a network's name or a checkpoint"
+        )
 
     from vsrcli.models.checkpoint import load
     from vsrcli.models.export import export
@@ -102,13 +106,27 @@ def export_model(target: str | Path, options: ExportOptions | None = None) -> Ex
     )
     info, difference = _difference(content, path, options)
     if difference > TOLERANCE[precision]:
-        raise OutputError(f"{target}: the graph differs from PyTorch by {difference:.2g} grey levels ({TOLERANCE[precision]:g} are allowed) in {precision}")
+        raise OutputError(
+            f"{target}: the graph differs from PyTorch by {difference:.2g} grey levels ({TOLERANCE[precision]:g} are allowed) in {precision}"
+        )
     _write(target, content)
     if script is not None:
-        _write(script, _SCRIPT.format(script=script.name, graph=target.name, radius=info.spec.radius).encode())
+        _write(
+            script,
+            _SCRIPT.format(
+                script=script.name, graph=target.name, radius=info.spec.radius
+            ).encode(),
+        )
     return ExportReport(
-        str(target), info.model, info.domain, options.layout, precision, difference, len(content),
-        None if script is None else str(script), notes,
+        str(target),
+        info.model,
+        info.domain,
+        options.layout,
+        precision,
+        difference,
+        len(content),
+        None if script is None else str(script),
+        notes,
     )
 
 
@@ -120,7 +138,9 @@ def _motion_notes(spec: ModelSpec, runner: str) -> list[str]:
     """
     if not spec.is_motion_compensated:
         return []
-    plain = ", ".join(name for name, other in MODELS.items() if not other.is_motion_compensated)
+    plain = ", ".join(
+        name for name, other in MODELS.items() if not other.is_motion_compensated
+    )
     if runner != "vsr":
         raise ModelError(
             f"{spec.name} takes neighbours that vsr samples along their motion, which {runner} "
@@ -132,7 +152,9 @@ def _motion_notes(spec: ModelSpec, runner: str) -> list[str]:
     ]
 
 
-def _difference(content: bytes, path: Path, options: ExportOptions) -> tuple[CheckpointInfo, float]:
+def _difference(
+    content: bytes, path: Path, options: ExportOptions
+) -> tuple[CheckpointInfo, float]:
     from vsrcli.backends.onnx import run_graph
     from vsrcli.backends.torch import TorchBackend
     from vsrcli.picture.tiles import upscale_plane
@@ -145,11 +167,22 @@ def _difference(content: bytes, path: Path, options: ExportOptions) -> tuple[Che
         if options.runner == "vsr":
             found, expected = run_graph(content, windows), reference.run(windows)
         else:
-            found = run_graph(content, ((windows - black) / span).astype(np.float32))[:, 0] * span + black
-            expected = np.stack([upscale_plane(window, reference.run, info.spec, max_pixels=None) for window in windows])
+            found = (
+                run_graph(content, ((windows - black) / span).astype(np.float32))[:, 0]
+                * span
+                + black
+            )
+            expected = np.stack(
+                [
+                    upscale_plane(window, reference.run, info.spec, max_pixels=None)
+                    for window in windows
+                ]
+            )
             expected = np.clip(expected, black, black + span)
         if found.shape != expected.shape:
-            raise BackendError(f"the graph gives pictures of {found.shape}, PyTorch of {expected.shape}")
+            raise BackendError(
+                f"the graph gives pictures of {found.shape}, PyTorch of {expected.shape}"
+            )
         largest = max(largest, float(np.abs(found - expected).max()))
     return info, largest
 
@@ -159,15 +192,25 @@ def _windows(frames: int) -> list[Float]:
     random = np.random.default_rng(0)
     height, width = _SIZES[1]
     rows, columns = np.mgrid[:height, :width]
-    smooth = np.stack([110 + 50 * np.sin((rows + t) / 5) + 40 * np.sin((columns + 2 * t) / 7) for t in range(frames)])
-    return [random.uniform(16, 235, (2, frames, *_SIZES[0])).astype(np.float32), smooth[None].astype(np.float32)]
+    smooth = np.stack(
+        [
+            110 + 50 * np.sin((rows + t) / 5) + 40 * np.sin((columns + 2 * t) / 7)
+            for t in range(frames)
+        ]
+    )
+    return [
+        random.uniform(16, 235, (2, frames, *_SIZES[0])).astype(np.float32),
+        smooth[None].astype(np.float32),
+    ]
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
     if target.suffix != ".onnx":
         raise OutputError(f"{target}: the name of an ONNX file ends in .onnx")
     if not target.resolve().parent.is_dir():
-        raise OutputError(f"{target}: there is no folder {target.resolve().parent}: make it first")
+        raise OutputError(
+            f"{target}: there is no folder {target.resolve().parent}: make it first"
+        )
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists; -y replaces it")
 

@@ -69,7 +69,9 @@ def extract(
     source, target, options = Path(source), Path(target), options or ExtractOptions()
     began = time.monotonic()
     if str(target) == STANDARD_OUTPUT:
-        raise OptionError("pictures go into a folder: name one; `vsr upscale IN -` writes a stream")
+        raise OptionError(
+            "pictures go into a folder: name one; `vsr upscale IN -` writes a stream"
+        )
     pattern = FramePattern.parse(options.pattern)
     reader = VideoReader(
         source, start=options.start, end=options.end, deinterlace=options.deinterlace, strict=options.strict, keep_rgb=not options.luma
@@ -78,7 +80,14 @@ def extract(
         info = reader.info
         check_range(info, options.start, options.end)
         convert, video = _plan(info, options)
-        report = ExtractReport(str(source), str(target), video.width, video.height, video.format.bits, None if info.rate is None else str(info.rate))
+        report = ExtractReport(
+            str(source),
+            str(target),
+            video.width,
+            video.height,
+            video.format.bits,
+            None if info.rate is None else str(info.rate),
+        )
 
         def note(line: str) -> None:
             report.notes.append(line)
@@ -86,7 +95,9 @@ def extract(
                 on_note(line)
 
         lengths: set[Fraction] = set()
-        with FolderWriter(target, video, pattern=pattern, overwrite=options.overwrite) as writer:
+        with FolderWriter(
+            target, video, pattern=pattern, overwrite=options.overwrite
+        ) as writer:
             for line in _notes(info, options):
                 note(line)
             wanted = (frame for frame in reader if _is_inside(frame, options))
@@ -101,58 +112,107 @@ def extract(
                         on_progress(_share(frame, info, options), report.frames)
             writer.finish(report.frames)
         if len(lengths) > 2:
-            note("the frames are not evenly spaced in time: pictures do not tell, and `vsr assemble` gives them a constant rate")
+            note(
+                "the frames are not evenly spaced in time: pictures do not tell, and `vsr assemble` gives them a constant rate"
+            )
         if reader.damage:
             note(f"{source} is damaged, the rest was extracted: {reader.damage}")
     report.seconds = time.monotonic() - began
     return report
 
 
-def _plan(info: VideoInfo, options: ExtractOptions) -> tuple[Callable[[Frame], Frame], OutputVideo]:
-    turned = None if info.display_matrix is None else Orientation.of_matrix(info.display_matrix)
+def _plan(
+    info: VideoInfo, options: ExtractOptions
+) -> tuple[Callable[[Frame], Frame], OutputVideo]:
+    turned = (
+        None
+        if info.display_matrix is None
+        else Orientation.of_matrix(info.display_matrix)
+    )
     bits = 8 if info.format.bits == 8 else 16
-    layout, tags = gray_layout(bits) if options.luma else picture_layout(info, bits), picture_tags(info)
+    layout, tags = (
+        gray_layout(bits) if options.luma else picture_layout(info, bits),
+        picture_tags(info),
+    )
     if options.luma:
-        tags = ColorTags("full" if info.tags.is_full_range else "limited", primaries=tags.primaries, transfer=tags.transfer)
+        tags = ColorTags(
+            "full" if info.tags.is_full_range else "limited",
+            primaries=tags.primaries,
+            transfer=tags.transfer,
+        )
     try:
         matrix = matrix_of(info.tags, info.width, info.height)
     except ValueError as error:
         raise InputError(f"{info.path}: {error}: --luma extracts its luma") from error
 
     def convert(frame: Frame) -> Frame:
-        made = _luma(frame, info, bits) if options.luma else to_rgb(frame, info.tags, matrix, bits)
+        made = (
+            _luma(frame, info, bits)
+            if options.luma
+            else to_rgb(frame, info.tags, matrix, bits)
+        )
         return made if turned is None else turned.turn(made)
 
     width, height = (turned or Orientation()).size(info.width, info.height)
-    return convert, OutputVideo(width, height, layout, tags, None, 0.0, info.time_base, info.rate)
+    return convert, OutputVideo(
+        width, height, layout, tags, None, 0.0, info.time_base, info.rate
+    )
 
 
 def _luma(frame: Frame, info: VideoInfo, bits: int) -> Frame:
     """Luma codes alone; in 16 bits they keep their place in the range."""
     luma: Plane = frame.luma
     if bits > frame.format.bits:
-        gain = 65535 / frame.format.peak if info.tags.is_full_range else 1 << (bits - frame.format.bits)
+        gain = (
+            65535 / frame.format.peak
+            if info.tags.is_full_range
+            else 1 << (bits - frame.format.bits)
+        )
         luma = np.rint(luma * gain).astype(np.uint16)
-    return Frame((luma,), gray_layout(bits), frame.time, frame.duration, frame.scene_cut)
+    return Frame(
+        (luma,), gray_layout(bits), frame.time, frame.duration, frame.scene_cut
+    )
 
 
 def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
     rate = "" if info.rate is None else f" --fps {info.rate}"
-    sound = f" --audio-from {info.path}" if any(stream.kind == "audio" for stream in info.streams) else ""
-    lines = [f"`vsr assemble DIR OUT{rate}{sound}` makes a video of the pictures again"] if rate or sound else []
+    sound = (
+        f" --audio-from {info.path}"
+        if any(stream.kind == "audio" for stream in info.streams)
+        else ""
+    )
+    lines = (
+        [f"`vsr assemble DIR OUT{rate}{sound}` makes a video of the pictures again"]
+        if rate or sound
+        else []
+    )
     if info.interlaced and options.deinterlace != "off":
-        lines.append("the source is interlaced: it is deinterlaced (bwdif) first; --deinterlace off leaves its fields woven")
+        lines.append(
+            "the source is interlaced: it is deinterlaced (bwdif) first; --deinterlace off leaves its fields woven"
+        )
     if info.display_matrix is not None:
-        lines.append(f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned")
+        lines.append(
+            f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned"
+        )
     if info.sample_aspect not in (None, 1):
-        lines.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect}): they look {'narrow' if (info.sample_aspect or 1) > 1 else 'wide'}")
+        lines.append(
+            f"pictures hold no pixel aspect ratio ({info.sample_aspect}): they look {'narrow' if (info.sample_aspect or 1) > 1 else 'wide'}"
+        )
     return lines
 
 
 def _is_inside(frame: Frame, options: ExtractOptions) -> bool:
-    return (options.start is None or frame.time >= options.start) and (options.end is None or frame.time < options.end)
+    return (options.start is None or frame.time >= options.start) and (
+        options.end is None or frame.time < options.end
+    )
 
 
 def _share(frame: Frame, info: VideoInfo, options: ExtractOptions) -> float | None:
     begin, end = options.start or Fraction(0), options.end or info.duration
-    return None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (frame.time - begin) / (end - begin))))
+    return (
+        None
+        if end is None or end <= begin
+        else float(
+            min(Fraction(1), max(Fraction(0), (frame.time - begin) / (end - begin)))
+        )
+    )

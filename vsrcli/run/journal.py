@@ -64,8 +64,18 @@ class Segment:
         """Read an entry of a journal; None where it is none."""
         try:
             segment = cls(**value)
-            numbers = (segment.number, segment.frames, segment.frames_in, segment.frames_upscaled, segment.size)
-            if not all(type(number) is int and number >= 0 for number in numbers) or type(segment.sha256) is not str or type(segment.damage) is not dict:
+            numbers = (
+                segment.number,
+                segment.frames,
+                segment.frames_in,
+                segment.frames_upscaled,
+                segment.size,
+            )
+            if (
+                not all(type(number) is int and number >= 0 for number in numbers)
+                or type(segment.sha256) is not str
+                or type(segment.damage) is not dict
+            ):
                 return None
             segment.before, segment.last = _mark(segment.before), _mark(segment.last)
         except (TypeError, ValueError):
@@ -120,7 +130,14 @@ class Journal:
         resumed: how many of them were finished by an earlier run.
     """
 
-    def __init__(self, target: Path, plan: Plan, facts: Mapping[str, str], *, restart: bool = False) -> None:
+    def __init__(
+        self,
+        target: Path,
+        plan: Plan,
+        facts: Mapping[str, str],
+        *,
+        restart: bool = False,
+    ) -> None:
         """Make the folder, or go on with what is in it.
 
         Args:
@@ -132,13 +149,20 @@ class Journal:
         Raises:
             OutputError: another process works in it, it belongs to another run, or the disk refuses.
         """
-        self.folder, self.plan, self.done, self._target = folder_of(target), plan, dict[int, Segment](), target
+        self.folder, self.plan, self.done, self._target = (
+            folder_of(target),
+            plan,
+            dict[int, Segment](),
+            target,
+        )
         self._lock = -1
         try:
             self._open(facts, restart)
         except OSError as error:
             self.close()
-            raise OutputError(f"{self.folder}: cannot be written: {error.strerror}: choose another folder, or give --segment 0") from error
+            raise OutputError(
+                f"{self.folder}: cannot be written: {error.strerror}: choose another folder, or give --segment 0"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -147,7 +171,12 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         with contextlib.suppress(OSError):
             self._sweep()  # of a worker that was killed
         self.close()
@@ -169,7 +198,9 @@ class Journal:
         try:
             self._append(asdict(segment))
         except OSError as error:
-            raise OutputError(f"{self._journal}: cannot be written: {error.strerror}: make room, and the same command goes on") from error
+            raise OutputError(
+                f"{self._journal}: cannot be written: {error.strerror}: make room, and the same command goes on"
+            ) from error
         self.done[segment.number] = segment
 
     def becomes(self, output: Path) -> None:
@@ -196,12 +227,27 @@ class Journal:
         Raises:
             OSError: a part cannot be read.
         """
-        pairs = [number for number in range(1, len(self.plan)) if number in self.done and number - 1 in self.done]
-        found = [number for number in pairs if self.done[number].frames_in and self.done[number].before != self._end_of(number - 1)]
-        with_part = [number for number, segment in sorted(self.done.items()) if segment.frames]
+        pairs = [
+            number
+            for number in range(1, len(self.plan))
+            if number in self.done and number - 1 in self.done
+        ]
+        found = [
+            number
+            for number in pairs
+            if self.done[number].frames_in
+            and self.done[number].before != self._end_of(number - 1)
+        ]
+        with_part = [
+            number for number, segment in sorted(self.done.items()) if segment.frames
+        ]
         if with_part:
             first = extradata_of(self.part(with_part[0]))
-            found += [number for number in with_part[1:] if number not in found and extradata_of(self.part(number)) != first]
+            found += [
+                number
+                for number in with_part[1:]
+                if number not in found and extradata_of(self.part(number)) != first
+            ]
         return sorted(found)
 
     def remove(self) -> None:
@@ -225,30 +271,54 @@ class Journal:
 
     def _open(self, facts: Mapping[str, str], restart: bool) -> None:
         self._take_lock()
-        self._facts = {"vsr": _VERSION, **facts, "--segment": [str(cut) for cut in self.plan.cuts]}
+        self._facts = {
+            "vsr": _VERSION,
+            **facts,
+            "--segment": [str(cut) for cut in self.plan.cuts],
+        }
         if restart:
             for path in self.folder.iterdir():
                 if path.name == _JOURNAL or path.suffix == _PARTS:
                     path.unlink()
         lines = self._read()
         if lines:
-            changed = [name for name in sorted({*lines[0], *self._facts}) if lines[0].get(name) != self._facts.get(name)]
+            changed = [
+                name
+                for name in sorted({*lines[0], *self._facts})
+                if lines[0].get(name) != self._facts.get(name)
+            ]
             if changed:
                 raise OutputError(self._refusal(changed, lines[0]))
             for line in lines[1:]:
                 segment = Segment.from_json(line)
-                if segment is not None and segment.number < len(self.plan) and self._is_whole(segment):
+                if (
+                    segment is not None
+                    and segment.number < len(self.plan)
+                    and self._is_whole(segment)
+                ):
                     self.done[segment.number] = segment
-        elif any(path.name != _LOCK and not path.name.endswith(".part") for path in self.folder.iterdir()):
-            raise OutputError(f"{self.folder} is in the way, and holds no journal of vsr: move it, or name another output")
+        elif any(
+            path.name != _LOCK and not path.name.endswith(".part")
+            for path in self.folder.iterdir()
+        ):
+            raise OutputError(
+                f"{self.folder} is in the way, and holds no journal of vsr: move it, or name another output"
+            )
         self._sweep()
         self._write()
 
     def _refusal(self, changed: list[str], before: Mapping[str, Any]) -> str:
         if self._facts["vsr"] != before.get("vsr"):
             return f"{self.folder} was written by another version of vsr: --restart begins anew"
-        shown = [name if name in ("--segment", "source", "weights") else f"{name} was {before.get(name)}, is {self._facts.get(name)}" for name in changed[:3]]
-        changes = ", ".join(shown) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        shown = [
+            name
+            if name in ("--segment", "source", "weights")
+            else f"{name} was {before.get(name)}, is {self._facts.get(name)}"
+            for name in changed[:3]
+        ]
+        changes = ", ".join(shown) + (
+            f" and {len(changed) - 3} more" if len(changed) > 3 else ""
+        )
         return f"{self.folder} holds a run that was begun otherwise ({changes} changed): go on with what it was begun with, or --restart begins anew"
 
     def _take_lock(self) -> None:
@@ -261,7 +331,9 @@ class Journal:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise OutputError(f"another vsr works on {self._target} right now: wait for it, or name another output") from None
+                raise OutputError(
+                    f"another vsr works on {self._target} right now: wait for it, or name another output"
+                ) from None
             try:
                 if os.fstat(self._lock).st_ino == (self.folder / _LOCK).stat().st_ino:
                     return
@@ -288,7 +360,10 @@ class Journal:
         """The journal as it should be, in the place of what was there."""
         temporary = self.folder / f".{_JOURNAL}.part"
         with temporary.open("w") as file:
-            for line in (self._facts, *(asdict(segment) for _, segment in sorted(self.done.items()))):
+            for line in (
+                self._facts,
+                *(asdict(segment) for _, segment in sorted(self.done.items())),
+            ):
                 file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -310,7 +385,9 @@ class Journal:
             return True
         part = self.part(segment.number)
         try:
-            return part.stat().st_size == segment.size and hash_of(part) == segment.sha256
+            return (
+                part.stat().st_size == segment.size and hash_of(part) == segment.sha256
+            )
         except OSError:
             return False
 

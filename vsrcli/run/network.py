@@ -108,7 +108,11 @@ class WindowPlanes:
         if self.is_costly:
             first = next(planned, None)
             if first is not None:
-                most = machine_bytes() // _PART_OF_MEMORY // (_WORK_COPIES * self._picture_bytes)
+                most = (
+                    machine_bytes()
+                    // _PART_OF_MEMORY
+                    // (_WORK_COPIES * self._picture_bytes)
+                )
                 self.threads = max(1, min(motion_threads(self._device), most))
                 yield from side_by_side(_joined(first, planned), self.threads, "motion")
             return
@@ -159,7 +163,14 @@ class LumaNetwork:
         inputs: makes what ``upscale`` takes.
     """
 
-    def __init__(self, backend: Backend, *, tile: int | None = None, reuse: bool = True, on_note: Callable[[str], None] = lambda line: None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        tile: int | None = None,
+        reuse: bool = True,
+        on_note: Callable[[str], None] = lambda line: None,
+    ) -> None:
         """Wrap ``backend``.
 
         Args:
@@ -171,8 +182,19 @@ class LumaNetwork:
         self.clock = Clock()
         self.inputs = WindowPlanes(backend.spec, backend.device)
         self._backend = backend
-        self._tiler = Tiler(self._run, backend.spec, max_pixels=backend.max_pixels if tile is None else tile * tile, on_shrink=on_note)
-        self._reuse = Reuse(self._tiler, backend.spec, exact_parts=backend.exact_parts, enabled=reuse, prove=self._comes_out_exact)
+        self._tiler = Tiler(
+            self._run,
+            backend.spec,
+            max_pixels=backend.max_pixels if tile is None else tile * tile,
+            on_shrink=on_note,
+        )
+        self._reuse = Reuse(
+            self._tiler,
+            backend.spec,
+            exact_parts=backend.exact_parts,
+            enabled=reuse,
+            prove=self._comes_out_exact,
+        )
         self._bits, self._full = 8, False
         self._announced: tuple[int, ...] = ()
 
@@ -184,7 +206,11 @@ class LumaNetwork:
     @property
     def reused(self) -> float:
         """Share of the pixels that did not have to be computed, 0..1; those of halos count as computed."""
-        return 1 - self._reuse.pixels_computed / self._reuse.pixels if self._reuse.pixels else 0.0
+        return (
+            1 - self._reuse.pixels_computed / self._reuse.pixels
+            if self._reuse.pixels
+            else 0.0
+        )
 
     def upscale(self, planes: Plane, bits: int, full: bool) -> Plane:
         """Upscale the middle frame of a window.
@@ -212,7 +238,9 @@ class LumaNetwork:
             gain, offset = affine(self._bits, self._full, backend.luma_scale)
             with self.clock:
                 return backend.run_codes(windows, gain, offset, (1 << self._bits) - 1)
-        return from_model(self._values(windows), self._bits, self._full, backend.luma_scale)
+        return from_model(
+            self._values(windows), self._bits, self._full, backend.luma_scale
+        )
 
     def _values(self, windows: Samples) -> Samples:
         """Codes in, values on the checkpoint's scale out."""
@@ -221,7 +249,9 @@ class LumaNetwork:
         with self.clock:
             values = backend.run(values)
         if not np.isfinite(values).all():
-            raise BackendError(f"the network gave values that are no numbers in {backend.precision}: the checkpoint is of no use, or the source is")
+            raise BackendError(
+                f"the network gave values that are no numbers in {backend.precision}: the checkpoint is of no use, or the source is"
+            )
         return values
 
     def _comes_out_exact(self, lumas: Plane, part: Part) -> bool:
@@ -231,7 +261,9 @@ class LumaNetwork:
             tiler = Tiler(self._values, spec, max_pixels=self._tiler.max_pixels)
             rows, columns = part.source
             alone, whole = tiler.upscale(lumas[:, rows, columns]), tiler.upscale(lumas)
-            _PROVED[self._backend] = np.array_equal(part.cut(alone, spec.scale), whole[part.place(spec.scale)])
+            _PROVED[self._backend] = np.array_equal(
+                part.cut(alone, spec.scale), whole[part.place(spec.scale)]
+            )
         return _PROVED[self._backend]
 
     def _announce(self, height: int, width: int) -> None:
@@ -242,13 +274,22 @@ class LumaNetwork:
         rows, columns = self._tiler.parts(height, width)
         needed = height * width * self._backend.bytes_per_pixel
         log.info(
-            "a %dx%d picture needs about %.2f GB in the network; at most %.2f GB are used: %s", width, height, needed / 1e9,
+            "a %dx%d picture needs about %.2f GB in the network; at most %.2f GB are used: %s",
+            width,
+            height,
+            needed / 1e9,
             (self._tiler.max_pixels or 0) * self._backend.bytes_per_pixel / 1e9,
-            "whole pictures" if rows * columns == 1 else f"{rows} strips" if columns == 1 else f"{rows} x {columns} tiles",
+            "whole pictures"
+            if rows * columns == 1
+            else f"{rows} strips"
+            if columns == 1
+            else f"{rows} x {columns} tiles",
         )
 
 
-def upscale_luma(window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags) -> Plane:
+def upscale_luma(
+    window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags
+) -> Plane:
     """Double the luma of the middle frame of a window.
 
     Args:

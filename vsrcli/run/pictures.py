@@ -14,7 +14,14 @@ from vsrcli.media.probe import probe
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import DEFAULT_LOCATION
 from vsrcli.picture.orientation import Orientation
-from vsrcli.picture.rgb import BT709, from_rgb, gray_layout, matrix_of, rgb_layout, to_rgb
+from vsrcli.picture.rgb import (
+    BT709,
+    from_rgb,
+    gray_layout,
+    matrix_of,
+    rgb_layout,
+    to_rgb,
+)
 
 FOLDER_RATE = Fraction(30)
 
@@ -47,7 +54,11 @@ class Conversion:
 
     def outgoing(self, frame: Frame) -> Frame:
         """The frame as it is written."""
-        return frame if self.bits is None else to_rgb(frame, self.tags, self.matrix, self.bits)
+        return (
+            frame
+            if self.bits is None
+            else to_rgb(frame, self.tags, self.matrix, self.bits)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +79,23 @@ def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures
     """
     if not source.is_dir():
         if options.value_range is not None:
-            raise OptionError("--range is for folders of floating-point pictures: a video's codes say for themselves what is black and white")
+            raise OptionError(
+                "--range is for folders of floating-point pictures: a video's codes say for themselves what is black and white"
+            )
         return probe(source), Pictures(FramePattern.parse(DEFAULT_PATTERN))
-    with FolderReader(source, rate=folder_rate(options), value_range=options.value_range) as reader:
-        skipped = 0 if options.start is None else -(-options.start * folder_rate(options) // 1)
-        pictures = Pictures(_writable(reader.pattern, reader.is_float), reader.first + int(skipped), options.value_range)
+    with FolderReader(
+        source, rate=folder_rate(options), value_range=options.value_range
+    ) as reader:
+        skipped = (
+            0
+            if options.start is None
+            else -(-options.start * folder_rate(options) // 1)
+        )
+        pictures = Pictures(
+            _writable(reader.pattern, reader.is_float),
+            reader.first + int(skipped),
+            options.value_range,
+        )
         return reader.info, pictures
 
 
@@ -81,7 +104,9 @@ def folder_rate(options: UpscaleOptions) -> Fraction:
     return FOLDER_RATE if options.fps == "source" else options.fps
 
 
-def plan_conversion(info: VideoInfo, orientation: Orientation | None, *, to_folder: bool) -> Conversion:
+def plan_conversion(
+    info: VideoInfo, orientation: Orientation | None, *, to_folder: bool
+) -> Conversion:
     """Decide what is done to the frames of a source.
 
     Args:
@@ -97,26 +122,54 @@ def plan_conversion(info: VideoInfo, orientation: Orientation | None, *, to_fold
         if info.format.is_rgb:
             # to RGB and back goes through twice the depth where there is room for it; players get what they show
             depth = max(16, bits) if to_folder else bits
-            name = f"yuv{'a' * info.format.has_alpha}444p" + ("" if depth == 8 else f"{depth}le")
+            name = f"yuv{'a' * info.format.has_alpha}444p" + (
+                "" if depth == 8 else f"{depth}le"
+            )
             layout = PixelFormat.parse(name)
-            matrix = BT709 if tags.primaries == UNSPECIFIED else matrix_of(replace(tags, matrix=UNSPECIFIED), info.width, info.height)
-            tags = replace(tags, range="full" if to_folder else "limited", matrix=matrix)
+            matrix = (
+                BT709
+                if tags.primaries == UNSPECIFIED
+                else matrix_of(
+                    replace(tags, matrix=UNSPECIFIED), info.width, info.height
+                )
+            )
+            tags = replace(
+                tags, range="full" if to_folder else "limited", matrix=matrix
+            )
         elif to_folder:
             matrix = matrix_of(tags, info.width, info.height)
         else:
             matrix = BT709
     except ValueError as error:
-        raise InputError(f"{info.path}: {error}: name a video file as the output") from error
+        raise InputError(
+            f"{info.path}: {error}: name a video file as the output"
+        ) from error
     written = None if not to_folder else 8 if bits == 8 else 16
     siting = tags.chroma_location
-    if siting is not None and (info.format.log2_chroma_w, info.format.log2_chroma_h) != (1, 1):
-        tags = replace(tags, chroma_location=DEFAULT_LOCATION)  # no file says another one of 4:2:2 and the like; JPEG has it
-    return Conversion(tags, layout, matrix, written, orientation, siting if orientation is None else orientation.siting(info.tags))
+    if siting is not None and (
+        info.format.log2_chroma_w,
+        info.format.log2_chroma_h,
+    ) != (1, 1):
+        tags = replace(
+            tags, chroma_location=DEFAULT_LOCATION
+        )  # no file says another one of 4:2:2 and the like; JPEG has it
+    return Conversion(
+        tags,
+        layout,
+        matrix,
+        written,
+        orientation,
+        siting if orientation is None else orientation.siting(info.tags),
+    )
 
 
 def picture_layout(info: VideoInfo, bits: int) -> PixelFormat:
     """What the pictures made from a source are."""
-    return rgb_layout(bits, alpha=info.format.has_alpha) if info.format.has_chroma else gray_layout(bits)
+    return (
+        rgb_layout(bits, alpha=info.format.has_alpha)
+        if info.format.has_chroma
+        else gray_layout(bits)
+    )
 
 
 def picture_tags(info: VideoInfo) -> ColorTags:

@@ -96,14 +96,23 @@ class UpscaleReport:
 
     def add(self, stages: dict[str, float], reused: float, frames: int) -> None:
         """Count in what one pass over so many frames took, and what share of their pixels was reused."""
-        self.stages = {name: self.stages.get(name, 0.0) + seconds for name, seconds in stages.items()}
+        self.stages = {
+            name: self.stages.get(name, 0.0) + seconds
+            for name, seconds in stages.items()
+        }
         self.network_seconds = self.stages["network"]
         everything = self.frames_computed + frames
-        self.reused = (self.reused * self.frames_computed + reused * frames) / everything if everything else 0.0
+        self.reused = (
+            (self.reused * self.frames_computed + reused * frames) / everything
+            if everything
+            else 0.0
+        )
         self.frames_computed = everything
 
 
-def finish_frame(frame: Frame, luma: Plane, tags: ColorTags, siting: str | None = None) -> Frame:
+def finish_frame(
+    frame: Frame, luma: Plane, tags: ColorTags, siting: str | None = None
+) -> Frame:
     """Put doubled luma and interpolated chroma and alpha together.
 
     Args:
@@ -118,10 +127,19 @@ def finish_frame(frame: Frame, luma: Plane, tags: ColorTags, siting: str | None 
     layout, location = frame.format, tags.chroma_location
     width, height = layout.chroma_size(2 * frame.width, 2 * frame.height)
     chroma = [
-        upscale_chroma(plane, format=layout, location=siting or location, out_location=location, out_size=(height, width)) for plane in frame.chroma
+        upscale_chroma(
+            plane,
+            format=layout,
+            location=siting or location,
+            out_location=location,
+            out_size=(height, width),
+        )
+        for plane in frame.chroma
     ]
     alpha = [] if frame.alpha is None else [upscale_alpha(frame.alpha, layout.peak)]
-    return Frame((luma, *chroma, *alpha), layout, frame.time, frame.duration, frame.scene_cut)
+    return Frame(
+        (luma, *chroma, *alpha), layout, frame.time, frame.duration, frame.scene_cut
+    )
 
 
 class Sink(Protocol):
@@ -180,19 +198,44 @@ def run_stages(
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
     """
-    clocks = {name: Clock() for name in ("decode", "motion", "luma", "chroma", "encode", "waiting")}
-    network = LumaNetwork(backend, tile=None if options.tile == "auto" else options.tile, reuse=options.reuse, on_note=on_note)
+    clocks = {
+        name: Clock()
+        for name in ("decode", "motion", "luma", "chroma", "encode", "waiting")
+    }
+    network = LumaNetwork(
+        backend,
+        tile=None if options.tile == "auto" else options.tile,
+        reuse=options.reuse,
+        on_note=on_note,
+    )
 
     stalled = reader.stalled if isinstance(reader, VideoReader) else lambda: None
     schedule, frames_before = schedule or job.schedule, report.frames_upscaled
     begin = options.start or Fraction(0)
-    end = min((value for value in (options.end, job.info.duration) if value is not None), default=None)
+    end = min(
+        (value for value in (options.end, job.info.duration) if value is not None),
+        default=None,
+    )
     with (
-        Prefetch(clocks["decode"].each(map(job.conversion.incoming, reader)), _DECODED_AHEAD, "decode", stalled=stalled) as decoded,
         Prefetch(
-            _with_luma(_counted(schedule.run(decoded), options, report, segments), network, job, clocks), _LUMA_AHEAD, "network"
+            clocks["decode"].each(map(job.conversion.incoming, reader)),
+            _DECODED_AHEAD,
+            "decode",
+            stalled=stalled,
+        ) as decoded,
+        Prefetch(
+            _with_luma(
+                _counted(schedule.run(decoded), options, report, segments),
+                network,
+                job,
+                clocks,
+            ),
+            _LUMA_AHEAD,
+            "network",
         ) as lumas,
-        Prefetch(_finished(lumas, job, clocks["chroma"]), _UPSCALED_AHEAD, "chroma") as results,
+        Prefetch(
+            _finished(lumas, job, clocks["chroma"]), _UPSCALED_AHEAD, "chroma"
+        ) as results,
     ):
         for item in clocks["waiting"].each(results):
             if is_standard_input(job.source) and not report.frames_upscaled:
@@ -204,16 +247,31 @@ def run_stages(
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
             if on_progress is not None:
-                on_progress(UpscaleProgress(_share(item.frame.time, begin, end), report.frames_upscaled, report.frames_out))
+                on_progress(
+                    UpscaleProgress(
+                        _share(item.frame.time, begin, end),
+                        report.frames_upscaled,
+                        report.frames_out,
+                    )
+                )
     pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
-    stages = {"decode": clocks["decode"].seconds, "network": network.clock.seconds, "pictures": pictures}
+    stages = {
+        "decode": clocks["decode"].seconds,
+        "network": network.clock.seconds,
+        "pictures": pictures,
+    }
     if network.inputs.is_costly:
         stages["motion"] = clocks["motion"].seconds / network.inputs.threads
     stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
     report.add(stages, network.reused, report.frames_upscaled - frames_before)
 
 
-def _counted(items: Iterable[Scheduled], options: UpscaleOptions, report: UpscaleReport, segments: SegmentSink | None) -> Iterator[Scheduled]:
+def _counted(
+    items: Iterable[Scheduled],
+    options: UpscaleOptions,
+    report: UpscaleReport,
+    segments: SegmentSink | None,
+) -> Iterator[Scheduled]:
     for item in items:
         in_range = _in_range(item.frame, options)
         report.frames_in += in_range
@@ -249,20 +307,35 @@ def _planned(
         middle = window[radius]
         if middle.ticks:
             lumas = [item.frame.luma for item in window]
-            yield middle, network.inputs.plan(lumas, middle.frame.format.bits, is_full_range)
+            yield (
+                middle,
+                network.inputs.plan(lumas, middle.frame.format.bits, is_full_range),
+            )
 
 
-def _finished(items: Iterable[tuple[Scheduled, Plane]], job: Job, clock: Clock) -> Iterator[Scheduled]:
+def _finished(
+    items: Iterable[tuple[Scheduled, Plane]], job: Job, clock: Clock
+) -> Iterator[Scheduled]:
     """The frames of the output."""
     for item, luma in items:
         with clock:
-            frame = job.conversion.outgoing(finish_frame(item.frame, luma, job.conversion.tags, job.conversion.siting))
+            frame = job.conversion.outgoing(
+                finish_frame(
+                    item.frame, luma, job.conversion.tags, job.conversion.siting
+                )
+            )
         yield Scheduled(frame, item.ticks, item.duration, item.segment)
 
 
 def _share(time: Fraction, begin: Fraction, end: Fraction | None) -> float | None:
-    return None if end is None or end <= begin else float(min(Fraction(1), max(Fraction(0), (time - begin) / (end - begin))))
+    return (
+        None
+        if end is None or end <= begin
+        else float(min(Fraction(1), max(Fraction(0), (time - begin) / (end - begin))))
+    )
 
 
 def _in_range(frame: Frame, options: UpscaleOptions) -> bool:
-    return (options.start is None or frame.time >= options.start) and (options.end is None or frame.time < options.end)
+    return (options.start is None or frame.time >= options.start) and (
+        options.end is None or frame.time < options.end
+    )

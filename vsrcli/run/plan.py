@@ -41,7 +41,9 @@ class Plan:
         return bisect_right(self.cuts, time)
 
 
-def plan_segments(begin: Fraction, end: Fraction, length: Fraction, keyframes: Sequence[Fraction] = ()) -> Plan:
+def plan_segments(
+    begin: Fraction, end: Fraction, length: Fraction, keyframes: Sequence[Fraction] = ()
+) -> Plan:
     """Cut a range of time.
 
     Args:
@@ -52,7 +54,9 @@ def plan_segments(begin: Fraction, end: Fraction, length: Fraction, keyframes: S
     """
     cuts: list[Fraction] = []
     at, length = begin, max(length, (end - begin) / _MOST)
-    while (at := _nearest(at + length, length * _NEAR, keyframes)) <= end - length * _LEAST_REST:
+    while (
+        at := _nearest(at + length, length * _NEAR, keyframes)
+    ) <= end - length * _LEAST_REST:
         cuts.append(at)
     return Plan(tuple(cuts))
 
@@ -68,7 +72,13 @@ def stretches(segments: Sequence[int]) -> list[tuple[int, int]]:
     return found
 
 
-def _nearest(time: Fraction, within: Fraction, keyframes: Sequence[Fraction]) -> Fraction:
+def _nearest(
+    time: Fraction, within: Fraction, keyframes: Sequence[Fraction]
+) -> Fraction:
     place = bisect_left(keyframes, time)
-    near = [keyframe for keyframe in keyframes[max(0, place - 1) : place + 1] if abs(keyframe - time) <= within]
+    near = [
+        keyframe
+        for keyframe in keyframes[max(0, place - 1) : place + 1]
+        if abs(keyframe - time) <= within
+    ]
     return min(near, key=lambda keyframe: abs(keyframe - time), default=time)

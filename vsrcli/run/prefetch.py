@@ -32,7 +32,14 @@ class Prefetch(Generic[T]):
     oracle in tests.
     """
 
-    def __init__(self, source: Iterable[T], depth: int, name: str = "prefetch", *, stalled: Callable[[], Exception | None] = lambda: None) -> None:
+    def __init__(
+        self,
+        source: Iterable[T],
+        depth: int,
+        name: str = "prefetch",
+        *,
+        stalled: Callable[[], Exception | None] = lambda: None,
+    ) -> None:
         """Begin.
 
         Args:
@@ -43,10 +50,16 @@ class Prefetch(Generic[T]):
         """
         self._stalled, self._hangs = stalled, False
         self._source = source
-        self._queue: queue.Queue[T | _End] | None = queue.Queue(depth) if depth > 0 else None
+        self._queue: queue.Queue[T | _End] | None = (
+            queue.Queue(depth) if depth > 0 else None
+        )
         self._stop = threading.Event()
         self._ended = False
-        self._thread = threading.Thread(target=self._produce, name=f"vsr-{name}", daemon=True) if depth > 0 else None
+        self._thread = (
+            threading.Thread(target=self._produce, name=f"vsr-{name}", daemon=True)
+            if depth > 0
+            else None
+        )
         if self._thread is not None:
             self._thread.start()
 
@@ -76,7 +89,12 @@ class Prefetch(Generic[T]):
     def __enter__(self) -> Prefetch[T]:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -88,7 +106,10 @@ class Prefetch(Generic[T]):
         until = time.monotonic() + _PATIENCE_SECONDS
         while self._thread.is_alive():
             if self._hangs or time.monotonic() > until:
-                log.warning("the thread %s does not answer: it is left behind", self._thread.name)
+                log.warning(
+                    "the thread %s does not answer: it is left behind",
+                    self._thread.name,
+                )
                 self._ended = True
                 return
             try:

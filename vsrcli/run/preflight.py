@@ -9,7 +9,15 @@ from typing import Literal
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.encoders import Container, container_of, encoder_of, is_full_range, is_hdr, resolve_codec, without_nvidia
+from vsrcli.media.encoders import (
+    Container,
+    container_of,
+    encoder_of,
+    is_full_range,
+    is_hdr,
+    resolve_codec,
+    without_nvidia,
+)
 from vsrcli.media.evidence import described, tags_that_fit
 from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.folder_writer import FolderWriter
@@ -24,7 +32,15 @@ from vsrcli.media.timing import Schedule
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
-from vsrcli.run.pictures import Conversion, Pictures, describe, folder_rate, picture_layout, picture_tags, plan_conversion
+from vsrcli.run.pictures import (
+    Conversion,
+    Pictures,
+    describe,
+    folder_rate,
+    picture_layout,
+    picture_tags,
+    plan_conversion,
+)
 
 STANDARD_OUTPUT = "-"
 
@@ -83,8 +99,15 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     """
     target = named(target, options.format)
     to_folder = is_folder_target(target)
-    if options.verify and (to_folder or source.is_dir() or is_standard_input(source) or piped_container(target)):
-        raise OptionError("--verify holds one file against another: folders and pipes cannot be read again")
+    if options.verify and (
+        to_folder
+        or source.is_dir()
+        or is_standard_input(source)
+        or piped_container(target)
+    ):
+        raise OptionError(
+            "--verify holds one file against another: folders and pipes cannot be read again"
+        )
     if not to_folder:
         check_target(source, target, options.overwrite)
     info, pictures = describe(source, options)
@@ -92,14 +115,37 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         _check_folder(source, target, pictures, options)
     check_range(info, options.start, options.end)
     turned = (options.bake_rotation or to_folder) and info.display_matrix is not None
-    conversion = plan_conversion(info, Orientation.of_matrix(info.display_matrix) if turned and info.display_matrix else None, to_folder=to_folder)
+    conversion = plan_conversion(
+        info,
+        Orientation.of_matrix(info.display_matrix)
+        if turned and info.display_matrix
+        else None,
+        to_folder=to_folder,
+    )
     video = output_video(info, options, conversion)
-    plan = _plan_folder(info, target, video, options) if to_folder else _plan_file(info, source, target, video, options)
+    plan = (
+        _plan_folder(info, target, video, options)
+        if to_folder
+        else _plan_file(info, source, target, video, options)
+    )
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
-    notes = [*plan.notes, *(line for line in (_rate_note(info, options.fps), _interlace_note(info, options)) if line)]
+    notes = [
+        *plan.notes,
+        *(
+            line
+            for line in (_rate_note(info, options.fps), _interlace_note(info, options))
+            if line
+        ),
+    ]
     fill = not to_folder and not container_of(target).keeps_timestamps
-    schedule = Schedule(plan.fps, time_base=time_base(info, options), start=options.start, end=options.end, fill=fill)
+    schedule = Schedule(
+        plan.fps,
+        time_base=time_base(info, options),
+        start=options.start,
+        end=options.end,
+        fill=fill,
+    )
     video = replace(video, time_base=schedule.time_base)
     return Job(
         source=source, target=target, info=info, streams=plan.streams, schedule=schedule, fps=plan.fps, video=video, promised=plan.promised,
@@ -119,19 +165,46 @@ class _Plan:
     losses: list[str] = field(default_factory=list)
 
 
-def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, options: UpscaleOptions) -> _Plan:
-    encoder = resolve_codec(options.encoder, target, bits=info.format.bits, is_hdr=is_hdr(info.tags, info.hdr))
+def _plan_file(
+    info: VideoInfo,
+    source: Path,
+    target: Path,
+    video: OutputVideo,
+    options: UpscaleOptions,
+) -> _Plan:
+    encoder = resolve_codec(
+        options.encoder,
+        target,
+        bits=info.format.bits,
+        is_hdr=is_hdr(info.tags, info.hdr),
+    )
     encoder, line = without_nvidia(encoder)
     format_losses, encoder = _format_losses(info, video, encoder)
-    promised, other_losses = kept_in(target, encoder.codec, choose_format(encoder, video.format)[0], video)
-    plan = _Plan(encoder, options.fps, promised, notes=[line] if line else [], losses=[*format_losses, *other_losses])
+    promised, other_losses = kept_in(
+        target, encoder.codec, choose_format(encoder, video.format)[0], video
+    )
+    plan = _Plan(
+        encoder,
+        options.fps,
+        promised,
+        notes=[line] if line else [],
+        losses=[*format_losses, *other_losses],
+    )
     if is_rgb(info.pixel_format) and not format_losses:
-        plan.notes.append(f"RGB goes through luma and chroma: the output is {promised.format.name} (BT.709)")
+        plan.notes.append(
+            f"RGB goes through luma and chroma: the output is {promised.format.name} (BT.709)"
+        )
     container = container_of(target)
     if is_full_range(encoder.codec, video.tags, container) != video.tags.is_full_range:
         only = "limited" if video.tags.is_full_range else "full"
-        plan.notes.append(f"{encoder.codec} in {container.format} is always {only} range: luma and chroma codes are converted")
-    if plan.fps == "source" and video.rate is not None and not container.keeps_timestamps:
+        plan.notes.append(
+            f"{encoder.codec} in {container.format} is always {only} range: luma and chroma codes are converted"
+        )
+    if (
+        plan.fps == "source"
+        and video.rate is not None
+        and not container.keeps_timestamps
+    ):
         plan.fps = video.rate
         plan.losses.append(
             f"{container.format} keeps no timestamps: the output runs at a constant {float(plan.fps):.6g} frames/s, whatever the source's frames "
@@ -145,24 +218,45 @@ def _plan_file(info: VideoInfo, source: Path, target: Path, video: OutputVideo, 
     return plan
 
 
-def _plan_folder(info: VideoInfo, target: Path, video: OutputVideo, options: UpscaleOptions) -> _Plan:
-    plan = _Plan(options.encoder, options.fps, video, notes=[f"the output is a folder of pictures: {target}"])
-    if video.format.is_rgb and not info.format.is_rgb and info.format.bits not in (8, 16):
-        plan.notes.append(f"the pictures have 16 bits for the source's {info.format.bits}")
+def _plan_folder(
+    info: VideoInfo, target: Path, video: OutputVideo, options: UpscaleOptions
+) -> _Plan:
+    plan = _Plan(
+        options.encoder,
+        options.fps,
+        video,
+        notes=[f"the output is a folder of pictures: {target}"],
+    )
+    if (
+        video.format.is_rgb
+        and not info.format.is_rgb
+        and info.format.bits not in (8, 16)
+    ):
+        plan.notes.append(
+            f"the pictures have 16 bits for the source's {info.format.bits}"
+        )
     if info.rotation or info.display_matrix:
-        plan.notes.append(f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned")
+        plan.notes.append(
+            f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned"
+        )
     tracks = sum(stream.kind == "audio" for stream in info.streams)
     if tracks and options.audio != "none":
         plan.losses.append(
             f"a folder of pictures holds no sound: {tracks} audio track{'s' * (tracks > 1)} left out; `vsr assemble --audio-from` brings it back"
         )
     if info.sample_aspect not in (None, 1):
-        plan.losses.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")
+        plan.losses.append(
+            f"pictures hold no pixel aspect ratio ({info.sample_aspect})"
+        )
     return plan
 
 
 def open_reader(
-    job: Job, options: UpscaleOptions, context: int, *, within: tuple[Fraction | None, Fraction | None] | None = None
+    job: Job,
+    options: UpscaleOptions,
+    context: int,
+    *,
+    within: tuple[Fraction | None, Fraction | None] | None = None,
 ) -> VideoReader | FolderReader:
     """Open the source of a job.
 
@@ -177,14 +271,23 @@ def open_reader(
     """
     start, end = within or (options.start, options.end)
     if job.is_folder:
-        return FolderReader(job.source, rate=folder_rate(options), start=start, end=end, context=context, value_range=options.value_range)
+        return FolderReader(
+            job.source,
+            rate=folder_rate(options),
+            start=start,
+            end=end,
+            context=context,
+            value_range=options.value_range,
+        )
     return VideoReader(
         job.source, start=start, end=end, context=context, deinterlace=options.deinterlace, strict=options.strict, hwaccel=options.hwaccel,
         allow_empty=within is not None,
     )  # fmt: skip
 
 
-def open_writer(job: Job, options: UpscaleOptions, folder: Path | None = None) -> VideoWriter | FolderWriter:
+def open_writer(
+    job: Job, options: UpscaleOptions, folder: Path | None = None
+) -> VideoWriter | FolderWriter:
     """Open the target of a job.
 
     Args:
@@ -198,15 +301,33 @@ def open_writer(job: Job, options: UpscaleOptions, folder: Path | None = None) -
     if is_folder_target(job.target):
         pictures = job.pictures
         return FolderWriter(
-            job.target, job.video, pattern=pictures.pattern, first=pictures.first, overwrite=options.overwrite, value_range=pictures.value_range
+            job.target,
+            job.video,
+            pattern=pictures.pattern,
+            first=pictures.first,
+            overwrite=options.overwrite,
+            value_range=pictures.value_range,
         )
     source = None if job.is_folder else job.info
-    return VideoWriter(job.target, job.video, job.encoder, source=source, plan=job.streams, start=options.start, end=options.end, folder=folder)
+    return VideoWriter(
+        job.target,
+        job.video,
+        job.encoder,
+        source=source,
+        plan=job.streams,
+        start=options.start,
+        end=options.end,
+        folder=folder,
+    )
 
 
 def is_folder_target(target: Path) -> bool:
     """Whether an output is a folder of pictures: one that is there, or a name without an ending."""
-    return target.is_dir() or (not target.suffix and target.name not in ("", STANDARD_OUTPUT) and ":" not in target.name)
+    return target.is_dir() or (
+        not target.suffix
+        and target.name not in ("", STANDARD_OUTPUT)
+        and ":" not in target.name
+    )
 
 
 def named(target: Path, container: str | None) -> Path:
@@ -218,28 +339,60 @@ def named(target: Path, container: str | None) -> Path:
     if str(target) == STANDARD_OUTPUT:
         return output_pipe(container or "nut")
     if container is not None:
-        raise OptionError(f"--format {container} is for standard output: the ending of {target} names its container")
+        raise OptionError(
+            f"--format {container} is for standard output: the ending of {target} names its container"
+        )
     return target
 
 
-def _labels_lost(info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]) -> list[str]:
+def _labels_lost(
+    info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
+) -> list[str]:
     """Chapters, tags, and names of streams that the container has no place for."""
     carriage = CARRIAGE[container.format]
-    lost = [f"the {info.chapters} chapter{'s' * (info.chapters > 1)}"] if info.chapters and not carriage.chapters else []
+    lost = (
+        [f"the {info.chapters} chapter{'s' * (info.chapters > 1)}"]
+        if info.chapters and not carriage.chapters
+        else []
+    )
     tags = described(info.metadata)
     fitting = {key.lower() for key in tags_that_fit(container, tags)} if tags else set()
     if any(plan.stream.detail == "timecode" and not plan.loses for plan in streams):
         fitting.add("timecode")
     missing = [key for key in tags if key.lower() not in fitting]
-    lost += [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
+    lost += (
+        [f"the tag{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
+    )
     kept = [plan.stream for plan in streams if plan.action != "drop"]
-    lost += ["titles of streams"] if any(stream.title for stream in kept) and not carriage.titles else []
-    languages = sorted({str(stream.language) for stream in kept if not keeps_language(container, stream.language)})
-    lost += [f"the language{'s' * (len(languages) > 1)} {', '.join(languages)}"] if languages else []
-    return [f"{container.format} has no place for {' and '.join(lost)}: name the output .mkv to keep them"] if lost else []
+    lost += (
+        ["titles of streams"]
+        if any(stream.title for stream in kept) and not carriage.titles
+        else []
+    )
+    languages = sorted(
+        {
+            str(stream.language)
+            for stream in kept
+            if not keeps_language(container, stream.language)
+        }
+    )
+    lost += (
+        [f"the language{'s' * (len(languages) > 1)} {', '.join(languages)}"]
+        if languages
+        else []
+    )
+    return (
+        [
+            f"{container.format} has no place for {' and '.join(lost)}: name the output .mkv to keep them"
+        ]
+        if lost
+        else []
+    )
 
 
-def _check_folder(source: Path, target: Path, pictures: Pictures, options: UpscaleOptions) -> None:
+def _check_folder(
+    source: Path, target: Path, pictures: Pictures, options: UpscaleOptions
+) -> None:
     if source.exists() and target.exists() and target.samefile(source):
         raise OutputError(f"{target} is the input itself: name another folder")
     check_folder_target(target, pictures.pattern, options.overwrite)
@@ -247,13 +400,24 @@ def _check_folder(source: Path, target: Path, pictures: Pictures, options: Upsca
 
 def time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
     """Unit of the times at which a source's frames are shown, seconds: half the source's where each field becomes a frame."""
-    return info.time_base / 2 if options.deinterlace == "field" and info.interlaced else info.time_base
+    return (
+        info.time_base / 2
+        if options.deinterlace == "field" and info.interlaced
+        else info.time_base
+    )
 
 
-def output_video(info: VideoInfo, options: UpscaleOptions, conversion: Conversion) -> OutputVideo:
+def output_video(
+    info: VideoInfo, options: UpscaleOptions, conversion: Conversion
+) -> OutputVideo:
     """What the output of a source should be, where encoder and container keep everything."""
     rate = info.rate if options.fps == "source" else options.fps
-    if options.fps == "source" and rate is not None and options.deinterlace == "field" and info.interlaced:
+    if (
+        options.fps == "source"
+        and rate is not None
+        and options.deinterlace == "field"
+        and info.interlaced
+    ):
         rate *= 2
     turned = conversion.orientation or Orientation()
     width, height = turned.size(2 * info.width, 2 * info.height)
@@ -269,13 +433,23 @@ def output_video(info: VideoInfo, options: UpscaleOptions, conversion: Conversio
     )  # fmt: skip
 
 
-def _format_losses(info: VideoInfo, video: OutputVideo, encoder: EncoderOptions) -> tuple[list[str], EncoderOptions]:
+def _format_losses(
+    info: VideoInfo, video: OutputVideo, encoder: EncoderOptions
+) -> tuple[list[str], EncoderOptions]:
     """What the encoder cannot keep of the pixels; and the encoder, told to halve the chroma of RGB where it is made for players."""
-    if is_rgb(info.pixel_format) and encoder.pix_fmt is None and encoder_of(encoder.codec).crf is not None:
+    if (
+        is_rgb(info.pixel_format)
+        and encoder.pix_fmt is None
+        and encoder_of(encoder.codec).crf is not None
+    ):
         halved = PixelFormat.parse(video.format.name.replace("444", "420"))
         if halved is not None:
             chosen = choose_format(encoder, halved)[0]
-            lost = " and loses alpha" if video.format.has_alpha and not chosen.has_alpha else ""
+            lost = (
+                " and loses alpha"
+                if video.format.has_alpha and not chosen.has_alpha
+                else ""
+            )
             line = f"RGB becomes {chosen.name} (BT.709){lost}: --pix-fmt yuv444p keeps the colours' resolution, few players show it; --codec ffv1 keeps all"
             return [line], replace(encoder, pix_fmt=chosen.name)
     loss = choose_format(encoder, video.format)[1]
@@ -284,8 +458,12 @@ def _format_losses(info: VideoInfo, video: OutputVideo, encoder: EncoderOptions)
 
 def _stream_line(plan: StreamPlan) -> str:
     stream = plan.stream
-    name = " ".join(part for part in (stream.kind, stream.codec, stream.language) if part)
-    done = {"drop": "left out", "convert": f"converted to {plan.codec}"}.get(plan.action, plan.action)
+    name = " ".join(
+        part for part in (stream.kind, stream.codec, stream.language) if part
+    )
+    done = {"drop": "left out", "convert": f"converted to {plan.codec}"}.get(
+        plan.action, plan.action
+    )
     return f"stream {stream.index} ({name}) is {done}: {plan.reason}"
 
 
@@ -293,11 +471,29 @@ def _stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
     """One line for all that is carried as it is, one for each stream that is not and is no loss."""
 
     def shown(stream: StreamInfo) -> str:
-        return " ".join(part for part in (str(stream.index), stream.codec or stream.kind, stream.language) if part)
+        return " ".join(
+            part
+            for part in (
+                str(stream.index),
+                stream.codec or stream.kind,
+                stream.language,
+            )
+            if part
+        )
 
-    carried = [shown(plan.stream) for plan in streams if plan.action in ("copy", "attach")]
-    lines = [f"copied: stream{'s' * (len(carried) > 1)} {', '.join(carried)}"] if carried else []
-    return lines + [_stream_line(plan) for plan in streams if plan.action in ("convert", "drop") and not plan.loses]
+    carried = [
+        shown(plan.stream) for plan in streams if plan.action in ("copy", "attach")
+    ]
+    lines = (
+        [f"copied: stream{'s' * (len(carried) > 1)} {', '.join(carried)}"]
+        if carried
+        else []
+    )
+    return lines + [
+        _stream_line(plan)
+        for plan in streams
+        if plan.action in ("convert", "drop") and not plan.loses
+    ]
 
 
 def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -> None:
@@ -308,7 +504,9 @@ def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -
         InputError: the source is cut off before the range ends.
     """
     if start is not None and info.duration is not None and start >= info.duration:
-        raise OptionError(f"--start {float(start):g} is after the end of {info.path} ({float(info.duration):.3f} s)")
+        raise OptionError(
+            f"--start {float(start):g} is after the end of {info.path} ({float(info.duration):.3f} s)"
+        )
     if info.path.is_dir() or is_standard_input(info.path):
         return
     found = completeness(info)
@@ -323,7 +521,9 @@ def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -
 def _rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
     if fps == "source" or info.rate == fps:
         return None
-    rate = "an unknown rate" if info.rate is None else f"{float(info.rate):.6g} frames/s"
+    rate = (
+        "an unknown rate" if info.rate is None else f"{float(info.rate):.6g} frames/s"
+    )
     return f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: --fps source keeps every frame and its timestamp"
 
 
@@ -331,6 +531,12 @@ def _interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
     if not info.interlaced:
         return None
     if options.deinterlace == "off":
-        return "the source is interlaced and is not deinterlaced: moving edges will comb"
-    each = "each field becomes a frame" if options.deinterlace == "field" else "each picture becomes a frame"
+        return (
+            "the source is interlaced and is not deinterlaced: moving edges will comb"
+        )
+    each = (
+        "each field becomes a frame"
+        if options.deinterlace == "field"
+        else "each picture becomes a frame"
+    )
     return f"the source is interlaced: it is deinterlaced (bwdif) first, {each}; --deinterlace off leaves its fields woven"

@@ -27,7 +27,22 @@ from vsrcli.run.preflight import Job, is_folder_target, open_reader, open_writer
 from vsrcli.run.space import check_space
 
 # Options that change nothing of what is written.
-_FREE = {"overwrite", "verify", "reuse", "hwaccel", "segment", "restart", "device", "backend", "precision", "encoder", "format", "strict", "devices", "ray"}
+_FREE = {
+    "overwrite",
+    "verify",
+    "reuse",
+    "hwaccel",
+    "segment",
+    "restart",
+    "device",
+    "backend",
+    "precision",
+    "encoder",
+    "format",
+    "strict",
+    "devices",
+    "ray",
+}
 # Encoders whose packets are no bytes, or so many that nobody wants them twice on the disk.
 _NOT_IN_PARTS = ("wrapped_avframe", "rawvideo")
 # Encoder options that ration bits over the whole of the video: segments would each have a ration of their own.
@@ -43,8 +58,14 @@ def cut_up(job: Job, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
     """
     if not options.segment or one_go(job) is not None:
         return None
-    begin, length = options.start or Fraction(0), Fraction(options.segment).limit_denominator(1000)
-    end = min((value for value in (options.end, job.info.duration) if value is not None), default=begin)
+    begin, length = (
+        options.start or Fraction(0),
+        Fraction(options.segment).limit_denominator(1000),
+    )
+    end = min(
+        (value for value in (options.end, job.info.duration) if value is not None),
+        default=begin,
+    )
     if len(plan_segments(begin, end, length)) == 1:
         return None
     found = timeline(job.info)
@@ -66,7 +87,11 @@ def one_go(job: Job) -> str | None:
 
 
 def _is_rationed(encoder: EncoderOptions) -> bool:
-    return any(key.split(":")[0] in _RATIONED or any(word in value for word in _RATIONED_WITHIN) for key, value in encoder.extra)
+    return any(
+        key.split(":")[0] in _RATIONED
+        or any(word in value for word in _RATIONED_WITHIN)
+        for key, value in encoder.extra
+    )
 
 
 def facts_of(job: Job, options: UpscaleOptions, engine: Engine) -> dict[str, str]:
@@ -75,11 +100,25 @@ def facts_of(job: Job, options: UpscaleOptions, engine: Engine) -> dict[str, str
     Raises:
         InputError: the source cannot be read.
     """
-    chosen = {f"--{name.replace('_', '-')}": str(getattr(options, name)) for name in options.__dataclass_fields__ if name not in _FREE}
-    encoder = {f"--{name.replace('_', '-')}": str(getattr(job.encoder, name)) for name in job.encoder.__dataclass_fields__}
-    network = {"--backend": engine.backend, "--device": engine.device.partition(",")[0].partition(":")[0], "precision": engine.precision}
+    chosen = {
+        f"--{name.replace('_', '-')}": str(getattr(options, name))
+        for name in options.__dataclass_fields__
+        if name not in _FREE
+    }
+    encoder = {
+        f"--{name.replace('_', '-')}": str(getattr(job.encoder, name))
+        for name in job.encoder.__dataclass_fields__
+    }
+    network = {
+        "--backend": engine.backend,
+        "--device": engine.device.partition(",")[0].partition(":")[0],
+        "precision": engine.precision,
+    }
     try:
-        files = {"source": fingerprint(job.source), "weights": fingerprint(locate(options.model, options.domain))}
+        files = {
+            "source": fingerprint(job.source),
+            "weights": fingerprint(locate(options.model, options.domain)),
+        }
     except OSError as error:
         raise InputError(f"{job.source}: cannot be read ({error.strerror})") from error
     return {**chosen, **encoder, **network, **files}
@@ -98,7 +137,13 @@ class Engine:
     @classmethod
     def of(cls, backend: Backend) -> Engine:
         """Describe a backend."""
-        return cls(backend.name, backend.device, backend.precision, backend.spec.name, backend.domain)
+        return cls(
+            backend.name,
+            backend.device,
+            backend.precision,
+            backend.spec.name,
+            backend.domain,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +164,14 @@ class Maker(Protocol):
 
     engine: Engine
 
-    def make(self, numbers: Sequence[int], may_seek: bool, folder: Path, report: UpscaleReport, hooks: Hooks) -> None:
+    def make(
+        self,
+        numbers: Sequence[int],
+        may_seek: bool,
+        folder: Path,
+        report: UpscaleReport,
+        hooks: Hooks,
+    ) -> None:
         """Make segments.
 
         Args:
@@ -138,7 +190,9 @@ class Maker(Protocol):
 class Here:
     """A ``Maker`` in this process, with one backend."""
 
-    def __init__(self, job: Job, options: UpscaleOptions, plan: Plan, backend: Backend) -> None:
+    def __init__(
+        self, job: Job, options: UpscaleOptions, plan: Plan, backend: Backend
+    ) -> None:
         """Take note of what to make.
 
         Args:
@@ -148,13 +202,34 @@ class Here:
             backend: the network.
         """
         self.engine = Engine.of(backend)
-        self._job, self._options, self._plan, self._backend = job, options, plan, backend
+        self._job, self._options, self._plan, self._backend = (
+            job,
+            options,
+            plan,
+            backend,
+        )
 
-    def make(self, numbers: Sequence[int], may_seek: bool, folder: Path, report: UpscaleReport, hooks: Hooks) -> None:
+    def make(
+        self,
+        numbers: Sequence[int],
+        may_seek: bool,
+        folder: Path,
+        report: UpscaleReport,
+        hooks: Hooks,
+    ) -> None:
         """Make segments; see ``Maker.make``."""
         for first, last in stretches(numbers):
             make_stretch(
-                self._job, self._options, self._backend, self._plan, first, last, is_seekable=may_seek, folder=folder, report=report, hooks=hooks
+                self._job,
+                self._options,
+                self._backend,
+                self._plan,
+                first,
+                last,
+                is_seekable=may_seek,
+                folder=folder,
+                report=report,
+                hooks=hooks,
             )
 
 
@@ -167,7 +242,15 @@ class Stretch:
         damage: what was wrong with the source so far.
     """
 
-    def __init__(self, job: Job, plan: Plan, first: int, last: int, folder: Path, on_segment: Callable[[Segment], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        first: int,
+        last: int,
+        folder: Path,
+        on_segment: Callable[[Segment], None],
+    ) -> None:
         """Begin.
 
         Args:
@@ -179,7 +262,13 @@ class Stretch:
             on_segment: called with each segment that is safe on the disk.
         """
         self.origin, self.damage, self._counted = Fraction(0), Damage(), Damage()
-        self._job, self._plan, self._last, self._folder, self._on_segment = job, plan, last, folder, on_segment
+        self._job, self._plan, self._last, self._folder, self._on_segment = (
+            job,
+            plan,
+            last,
+            folder,
+            on_segment,
+        )
         self._segments = {number: Segment(number) for number in range(first, last + 1)}
         self._seen: Frame | None = None  # the frame before, within the range of time
         self._seen_in = -1
@@ -190,7 +279,12 @@ class Stretch:
     def __enter__(self) -> Stretch:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._part is not None:
             self._part.abort()
 
@@ -219,7 +313,12 @@ class Stretch:
     def write(self, frame: Frame, tick: int, duration: int) -> None:
         """Encode a frame; as ``VideoWriter.write``."""
         if self._part is None:
-            self._part = PartWriter(part_path(self._folder, self._current), self._job.target, self._job.video, self._job.encoder)
+            self._part = PartWriter(
+                part_path(self._folder, self._current),
+                self._job.target,
+                self._job.video,
+                self._job.encoder,
+            )
         self._part.write(frame, tick, duration)
         segment = self._segments[self._current]
         segment.frames += 1
@@ -238,7 +337,9 @@ class Stretch:
         if part is not None:
             facts = part.finish()
             if facts.frames != segment.frames:
-                raise OutputError(f"{self._job.target}: {facts.frames} of {segment.frames} frames came out of {self._job.encoder.codec}: --segment 0 may help")
+                raise OutputError(
+                    f"{self._job.target}: {facts.frames} of {segment.frames} frames came out of {self._job.encoder.codec}: --segment 0 may help"
+                )
             segment.size, segment.sha256 = facts.size, facts.sha256
         now = replace(self.damage)
         segment.damage = now.since(self._counted).as_dict()
@@ -286,10 +387,26 @@ def make_stretch(
     until = plan.end(last)
     with (
         Stretch(job, plan, first, last, folder, hooks.on_segment) as stretch,
-        open_reader(job, options, max(1, backend.spec.radius), within=(begin, options.end if until is None else until)) as reader,
+        open_reader(
+            job,
+            options,
+            max(1, backend.spec.radius),
+            within=(begin, options.end if until is None else until),
+        ) as reader,
     ):
         stretch.damage = reader.damage
-        run_stages(job, options, backend, reader, stretch, report, hooks.on_progress, hooks.on_note, schedule=schedule, segments=stretch)
+        run_stages(
+            job,
+            options,
+            backend,
+            reader,
+            stretch,
+            report,
+            hooks.on_progress,
+            hooks.on_note,
+            schedule=schedule,
+            segments=stretch,
+        )
         stretch.finish()
 
 
@@ -303,7 +420,9 @@ def first_time(job: Job, options: UpscaleOptions) -> Fraction:
         return next(iter(reader)).time
 
 
-def work_through(journal: Journal, make: Callable[[list[int], bool], None], is_seekable: bool) -> None:
+def work_through(
+    journal: Journal, make: Callable[[list[int], bool], None], is_seekable: bool
+) -> None:
     """Have all missing segments made, until they fit together.
 
     Args:
@@ -323,10 +442,14 @@ def work_through(journal: Journal, make: Callable[[list[int], bool], None], is_s
             return
         for number in unfit:
             journal.drop(number)
-    raise OutputError(f"{journal.folder}: the segments do not fit together: --segment 0 makes the video in one go")
+    raise OutputError(
+        f"{journal.folder}: the segments do not fit together: --segment 0 makes the video in one go"
+    )
 
 
-def join(job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[Path], None]) -> None:
+def join(
+    job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[Path], None]
+) -> None:
     """Make the output of the finished segments and the streams that are carried along.
 
     Raises:
@@ -336,14 +459,32 @@ def join(job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[P
     segments = [journal.done[number] for number in range(len(journal.plan))]
     frames = sum(segment.frames for segment in segments)
     if not frames:
-        raise InputError(f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}")
-    check_space(job, journal.folder, sum(segment.size for segment in segments), "the finished video")
+        raise InputError(
+            f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}"
+        )
+    check_space(
+        job,
+        journal.folder,
+        sum(segment.size for segment in segments),
+        "the finished video",
+    )
     with open_writer(job, options, journal.folder) as writer:
         if isinstance(writer, FolderWriter):
-            raise OutputError(f"{job.target} has become a folder: move it away, and the same command goes on")
+            raise OutputError(
+                f"{job.target} has become a folder: move it away, and the same command goes on"
+            )
         if options.start is not None:
             writer.origin = first_time(job, options)
-        writer.splice(joined([journal.part(segment.number) for segment in segments if segment.frames], job.video.time_base))
+        writer.splice(
+            joined(
+                [
+                    journal.part(segment.number)
+                    for segment in segments
+                    if segment.frames
+                ],
+                job.video.time_base,
+            )
+        )
         writer.finish(frames, check)
 
 
@@ -354,6 +495,10 @@ def total(report: UpscaleReport, journal: Journal, resumed: set[int]) -> None:
     report.frames_in = sum(segment.frames_in for segment in segments)
     report.frames_upscaled = sum(segment.frames_upscaled for segment in segments)
     report.frames_out = sum(segment.frames for segment in segments)
-    report.frames_resumed = sum(segment.frames for number, segment in journal.done.items() if number in resumed)
+    report.frames_resumed = sum(
+        segment.frames for number, segment in journal.done.items() if number in resumed
+    )
     names = report.damage or Damage().as_dict()
-    report.damage = {name: sum(segment.damage.get(name, 0) for segment in segments) for name in names}
+    report.damage = {
+        name: sum(segment.damage.get(name, 0) for segment in segments) for name in names
+    }

@@ -20,7 +20,13 @@ _LOSSY_BITS, _LOSSLESS_BITS = 0.15, 0.7
 class Space:
     """Looks after the room on the disk: says before the work and during it when it will not do, and stops while there is still room to stop in."""
 
-    def __init__(self, job: Job, options: UpscaleOptions, journal: Journal, note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        options: UpscaleOptions,
+        journal: Journal,
+        note: Callable[[str], None],
+    ) -> None:
         """Look at it for the first time.
 
         Args:
@@ -44,13 +50,20 @@ class Space:
         done = self._journal.done
         self._warn(expected_bytes(self._journal.plan, done))
         if len(done) < len(self._journal.plan):
-            check_space(self._job, self._journal.folder, max((segment.size for segment in done.values()), default=0), "the next segment")
+            check_space(
+                self._job,
+                self._journal.folder,
+                max((segment.size for segment in done.values()), default=0),
+                "the next segment",
+            )
 
     def _warn(self, needed: int) -> None:
         free = _free(self._journal.folder)
         if not self._warned and free is not None and free < needed:
             self._warned = True
-            self._note(f"about {megabytes(needed)} will be needed on the disk of {self._job.target}, {megabytes(free)} are free: make room as it goes")
+            self._note(
+                f"about {megabytes(needed)} will be needed on the disk of {self._job.target}, {megabytes(free)} are free: make room as it goes"
+            )
 
 
 def check_space(job: Job, folder: Path, needed: int, what: str) -> None:
@@ -80,10 +93,19 @@ def megabytes(size: int) -> str:
 
 def estimated_bytes(job: Job, options: UpscaleOptions) -> int:
     """About what a run needs on the disk, parts and finished video together, before anything of it is there."""
-    video, seconds = job.video, float((options.end or job.info.duration or 0) - (options.start or 0))
+    video, seconds = (
+        job.video,
+        float((options.end or job.info.duration or 0) - (options.start or 0)),
+    )
     crf = encoder_of(job.encoder.codec).crf
-    bits = _LOSSY_BITS * 2 ** ((EncoderOptions().crf - job.encoder.crf) / 6) if crf is not None else _LOSSLESS_BITS * video.format.bits
-    return round(2 * seconds * float(video.rate or 25) * video.width * video.height * bits / 8)
+    bits = (
+        _LOSSY_BITS * 2 ** ((EncoderOptions().crf - job.encoder.crf) / 6)
+        if crf is not None
+        else _LOSSLESS_BITS * video.format.bits
+    )
+    return round(
+        2 * seconds * float(video.rate or 25) * video.width * video.height * bits / 8
+    )
 
 
 def expected_bytes(plan: Plan, done: dict[int, Segment]) -> int:

@@ -20,7 +20,17 @@ from vsrcli.run.journal import Journal, Segment, begun_with, clear_finished
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan
 from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
-from vsrcli.run.segments import Here, Hooks, Maker, cut_up, facts_of, join, one_go, total, work_through
+from vsrcli.run.segments import (
+    Here,
+    Hooks,
+    Maker,
+    cut_up,
+    facts_of,
+    join,
+    one_go,
+    total,
+    work_through,
+)
 from vsrcli.run.space import Space
 from vsrcli.run.verify import verify
 
@@ -72,8 +82,15 @@ def upscale(
     with _network(job, options, found) as (maker, backend):
         engine = maker.engine
         report = UpscaleReport(
-            source=str(source), target=str(target), model=engine.model, domain=engine.domain, width=job.video.width, height=job.video.height,
-            device=engine.device, backend=engine.backend, precision=engine.precision,
+            source=str(source),
+            target=str(target),
+            model=engine.model,
+            domain=engine.domain,
+            width=job.video.width,
+            height=job.video.height,
+            device=engine.device,
+            backend=engine.backend,
+            precision=engine.precision,
         )
 
         def note(line: str) -> None:
@@ -81,13 +98,23 @@ def upscale(
             if on_note is not None:
                 on_note(line)
 
-        if backend is not None and (options.devices is not None or options.ray is not None):
-            note(f"one device does it all: {one_go(job) or 'the video is short, or its packets do not say when they are shown'}")
-        check = (lambda part: _certify(part, job, options, report)) if options.verify else None
+        if backend is not None and (
+            options.devices is not None or options.ray is not None
+        ):
+            note(
+                f"one device does it all: {one_go(job) or 'the video is short, or its packets do not say when they are shown'}"
+            )
+        check = (
+            (lambda part: _certify(part, job, options, report))
+            if options.verify
+            else None
+        )
         if found is None and backend is not None:
             damage = _in_one_go(job, options, backend, report, on_progress, note, check)
         elif found is not None:
-            damage = _in_segments(job, options, *found, maker, report, on_progress, note, check)
+            damage = _in_segments(
+                job, options, *found, maker, report, on_progress, note, check
+            )
     if damage:
         note(f"{source} is damaged, the rest was upscaled: {damage}")
     report.seconds = time.monotonic() - began
@@ -96,37 +123,64 @@ def upscale(
 
 
 @contextmanager
-def _network(job: Job, options: UpscaleOptions, found: tuple[Plan, Timeline] | None) -> Iterator[tuple[Maker, Backend | None]]:
+def _network(
+    job: Job, options: UpscaleOptions, found: tuple[Plan, Timeline] | None
+) -> Iterator[tuple[Maker, Backend | None]]:
     """What makes the segments; and, where it is here, the network itself."""
     is_spread = found is not None and found[1].is_seekable
     if found is not None and is_spread and options.devices is not None:
         from vsrcli.run.workers import Crew
 
-        with Crew(job, options, found[0], parse_devices(options.devices), open_backend) as crew:
+        with Crew(
+            job, options, found[0], parse_devices(options.devices), open_backend
+        ) as crew:
             yield crew, None
     elif found is not None and is_spread and options.ray is not None:
         if find_spec("ray") is None:
-            raise BackendError("--ray needs Ray: pip install 'vsrcli[ray]'; for the devices of this machine --devices is enough")
+            raise BackendError(
+                "--ray needs Ray: pip install 'vsrcli[ray]'; for the devices of this machine --devices is enough"
+            )
         from vsrcli.run.cluster import Cluster
 
         with Cluster(job, options, found[0], open_backend) as cluster:
             yield cluster, None
     else:
-        device = options.device if options.devices is None else parse_devices(options.devices)[0]
-        backend = open_backend(options.backend, options.model, options.domain, device=device, precision=options.precision)
+        device = (
+            options.device
+            if options.devices is None
+            else parse_devices(options.devices)[0]
+        )
+        backend = open_backend(
+            options.backend,
+            options.model,
+            options.domain,
+            device=device,
+            precision=options.precision,
+        )
         yield Here(job, options, found[0] if found else Plan(()), backend), backend
 
 
 def _in_one_go(
-    job: Job, options: UpscaleOptions, backend: Backend, report: UpscaleReport, on_progress: _OnProgress, note: Callable[[str], None], check: _Check
+    job: Job,
+    options: UpscaleOptions,
+    backend: Backend,
+    report: UpscaleReport,
+    on_progress: _OnProgress,
+    note: Callable[[str], None],
+    check: _Check,
 ) -> Damage:
-    with open_writer(job, options) as writer, open_reader(job, options, backend.spec.radius) as reader:
+    with (
+        open_writer(job, options) as writer,
+        open_reader(job, options, backend.spec.radius) as reader,
+    ):
         for line in job.notes:
             note(line)
         run_stages(job, options, backend, reader, writer, report, on_progress, note)
         report.damage = reader.damage.as_dict()
         if not report.frames_out:
-            raise InputError(f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}")
+            raise InputError(
+                f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}"
+            )
         writer.finish(report.frames_out, check)
     return reader.damage
 
@@ -135,7 +189,9 @@ def _in_segments(
     job: Job, options: UpscaleOptions, plan: Plan, source: Timeline, maker: Maker, report: UpscaleReport, on_progress: _OnProgress,
     note: Callable[[str], None], check: _Check,
 ) -> Damage:  # fmt: skip
-    with Journal(job.target, plan, facts_of(job, options, maker.engine), restart=options.restart) as journal:
+    with Journal(
+        job.target, plan, facts_of(job, options, maker.engine), restart=options.restart
+    ) as journal:
         resumed = set(journal.done)
         try:
             with open_writer(job, options, journal.folder):
@@ -144,7 +200,9 @@ def _in_segments(
                 note(line)
             total(report, journal, resumed)
             if resumed:
-                note(f"going on with {journal.folder}: {len(resumed)} of {len(plan)} segments are there; --restart would begin anew")
+                note(
+                    f"going on with {journal.folder}: {len(resumed)} of {len(plan)} segments are there; --restart would begin anew"
+                )
             space = Space(job, options, journal, note)
 
             def finished(segment: Segment) -> None:
@@ -152,7 +210,13 @@ def _in_segments(
                 space.check()
 
             def make(numbers: list[int], may_seek: bool) -> None:
-                maker.make(numbers, may_seek, journal.folder, report, Hooks(finished, on_progress, note))
+                maker.make(
+                    numbers,
+                    may_seek,
+                    journal.folder,
+                    report,
+                    Hooks(finished, on_progress, note),
+                )
 
             work_through(journal, make, source.is_seekable)
             total(report, journal, resumed)
@@ -165,7 +229,9 @@ def _in_segments(
             join(job, options, journal, ready)
         except BaseException:
             if journal.done:
-                note(f"{len(journal.done)} of {len(plan)} segments are kept in {journal.folder}: the same command goes on from there")
+                note(
+                    f"{len(journal.done)} of {len(plan)} segments are kept in {journal.folder}: the same command goes on from there"
+                )
             else:
                 journal.remove()
             raise
@@ -175,33 +241,55 @@ def _in_segments(
 
 def where_time_went(report: UpscaleReport) -> str:
     """One line for the user: how long each stage worked, which is the bottleneck, and what would help."""
-    busy = {name: seconds for name, seconds in report.stages.items() if name != "waiting"}
+    busy = {
+        name: seconds for name, seconds in report.stages.items() if name != "waiting"
+    }
     slowest = max(busy, key=lambda name: busy[name], default="network")
     ways_out = {
-        "network": "a GPU or a smaller network would help" if report.device == "cpu" else "a faster GPU or a smaller network would help",
+        "network": "a GPU or a smaller network would help"
+        if report.device == "cpu"
+        else "a faster GPU or a smaller network would help",
         "encode": "a faster --preset, or a hardware encoder, would help",
         "decode": "--hwaccel auto may help",
         "pictures": "more processor cores would help",
         "motion": "more processor cores, or a network without motion, would help",
     }
     shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in busy.items())
-    reused = f"; {100 * report.reused:.0f} % of the pixels were reused" if report.reused else ""
+    reused = (
+        f"; {100 * report.reused:.0f} % of the pixels were reused"
+        if report.reused
+        else ""
+    )
     return f"of {report.seconds:.1f} s: {shares}, side by side{reused}; the bottleneck is {slowest}: {ways_out[slowest]}"
 
 
-def _certify(part: Path, job: Job, options: UpscaleOptions, report: UpscaleReport) -> None:
+def _certify(
+    part: Path, job: Job, options: UpscaleOptions, report: UpscaleReport
+) -> None:
     """Hold the finished file against the source; where it fails, keep it under another name than the one that was asked for.
 
     Raises:
         OutputError: a check failed.
     """
     began = time.monotonic()
-    certificate = verify(job.source, part, replace(options, fps=job.fps), shown=job.target, promised=job.promised)
+    certificate = verify(
+        job.source,
+        part,
+        replace(options, fps=job.fps),
+        shown=job.target,
+        promised=job.promised,
+    )
     report.verify_seconds = time.monotonic() - began
     report.checks = certificate.as_dict()
     if certificate.ok:
         return
-    failed = [f"{check.name}: {check.text}" for check in certificate.checks if not check.passed]
+    failed = [
+        f"{check.name}: {check.text}"
+        for check in certificate.checks
+        if not check.passed
+    ]
     aside = job.target.with_name(f"{job.target.stem}.unverified{job.target.suffix}")
     part.replace(aside)
-    raise OutputError(f"{job.target} is not what it should be ({'; '.join(failed)}): the file is kept as {aside}")
+    raise OutputError(
+        f"{job.target} is not what it should be ({'; '.join(failed)}): the file is kept as {aside}"
+    )

@@ -56,7 +56,14 @@ class Crew:
         engine: what they run, of the first.
     """
 
-    def __init__(self, job: Job, options: UpscaleOptions, plan: Plan, devices: Sequence[str], opener: Opener) -> None:
+    def __init__(
+        self,
+        job: Job,
+        options: UpscaleOptions,
+        plan: Plan,
+        devices: Sequence[str],
+        opener: Opener,
+    ) -> None:
         """Start them and wait until the first is ready.
 
         Args:
@@ -87,14 +94,30 @@ class Crew:
     def __enter__(self) -> Crew:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         self.close()
 
-    def make(self, numbers: Sequence[int], may_seek: bool, folder: Path, report: UpscaleReport, hooks: Hooks) -> None:
+    def make(
+        self,
+        numbers: Sequence[int],
+        may_seek: bool,
+        folder: Path,
+        report: UpscaleReport,
+        hooks: Hooks,
+    ) -> None:
         """Make segments; see ``Maker.make``."""
         waiting = _chunks(numbers, 1 if not may_seek else self._count * _CHUNKS)
         left = set(numbers)
-        done = sum(self._span(number) for number in range(len(self._plan)) if number not in left)
+        done = sum(
+            self._span(number)
+            for number in range(len(self._plan))
+            if number not in left
+        )
 
         def on_segment(segment: Segment) -> None:
             nonlocal done
@@ -106,7 +129,13 @@ class Crew:
             while left:
                 self._step(waiting, left, may_seek, folder, on_segment, report, hooks)
                 if hooks.on_progress is not None:
-                    hooks.on_progress(UpscaleProgress(min(1.0, done + self._under_way(left)), report.frames_upscaled, report.frames_out))
+                    hooks.on_progress(
+                        UpscaleProgress(
+                            min(1.0, done + self._under_way(left)),
+                            report.frames_upscaled,
+                            report.frames_out,
+                        )
+                    )
         except BaseException:
             self.close()  # at once: nobody writes in the folder any more when it is let go of
             raise
@@ -121,7 +150,14 @@ class Crew:
         self._workers = []
 
     def _step(
-        self, waiting: list[list[int]], left: set[int], may_seek: bool, folder: Path, on_segment: Callable[[Segment], None], report: UpscaleReport, hooks: Hooks
+        self,
+        waiting: list[list[int]],
+        left: set[int],
+        may_seek: bool,
+        folder: Path,
+        on_segment: Callable[[Segment], None],
+        report: UpscaleReport,
+        hooks: Hooks,
     ) -> None:
         """Give work to whoever has none, and wait until somebody has something to say."""
         for worker in self._workers:
@@ -129,9 +165,13 @@ class Crew:
                 worker.chunk = waiting.pop(0)
                 worker.share = None
                 with contextlib.suppress(OSError):  # it is dead, which is seen below
-                    worker.connection.send((worker.chunk[0], worker.chunk[-1], may_seek, folder))
+                    worker.connection.send(
+                        (worker.chunk[0], worker.chunk[-1], may_seek, folder)
+                    )
         ready = wait([worker.connection for worker in self._workers])
-        for worker in [worker for worker in self._workers if worker.connection in ready]:
+        for worker in [
+            worker for worker in self._workers if worker.connection in ready
+        ]:
             if not self._take(worker, on_segment, report, hooks):
                 again = [number for number in worker.chunk if number in left]
                 waiting[:0] = [again] if again else []
@@ -143,11 +183,19 @@ class Crew:
         cores = _cores(place, self._count) if device == "cpu" else None
         with theirs:
             # not by multiprocessing's own spawning, which runs the caller's script again in the child
-            process = subprocess.Popen([sys.executable, "-c", _CHILD, str(theirs.fileno()), *sys.path], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            process = subprocess.Popen(
+                [sys.executable, "-c", _CHILD, str(theirs.fileno()), *sys.path],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+            )
         connection = Connection(ours.detach())
         self._workers.append(_Worker(process, connection, device))
-        with contextlib.suppress(OSError):  # it is dead, which is seen when it is waited for
-            connection.send((self._job, options, self._plan, self._opener, cores, os.getpid()))
+        with contextlib.suppress(
+            OSError
+        ):  # it is dead, which is seen when it is waited for
+            connection.send(
+                (self._job, options, self._plan, self._opener, cores, os.getpid())
+            )
 
     def _replace(self, worker: _Worker, hooks: Hooks) -> None:
         place = self._workers.index(worker)
@@ -159,11 +207,21 @@ class Crew:
         code = worker.code if worker.code is not None else worker.process.returncode
         reason = f"signal {-code}" if code < 0 else f"status {code}"
         if self._deaths > _MOST_DEATHS:
-            raise BackendError(f"{self._deaths} workers died, the last one on {worker.device} ({reason}): give fewer --devices, or look at the system's log")
-        hooks.on_note(f"the worker on {worker.device} died ({reason}): its segments are made again")
+            raise BackendError(
+                f"{self._deaths} workers died, the last one on {worker.device} ({reason}): give fewer --devices, or look at the system's log"
+            )
+        hooks.on_note(
+            f"the worker on {worker.device} died ({reason}): its segments are made again"
+        )
         self._start(place, worker.device)
 
-    def _take(self, worker: _Worker, on_segment: Callable[[Segment], None], report: UpscaleReport, hooks: Hooks) -> bool:
+    def _take(
+        self,
+        worker: _Worker,
+        on_segment: Callable[[Segment], None],
+        report: UpscaleReport,
+        hooks: Hooks,
+    ) -> bool:
         """Read what a worker has to say, waiting for the first of it; False when it is dead."""
         while True:
             try:
@@ -172,13 +230,23 @@ class Crew:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     worker.code = worker.process.wait(_END_SECONDS)
                 if not self._workers[0].engine:
-                    raise BackendError(f"the worker on {worker.device} died before it had loaded the network") from None
+                    raise BackendError(
+                        f"the worker on {worker.device} died before it had loaded the network"
+                    ) from None
                 return False
             self._heed(worker, kind, value, on_segment, report, hooks)
             if not worker.connection.poll():
                 return True
 
-    def _heed(self, worker: _Worker, kind: str, value: Any, on_segment: Callable[[Segment], None], report: UpscaleReport, hooks: Hooks) -> None:
+    def _heed(
+        self,
+        worker: _Worker,
+        kind: str,
+        value: Any,
+        on_segment: Callable[[Segment], None],
+        report: UpscaleReport,
+        hooks: Hooks,
+    ) -> None:
         if kind == "ready":
             worker.engine = value
         elif kind == "note":
@@ -201,16 +269,34 @@ class Crew:
     def _share(self, number: int) -> float:
         """How much of the video lies before a segment."""
         begin = float(self._options.start or 0)
-        end = float(min(value for value in (self._options.end, self._job.info.duration) if value is not None))
-        cut = begin if number == 0 else end if number >= len(self._plan) else float(self._plan.cuts[number - 1])
+        end = float(
+            min(
+                value
+                for value in (self._options.end, self._job.info.duration)
+                if value is not None
+            )
+        )
+        cut = (
+            begin
+            if number == 0
+            else end
+            if number >= len(self._plan)
+            else float(self._plan.cuts[number - 1])
+        )
         return (cut - begin) / (end - begin)
 
     def _under_way(self, left: set[int]) -> float:
         """How much of the video is done in segments that are not whole yet."""
-        return sum(max(0.0, each.share - self._share_before(each.chunk, left)) for each in self._workers if each.share is not None and each.chunk)
+        return sum(
+            max(0.0, each.share - self._share_before(each.chunk, left))
+            for each in self._workers
+            if each.share is not None and each.chunk
+        )
 
     def _share_before(self, chunk: list[int], left: set[int]) -> float:
-        return self._share(next((number for number in chunk if number in left), chunk[-1] + 1))
+        return self._share(
+            next((number for number in chunk if number in left), chunk[-1] + 1)
+        )
 
 
 def _chunks(numbers: Sequence[int], count: int) -> list[list[int]]:
@@ -218,7 +304,10 @@ def _chunks(numbers: Sequence[int], count: int) -> list[list[int]]:
     size = max(1, len(numbers) // count)
     found = []
     for first, last in stretches(numbers):
-        found += [list(range(begin, min(begin + size, last + 1))) for begin in range(first, last + 1, size)]
+        found += [
+            list(range(begin, min(begin + size, last + 1)))
+            for begin in range(first, last + 1, size)
+        ]
     return found
 
 
@@ -227,7 +316,10 @@ def _cores(place: int, count: int) -> set[int] | None:
     if not hasattr(os, "sched_getaffinity"):
         return None
     cores = sorted(os.sched_getaffinity(0))
-    return set(cores[place * len(cores) // count : (place + 1) * len(cores) // count]) or None
+    return (
+        set(cores[place * len(cores) // count : (place + 1) * len(cores) // count])
+        or None
+    )
 
 
 def _ignore_segment(segment: Segment) -> None:
@@ -237,7 +329,11 @@ def _ignore_segment(segment: Segment) -> None:
 def error_of(kind: str, text: str) -> Exception:
     """An error that another process met, by the name of its class and its message."""
     found = getattr(vsrcli.errors, kind, None)
-    return found(text) if isinstance(found, type) and issubclass(found, VsrError) else RuntimeError(text)
+    return (
+        found(text)
+        if isinstance(found, type) and issubclass(found, VsrError)
+        else RuntimeError(text)
+    )
 
 
 def serve(descriptor: int) -> None:
@@ -246,21 +342,38 @@ def serve(descriptor: int) -> None:
     Args:
         descriptor: of the socket to the parent.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the parent decides
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches all; the parent decides
     connection = Connection(descriptor)
     job, options, plan, opener, cores, parent = connection.recv()
     _die_with(parent)
     if cores is not None:
         os.sched_setaffinity(0, cores)
     try:
-        backend = opener(options.backend, options.model, options.domain, device=options.device, precision=options.precision)
+        backend = opener(
+            options.backend,
+            options.model,
+            options.domain,
+            device=options.device,
+            precision=options.precision,
+        )
         connection.send(("ready", Engine.of(backend)))
         while True:
             first, last, may_seek, folder = connection.recv()
             report, told = UpscaleReport.empty(), [0, 0]
 
             def on_progress(progress: UpscaleProgress, told: list[int] = told) -> None:
-                connection.send(("progress", (progress.share, progress.frames_upscaled - told[0], progress.frames_out - told[1])))
+                connection.send(
+                    (
+                        "progress",
+                        (
+                            progress.share,
+                            progress.frames_upscaled - told[0],
+                            progress.frames_out - told[1],
+                        ),
+                    )
+                )
                 told[:] = [progress.frames_upscaled, progress.frames_out]
 
             make_stretch(

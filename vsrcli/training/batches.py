@@ -137,10 +137,14 @@ class Batches:
         low_sizes = self._kept.count * self._shapes.prod(axis=1) // 4
         low_sizes = np.repeat(low_sizes, self.variants)
         self._high_offsets = np.cumsum(high_sizes) - high_sizes
-        self._low_offsets = (np.cumsum(low_sizes) - low_sizes).reshape(-1, self.variants)
+        self._low_offsets = (np.cumsum(low_sizes) - low_sizes).reshape(
+            -1, self.variants
+        )
         self._pending: dict[tuple[int, int], Future[Clip]] = {}
         self._is_resident = np.zeros(self._low_offsets.shape, bool)
-        self.high = torch.from_numpy(np.concatenate([clip.ravel() for clip in sequences.clips]))
+        self.high = torch.from_numpy(
+            np.concatenate([clip.ravel() for clip in sequences.clips])
+        )
         self.high = self.high.to(self.device)
         self.low = self._room_for(int(low_sizes.sum()))
 
@@ -183,7 +187,8 @@ class Batches:
         position = step * count + np.arange(count)
         epoch, place = np.divmod(position, len(self.sequences))
         clip = np.array(
-            [self._order(int(e))[p] for e, p in zip(epoch, place, strict=True)], np.int64
+            [self._order(int(e))[p] for e, p in zip(epoch, place, strict=True)],
+            np.int64,
         )
         # a row for everything drawn, whether it is used or not: a draw never shifts another
         draws = np.random.default_rng((self.seed, 1, step)).random((10, count))
@@ -210,7 +215,14 @@ class Batches:
         mirrored, upside_down, transposed, is_reversed = flips
         frames = np.where(is_reversed[:, None], frames[:, ::-1], frames)
         return Choices(
-            clip, epoch % self.variants, frames, top, left, mirrored, upside_down, transposed
+            clip,
+            epoch % self.variants,
+            frames,
+            top,
+            left,
+            mirrored,
+            upside_down,
+            transposed,
         )
 
     def tables(self, step: int, count: int, batch: int | None = None) -> Tensor:
@@ -221,7 +233,10 @@ class Batches:
         Returns:
             (count, batch, table_columns) int64 on the CPU, in pinned memory where a card will ask.
         """
-        tables = [self._table(self.choose(number, batch)) for number in range(step, step + count)]
+        tables = [
+            self._table(self.choose(number, batch))
+            for number in range(step, step + count)
+        ]
         table = torch.from_numpy(np.stack(tables))
         return table.pin_memory() if self.device.type == "cuda" else table
 
@@ -296,13 +311,24 @@ class Batches:
         if key not in self._pending:
             seed = (self.seed * 1_000_003 + index) * 101 + variant
             self._pending[key] = self._pool.submit(
-                _planes_of, self._kept, self.sequences, self.domain, index, variant, seed
+                _planes_of,
+                self._kept,
+                self.sequences,
+                self.domain,
+                index,
+                variant,
+                seed,
             )
         return self._pending[key]
 
 
 def _planes_of(
-    kept: ClipPlanes, sequences: Sequences, domain: str, index: int, variant: int, seed: int
+    kept: ClipPlanes,
+    sequences: Sequences,
+    domain: str,
+    index: int,
+    variant: int,
+    seed: int,
 ) -> Clip:
     return kept.of_clip(sequences.low_resolution(domain, index, variant, seed))
 
@@ -340,7 +366,9 @@ def _places(
             torch.where(is_transposed, columns, rows),
             torch.where(is_transposed, rows, columns),
         )
-    y = torch.where(column(_UPSIDE_DOWN).bool(), height - 1 - rows, rows) + scale * column(_TOP)
+    y = torch.where(
+        column(_UPSIDE_DOWN).bool(), height - 1 - rows, rows
+    ) + scale * column(_TOP)
     x = torch.where(column(_MIRRORED).bool(), width_px - 1 - columns, columns)
     x = x + scale * column(_LEFT)
     return column(offset) + y * column(width) + x

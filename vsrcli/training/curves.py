@@ -10,7 +10,9 @@ LOG_NAME = "log.csv"
 
 
 def append_row(
-    folder: Path, facts: Mapping[str, float | str], gains: Mapping[str, Mapping[str, float]]
+    folder: Path,
+    facts: Mapping[str, float | str],
+    gains: Mapping[str, Mapping[str, float]],
 ) -> None:
     """Add a row to ``log.csv`` of a run's folder.
 
@@ -24,7 +26,9 @@ def append_row(
         for name, value in facts.items()
     }
     for kind, by_domain in gains.items():
-        row |= {f"{kind}_{domain}_db": f"{gain:.4f}" for domain, gain in by_domain.items()}
+        row |= {
+            f"{kind}_{domain}_db": f"{gain:.4f}" for domain, gain in by_domain.items()
+        }
     path = folder / LOG_NAME
     columns = list(row)
     if path.is_file() and path.stat().st_size:
@@ -62,7 +66,12 @@ def draw(folder: Path) -> Path | None:
     gains, loss = figure.subplots(2, 1, sharex=True)
     for name in rows[0]:
         if name.startswith("gain_"):
-            gains.plot(steps, [float(row[name]) for row in rows], marker=".", label=name.removeprefix("gain_").removesuffix("_db"))
+            gains.plot(
+                steps,
+                [float(row[name]) for row in rows],
+                marker=".",
+                label=name.removeprefix("gain_").removesuffix("_db"),
+            )
     gains.axhline(0, color="grey", linewidth=0.8)
     gains.set_ylabel("PSNR gain over bicubic, dB")
     gains.legend()

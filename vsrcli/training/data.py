@@ -21,10 +21,22 @@ from vsrcli.training.degradation import DEGRADATIONS, Clip, Degradation
 log = logging.getLogger(__name__)
 
 SEQUENCE = 7  # frames; the training pack's length, two more than a window so that the window can begin in three places
-VALIDATION_SEED = 1000  # of the degradation of the first validation clip; the next has the next
+VALIDATION_SEED = (
+    1000  # of the degradation of the first validation clip; the next has the next
+)
 _TILE = 256  # pixels; larger pictures are cut into tiles of this size
 _PLACES = 250  # of a film too long to keep, so many places are read, each a seek
-_VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".ts", ".mpg", ".y4m"}
+_VIDEO_SUFFIXES = {
+    ".mp4",
+    ".mkv",
+    ".mov",
+    ".webm",
+    ".avi",
+    ".m4v",
+    ".ts",
+    ".mpg",
+    ".y4m",
+}
 
 
 @dataclass(frozen=True)
@@ -66,7 +78,9 @@ class Sequences:
 
     def variants(self, domain: str) -> int | None:
         """How many prepared versions every clip has for ``domain``; None if any clip has none."""
-        count = min((len(versions.get(domain, ())) for versions in self.versions), default=0)
+        count = min(
+            (len(versions.get(domain, ())) for versions in self.versions), default=0
+        )
         return count or None
 
     def low_resolution(self, domain: str, index: int, variant: int, seed: int) -> Clip:
@@ -84,7 +98,9 @@ class Sequences:
         Raises:
             InputError: no version is prepared, and the degradation needs PyAV, which is missing.
         """
-        prepared_versions = self.versions[index].get(domain, ()) if self.versions else ()
+        prepared_versions = (
+            self.versions[index].get(domain, ()) if self.versions else ()
+        )
         if prepared_versions:
             return prepared_versions[variant % len(prepared_versions)]
         try:
@@ -136,8 +152,14 @@ def load(
             places += pack.places
         else:
             share = max(1, (limit - used) // left)
-            found = _read_folder(source, whole) if source.is_dir() else _read_video(source, share, whole)
-            found = _spread(found, max(1, share // _tile_count(found[0])) if found else 1)
+            found = (
+                _read_folder(source, whole)
+                if source.is_dir()
+                else _read_video(source, share, whole)
+            )
+            found = _spread(
+                found, max(1, share // _tile_count(found[0])) if found else 1
+            )
             origin = [f"{source}#{index}" for index in range(len(found))]
             versions += [{}] * len(found)
             places += [None] * len(found)
@@ -145,7 +167,9 @@ def load(
         clips += found
         names += origin
     if not clips:
-        raise InputError(f"{', '.join(map(str, paths))}: no {SEQUENCE} consecutive frames of one scene to train on")
+        raise InputError(
+            f"{', '.join(map(str, paths))}: no {SEQUENCE} consecutive frames of one scene to train on"
+        )
     return Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
 
 
@@ -155,16 +179,28 @@ def _sources(path: Path) -> list[Path]:
 
     if not path.is_dir():
         return [path]
-    found = [folder for folder in [path, *(item for item in path.rglob("*") if item.is_dir())] if is_frame_folder(folder)]
-    found += [file for file in path.rglob("*") if file.suffix.lower() in _VIDEO_SUFFIXES]
+    found = [
+        folder
+        for folder in [path, *(item for item in path.rglob("*") if item.is_dir())]
+        if is_frame_folder(folder)
+    ]
+    found += [
+        file for file in path.rglob("*") if file.suffix.lower() in _VIDEO_SUFFIXES
+    ]
     if not found:
-        raise InputError(f"{path}: no video file and no pictures in this folder to train on")
+        raise InputError(
+            f"{path}: no video file and no pictures in this folder to train on"
+        )
     return sorted(found)
 
 
 def _spread(clips: list[Clip], limit: int) -> list[Clip]:
     """At most ``limit`` of ``clips``, evenly taken."""
-    return clips if len(clips) <= limit else [clips[index * len(clips) // limit] for index in range(limit)]
+    return (
+        clips
+        if len(clips) <= limit
+        else [clips[index * len(clips) // limit] for index in range(limit)]
+    )
 
 
 def is_pack(file: Path) -> bool:
@@ -182,7 +218,9 @@ def manifest_rows(file: Path) -> list[dict[str, str]]:
     rows = []
     if manifest.is_file():
         with manifest.open(newline="") as text:
-            rows = [row for row in csv.DictReader(text) if row.get("split") == file.stem]
+            rows = [
+                row for row in csv.DictReader(text) if row.get("split") == file.stem
+            ]
     if not rows and prepared.has_versions(file):
         # the manifest is written last: without it, the file would pass for ordinary footage
         raise InputError(
@@ -193,7 +231,10 @@ def manifest_rows(file: Path) -> list[dict[str, str]]:
 
 
 def read_pack(
-    file: Path, rows: Sequence[Mapping[str, str]], shippable_only: bool, domain: str | None = None
+    file: Path,
+    rows: Sequence[Mapping[str, str]],
+    shippable_only: bool,
+    domain: str | None = None,
 ) -> Sequences:
     """Read the sequences of one file of a training pack.
 
@@ -213,19 +254,28 @@ def read_pack(
         for _ in rows:
             frames = [capture.read()[1] for _ in range(SEQUENCE)]
             if any(frame is None for frame in frames):
-                raise InputError(f"{file}: ends before its manifest does; copy the training pack again")
-            clips.append(np.stack([frame[:, :, 0] for frame in frames]).astype(np.uint8))
+                raise InputError(
+                    f"{file}: ends before its manifest does; copy the training pack again"
+                )
+            clips.append(
+                np.stack([frame[:, :, 0] for frame in frames]).astype(np.uint8)
+            )
     finally:
         capture.release()
     names = [row.get("content_group", file.stem) for row in rows]
     versions: list[Mapping[str, tuple[Clip, ...]]] = [{}] * len(clips)
     if domain is not None:
-        versions = [{domain: lows} if lows else {} for lows in prepared.read_versions(file, domain, clips)]
+        versions = [
+            {domain: lows} if lows else {}
+            for lows in prepared.read_versions(file, domain, clips)
+        ]
     places = [PackPlace(file, sequence) for sequence in range(len(clips))]
     everything = Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
     if not shippable_only:
         return everything
-    return everything.subset([place for place, row in enumerate(rows) if row.get("shippable") == "1"])
+    return everything.subset(
+        [place for place, row in enumerate(rows) if row.get("shippable") == "1"]
+    )
 
 
 def _read_folder(folder: Path, whole: bool) -> list[Clip]:
@@ -238,12 +288,18 @@ def _read_folder(folder: Path, whole: bool) -> list[Clip]:
         for file in list_pictures(folder):
             picture = read_picture(file)
             if picture.dtype == np.float32:
-                raise InputError(f"{file}: networks are trained on pictures of 8 or 16 bits, not on floating-point data")
+                raise InputError(
+                    f"{file}: networks are trained on pictures of 8 or 16 bits, not on floating-point data"
+                )
             if picture.ndim == 3:
                 luma = np.rint(rgb_to_luma(picture)).astype(np.uint8)
             else:
                 # gray pictures hold luma codes as they are, like those of `vsr extract --luma`
-                luma = picture if picture.dtype == np.uint8 else np.rint(picture / 257).astype(np.uint8)
+                luma = (
+                    picture
+                    if picture.dtype == np.uint8
+                    else np.rint(picture / 257).astype(np.uint8)
+                )
             yield luma, detector.is_cut(luma, 8)
 
     return _runs(frames(), folder, whole)
@@ -266,12 +322,22 @@ def _read_video(file: Path, limit: int, whole: bool) -> list[Clip]:
         return _runs(frames(), file, whole)
     clips: list[Clip] = []
     for place in range(_PLACES):
-        found = _runs(frames((info.duration or 0) * (2 * place + 1) / Fraction(2 * _PLACES)), file, whole, runs=1)
+        found = _runs(
+            frames((info.duration or 0) * (2 * place + 1) / Fraction(2 * _PLACES)),
+            file,
+            whole,
+            runs=1,
+        )
         clips += _spread(found, max(1, -(-limit // _PLACES)))
     return clips
 
 
-def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, whole: bool, runs: int | None = None) -> list[Clip]:
+def _runs(
+    frames: Iterator[tuple[Clip, bool]],
+    source: Path,
+    whole: bool,
+    runs: int | None = None,
+) -> list[Clip]:
     """Cut frames, each with whether a scene begins there, into clips of ``SEQUENCE`` frames of one scene, at most ``runs`` of whole pictures."""
     clips: list[Clip] = []
     run: list[Clip] = []
@@ -279,7 +345,9 @@ def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, whole: bool, runs: 
         if is_cut:
             run.clear()
         if run and luma.shape != run[-1].shape:
-            raise InputError(f"{source}: its pictures change from {run[-1].shape[::-1]} to {luma.shape[::-1]} pixels; train on one size at a time")
+            raise InputError(
+                f"{source}: its pictures change from {run[-1].shape[::-1]} to {luma.shape[::-1]} pixels; train on one size at a time"
+            )
         run.append(luma)
         if len(run) == SEQUENCE:
             clips += _tiles(np.stack(run), None if whole else _TILE)
@@ -289,8 +357,12 @@ def _runs(frames: Iterator[tuple[Clip, bool]], source: Path, whole: bool, runs: 
     return clips
 
 
-def _limited_codes(luma: NDArray[np.uint8] | NDArray[np.uint16], bits: int, full: bool) -> Clip:
-    return from_model(to_model(luma, bits, full, "limited"), 8, False, "limited").astype(np.uint8)
+def _limited_codes(
+    luma: NDArray[np.uint8] | NDArray[np.uint16], bits: int, full: bool
+) -> Clip:
+    return from_model(
+        to_model(luma, bits, full, "limited"), 8, False, "limited"
+    ).astype(np.uint8)
 
 
 def _tiles(clip: Clip, side: int | None) -> list[Clip]:
@@ -298,7 +370,9 @@ def _tiles(clip: Clip, side: int | None) -> list[Clip]:
     if side is None:
         return [np.ascontiguousarray(clip[:, :height, :width])]
     return [
-        np.ascontiguousarray(clip[:, top : min(top + side, height), left : min(left + side, width)])
+        np.ascontiguousarray(
+            clip[:, top : min(top + side, height), left : min(left + side, width)]
+        )
         for top in range(0, max(height - side // 2, 1), side)
         for left in range(0, max(width - side // 2, 1), side)
     ]
@@ -336,12 +410,18 @@ def validation_pairs(
         clip = sequences.clips[index]
         top, left = (max(0, (side - size) // 4) for side in clip.shape[1:])
         low = degraded(index)[1:6, top : top + size // 2, left : left + size // 2]
-        high = clip[3, 2 * top : 2 * top + 2 * low.shape[1], 2 * left : 2 * left + 2 * low.shape[2]]
+        high = clip[
+            3,
+            2 * top : 2 * top + 2 * low.shape[1],
+            2 * left : 2 * left + 2 * low.shape[2],
+        ]
         pairs.append((low.astype(np.float32), high.astype(np.float32)))
     return pairs
 
 
-def split_held_out(sequences: Sequences, share: float = 0.1) -> tuple[Sequences, Sequences]:
+def split_held_out(
+    sequences: Sequences, share: float = 0.1
+) -> tuple[Sequences, Sequences]:
     """Cut the last ``share`` of each file's clips off for validation; of training packs, the last scenes.
 
     Raises:
@@ -354,16 +434,26 @@ def split_held_out(sequences: Sequences, share: float = 0.1) -> tuple[Sequences,
     held: set[int] = set()
     for file, indices in files.items():
         first = len(indices) - max(1, round(len(indices) * share))
-        if not file:  # a scene of a pack goes to one side as a whole, unless it is the only one
-            scene = next(place for place, index in enumerate(indices) if sequences.names[index] == sequences.names[indices[first]])
+        if (
+            not file
+        ):  # a scene of a pack goes to one side as a whole, unless it is the only one
+            scene = next(
+                place
+                for place, index in enumerate(indices)
+                if sequences.names[index] == sequences.names[indices[first]]
+            )
             first = scene or first
         if first > 0:
             held.update(indices[first:])
     if not held:
-        raise InputError(f"only {len(sequences)} training clip(s): too few to hold one out; give more footage or --val")
+        raise InputError(
+            f"only {len(sequences)} training clip(s): too few to hold one out; give more footage or --val"
+        )
 
     def part(is_held: bool) -> Sequences:
-        chosen = [index for index in range(len(sequences)) if (index in held) == is_held]
+        chosen = [
+            index for index in range(len(sequences)) if (index in held) == is_held
+        ]
         return sequences.subset(chosen)
 
     return part(False), part(True)

@@ -16,7 +16,9 @@ from vsrcli.picture.resize import Float, Kernel, half
 
 Clip = NDArray[np.uint8]
 Degradation = Callable[[Clip, int], Clip]
-RoundTrip = Callable[[Clip, float], Clip]  # (clip, crf) -> what a codec makes of the clip
+RoundTrip = Callable[
+    [Clip, float], Clip
+]  # (clip, crf) -> what a codec makes of the clip
 
 
 def clean(clip: Clip, seed: int) -> Clip:
@@ -54,8 +56,16 @@ def video(clip: Clip, seed: int, round_trip: RoundTrip | None = None) -> Clip:
     rng = np.random.default_rng(seed)
     if rng.random() < 0.25:
         return clean(clip, seed)
-    sigma, noise, crf = rng.uniform(0, 0.8), rng.uniform(0, 2) * (rng.random() < 0.5), rng.uniform(16, 28)
-    kernels: tuple[Kernel, ...] = ("bicubic", "lanczos", "nearest")  # the last, stretched, is the mean of 2x2 pixels
+    sigma, noise, crf = (
+        rng.uniform(0, 0.8),
+        rng.uniform(0, 2) * (rng.random() < 0.5),
+        rng.uniform(16, 28),
+    )
+    kernels: tuple[Kernel, ...] = (
+        "bicubic",
+        "lanczos",
+        "nearest",
+    )  # the last, stretched, is the mean of 2x2 pixels
     kernel = kernels[rng.integers(3)]
     frames = []
     for frame in clip:
@@ -63,7 +73,9 @@ def video(clip: Clip, seed: int, round_trip: RoundTrip | None = None) -> Clip:
         if sigma > 0.1:
             picture = cv2.GaussianBlur(picture, (0, 0), sigma)
         picture = half(picture, kernel)
-        frames.append(picture + rng.normal(0, noise, picture.shape) if noise else picture)
+        frames.append(
+            picture + rng.normal(0, noise, picture.shape) if noise else picture
+        )
     return (round_trip or _x264_round_trip)(_codes(np.stack(frames)), crf)
 
 

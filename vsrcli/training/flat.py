@@ -19,7 +19,9 @@ from torch import Tensor, nn
 from vsrcli.models.layers import WindowNetwork
 
 UNIT = 256.0  # codes
-_ALIGNMENT = 8  # values: 16 bytes in half precision, which cuDNN's fastest kernels ask for
+_ALIGNMENT = (
+    8  # values: 16 bytes in half precision, which cuDNN's fastest kernels ask for
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,15 @@ class FlatWeights:
         for name, parameter in named:
             # 2D weights lie as (out, h, w, in): their view is channels last without a copy
             is_channels_last = parameter.dim() == 4
-            shape = parameter.permute(0, 2, 3, 1).shape if is_channels_last else parameter.shape
+            shape = (
+                parameter.permute(0, 2, 3, 1).shape
+                if is_channels_last
+                else parameter.shape
+            )
             stop = start + parameter.numel()
-            self._entries.append(_Entry(name, start, stop, tuple(shape), is_channels_last))
+            self._entries.append(
+                _Entry(name, start, stop, tuple(shape), is_channels_last)
+            )
             start = -(-stop // _ALIGNMENT) * _ALIGNMENT
         starts = [entry.start for entry in self._entries]
         self._sizes = [end - begin for begin, end in pairwise([*starts, start])]
@@ -78,7 +86,8 @@ class FlatWeights:
         groups = groupby(self._entries, key=lambda entry: part_of(entry.name))
         firsts = [next(group).start for _, group in groups]
         self.parts = [
-            nn.Parameter(self.values[begin:end]) for begin, end in pairwise([*firsts, start])
+            nn.Parameter(self.values[begin:end])
+            for begin, end in pairwise([*firsts, start])
         ]
 
     def _load(self, network: nn.Module) -> None:

@@ -29,7 +29,9 @@ class Interrupts:
 
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._note) for number in _SIGNALS
+            }
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -59,4 +61,8 @@ class Interrupts:
         if callable(before):
             before(number, frame)
         elif before == signal.SIG_DFL:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            raise (
+                KeyboardInterrupt
+                if number == signal.SIGINT
+                else SystemExit(128 + number)
+            )

@@ -43,7 +43,13 @@ from vsrcli.training.data import (
     split_held_out,
 )
 from vsrcli.training.degradation import Clip, video
-from vsrcli.training.prepared import Version, checksum, index_file, stream_file, write_index
+from vsrcli.training.prepared import (
+    Version,
+    checksum,
+    index_file,
+    stream_file,
+    write_index,
+)
 
 _DOMAIN = "video"  # the one degradation that needs PyAV
 _UNFINISHED = ".unfinished"  # the folder's files lie there until all are whole
@@ -102,7 +108,9 @@ def prepare(
             parts = _parts(options, on_note)
         except OSError as error:
             name = error.filename or ", ".join(options.data)
-            raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
+            raise InputError(
+                f"{name}: cannot be read ({error.strerror or error})"
+            ) from error
         total = len(parts["train"]) * options.variants + len(parts["val"])
         threads = options.threads or os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="vsr-prepare")
@@ -146,7 +154,9 @@ def _unfinished_folder(folder: Path) -> Iterator[Path]:
     unfinished = folder / _UNFINISHED
     existed = folder.is_dir()
     try:
-        others = [file for file in folder.iterdir() if file != unfinished] if existed else []
+        others = (
+            [file for file in folder.iterdir() if file != unfinished] if existed else []
+        )
         if others and not index_file(folder / "train.mp4", _DOMAIN).exists():
             raise OutputError(
                 f"{folder} holds other things than a prepared pack ({others[0].name}): "
@@ -171,7 +181,9 @@ def _unfinished_folder(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _parts(options: TrainOptions, on_note: Callable[[str], None]) -> dict[str, Sequences]:
+def _parts(
+    options: TrainOptions, on_note: Callable[[str], None]
+) -> dict[str, Sequences]:
     """The clips to train on and those to validate on, all of one size in each part."""
     training = load(
         [Path(path) for path in options.data],
@@ -190,7 +202,9 @@ def _parts(options: TrainOptions, on_note: Callable[[str], None]) -> dict[str, S
     return {"train": training, "val": validation.subset(spread)}
 
 
-def _of_one_size(part: Sequences, name: str, on_note: Callable[[str], None]) -> Sequences:
+def _of_one_size(
+    part: Sequences, name: str, on_note: Callable[[str], None]
+) -> Sequences:
     """The clips of the most frequent size: a video file has one size."""
     sizes = Counter(clip.shape for clip in part.clips)
     shape, count = sizes.most_common(1)[0]
@@ -199,7 +213,9 @@ def _of_one_size(part: Sequences, name: str, on_note: Callable[[str], None]) -> 
             f"{len(part) - count} of {len(part)} {name} clips are left out: "
             f"a prepared pack holds one size, here {shape[2]}x{shape[1]}"
         )
-    return part.subset([index for index, clip in enumerate(part.clips) if clip.shape == shape])
+    return part.subset(
+        [index for index, clip in enumerate(part.clips) if clip.shape == shape]
+    )
 
 
 def _rows(part: Sequences, name: str) -> list[Row]:
@@ -238,7 +254,8 @@ def _copyable(part: Sequences) -> list[PackPlace | None]:
     """For each clip, the place in a pack that its packets are copied from; None: it is encoded."""
     can_copy_file = cache(lambda file: can_copy(file, SEQUENCE))
     return [
-        place if place is not None and can_copy_file(place.file) else None for place in part.places
+        place if place is not None and can_copy_file(place.file) else None
+        for place in part.places
     ]
 
 
@@ -261,7 +278,9 @@ def _seeds(name: str, clips: int, variants: int) -> list[list[int]]:
     if name == "val":
         return [[VALIDATION_SEED + index] for index in range(clips)]
     # as vsrcli/training/batches.py counts for --seed 0
-    return [[index * 101 + variant for variant in range(variants)] for index in range(clips)]
+    return [
+        [index * 101 + variant for variant in range(variants)] for index in range(clips)
+    ]
 
 
 def _write_versions(
@@ -272,8 +291,14 @@ def _write_versions(
     on_done: Callable[[], None],
 ) -> None:
     """Write the stream and index of a pack's degraded versions; call ``on_done`` after each."""
-    numbers = [(index, variant) for index, own in enumerate(seeds) for variant in range(len(own))]
-    made = pool.map(lambda number: _degrade(clips[number[0]], seeds[number[0]][number[1]]), numbers)
+    numbers = [
+        (index, variant)
+        for index, own in enumerate(seeds)
+        for variant in range(len(own))
+    ]
+    made = pool.map(
+        lambda number: _degrade(clips[number[0]], seeds[number[0]][number[1]]), numbers
+    )
     versions = []
     with stream_file(file, _DOMAIN).open("wb") as stream:
         for (index, variant), (crc32, coded) in zip(numbers, made, strict=True):

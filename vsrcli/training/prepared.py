@@ -83,7 +83,9 @@ def write_index(file: Path, clips: Sequence[int], versions: Sequence[Version]) -
     file.write_text(json.dumps(index, separators=(",", ":")) + "\n")
 
 
-def read_versions(pack: Path, domain: str, clips: Sequence[Clip]) -> list[tuple[Clip, ...]]:
+def read_versions(
+    pack: Path, domain: str, clips: Sequence[Clip]
+) -> list[tuple[Clip, ...]]:
     """Read the prepared versions of a pack's clips.
 
     Args:
@@ -103,7 +105,9 @@ def read_versions(pack: Path, domain: str, clips: Sequence[Clip]) -> list[tuple[
         return [() for _ in clips]
     checksums, versions = _read_index(file)
     if len(checksums) != len(clips):
-        raise _damaged(file, f"lists {len(checksums)} clips, but {pack.name} has {len(clips)}")
+        raise _damaged(
+            file, f"lists {len(checksums)} clips, but {pack.name} has {len(clips)}"
+        )
     for number, (clip, crc32) in enumerate(zip(clips, checksums, strict=True)):
         if checksum(clip) != crc32:
             raise _damaged(pack, f"clip {number} is not the one that was prepared")
@@ -129,16 +133,22 @@ def _read_index(file: Path) -> tuple[list[int], list[Version]]:
         counts = [0] * len(checksums)
         for version in versions:
             if version.variant != counts[version.clip]:
-                raise ValueError(f"variant {version.variant} of clip {version.clip}: out of order")
+                raise ValueError(
+                    f"variant {version.variant} of clip {version.clip}: out of order"
+                )
             counts[version.clip] += 1
     except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
         raise _damaged(file, "is no index of prepared clips") from error
     return checksums, versions
 
 
-def _decoded(stream: Path, versions: Sequence[Version], clips: Sequence[Clip]) -> Iterator[Clip]:
+def _decoded(
+    stream: Path, versions: Sequence[Version], clips: Sequence[Clip]
+) -> Iterator[Clip]:
     """Yield each version's frames, from the stream or made again, and check the stream's length."""
-    capture = cv2.VideoCapture(str(stream)) if any(one.coded for one in versions) else None
+    capture = (
+        cv2.VideoCapture(str(stream)) if any(one.coded for one in versions) else None
+    )
     try:
         for version in versions:
             clip = clips[version.clip]
@@ -152,7 +162,9 @@ def _decoded(stream: Path, versions: Sequence[Version], clips: Sequence[Clip]) -
                 is_read, picture = capture.read()
                 # a side of odd length was padded by one pixel for the encoder
                 if not is_read or picture.shape[0] < height or picture.shape[1] < width:
-                    raise _damaged(stream, f"ends at clip {version.clip}, or holds other frames")
+                    raise _damaged(
+                        stream, f"ends at clip {version.clip}, or holds other frames"
+                    )
                 low[place] = picture[:height, :width, 0]
             yield low
         if capture is not None and capture.read()[0]:

@@ -212,7 +212,9 @@ def fine_tuning(recipe: Recipe) -> Recipe:
         recipe,
         learning_rate=recipe.learning_rate * _FINE_TUNING_RATE[recipe.name],
         batch=max(1, recipe.batch // 2) if is_small else recipe.batch,
-        patch=2 * recipe.patch if is_small and recipe.patch is not None else recipe.patch,
+        patch=2 * recipe.patch
+        if is_small and recipe.patch is not None
+        else recipe.patch,
         maps=0.0,
         passes=((0.0, None),),
     )

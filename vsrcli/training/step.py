@@ -162,7 +162,9 @@ class TrainingStep:
         self.average.copy_(state["average"])
         # the settings are this device's, the moments the run's
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        self.optimizer.load_state_dict(
+            {"state": state["optimizer"], "param_groups": groups}
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate
         if state["scaler"]:  # empty where the run was in single precision so far
@@ -173,7 +175,9 @@ class TrainingStep:
         steps, batch = tables.shape[:2]
         if batch not in self._tables:
             shape = (CARD_STEPS, batch, self._batches.table_columns)
-            self._tables[batch] = torch.zeros(shape, dtype=torch.int64, device=self._device)
+            self._tables[batch] = torch.zeros(
+                shape, dtype=torch.int64, device=self._device
+            )
         self._tables[batch][:steps].copy_(tables, non_blocking=True)
         self._control[:steps].copy_(control, non_blocking=True)
         self._counter.zero_()
@@ -193,7 +197,9 @@ class TrainingStep:
         self._warm_ups[stage] = warm_ups + 1
         with warnings.catch_warnings():
             # Adam wonders why it may be captured when it is not
-            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")
+            warnings.filterwarnings(
+                "ignore", "This instance was constructed with capturable=True"
+            )
             self._step(tables, stage)
 
     def _record(self, tables: Tensor, stage: Stage) -> Callable[[], None]:
@@ -207,7 +213,9 @@ class TrainingStep:
         self._pool = torch.cuda.graph_pool_handle()
         return lambda: self._step(tables, stage)
 
-    def _try_to_record(self, tables: Tensor, stage: Stage) -> torch.cuda.CUDAGraph | None:
+    def _try_to_record(
+        self, tables: Tensor, stage: Stage
+    ) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
         try:
             with (
@@ -222,7 +230,9 @@ class TrainingStep:
             ):
                 self._step(tables, stage)
         except RuntimeError as error:
-            log.warning("no CUDA graph for the training step: %s", error.__context__ or error)
+            log.warning(
+                "no CUDA graph for the training step: %s", error.__context__ or error
+            )
             return None
         return graph
 
@@ -274,7 +284,9 @@ class TrainingStep:
 class _UnitNetwork(nn.Module):
     """A network with weights and inputs in units of 0..1, its last layer and result in codes."""
 
-    def __init__(self, network: Network, dtype: torch.dtype, *, is_banded: bool) -> None:
+    def __init__(
+        self, network: Network, dtype: torch.dtype, *, is_banded: bool
+    ) -> None:
         super().__init__()
         self.network = network
         self._dtype = dtype
@@ -311,6 +323,8 @@ def loss_of(kind: str, fourier: float, difference: Tensor) -> Tensor:
         loss = difference.square().mean()
     if fourier:
         # the transform is linear: that of the difference is the difference of the transforms
-        loss = loss + fourier * torch.view_as_real(torch.fft.rfft2(difference)).abs().mean()
+        loss = (
+            loss
+            + fourier * torch.view_as_real(torch.fft.rfft2(difference)).abs().mean()
+        )
     return loss
-

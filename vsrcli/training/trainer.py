@@ -26,7 +26,9 @@ from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
 _STATE_NAME = "state.pt"
-_VALIDATION_BATCH = 8  # windows: keeps a card busy; a processor adds in another order for several
+_VALIDATION_BATCH = (
+    8  # windows: keeps a card busy; a processor adds in another order for several
+)
 # Attributes of a trainer that a resumed run takes over as they are.
 _KEPT = ("step", "seconds", "pixels", "best", "stale", "first_gains")
 
@@ -57,7 +59,9 @@ class Trainer:
         self.folder = folder
         self.device = torch.device(plan.device)
         domains = dict.fromkeys((plan.domain, "clean"))
-        self.validation = Validation(validate, self.spec, domains, plan.validation_count)
+        self.validation = Validation(
+            validate, self.spec, domains, plan.validation_count
+        )
         self.batches = Batches(
             train,
             self.spec,
@@ -74,7 +78,9 @@ class Trainer:
         self._steps_before = 0  # behind the weights that it begins with
         self._pixels_before = 0
         self.network = self._begin(init).to(self.device)
-        self.training = TrainingStep(self.network, self.spec, recipe, self.batches, plan.precision)
+        self.training = TrainingStep(
+            self.network, self.spec, recipe, self.batches, plan.precision
+        )
         self.step = 0
         self.seconds = 0.0
         self.pixels = 0
@@ -132,7 +138,10 @@ class Trainer:
                 f"{self.device} has no memory left at step {self.step}: give a smaller --batch or "
                 "--patch"
             ) from error
-        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, or SIGTERM as the command line turns it
+        except (
+            KeyboardInterrupt,
+            SystemExit,
+        ):  # Ctrl-C, or SIGTERM as the command line turns it
             if not self._interrupts.is_step_broken:
                 self.save_state()
                 self.is_saved = True
@@ -206,13 +215,17 @@ class Trainer:
         with (
             torch.inference_mode(),
             torch.backends.cudnn.flags(
-                enabled=torch.backends.cudnn.enabled, deterministic=True, allow_tf32=False
+                enabled=torch.backends.cudnn.enabled,
+                deterministic=True,
+                allow_tf32=False,
             ),
         ):
             batch = _VALIDATION_BATCH if self.device.type == "cuda" else 1
             gains = self.validation.gains(self._infer, batch)
             still = self.validation.still_gains(self._infer, batch)
-        self.temporal_gains = {domain: gain - still[domain] for domain, gain in gains.items()}
+        self.temporal_gains = {
+            domain: gain - still[domain] for domain, gain in gains.items()
+        }
         self.network.train()
         return gains
 
@@ -225,10 +238,14 @@ class Trainer:
         """
         plan = self.plan
         kept = {name: getattr(self, name) for name in _KEPT}
-        state = self.training.state() | kept | {
-            "passes": self._passes,
-            "plan": {"model": plan.model, "domain": plan.domain, "seed": plan.seed},
-        }
+        state = (
+            self.training.state()
+            | kept
+            | {
+                "passes": self._passes,
+                "plan": {"model": plan.model, "domain": plan.domain, "seed": plan.seed},
+            }
+        )
         temporary = self.folder / f".{_STATE_NAME}.part"
         try:
             torch.save(state, temporary)
@@ -237,7 +254,9 @@ class Trainer:
             # torch reports a full disk or a missing folder as RuntimeError
             temporary.unlink(missing_ok=True)
             reason = str(error).splitlines()[0]
-            raise OutputError(f"{self.folder}: the run cannot be saved there ({reason})") from error
+            raise OutputError(
+                f"{self.folder}: the run cannot be saved there ({reason})"
+            ) from error
 
     def resume(self) -> None:
         """Go on from ``state.pt``.
@@ -315,7 +334,11 @@ class Trainer:
         by_steps = step / self.plan.steps if self.plan.steps else 0.0
         by_time = 0.0
         if self.plan.seconds:
-            ahead = (step - self.step) / self._steps_per_second if self._steps_per_second else 0.0
+            ahead = (
+                (step - self.step) / self._steps_per_second
+                if self._steps_per_second
+                else 0.0
+            )
             by_time = (self.seconds + ahead) / self.plan.seconds
         return min(1.0, max(by_steps, by_time))
 
@@ -373,7 +396,9 @@ class Trainer:
             "learning_rate": self.plan.recipe.rate_at(self.step, self.share),
             "passes": self._passes or "all",
         }
-        append_row(self.folder, row, {"gain": gains, "temporal_gain": self.temporal_gains})
+        append_row(
+            self.folder, row, {"gain": gains, "temporal_gain": self.temporal_gains}
+        )
 
     def _save(self, name: str, gains: dict[str, float]) -> None:
         averaged = build(self.spec, self._arguments)

@@ -59,7 +59,9 @@ class Validation:
         self.bicubic: dict[str, list[float]] = {}
         for domain in domains:
             pairs = validation_pairs(sequences, domain, count=count, size=size)
-            scored = [(pair, _score(double(pair[0][_RADIUS]), pair[1])) for pair in pairs]
+            scored = [
+                (pair, _score(double(pair[0][_RADIUS]), pair[1])) for pair in pairs
+            ]
             # a black picture, at the end of a film say, is restored by anything: one of them would
             # make every mean infinite
             usable = [(pair, score) for pair, score in scored if math.isfinite(score)]
@@ -68,9 +70,12 @@ class Validation:
                     "the clips to validate on show single colours only, so no gain could be "
                     "measured: give others with --val"
                 )
-            self.pairs[domain] = [(_planes(low, spec), high) for (low, high), _ in usable]
+            self.pairs[domain] = [
+                (_planes(low, spec), high) for (low, high), _ in usable
+            ]
             self._still[domain] = [
-                (_planes(low[[_RADIUS] * len(low)], spec), high) for (low, high), _ in usable
+                (_planes(low[[_RADIUS] * len(low)], spec), high)
+                for (low, high), _ in usable
             ]
             self.bicubic[domain] = [score for _, score in usable]
 
@@ -110,7 +115,9 @@ def _planes(window: Floats, spec: ModelSpec) -> Floats:
     if not spec.is_motion_compensated:
         return window
     motion = Motion(_BITS)
-    return motion.planes(motion.window(list(window.astype(np.uint8)))).astype(np.float32)
+    return motion.planes(motion.window(list(window.astype(np.uint8)))).astype(
+        np.float32
+    )
 
 
 def _alike(pairs: list[Pair], batch: int) -> list[list[int]]:
