@@ -63,9 +63,9 @@ def measure(files: list[Path]) -> Style:
             if len(line) > MAX_COLUMNS:
                 style.wide.append(f"{file}:{number}")
         for node in ast.walk(tree):
-            if _assigns_tuple(node):
+            if isinstance(node, ast.Assign) and _assigns_tuple(node):
                 style.tuple_assignments.append(f"{file}:{node.lineno}")
-            if _is_nested_conditional(node):
+            if isinstance(node, ast.IfExp) and _is_nested(node):
                 style.nested_conditionals.append(f"{file}:{node.lineno}")
     return style
 
@@ -89,17 +89,12 @@ def _docstring_lines(tree: ast.Module) -> set[int]:
     return lines
 
 
-def _assigns_tuple(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Assign)
-        and isinstance(node.targets[0], ast.Tuple)
-        and isinstance(node.value, ast.Tuple)
-    )
+def _assigns_tuple(node: ast.Assign) -> bool:
+    target = node.targets[0]
+    return isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
 
 
-def _is_nested_conditional(node: ast.AST) -> bool:
-    if not isinstance(node, ast.IfExp):
-        return False
+def _is_nested(node: ast.IfExp) -> bool:
     return any(
         isinstance(inner, ast.IfExp) and inner is not node for inner in ast.walk(node)
     )
