@@ -35,14 +35,16 @@ def scdet_scores(clip: np.ndarray) -> list[float]:
         format="gray",
         time_base=Fraction(1, 25),
     )
-    detector, sink = graph.add("scdet"), graph.add("buffersink")
+    detector = graph.add("scdet")
+    sink = graph.add("buffersink")
     source.link_to(detector)
     detector.link_to(sink)
     graph.configure()
     scores = []
     for number, luma in enumerate(clip):
         frame = av.VideoFrame.from_ndarray(luma, format="gray")
-        frame.pts, frame.time_base = number, Fraction(1, 25)
+        frame.pts = number
+        frame.time_base = Fraction(1, 25)
         graph.push(frame)
         scores.append(float(graph.pull().metadata.get("lavfi.scd.score", 0)))
     return scores

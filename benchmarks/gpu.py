@@ -143,10 +143,8 @@ def whole_rows(name: str, size: str, frames: int) -> None:
                     encoder=EncoderOptions(codec=codec, preset="fast"),
                 ),
             )
-            rate, alone = (
-                report.frames_upscaled / report.seconds,
-                report.frames_upscaled / report.network_seconds,
-            )
+            rate = report.frames_upscaled / report.seconds
+            alone = report.frames_upscaled / report.network_seconds
             print(
                 f"| {name} | {size} | {codec} | {rate:.1f} | {alone:.1f} | {100 * rate / alone:.0f} % |",
                 flush=True,

@@ -77,7 +77,8 @@ def kill_runs(
     """Make a clip in ``folder``, upscale it undisturbed, then ``runs`` times with kills; a run is killed 1 to 3 times, or until it ends before the next."""
     command = command or _COMMAND
     dice = random.Random(seed)
-    source, whole = folder / "in.mp4", folder / "whole.mkv"
+    source = folder / "in.mp4"
+    whole = folder / "whole.mkv"
     write_demo(source, seconds=seconds, size=size)
     began = time.monotonic()
     subprocess.run([*command, str(source), str(whole), *options], check=True)

@@ -228,7 +228,8 @@ def with_motion(sizes: list[tuple[int, int]], repeats: int) -> None:
 def commands(clip: Path, frames: int, repeats: int) -> None:
     """Whole commands on the first frames of a clip; Delta on a tenth of them."""
     with tempfile.TemporaryDirectory() as folder:
-        part, few = Path(folder) / "part.mkv", Path(folder) / "few.mkv"
+        part = Path(folder) / "part.mkv"
+        few = Path(folder) / "few.mkv"
         for file, count in ((part, frames), (few, max(4, frames // 10))):
             _run(
                 [

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from vsrcli.quality.metrics import psnr, ssim
+from vsrcli.metrics.frames import psnr, ssim
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
@@ -60,10 +60,8 @@ def main() -> None:
     )
     for name, theirs, ours in rows:
         difference = abs(ours() / theirs() - 1)
-        slow, fast = (
-            seconds(theirs, max(3, arguments.repeats // 3)),
-            seconds(ours, arguments.repeats),
-        )
+        slow = seconds(theirs, max(3, arguments.repeats // 3))
+        fast = seconds(ours, arguments.repeats)
         print(
             f"| {name} | {1e3 * slow:.1f} | {1e3 * fast:.1f} | {slow / fast:.1f} | {difference:.1e} |",
             flush=True,

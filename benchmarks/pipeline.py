@@ -68,7 +68,9 @@ def main() -> None:
     )
     parser.add_argument("--sizes", nargs="*", default=["320x180", "640x360"])
     arguments = parser.parse_args()
-    model, backend, preset = arguments.model, arguments.backend, arguments.preset
+    model = arguments.model
+    backend = arguments.backend
+    preset = arguments.preset
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         run = measure(folder, arguments.size, arguments.frames, model, backend, preset)

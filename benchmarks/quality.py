@@ -20,7 +20,7 @@ from vsrcli.bench.methods import doubling
 from vsrcli.frame import Frame, PixelFormat
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
-from vsrcli.quality.metrics import psnr, ssim
+from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.training.data import Sequences, load, validation_pairs
 from vsrcli.training.degradation import Degradation, blur3, clean, compressed
 
@@ -98,10 +98,8 @@ def table(
                     for picture, (_, high) in zip(pictures, pairs, strict=True)
                 ]
             )
-            gain, over = (
-                np.subtract(scores, bicubic),
-                np.mean(np.subtract(scores, lanczos)),
-            )
+            gain = np.subtract(scores, bicubic)
+            over = np.mean(np.subtract(scores, lanczos))
             below = (
                 f"{int((gain < 0).sum())} of {len(gain)} (worst {gain.min():+.2f} dB)"
             )

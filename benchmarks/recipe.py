@@ -161,10 +161,8 @@ def main() -> None:
         help="variants to run; default: all",
     )
     arguments = parser.parse_args()
-    train, validate = (
-        load([arguments.data / "train.mp4"], shippable_only=True),
-        load([arguments.data / "val.mp4"]),
-    )
+    train = load([arguments.data / "train.mp4"], shippable_only=True)
+    validate = load([arguments.data / "val.mp4"])
     print("| variant | what | steps | gain over bicubic dB |\n|---|---|---|---|")
     for name in arguments.only or VARIANTS:
         what, recipe, precision = VARIANTS[name]

@@ -27,7 +27,7 @@ from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.models import MODELS
 from vsrcli.models.weights import file_name, folder
 from vsrcli.picture.resize import double
-from vsrcli.quality.metrics import mse, psnr, ssim
+from vsrcli.metrics.frames import mse, psnr, ssim
 from vsrcli.training.degradation import half_blurred
 
 Window = tuple[Frame, ...]

@@ -65,7 +65,8 @@ def main() -> None:
             strict=True,
         )
         same = all(np.array_equal(one.luma, other.luma) for one, other in pairs)
-    slow, fast = reports[False].seconds, reports[True].seconds
+    slow = reports[False].seconds
+    fast = reports[True].seconds
     print(
         f"| {arguments.model} | {reports[True].backend} | {arguments.size} | {arguments.frames} | {slow:.1f} | {fast:.1f} | {slow / fast:.1f} | "
         f"{100 * reports[True].reused:.0f} % |\n\nthe same frames: {same}"

@@ -79,7 +79,8 @@ def main() -> None:
     width, height = (int(part) // 2 for part in arguments.size.split("x"))
     command = [*(_FAKE if arguments.network == "fake" else _REAL), "upscale"]
     with tempfile.TemporaryDirectory() as name:
-        source, target = Path(name) / "in.mp4", Path(name) / "out.mp4"
+        source = Path(name) / "in.mp4"
+        target = Path(name) / "out.mp4"
         write_demo(source, seconds=arguments.frames / 30, size=(width, height))
         common = [
             *command,

@@ -51,10 +51,13 @@ def main() -> None:
         overwrite=True,
         encoder=EncoderOptions(preset="veryfast"),
     )
-    frames, runs, began = 0, 0, time.monotonic()
+    frames = 0
+    runs = 0
+    began = time.monotonic()
     seen: list[tuple[float, int, int]] = []
     with tempfile.TemporaryDirectory() as name:
-        source, target = Path(name) / "in.mp4", Path(name) / "out.mp4"
+        source = Path(name) / "in.mp4"
+        target = Path(name) / "out.mp4"
         write_demo(source, seconds=arguments.clip_seconds, size=(width, height))
         while runs < 6 or (
             time.monotonic() - began < 60 * arguments.minutes

@@ -28,7 +28,8 @@ from vsrcli.models.weights import locate
 def peak_gflops() -> float:
     """What this machine's cores reach in a large float32 matrix product of PyTorch or NumPy, whichever is faster; 10**9 operations a second."""
     side = 3072
-    a, b = torch.rand(side, side), torch.rand(side, side)
+    a = torch.rand(side, side)
+    b = torch.rand(side, side)
     products: tuple[Callable[[], object], ...] = (
         lambda: torch.mm(a, b),
         lambda: a.numpy() @ b.numpy(),

@@ -84,7 +84,8 @@ def _facets() -> tuple[Array, Array]:
                 )
             )
 
-    edge, table = 0.03, 0.33
+    edge = 0.03
+    table = 0.33
     planes.append((0, 0, 1, table))
     ring(8, 0.5, 22.0, (0.52, table))  # star facets
     ring(8, 0.0, 34.5, (1.0, edge))  # crown mains
@@ -138,15 +139,21 @@ def _cut(polygon: Array, normal: Array, distance: float) -> Array:
 
 def _camera(angle: float) -> Array:
     """Rows: right, up and towards the camera, in the stone's coordinates."""
-    low, high = np.cos(_ELEVATION), np.sin(_ELEVATION)
-    c, s = np.cos(angle), np.sin(angle)
+    low = np.cos(_ELEVATION)
+    high = np.sin(_ELEVATION)
+    c = np.cos(angle)
+    s = np.sin(angle)
     return np.array([[c, s, 0], [-s * high, c * high, low], [s * low, -c * low, high]])
 
 
 def _render(angle: float) -> NDArray[np.uint8]:
     rows, columns = GEM_SIZE
     camera = _camera(angle)
-    top, bottom, left, right = 32, 270, 54, 396  # the stone lies inside
+    # the stone lies inside
+    top = 32
+    bottom = 270
+    left = 54
+    right = 396
     shape = ((bottom - top) * _SUPERSAMPLING, (right - left) * _SUPERSAMPLING)
     facet = _visible(camera, (top, left), shape)
     lit = _shade(facet, camera, (top, left))
@@ -264,7 +271,8 @@ def _far_side(k: int, camera: Array, x: Float, y: Float) -> NDArray[np.intp]:
     The whole facet bends it in one direction, so that the distance to every other plane is linear in x and y.
     """
     normals, distances, _ = _stone()
-    normal, view = normals[k], -camera[2]
+    normal = normals[k]
+    view = -camera[2]
     cosine = -(normal @ view)
     bent = (
         _REFRACTION * view
@@ -424,7 +432,8 @@ def field(
     calm = (
         np.cos(np.pi * (np.arange(rows) + 0.5) / rows - np.pi / 2)[:, None] ** 0.5
     )  # no wind across the poles
-    swirls, weather = _Waves(11, 3, 14, -1.7), _Waves(13, 5, 30, -1.3)
+    swirls = _Waves(11, 3, 14, -1.7)
+    weather = _Waves(13, 5, 30, -1.3)
     # coasts a few pixels wide, and mountains on one side of them
     land = 0.5 + 0.5 * np.tanh(5 * _Waves(14, 2, 36, -1.3).at(0.0))
     ground = (
@@ -437,9 +446,13 @@ def field(
         south = np.gradient(stream, axis=0).astype(np.float32)
         east = (np.roll(stream, -1, 1) - np.roll(stream, 1, 1)).astype(np.float32) / 2
         steps = 8
-        x, y = grid_x, grid_y
+        x = grid_x
+        y = grid_y
         for _ in range(steps):
-            x, y = x + _sample(south, x, y) / steps, y - _sample(east, x, y) / steps
+            step_x = _sample(south, x, y) / steps
+            step_y = -_sample(east, x, y) / steps
+            x = x + step_x
+            y = y + step_y
         latitude = np.pi * (np.clip((y + 0.5) / rows, 0, 1) - 0.5)
         warmth = 0.12 + 0.68 * np.maximum(np.cos(latitude), 0) ** 1.5
         yield np.clip(

@@ -54,7 +54,7 @@ from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import locate
 from vsrcli.picture.motion import Motion
 from vsrcli.picture.resize import double
-from vsrcli.quality.metrics import psnr
+from vsrcli.metrics.frames import psnr
 from vsrcli.training.data import manifest_rows, read_pack
 from vsrcli.training.degradation import clean
 from vsrcli.training.step import loss_of
@@ -305,7 +305,8 @@ def middle_part(example: Example) -> Example:
         slice(start, start + EVALUATED_PX)
         for start in ((side - EVALUATED_PX) // 2 for side in example.window.shape[1:])
     )
-    top, left = 2 * rows.start, 2 * columns.start
+    top = 2 * rows.start
+    left = 2 * columns.start
     side = 2 * EVALUATED_PX
     truth = example.truth[top : top + side, left : left + side]
     return Example(

@@ -40,7 +40,8 @@ def write_clip(
     """
     os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 reads it once in a process
     if pictures is not None:
-        frames, size = len(pictures), pictures[0].shape[1::-1]
+        frames = len(pictures)
+        size = pictures[0].shape[1::-1]
     with av.open(
         str(path),
         "w",
@@ -48,7 +49,8 @@ def write_clip(
         options={"movflags": "+faststart"} if path.suffix in (".mp4", ".mov") else {},
     ) as container:
         stream: Any = container.add_stream(codec, rate=25, options=options or {})
-        stream.width, stream.height, stream.pix_fmt = *size, pix_fmt
+        stream.width, stream.height = size
+        stream.pix_fmt = pix_fmt
         stream.codec_context.gop_size = gop
         base = Fraction(1, 1000) if times else Fraction(1, 25)
         stream.codec_context.time_base = base
@@ -62,7 +64,8 @@ def write_clip(
                 np.ascontiguousarray(content),
                 format="gray" if content.ndim == 2 else "rgb24",
             ).reformat(format=pix_fmt)
-            picture.pts, picture.time_base = (times[number] if times else number), base
+            picture.pts = times[number] if times else number
+            picture.time_base = base
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path

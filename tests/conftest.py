@@ -49,7 +49,9 @@ def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream = container.add_stream(
             "libx264", rate=25, options={"crf": "4", "preset": "ultrafast"}
         )
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.width = 96
+        stream.height = 64
+        stream.pix_fmt = "yuv420p"
         for number in range(20):
             luma = texture[number : number + 64, 2 * number : 2 * number + 96]
             planes = np.concatenate(

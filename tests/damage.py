@@ -1,4 +1,4 @@
-"""A source with everything in it, and outputs that are taken apart and put together again with one thing broken."""
+"""A source with everything in it, and outputs taken apart and rebuilt with one thing broken."""
 
 from __future__ import annotations
 
@@ -17,34 +17,37 @@ from clips import texture
 RATE = 25
 SIZE = (96, 64)
 FRAMES = 30
-HDR10 = "log-level=none:hdr10=1:repeat-headers=1:master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
+_MASTER_DISPLAY = (
+    "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+)
+HDR10 = (
+    "log-level=none:hdr10=1:repeat-headers=1"
+    f":master-display={_MASTER_DISPLAY}:max-cll=1000,400"
+)
 _MATRIX_270 = (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30)
 
 
 def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Path:
-    """1.2 s of 96x64 at 25 frames a second, BT.601 colours, wide pixels, turned, two audio tracks, a subtitle, chapters and tags."""
+    """Encode 1.2 s of 96x64 at 25 frames a second, with all that a file can carry.
+
+    BT.601 colours, wide pixels, a rotation, two audio tracks, a subtitle, chapters and tags.
+    """
     with av.open(str(path), "w") as out:
         kind = "yuv420p10le" if hdr else "yuv420p"
-        options = (
-            {"x265-params": HDR10, "crf": "4", "preset": "ultrafast"}
-            if hdr
-            else {"crf": "4", "preset": "ultrafast"}
-        )
-        video: Any = out.add_stream(
-            "libx265" if hdr else "libx264", rate=RATE, options=options
-        )
-        video.width, video.height, video.pix_fmt = *SIZE, kind
+        codec = "libx265" if hdr else "libx264"
+        options = {"crf": "4", "preset": "ultrafast"}
+        if hdr:
+            options["x265-params"] = HDR10
+        video: Any = out.add_stream(codec, rate=RATE, options=options)
+        video.width, video.height = SIZE
+        video.pix_fmt = kind
         context = video.codec_context
-        context.sample_aspect_ratio, context.time_base = (
-            Fraction(4, 3),
-            Fraction(1, RATE),
-        )
-        (
-            context.color_range,
-            context.colorspace,
-            context.color_primaries,
-            context.color_trc,
-        ) = (1, 9, 9, 16) if hdr else (1, 6, 6, 6)
+        context.sample_aspect_ratio = Fraction(4, 3)
+        context.time_base = Fraction(1, RATE)
+        context.color_range = 1
+        context.colorspace = 9 if hdr else 6
+        context.color_primaries = 9 if hdr else 6
+        context.color_trc = 16 if hdr else 6
         video.set_display_matrix(_MATRIX_270)
         video.metadata["title"] = "Pictures"
         tracks: list[Any] = []
@@ -56,19 +59,19 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
         tracks[0].disposition = Disposition.default
         lines: Any = out.add_mux_stream("subrip") if subtitles else None
         out.metadata.update({"title": "A title", "artist": "Someone"})
-        out.set_chapters([
-            {"id": n + 1, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": {"title": f"Chapter {n}"}}
-            for n, (a, b) in enumerate([(0, 500), (500, 1200)])
-        ])  # fmt: skip
+        chapters = [_chapter(0, 0, 500), _chapter(1, 500, 1200)]
+        out.set_chapters(chapters)
         for number in range(FRAMES):
             picture = av.VideoFrame.from_ndarray(
                 content(number), format="rgb24"
             ).reformat(format=kind)
-            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            picture.pts = number
+            picture.time_base = Fraction(1, RATE)
             out.mux(video.encode(picture))
             if lines is not None and number % 10 == 0:
                 packet: Any = av.Packet(f"line {number}".encode())
-                packet.stream, packet.time_base = lines, Fraction(1, 1000)
+                packet.stream = lines
+                packet.time_base = Fraction(1, 1000)
                 packet.pts = packet.dts = number * 40
                 packet.duration = 300
                 out.mux(packet)
@@ -78,17 +81,25 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
     return path
 
 
+def _chapter(number: int, start: int, end: int) -> dict[str, Any]:
+    """A chapter as PyAV takes it; ``start`` and ``end`` in milliseconds."""
+    return {
+        "id": number + 1,
+        "start": start,
+        "end": end,
+        "time_base": Fraction(1, 1000),
+        "metadata": {"title": f"Chapter {number}"},
+    }
+
+
 def content(number: int) -> Any:
-    """Picture ``number``: waves, noise that moves along, and colours that turn; shape (64, 96, 3), uint8."""
+    """Picture ``number``: waves, moving noise, and changing colours; (64, 96, 3), uint8."""
+    width, height = SIZE
     waves = texture(3 * number, SIZE).astype(np.float32)
-    noise = (
-        np.random.default_rng(5)
-        .normal(0, 25, (SIZE[1] // 4, 200 + SIZE[0] // 4))
-        .astype(np.float32)
-    )
-    grain = np.kron(
-        noise[:, number : number + SIZE[0] // 4], np.ones((4, 4), np.float32)
-    )
+    random = np.random.default_rng(5)
+    noise = random.normal(0, 25, (height // 4, 200 + width // 4)).astype(np.float32)
+    visible = noise[:, number : number + width // 4]
+    grain = np.kron(visible, np.ones((4, 4), np.float32))
     tint = 30 * np.sin(number / 8 + np.arange(3) * 2)
     return np.clip((waves + grain)[..., None] + tint, 0, 255).astype(np.uint8)
 
@@ -104,11 +115,9 @@ def _sound(out: Any, track: Any, seed: int) -> None:
         frame.planes[0].update(
             random.normal(0, 0.1, context.frame_size).astype(np.float32).tobytes()
         )
-        frame.sample_rate, frame.pts, frame.time_base = (
-            48000,
-            number * context.frame_size,
-            Fraction(1, 48000),
-        )
+        frame.sample_rate = 48000
+        frame.pts = number * context.frame_size
+        frame.time_base = Fraction(1, 48000)
         out.mux(track.encode(frame))
     out.mux(track.encode(None))
 
@@ -124,7 +133,7 @@ class Shown:
 
 @dataclass
 class Other:
-    """One packet of another stream: number of the stream among its kind, payload, and times in milliseconds."""
+    """One packet of another stream: the stream's number among its kind, times in milliseconds."""
 
     kind: str
     track: int
@@ -152,7 +161,10 @@ class Parts:
 
 
 def rebuild(source: Path, target: Path, damage: Callable[[Parts], None]) -> Path:
-    """Take a Matroska file apart, let ``damage`` change its parts, and put it together again, its video encoded anew, close to lossless."""
+    """Take a Matroska file apart, let ``damage`` change its parts, and rebuild it.
+
+    The video is encoded again, almost without loss.
+    """
     with av.open(str(source)) as file:
         parts, templates = _take_apart(file)
         damage(parts)
@@ -170,14 +182,30 @@ def _take_apart(file: Any) -> tuple[Parts, dict[tuple[str, int], Any]]:
     video = file.streams.video[0]
     context = video.codec_context
     is_hdr = context.name == "hevc"
+    options = {"crf": "1", "preset": "ultrafast"}
+    if is_hdr:
+        options["x265-params"] = HDR10
     parts = Parts(
-        pictures=[], packets=[], chapters=file.chapters(), tags={key: value for key, value in file.metadata.items() if key != "ENCODER"},
-        stream_tags={names[s.index]: {key: value for key, value in s.metadata.items() if key != "DURATION"} for s in file.streams},
-        flags={names[s.index]: int(s.disposition) for s in file.streams},
-        pix_fmt=context.pix_fmt, codec="libx265" if is_hdr else "libx264", aspect=video.sample_aspect_ratio,
-        colours=[int(context.color_range), int(context.colorspace), int(context.color_primaries), int(context.color_trc)],
-        options={"x265-params": HDR10, "crf": "1", "preset": "ultrafast"} if is_hdr else {"crf": "1", "preset": "ultrafast"},
-    )  # fmt: skip
+        pictures=[],
+        packets=[],
+        chapters=file.chapters(),
+        tags=_without(file.metadata, "ENCODER"),
+        stream_tags={
+            names[stream.index]: _without(stream.metadata, "DURATION")
+            for stream in file.streams
+        },
+        flags={names[stream.index]: int(stream.disposition) for stream in file.streams},
+        pix_fmt=context.pix_fmt,
+        codec="libx265" if is_hdr else "libx264",
+        aspect=video.sample_aspect_ratio,
+        colours=[
+            int(context.color_range),
+            int(context.colorspace),
+            int(context.color_primaries),
+            int(context.color_trc),
+        ],
+        options=options,
+    )
     for packet in file.demux():
         if packet.stream.type == "video":
             parts.pictures += [_shown(picture) for picture in packet.decode()]
@@ -189,23 +217,27 @@ def _take_apart(file: Any) -> tuple[Parts, dict[tuple[str, int], Any]]:
     return parts, {names[s.index]: s for s in file.streams}
 
 
+def _without(tags: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in tags.items() if key != name}
+
+
 def _shown(picture: Any) -> Shown:
+    is_deep = picture.format.components[0].bits > 8
+    dtype = np.dtype(np.uint16 if is_deep else np.uint8)
     planes = []
     for number, plane in enumerate(picture.planes):
-        dtype = np.uint16 if picture.format.components[0].bits > 8 else np.uint8
-        wide, high = (
-            (picture.width, picture.height)
-            if number == 0
-            else (-(-picture.width // 2), -(-picture.height // 2))
+        width = picture.width
+        height = picture.height
+        if number > 0:
+            width = -(-width // 2)
+            height = -(-height // 2)
+        view: Any = np.ndarray(
+            (height, width),
+            dtype,
+            memoryview(plane),
+            strides=(plane.line_size, dtype.itemsize),
         )
-        planes.append(
-            np.ndarray(
-                (high, wide),
-                dtype,
-                memoryview(plane),
-                strides=(plane.line_size, np.dtype(dtype).itemsize),
-            ).copy()
-        )
+        planes.append(view.copy())
     return Shown(planes, picture.pts, picture.duration)
 
 
@@ -215,7 +247,9 @@ def _put_together(
     with av.open(str(target), "w", format="matroska") as out:
         video: Any = out.add_stream(parts.codec, rate=RATE, options=parts.options)
         height, width = parts.pictures[0].planes[0].shape
-        video.width, video.height, video.pix_fmt = width, height, parts.pix_fmt
+        video.width = width
+        video.height = height
+        video.pix_fmt = parts.pix_fmt
         context = video.codec_context
         context.time_base = Fraction(1, 1000)
         context.flags |= Flags.frame_duration
@@ -249,20 +283,16 @@ def _put_together(
                     strides=(plane.line_size, values.itemsize),
                 )
                 view[:] = values
-            picture.pts, picture.duration, picture.time_base = (
-                shown.time,
-                shown.duration,
-                Fraction(1, 1000),
-            )
+            picture.pts = shown.time
+            picture.duration = shown.duration
+            picture.time_base = Fraction(1, 1000)
             out.mux(video.encode(picture))
         out.mux(video.encode(None))
         for other in parts.packets:
             if (other.kind, other.track) in made:
                 packet: Any = av.Packet(other.payload)
-                packet.stream, packet.time_base = (
-                    made[other.kind, other.track],
-                    Fraction(1, 1000),
-                )
+                packet.stream = made[other.kind, other.track]
+                packet.time_base = Fraction(1, 1000)
                 packet.pts = packet.dts = other.pts
                 packet.duration = other.duration
                 out.mux(packet)

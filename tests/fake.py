@@ -13,9 +13,13 @@ from vsrcli.picture.resize import double
 class FakeBackend:
     """Counts its windows and remembers whose frames they held."""
 
-    name, device, precision, domain = "fake", "cpu", "fp32", None
+    name = "fake"
+    device = "cpu"
+    precision = "fp32"
+    domain = None
     luma_scale: LumaScale = "limited"
-    max_pixels, bytes_per_pixel = 1 << 20, 1024
+    max_pixels = 1 << 20
+    bytes_per_pixel = 1024
     exact_parts = True
 
     def __init__(

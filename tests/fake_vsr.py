@@ -30,6 +30,7 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     pause = 0.0
     if arguments[:1] == ["--seconds-a-frame"]:
-        pause, arguments = float(arguments[1]), arguments[2:]
+        pause = float(arguments[1])
+        arguments = arguments[2:]
     setattr(module, "open_backend", lambda *given, **options: Slow(pause))  # noqa: B010
     main(arguments)

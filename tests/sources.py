@@ -29,7 +29,9 @@ def make_source(
     """Write 64x48 video at 25 frames a second with audio tracks (French, then English) and describe it."""
     with av.open(str(path), "w", format=muxer) as out:
         video = out.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
         video.time_base = Fraction(1, 25)
         tracks: list[Any] = []
         for number, codec in enumerate(audio):
@@ -52,13 +54,15 @@ def make_source(
             picture = av.VideoFrame(64, 48, "yuv420p")
             for plane in picture.planes:
                 plane.update(bytes([40 + 3 * number % 180]) * plane.buffer_size)
-            picture.pts, picture.time_base = number, Fraction(1, 25)
+            picture.pts = number
+            picture.time_base = Fraction(1, 25)
             out.mux(video.encode(picture))
             for noise in noises:
                 out.mux(noise.packets(Fraction(number + 1, 25)))
             if text is not None and number % 5 == 0:
                 packet: Any = av.Packet(f"line {number}".encode())
-                packet.stream, packet.time_base = text, Fraction(1, 1000)
+                packet.stream = text
+                packet.time_base = Fraction(1, 1000)
                 packet.pts = packet.dts = number * 40
                 packet.duration = 160
                 out.mux(packet)
@@ -72,16 +76,15 @@ class _Noise:
     """Noise for one track, encoded as far as the video has come."""
 
     def __init__(self, track: Any) -> None:
-        self.track, self.done, self.random = (
-            track,
-            0,
-            np.random.default_rng(track.index),
-        )
+        self.track = track
+        self.done = 0
+        self.random = np.random.default_rng(track.index)
 
     def packets(self, seconds: Fraction) -> list[Any]:
         context = self.track.codec_context
         context.open(strict=False)
-        size, kind = context.frame_size or 1024, context.format.name
+        size = context.frame_size or 1024
+        kind = context.format.name
         dtype: Any = (
             np.float32
             if kind.startswith("flt")
@@ -97,11 +100,9 @@ class _Noise:
             )
             frame = av.AudioFrame(format=kind, layout="mono", samples=size)
             frame.planes[0].update(samples.tobytes())
-            frame.sample_rate, frame.pts, frame.time_base = (
-                AUDIO_RATE,
-                self.done,
-                Fraction(1, AUDIO_RATE),
-            )
+            frame.sample_rate = AUDIO_RATE
+            frame.pts = self.done
+            frame.time_base = Fraction(1, AUDIO_RATE)
             packets += self.track.encode(frame)
             self.done += size
         return packets

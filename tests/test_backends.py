@@ -82,7 +82,8 @@ class Small(FakeBackend):
 
     def __init__(self, room: int) -> None:
         super().__init__()
-        self.room, self.asked = room, []  # type: ignore[var-annotated]
+        self.room = room
+        self.asked: list[int] = []
 
     def run(self, windows: np.ndarray) -> np.ndarray:
         pixels = windows.shape[-1] * windows.shape[-2]
@@ -413,10 +414,8 @@ def test_fused_convolution(
 ) -> None:
     torch.manual_seed(0)
     given = torch.randn(1, 5, 7, 11, channels).to(dtype)
-    weight, bias = (
-        (torch.randn(out, channels, *kernel) / 9).to(dtype),
-        torch.randn(out).to(dtype),
-    )
+    weight = (torch.randn(out, channels, *kernel) / 9).to(dtype)
+    bias = torch.randn(out).to(dtype)
     expected = functional.conv3d(
         given.permute(0, 4, 1, 2, 3).float(),
         weight.float(),

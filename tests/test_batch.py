@@ -40,12 +40,10 @@ def test_one_failure_does_not_stop_the_rest(
     fake: FakeBackend,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    first, second, broken, out = (
-        tmp_path / "a.mp4",
-        tmp_path / "b.mov",
-        tmp_path / "broken.mkv",
-        tmp_path / "out",
-    )
+    first = tmp_path / "a.mp4"
+    second = tmp_path / "b.mov"
+    broken = tmp_path / "broken.mkv"
+    out = tmp_path / "out"
     shutil.copy(demo_clip, first)
     shutil.copy(demo_clip, second)
     broken.write_text("no video")
@@ -139,7 +137,8 @@ def started(
     tmp_path: Path, *options: str, seconds: float = 3.0, pause: float = 0.05
 ) -> tuple[subprocess.Popen[str], Path]:
     """A run in a process of its own, in the middle of its work; the target."""
-    source, target = tmp_path / "in.mp4", tmp_path / "o.mkv"
+    source = tmp_path / "in.mp4"
+    target = tmp_path / "o.mkv"
     if not source.exists():
         write_demo(source, seconds=seconds, size=(64, 48))
     process = subprocess.Popen(
@@ -238,7 +237,8 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
     genuine = decoder_of
 
     def hanging(stream: Any) -> Any:
-        decode, count = genuine(stream), 0
+        decode = genuine(stream)
+        count = 0
 
         def step(packet: Any) -> Any:
             nonlocal count

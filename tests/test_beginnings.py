@@ -36,7 +36,8 @@ def _remuxed(source: Path, target: Path, change: Callable[[Any], bool]) -> Path:
 
 def _moved(packet: Any, seconds: Fraction) -> bool:
     ticks = round(seconds / packet.time_base)
-    packet.pts, packet.dts = packet.pts + ticks, packet.dts + ticks
+    packet.pts = packet.pts + ticks
+    packet.dts = packet.dts + ticks
     return True
 
 

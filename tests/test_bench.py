@@ -19,15 +19,15 @@ from clips import texture, write_clip
 from fake import FakeBackend
 
 from vsrcli.backends import Float
-from vsrcli.bench.run import Bench, BenchProgress
+from vsrcli.bench.benchmark import Bench, BenchProgress
 from vsrcli.bench.truth import Source, truth_cases
 from vsrcli.cli import _run
 from vsrcli.errors import InputError, OptionError
 from vsrcli.media.roundtrip import x264_round_trip
 from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.quality.metrics import psnr, ssim
-from vsrcli.quality.report import BenchReport, BenchRow
+from vsrcli.metrics.frames import psnr, ssim
+from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.run.network import upscale_luma
 from vsrcli.training.run import train
 
@@ -55,11 +55,9 @@ def _ffv1(
     """Lossless luma exactly as given (8-bit codes, shifted up for more bits)."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = (
-            pictures[0].shape[1],
-            pictures[0].shape[0],
-            pix_fmt,
-        )
+        stream.width = pictures[0].shape[1]
+        stream.height = pictures[0].shape[0]
+        stream.pix_fmt = pix_fmt
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame(picture.shape[1], picture.shape[0], pix_fmt)
             dtype = np.uint8 if bits == 8 else np.uint16
@@ -71,10 +69,8 @@ def _ffv1(
                     target[: picture.shape[0], : picture.shape[1]] = picture.astype(
                         dtype
                     ) << (bits - 8)
-            frame.pts, frame.time_base = (
-                ticks[number] if ticks else number,
-                Fraction(1, 25),
-            )
+            frame.pts = ticks[number] if ticks else number
+            frame.time_base = Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -88,7 +84,7 @@ def _baselines(path: Path, **options: Any) -> BenchReport:
     """Without networks: what is tested here does not need them."""
     bench = Bench(path, BenchOptions(**({"model": ("previous",)} | options)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vsrcli.bench.run.networks", lambda _: [])
+        patch.setattr("vsrcli.bench.benchmark.networks", lambda _: [])
         return bench.run()
 
 
@@ -129,7 +125,8 @@ def test_the_reports_protocol(tmp_path: Path) -> None:
         0,
         255,
     ).astype(np.uint8)
-    true, result = pictures[0][2:-2, 2:-2], double(low)[2:-2, 2:-2]
+    true = pictures[0][2:-2, 2:-2]
+    result = double(low)[2:-2, 2:-2]
     means = _row(report, "bicubic").means
     assert means["ssim"] == pytest.approx(structural_similarity(true, result), rel=1e-6)
     assert means["mse"] == pytest.approx(
@@ -181,10 +178,8 @@ def test_floating_point_fields(tmp_path: Path) -> None:
             cv2.imwrite(
                 str(tmp_path / name / f"{number}.tiff"), field * np.float32(factor)
             )
-    unit, codes = (
-        _baselines(tmp_path / "unit", range=1.0),
-        _baselines(tmp_path / "codes"),
-    )
+    unit = _baselines(tmp_path / "unit", range=1.0)
+    codes = _baselines(tmp_path / "codes")
     assert _row(unit, "bicubic").means["psnr"] == pytest.approx(
         _row(codes, "bicubic").means["psnr"], abs=1e-4
     )
@@ -447,7 +442,7 @@ def test_the_pass_without_neighbours_is_not_timed(
             return super().run(windows)
 
     clock = SimpleNamespace(perf_counter=lambda: seconds)
-    monkeypatch.setattr("vsrcli.bench.run.time", clock)
+    monkeypatch.setattr("vsrcli.bench.benchmark.time", clock)
     monkeypatch.setattr(Slow, "exact_parts", False)
     truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
     row = _of_backend(truth, Slow()).rows[-1]
@@ -510,7 +505,7 @@ def test_pages_show_the_telling_part_of_large_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page of whole large frames would be tens of megabytes; what is shown is where interpolation fails."""
-    monkeypatch.setattr("vsrcli.bench.run._SHOT_SIZE", (32, 24))
+    monkeypatch.setattr("vsrcli.bench.benchmark._SHOT_SIZE", (32, 24))
     flat = np.full((SIZE[1], SIZE[0]), 90, np.uint8)
     flat[30:50, 60:80] = _detail(1)[0][:20, :20]
     truth = _ffv1(tmp_path / "a.mkv", [flat], "gray")

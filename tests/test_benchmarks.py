@@ -27,7 +27,7 @@ from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import MODELS
 from vsrcli.models.weights import read_info, sha256
 from vsrcli.picture.resize import double
-from vsrcli.quality.metrics import psnr
+from vsrcli.metrics.frames import psnr
 from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import half_clean
 
@@ -150,9 +150,12 @@ def test_frames_are_the_mean_of_the_wall_over_each_pixel(
     script: ModuleType, scene: str
 ) -> None:
     """A part of a frame, by many samples of the nearest texel instead."""
-    number, part, count = 17, 16, 96
+    number = 17
+    part = 16
+    count = 96
     (picture,) = script.motion(scene, only=(number,))
-    top, left = 60, 90
+    top = 60
+    left = 90
     places = (np.arange(part * count) + 0.5) / count
     columns, rows = np.meshgrid(left + places, top + places)
     x, y = np.einsum(

@@ -174,7 +174,9 @@ def with_alpha(path: Path, codec: str, pix_fmt: str, **options: str) -> Path:
     assert layout is not None
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=25, options=options)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = pix_fmt
         for number in range(3):
             picture = av.VideoFrame(64, 48, pix_fmt)
             for index, plane in enumerate(picture.planes):
@@ -280,7 +282,9 @@ def test_raw_video_of_any_layout_goes_through(
     source = tmp_path / "in.nut"
     with av.open(str(source), "w") as container:
         stream: Any = container.add_stream("rawvideo", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, pix_fmt
+        stream.width = 48
+        stream.height = 32
+        stream.pix_fmt = pix_fmt
         columns = np.linspace(40, 200, 48).astype(np.uint8)
         picture = av.VideoFrame.from_ndarray(np.tile(columns, (32, 1)), format="gray")
         # by way of RGB, whose gray is full range, the same picture everywhere
@@ -290,11 +294,13 @@ def test_raw_video_of_any_layout_goes_through(
             else picture.reformat(format=pix_fmt)
         )
         for number in range(2):
-            picture.pts, picture.time_base = number, Fraction(1, 25)
+            picture.pts = number
+            picture.time_base = Fraction(1, 25)
             container.mux(stream.encode(picture))
     report = run(source, tmp_path / "o.mp4", encoder={"crf": 4, "preset": "ultrafast"})
     assert report.frames_out == 2
-    before, after = frames(source)[0], frames(tmp_path / "o.mp4")[0]
+    before = frames(source)[0]
+    after = frames(tmp_path / "o.mp4")[0]
     assert (after.width, after.height) == (96, 64)
     scale = (1 << (before.format.bits - 8)) / (1 << (after.format.bits - 8))
     small = after.luma.astype(float).reshape(32, 2, 48, 2).mean((1, 3)) * scale
@@ -348,7 +354,9 @@ def test_palettes_become_their_colours(tmp_path: Path, fake: FakeBackend) -> Non
     source = tmp_path / "in.gif"
     with av.open(str(source), "w") as container:
         stream: Any = container.add_stream("gif", rate=10)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "rgb8"
+        stream.width = 48
+        stream.height = 32
+        stream.pix_fmt = "rgb8"
         for number in range(3):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
                 format="rgb8"
@@ -358,10 +366,8 @@ def test_palettes_become_their_colours(tmp_path: Path, fake: FakeBackend) -> Non
         container.mux(stream.encode(None))
     report = run(source, tmp_path / "o.mp4")
     assert report.frames_out == 3
-    red, blue = (
-        frames(tmp_path / "o.mp4")[1].planes[2][16, 8],
-        frames(tmp_path / "o.mp4")[1].planes[2][16, 40],
-    )
+    red = frames(tmp_path / "o.mp4")[1].planes[2][16, 8]
+    blue = frames(tmp_path / "o.mp4")[1].planes[2][16, 40]
     assert red > 170 > 125 > blue
 
 
@@ -410,7 +416,9 @@ def test_mirrored_pictures_stay_mirrored(tmp_path: Path, fake: FakeBackend) -> N
     source = tmp_path / "in.mp4"
     with av.open(str(source), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
+        stream.width = 48
+        stream.height = 32
+        stream.pix_fmt = "yuv420p"
         stream.set_display_rotation(90, hflip=True)
         for number in range(3):
             picture = av.VideoFrame(48, 32, "yuv420p")
@@ -430,7 +438,9 @@ def interlaced(path: Path) -> Path:
         stream: Any = container.add_stream(
             "mpeg2video", rate=25, options={"flags": "+ildct+ilme", "b": "20M"}
         )
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.width = 96
+        stream.height = 64
+        stream.pix_fmt = "yuv420p"
         for number in range(10):
             picture = av.VideoFrame.from_ndarray(woven(number), format="gray").reformat(
                 format="yuv420p", src_color_range=1, dst_color_range=1
@@ -538,7 +548,9 @@ def soft_telecine(path: Path) -> Path:
             rate=Fraction(30000, 1001),
             options={"bf": "0", "b": "4M", "g": "1"},
         )
-        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.width = 96
+        stream.height = 64
+        stream.pix_fmt = "yuv420p"
         for number in range(24):
             picture = av.VideoFrame.from_ndarray(
                 np.full((64, 96), 40 + 6 * number, np.uint8), format="gray"
@@ -546,7 +558,9 @@ def soft_telecine(path: Path) -> Path:
             picture.pts = number
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
-    content, place, pictures = bytearray(path.read_bytes()), 0, 0
+    content = bytearray(path.read_bytes())
+    place = 0
+    pictures = 0
     # picture coding extension (ISO/IEC 13818-2, 6.2.3.1): top_field_first, repeat_first_field, progressive_frame
     while (place := content.find(b"\x00\x00\x01\xb5", place)) >= 0:
         if content[place + 4] >> 4 == 8:
@@ -601,7 +615,9 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
     piped = tmp_path / "in.nut"
     with av.open(str(demo_clip)) as source, av.open(str(piped), "w") as out:
         video: Any = out.add_stream("rawvideo", rate=30)
-        video.width, video.height, video.pix_fmt = 96, 64, "yuv420p"
+        video.width = 96
+        video.height = 64
+        video.pix_fmt = "yuv420p"
         sound = out.add_stream_from_template(source.streams.audio[0])
         packets: Any = source.demux()
         for packet in packets:
@@ -698,7 +714,8 @@ def test_shared_pipe_keeps_what_is_needed() -> None:
             return bytes([size % 251]) * size
 
     pipe = SharedPipe(Source())  # type: ignore[arg-type]
-    first, second = pipe.reader(), pipe.reader()
+    first = pipe.reader()
+    second = pipe.reader()
     head = first.read(1000)
     assert second.read(500) == head[:500]
     assert pipe.reader().read(1000) == head

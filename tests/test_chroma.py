@@ -56,7 +56,8 @@ def edge_position(
 ) -> float:
     """Where values that rise from 50 to 200 pass 125, by linear interpolation."""
     k = int(np.argmax(values > 125))
-    low, high = values[k - 1], values[k]
+    low = values[k - 1]
+    high = values[k]
     return float(
         coordinates[k - 1]
         + (125 - low) / (high - low) * (coordinates[k] - coordinates[k - 1])
@@ -70,7 +71,9 @@ def test_an_edge_stays_on_the_luma(name: str, location: str | None, axis: int) -
     format = parse(name)
     log2 = (format.log2_chroma_h, format.log2_chroma_w)[axis]
     where = siting(location)[axis]
-    count, gain, errors = 24, format.peak / 255, []
+    count = 24
+    gain = format.peak / 255
+    errors = []
     # Codes are whole numbers, so one edge is found only to a fraction of a code: take the mean over sub-pixel positions.
     for source_edge in (count << log2) * 0.47 + (1 << log2) * np.linspace(
         0, 1, 16, endpoint=False
@@ -114,10 +117,8 @@ def test_a_ramp_stays_the_ramp(name: str, location: str | None) -> None:
     def ramp(y: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(5000 + 117.3 * y[:, None] + 271.9 * x[None, :])
 
-    y, x = (
-        position(30, format.log2_chroma_h, down),
-        position(40, format.log2_chroma_w, across),
-    )
+    y = position(30, format.log2_chroma_h, down)
+    x = position(40, format.log2_chroma_w, across)
     plane = np.rint(ramp(y, x)).astype(np.uint16)
     result = upscale_chroma(plane, format=format, location=location, out_size=(60, 80))
     # Luma X of the doubled picture shows what the source has at X/2 - 1/4.

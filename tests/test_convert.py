@@ -45,16 +45,20 @@ def clicking(
         samples[:, place : place + len(burst)] = burst
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
         sound: Any = out.add_stream(codec, rate=rate)
         sound.layout = layout
         sound.metadata.update({"language": "fre", "title": "Clicks"})
         context = sound.codec_context
         context.open(strict=False)
-        size, kind = context.frame_size or 1024, context.format
+        size = context.frame_size or 1024
+        kind = context.format
         for number in range(25 * seconds):
             frame = av.VideoFrame(64, 48, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts = number
+            frame.time_base = Fraction(1, 25)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
         resampler = av.AudioResampler(kind.name, layout, rate)
@@ -63,11 +67,9 @@ def clicking(
                 samples[:, begin : begin + size].T
             ).reshape(1, -1)
             chunk = av.AudioFrame.from_ndarray(interleaved, format="flt", layout=layout)
-            chunk.sample_rate, chunk.pts, chunk.time_base = (
-                rate,
-                begin,
-                Fraction(1, rate),
-            )
+            chunk.sample_rate = rate
+            chunk.pts = begin
+            chunk.time_base = Fraction(1, rate)
             for each in resampler.resample(chunk):
                 for packet in sound.encode(each):
                     if (
@@ -78,12 +80,10 @@ def clicking(
                     if damaged and number == 20:
                         content = bytes(packet)
                         broken: Any = av.Packet(bytes(len(content)))
-                        broken.pts, broken.dts, broken.duration, broken.time_base = (
-                            packet.pts,
-                            packet.dts,
-                            packet.duration,
-                            packet.time_base,
-                        )
+                        broken.pts = packet.pts
+                        broken.dts = packet.dts
+                        broken.duration = packet.duration
+                        broken.time_base = packet.time_base
                         broken.stream = sound
                         out.mux(broken)
                         continue
@@ -131,7 +131,9 @@ def heard(path: Path) -> tuple[Any, Fraction, Fraction]:
             (packet.pts if path.suffix != ".avi" else packet.dts or 0) * packet.time_base
             for packet in file.demux(pictures) if packet.pts is not None and packet.time_base is not None
         )  # fmt: skip
-    parts, begin, rate = [], None, 0
+    parts = []
+    begin = None
+    rate = 0
     with av.open(str(path)) as file:
         sound = file.streams.audio[0]
         for frame in file.decode(sound):
@@ -200,7 +202,8 @@ def test_converted_sound_is_where_it_was(
 @pytest.mark.parametrize("name", ["o.mp4", "o.webm", "o.avi"])
 def test_cut_is_exact_to_the_sample(tmp_path: Path, name: str) -> None:
     info = clicking(tmp_path / "in.mkv", "flac" if name != "o.mp4" else "pcm_s16le")
-    start, end = Fraction(24, 25), Fraction(44, 25)
+    start = Fraction(24, 25)
+    end = Fraction(44, 25)
     target = carried(info, tmp_path / name, start=start, end=end, frames=20)
     found = clicks_in(target)
     assert np.abs(np.subtract(found, expected(CLICKS[1:], start))).max() < 0.004
@@ -341,7 +344,9 @@ def texts(
     """Video with the lines above as subtitles."""
     with av.open(str(path), "w") as out:
         video: Any = out.add_stream("mpeg4", rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
         track: Any = (
             out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
         )
@@ -360,13 +365,15 @@ def texts(
             )
             content = f"{number},0,Default,,0,0,0,,{words}" if codec == "ass" else line
             packet: Any = av.Packet(content.encode())
-            packet.stream, packet.time_base = track, Fraction(1, 1000)
+            packet.stream = track
+            packet.time_base = Fraction(1, 1000)
             packet.pts = packet.dts = begin
             packet.duration = duration
             out.mux(packet)
         for number in range(50):
             frame = av.VideoFrame(64, 48, "yuv420p")
-            frame.pts, frame.time_base = number, Fraction(1, 25)
+            frame.pts = number
+            frame.time_base = Fraction(1, 25)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
     return probe(path)
@@ -512,9 +519,12 @@ def test_a_decoder_that_keeps_its_first_packets(
     source = tmp_path / "in.wmv"
     with av.open(str(source), "w") as out:
         video: Any = out.add_stream("wmv2", rate=25)
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
         sound: Any = out.add_stream("wmav2", rate=48000)
-        sound.layout, sound.bit_rate = "stereo", 128_000
+        sound.layout = "stereo"
+        sound.bit_rate = 128_000
         for number in range(25):
             out.mux(
                 video.encode(
@@ -526,11 +536,9 @@ def test_a_decoder_that_keeps_its_first_packets(
             samples = av.AudioFrame.from_ndarray(
                 np.full((2, 2048), 0.1, np.float32), format="fltp", layout="stereo"
             )
-            samples.sample_rate, samples.pts, samples.time_base = (
-                48000,
-                2048 * number,
-                Fraction(1, 48000),
-            )
+            samples.sample_rate = 48000
+            samples.pts = 2048 * number
+            samples.time_base = Fraction(1, 48000)
             out.mux(sound.encode(samples))
         out.mux(video.encode(None))
         out.mux(sound.encode(None))

@@ -60,7 +60,8 @@ def test_the_file(clip: tuple[Path, Fraction]) -> None:
     assert cut == Fraction(1, 2)
     assert [entry.name for entry in path.parent.iterdir()] == ["clip.mp4"]
     with av.open(str(path)) as container:
-        video, audio = container.streams.video[0], container.streams.audio[0]
+        video = container.streams.video[0]
+        audio = container.streams.audio[0]
         context = video.codec_context
         assert (context.name, context.pix_fmt, context.width, context.height) == (
             "h264",

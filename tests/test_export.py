@@ -78,7 +78,8 @@ def test_a_graph_says_what_it_is(tmp_path: Path) -> None:
     ) == ("2", "2", "2", "sliced")
     graph = read_graph(target)
     assert (graph.info.model, graph.info.luma_scale) == ("delta", "limited")
-    given, made = onnx.load(target).graph.input[0], onnx.load(target).graph.output[0]
+    given = onnx.load(target).graph.input[0]
+    made = onnx.load(target).graph.output[0]
     assert [
         side.dim_param or side.dim_value for side in given.type.tensor_type.shape.dim
     ] == ["batch", 5, "height", "width"]
@@ -98,7 +99,8 @@ def test_a_graph_of_ours_gives_parts_of_a_picture_their_bits(model: str) -> None
 def test_parts_of_an_older_graph_are_not_reused(tmp_path: Path, operator: str) -> None:
     """These two have been found to depend on the size of the picture."""
     model = onnx.load_from_string(graph_of("lite", "clean", "sliced").content)
-    graph, result = model.graph, model.graph.output[0].name
+    graph = model.graph
+    result = model.graph.output[0].name
     for node in graph.node:
         node.output[:] = ["before" if name == result else name for name in node.output]
     taps = onnx.numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "taps")

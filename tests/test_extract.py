@@ -42,7 +42,9 @@ def soft(path: Path, pix_fmt: str, *, frames: int = 4, **tags: int) -> Path:
     """Pictures whose colours RGB can hold, in ffv1."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = pix_fmt
         for name, value in tags.items():
             setattr(stream.codec_context, name, value)
         for number in range(frames):
@@ -56,7 +58,8 @@ def soft(path: Path, pix_fmt: str, *, frames: int = 4, **tags: int) -> Path:
             picture = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(rgb), format="rgb24"
             ).reformat(format=pix_fmt)
-            picture.pts, picture.time_base = number, Fraction(1, 25)
+            picture.pts = number
+            picture.time_base = Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path
@@ -95,10 +98,8 @@ def test_rgb_and_gray_come_back_bit_by_bit(
     assemble(tmp_path / "frames", tmp_path / "out.mkv", lossless())
     if stored is not None:
         assert probe(tmp_path / "out.mkv").pixel_format == stored
-    before, after = (
-        frames(source, keep_rgb=True),
-        frames(tmp_path / "out.mkv", keep_rgb=True),
-    )
+    before = frames(source, keep_rgb=True)
+    after = frames(tmp_path / "out.mkv", keep_rgb=True)
     assert len(after) == 4
     for one, other in zip(before, after, strict=True):
         for plane, back in zip(one.planes, other.planes, strict=True):
@@ -153,11 +154,11 @@ def test_colours_are_right(tmp_path: Path) -> None:
         path = tmp_path / f"{full}.mkv"
         with av.open(str(path), "w") as container:
             stream: Any = container.add_stream("ffv1", rate=25)
-            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
-            stream.codec_context.colorspace, stream.codec_context.color_range = (
-                1,
-                2 if full else 1,
-            )
+            stream.width = 32
+            stream.height = 32
+            stream.pix_fmt = "yuv420p"
+            stream.codec_context.colorspace = 1
+            stream.codec_context.color_range = 2 if full else 1
             picture = av.VideoFrame(32, 32, "yuv420p")
             for plane, value in zip(picture.planes, (luma, blue, red), strict=True):
                 plane.update(bytes([value]) * plane.buffer_size)
@@ -319,7 +320,9 @@ def test_turned_video_gives_upright_pictures(tmp_path: Path) -> None:
     path = tmp_path / "turned.mp4"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25, options={"crf": "1"})
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
         stream.set_display_rotation(90)
         luma = np.full((72, 64), 128, np.uint8)
         luma[:48, :16] = 235
@@ -366,7 +369,8 @@ def test_folders_that_refuse(tmp_path: Path, demo_clip: Path) -> None:
 def test_a_failure_leaves_nothing(
     tmp_path: Path, demo_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original, count = Path.write_bytes, iter(range(100))
+    original = Path.write_bytes
+    count = iter(range(100))
 
     def full(self: Path, content: bytes) -> int:
         if next(count) == 5:

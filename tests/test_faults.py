@@ -42,7 +42,8 @@ def test_a_fault_in_any_thread(
     monkeypatch: pytest.MonkeyPatch,
     fake: FakeBackend,
 ) -> None:
-    target, options = tmp_path / "o.mkv", replace(LOSSLESS, segment=segment)
+    target = tmp_path / "o.mkv"
+    options = replace(LOSSLESS, segment=segment)
     with monkeypatch.context() as broken:
         kind: type[BaseException] = RuntimeError
         if where == "decode":
@@ -56,7 +57,8 @@ def test_a_fault_in_any_thread(
             )
         elif where in ("network", "memory"):
             kind = MemoryError if where == "memory" else RuntimeError
-            error, run = kind("injected"), FakeBackend.run
+            error = kind("injected")
+            run = FakeBackend.run
 
             def failing(self: FakeBackend, windows: Float) -> Float:
                 if len(self.windows) == 22:
@@ -65,7 +67,9 @@ def test_a_fault_in_any_thread(
 
             broken.setattr(FakeBackend, "run", failing)
         else:
-            encode, kind, calls = VideoEncoder.encode, OutputError, []
+            encode = VideoEncoder.encode
+            kind = OutputError
+            calls = []
 
             def refusing(self: VideoEncoder, *given: Any, **named: Any) -> Any:
                 calls.append(given)

@@ -62,9 +62,11 @@ def test_a_film_has_the_bits_of_its_windows(spec: ModelSpec, name: str) -> None:
     )
     for window in _windows(film):
         found = running.run(window)
-        fresh._grouped._kept.clear()  # type: ignore[attr-defined]  # nothing known: everything is computed
+        # Nothing is known: everything is computed.
+        fresh._grouped._kept.clear()  # type: ignore[attr-defined]
         assert np.array_equal(found, fresh.run(window))
-    grouped, roles = running._grouped, spec.group_roles  # type: ignore[attr-defined]
+    grouped = running._grouped  # type: ignore[attr-defined]
+    roles = spec.group_roles
     assert grouped.asked == 8 * len(roles)
     # one a frame in each role, and those of the repeated ends
     assert grouped.computed <= len(set(roles)) * (8 + 3)

@@ -96,7 +96,9 @@ def test_ten_thousand_streams(tmp_path: Path) -> None:
     path = tmp_path / "many.nut"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("rawvideo", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 16, 16, "gray"
+        stream.width = 16
+        stream.height = 16
+        stream.pix_fmt = "gray"
         sounds = [container.add_stream("pcm_s16le", rate=8000) for _ in range(200)]
         container.mux(
             stream.encode(
@@ -197,7 +199,8 @@ def test_odd_names_of_input_and_output(
     fake: FakeBackend,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    source, target = tmp_path / name, tmp_path / "out" / name
+    source = tmp_path / name
+    target = tmp_path / "out" / name
     target.parent.mkdir()
     shutil.copy(demo_clip, source)
     before = os.getcwd()  # noqa: PTH109
@@ -262,13 +265,11 @@ def test_an_input_that_grows_while_it_is_read(
     tmp_path: Path, fake: FakeBackend
 ) -> None:
     """Frames that were not there at the beginning may come along or not; the file is whole and says how many it has."""
-    whole, source, target = (
-        write_clip(
-            tmp_path / "whole.ts", frames=60, codec="mpeg2video", muxer="mpegts"
-        ),
-        tmp_path / "in.ts",
-        tmp_path / "o.mkv",
+    whole = write_clip(
+        tmp_path / "whole.ts", frames=60, codec="mpeg2video", muxer="mpegts"
     )
+    source = tmp_path / "in.ts"
+    target = tmp_path / "o.mkv"
     content = whole.read_bytes()
     source.write_bytes(content[: len(content) // 2])
 
@@ -314,7 +315,8 @@ def test_a_graph_with_weights_in_other_files_is_refused(tmp_path: Path) -> None:
         tensor = model.graph.initializer[0]
         tensor.data_location = onnx.TensorProto.EXTERNAL
         entry = tensor.external_data.add()
-        entry.key, entry.value = "location", location
+        entry.key = "location"
+        entry.value = location
         (tmp_path / "bad.onnx").write_bytes(model.SerializeToString())
         with pytest.raises(ModelError, match="weights in other files"):
             read_graph(tmp_path / "bad.onnx")

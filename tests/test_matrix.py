@@ -63,18 +63,18 @@ def _source(path: Path, pix_fmt: str) -> Path:
             if codec == "mjpeg"
             else {},
         )
-        stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = pix_fmt
         context = stream.codec_context
         context.time_base = Fraction(1, 1000)
         context.sample_aspect_ratio = Fraction(4, 3)
         is_yuv = not pix_fmt.startswith("bgr")
         if is_yuv:
-            (
-                context.color_range,
-                context.colorspace,
-                context.color_primaries,
-                context.color_trc,
-            ) = 2 if pix_fmt == "yuvj420p" else 1, 1, 1, 1
+            context.color_range = 2 if pix_fmt == "yuvj420p" else 1
+            context.colorspace = 1
+            context.color_primaries = 1
+            context.color_trc = 1
         sound: Any = container.add_stream("aac", rate=48000)
         sound.layout = "mono"
         sent = 0
@@ -84,7 +84,8 @@ def _source(path: Path, pix_fmt: str) -> Path:
                 .reformat(format="yuv444p")
                 .reformat(format=pix_fmt)
             )
-            picture.pts, picture.time_base = time, Fraction(1, 1000)
+            picture.pts = time
+            picture.time_base = Fraction(1, 1000)
             container.mux(stream.encode(picture))
             while sent < (time + 40) * 48:
                 tone = (0.1 * np.sin(np.arange(sent, sent + 1024) / 20)).astype(
@@ -93,11 +94,9 @@ def _source(path: Path, pix_fmt: str) -> Path:
                 samples = av.AudioFrame.from_ndarray(
                     tone[None], format="fltp", layout="mono"
                 )
-                samples.sample_rate, samples.pts, samples.time_base = (
-                    48000,
-                    sent,
-                    Fraction(1, 48000),
-                )
+                samples.sample_rate = 48000
+                samples.pts = sent
+                samples.time_base = Fraction(1, 48000)
                 container.mux(sound.encode(samples))
                 sent += 1024
         container.mux(stream.encode(None))

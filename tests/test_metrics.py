@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from vsrcli.quality.metrics import SsimWindow, mse, psnr, ssim
+from vsrcli.metrics.frames import SsimWindow, mse, psnr, ssim
 
 Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
@@ -41,7 +41,8 @@ def test_psnr_by_hand() -> None:
 
 
 def test_unsigned_codes_do_not_wrap() -> None:
-    a, b = np.full((2, 2), 3, np.uint8), np.full((2, 2), 250, np.uint8)
+    a = np.full((2, 2), 3, np.uint8)
+    b = np.full((2, 2), 250, np.uint8)
     assert mse(a, b) == mse(b, a) == 247**2
 
 
@@ -77,7 +78,8 @@ def test_ssim_is_scikit_images(
 def test_ssim_by_hand() -> None:
     # Flat pictures have no structure: only the luminance term is left.
     c1 = (0.01 * 255) ** 2
-    a, b = np.full((12, 12), 100.0), np.full((12, 12), 120.0)
+    a = np.full((12, 12), 100.0)
+    b = np.full((12, 12), 120.0)
     for window in ("gaussian", "uniform"):
         assert ssim(a, b, window=window) == pytest.approx(
             (2 * 100 * 120 + c1) / (100**2 + 120**2 + c1)
@@ -140,10 +142,8 @@ def test_ssim_of_large_pictures_is_scikit_images(kind: str, window: SsimWindow) 
             rng.integers(0, 256, (520, 600)).astype(np.uint8) for _ in range(2)
         )
     elif kind == "flat":
-        reference, distorted = (
-            np.full((520, 600), 255, np.uint8),
-            np.full((520, 600), 3, np.uint8),
-        )
+        reference = np.full((520, 600), 255, np.uint8)
+        distorted = np.full((520, 600), 3, np.uint8)
     options: dict[str, Any] = (
         {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
         if window == "gaussian"

@@ -150,7 +150,8 @@ def test_lite_keeps_its_budget() -> None:
             layer.register_forward_hook(
                 lambda layer, _, out: done.append(layer.weight[0].numel() * out.numel())
             )
-    height, width = 12, 20
+    height = 12
+    width = 20
     with torch.no_grad():
         network(torch.rand(1, 1, spec.planes, height, width))
     assert sum(done) == 61_472 * height * width

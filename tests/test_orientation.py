@@ -102,11 +102,10 @@ def test_chroma_stays_on_its_luma(
     ).astype(float)  # fmt: skip
     ys, xs = np.mgrid[:height, :width].astype(np.float64)
     # where each sample of the doubled chroma stands on the turned luma
-    y, x = (2 * ys + down) / 2 - 0.25, (2 * xs + across) / 2 - 0.25
-    y, x = (
-        (turned.height - 1 - y if flip_y else y),
-        (turned.width - 1 - x if flip_x else x),
-    )
+    y = (2 * ys + down) / 2 - 0.25
+    x = (2 * xs + across) / 2 - 0.25
+    y = turned.height - 1 - y if flip_y else y
+    x = turned.width - 1 - x if flip_x else x
     y, x = (x, y) if transpose else (y, x)
     assert np.abs(doubled - ramp(y, x))[4:-4, 4:-4].max() <= 1.3
 
@@ -121,7 +120,9 @@ def test_as_a_player_shows_it(tmp_path: Path, degrees: int, mirrored: bool) -> N
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=25, options={"crf": "0"})
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv444p"
+        stream.width = 48
+        stream.height = 32
+        stream.pix_fmt = "yuv444p"
         stream.set_display_rotation(degrees, hflip=mirrored)
         picture = np.random.default_rng(0).integers(0, 255, (32, 48), np.uint8)
         frame = av.VideoFrame.from_ndarray(np.stack([picture] * 3), format="yuv444p")

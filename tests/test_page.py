@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vsrcli.quality.page import render
-from vsrcli.quality.plot import plot
-from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
+from vsrcli.bench.page import render
+from vsrcli.bench.plot import plot
+from vsrcli.bench.report import BenchReport, BenchRow, Shot
+from vsrcli.metrics.info import MetricInfo
 
 METRICS = (
     MetricInfo("psnr", "PSNR dB", True, 2, "8 pixels left out"),

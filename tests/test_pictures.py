@@ -17,7 +17,8 @@ from vsrcli.media.probe import probe
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
 
-WIDTH, HEIGHT = 96, 64
+WIDTH = 96
+HEIGHT = 64
 
 
 def _layout(name: str) -> PixelFormat:
@@ -28,7 +29,8 @@ def _layout(name: str) -> PixelFormat:
 
 def _places(layout: PixelFormat, *, centred: bool = False) -> tuple[Any, Any]:
     """Where the chroma samples of a layout stand, luma pixels: columns on the left unless ``centred``, rows halfway."""
-    across, down = 1 << layout.log2_chroma_w, 1 << layout.log2_chroma_h
+    across = 1 << layout.log2_chroma_w
+    down = 1 << layout.log2_chroma_h
     width, height = layout.chroma_size(WIDTH, HEIGHT)
     return np.arange(width) * across + (across - 1) / 2 * centred, np.arange(
         height
@@ -43,7 +45,8 @@ def _places(layout: PixelFormat, *, centred: bool = False) -> tuple[Any, Any]:
 def test_a_slope_of_colour_stays_in_its_place(
     given: str, wanted: str, location: str | None
 ) -> None:
-    before, after = _layout(given), _layout(wanted)
+    before = _layout(given)
+    after = _layout(wanted)
     centred = location == "center"
     columns, rows = _places(before, centred=centred and given == "yuv420p")
     planes = [np.full((HEIGHT, WIDTH), 100, np.uint8)]

@@ -50,7 +50,8 @@ def test_every_frame_at_its_time_and_nothing_missing(
     path = write_clip(tmp_path / f"a{suffix}", codec=codec)
     with VideoReader(path) as reader:
         frames = list(reader)
-        info, damage = reader.info, reader.damage
+        info = reader.info
+        damage = reader.damage
     assert len(frames) == 30
     assert [frame.time + info.start for frame in frames] == _plain(path)
     assert all((frame.time / info.time_base).denominator == 1 for frame in frames)
@@ -95,10 +96,8 @@ def test_what_probe_sees_in_wild_clips(shared: Path) -> None:
 
 def test_deinterlacing_keeps_every_frame_and_removes_combs(shared: Path) -> None:
     path = shared / "data" / "wild" / "14_bt601-525_480_interlaced_tff.mkv"
-    woven, whole = (
-        _frames(path, end=Fraction(1), deinterlace="off"),
-        _frames(path, end=Fraction(1)),
-    )
+    woven = _frames(path, end=Fraction(1), deinterlace="off")
+    whole = _frames(path, end=Fraction(1))
     assert [frame.time for frame in woven] == [frame.time for frame in whole]
 
     def combing(frames: list[Frame]) -> float:
@@ -204,12 +203,10 @@ def _tone(path: Path, cover: bool) -> Path:
         art: Any = None
         if cover:
             art = container.add_stream("png", rate=1)
-            art.width, art.height, art.pix_fmt, art.disposition = (
-                32,
-                32,
-                "rgb24",
-                av.stream.Disposition.attached_pic,
-            )
+            art.width = 32
+            art.height = 32
+            art.pix_fmt = "rgb24"
+            art.disposition = av.stream.Disposition.attached_pic
         container.start_encoding()
         if cover:
             picture = av.VideoFrame(32, 32, "rgb24")
@@ -223,7 +220,8 @@ def _tone(path: Path, cover: bool) -> Path:
                 samples=stream.codec_context.frame_size,
             )
             frame.planes[0].update(bytes(frame.planes[0].buffer_size))
-            frame.sample_rate, frame.pts = 44100, number * frame.samples
+            frame.sample_rate = 44100
+            frame.pts = number * frame.samples
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
@@ -342,7 +340,8 @@ def test_a_range_is_what_a_full_decode_gives(
         scenes=20,
     )
     everything = _frames(path)
-    begin, stop = Fraction(121, 25), Fraction(133, 25)
+    begin = Fraction(121, 25)
+    stop = Fraction(133, 25)
     part = _frames(path, start=begin, end=stop, context=2)
     first = (
         next(number for number, frame in enumerate(everything) if frame.time >= begin)
@@ -454,7 +453,8 @@ class _Failing:
     """A container whose demuxer gives up after some packets."""
 
     def __init__(self, container: Any, packets: int) -> None:
-        self._container, self._packets = container, packets
+        self._container = container
+        self._packets = packets
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
@@ -482,7 +482,8 @@ def test_interlaced_pictures_later_on_are_deinterlaced(tmp_path: Path) -> None:
     )
     joined = tmp_path / "joined.ts"
     joined.write_bytes(plain.read_bytes() + woven.read_bytes())
-    whole, raw = _frames(joined), _frames(joined, deinterlace="off")
+    whole = _frames(joined)
+    raw = _frames(joined, deinterlace="off")
     assert [frame.time for frame in whole] == [frame.time for frame in raw]
     assert len(whole) == len(_plain(joined)) >= 49
     combing = [
@@ -567,15 +568,19 @@ def test_packed_samples_are_unpacked_exactly(tmp_path: Path) -> None:
     ]
     for plane, values in zip(source.planes, content, strict=True):
         plane.update(values.tobytes())
-    source.pts, source.time_base = 0, Fraction(1, 25)
+    source.pts = 0
+    source.time_base = Fraction(1, 25)
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
         stream = container.add_stream(
             "rawvideo", rate=25, options={"color_range": "pc"}
         )
-        stream.width, stream.height, stream.pix_fmt = 38, 22, "nv12"
+        stream.width = 38
+        stream.height = 22
+        stream.pix_fmt = "nv12"
         container.mux(stream.encode(source))
     (frame,) = _frames(tmp_path / "a.mkv")
-    luma, chroma = content[0][:, :38], content[1][:, :38]
+    luma = content[0][:, :38]
+    chroma = content[1][:, :38]
     for found, expected in zip(
         frame.planes, (luma, chroma[:, ::2], chroma[:, 1::2]), strict=True
     ):
@@ -604,7 +609,8 @@ def test_a_cut_video_beside_whole_audio_is_seen(tmp_path: Path) -> None:
         for number in range(130):
             frame = av.AudioFrame(format="fltp", layout="mono", samples=1024)
             frame.planes[0].update(bytes(frame.planes[0].buffer_size))
-            frame.sample_rate, frame.pts = 44100, number * 1024
+            frame.sample_rate = 44100
+            frame.pts = number * 1024
             out.mux(sound.encode(frame))
         out.mux(sound.encode(None))
         for packet in source.demux(video=0):
@@ -625,7 +631,9 @@ def test_a_still_picture_beside_long_sound_is_whole(
         video: Any = container.add_stream(
             "libvpx-vp9" if suffix == ".webm" else "libx264", rate=25
         )
-        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        video.width = 64
+        video.height = 48
+        video.pix_fmt = "yuv420p"
         sound: Any = container.add_stream("libopus", rate=48000)
         sound.layout = "mono"
         container.mux(
@@ -640,11 +648,9 @@ def test_a_still_picture_beside_long_sound_is_whole(
             samples = av.AudioFrame.from_ndarray(
                 np.zeros((1, 960), np.float32), format="flt", layout="mono"
             )
-            samples.sample_rate, samples.pts, samples.time_base = (
-                48000,
-                960 * number,
-                Fraction(1, 48000),
-            )
+            samples.sample_rate = 48000
+            samples.pts = 960 * number
+            samples.time_base = Fraction(1, 48000)
             container.mux(sound.encode(samples))
         container.mux(sound.encode(None))
     assert completeness(probe(path)).missing == 0
@@ -655,12 +661,15 @@ def test_raw_dv_runs_at_its_own_rate(tmp_path: Path) -> None:
     path = tmp_path / "tape.dv"
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("dvvideo", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 720, 576, "yuv420p"
+        stream.width = 720
+        stream.height = 576
+        stream.pix_fmt = "yuv420p"
         for number in range(4):
             picture = av.VideoFrame.from_ndarray(
                 np.full((864, 720), 100 + number, np.uint8), format="yuv420p"
             )
-            picture.pts, picture.time_base = number, Fraction(1, 25)
+            picture.pts = number
+            picture.time_base = Fraction(1, 25)
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     assert probe(path).rate == 25

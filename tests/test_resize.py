@@ -113,7 +113,8 @@ def test_double_is_the_dense_formula(height: int, width: int, kernel: Kernel) ->
 def test_double_phase_is_the_dense_formula(
     height: int, width: int, kernel: Kernel, shift_y: float, shift_x: float
 ) -> None:
-    shift_y, shift_x = round(shift_y * 32) / 32, round(shift_x * 32) / 32
+    shift_y = round(shift_y * 32) / 32
+    shift_x = round(shift_x * 32) / 32
     image = noise(height, width)
     down = matrix(2 * height, height, lambda k: k / 2 - shift_y, kernel, 1.0)
     across = matrix(2 * width, width, lambda k: k / 2 - shift_x, kernel, 1.0)

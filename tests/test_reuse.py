@@ -88,10 +88,8 @@ def test_the_result_is_the_same_bit_for_bit(
 ) -> None:
     random = np.random.default_rng(seed)
     window = random.integers(0, 255, (5, *size)).astype(kind)
-    with_reuse, without = (
-        made(max_pixels=max_pixels),
-        made(enabled=False, max_pixels=max_pixels),
-    )
+    with_reuse = made(max_pixels=max_pixels)
+    without = made(enabled=False, max_pixels=max_pixels)
     for change in changes:
         window = window.copy()
         for row, rows, column, columns, frame in change:
@@ -175,7 +173,8 @@ def test_a_machine_on_which_parts_differ_computes_whole_pictures() -> None:
         asked.append(part)
         return False
 
-    reuse, window = made(prove=disprove), np.zeros((5, 200, 160), np.uint8)
+    reuse = made(prove=disprove)
+    window = np.zeros((5, 200, 160), np.uint8)
     for value in range(4):
         window = window.copy()
         window[2, 100, 100] = value
@@ -197,7 +196,8 @@ class _Uneven(FakeBackend):
 def test_parts_are_held_against_the_whole_before_anything_is_rounded(
     backend: FakeBackend, reused: bool
 ) -> None:
-    network, window = LumaNetwork(backend), np.full((5, 300, 300), 90, np.uint8)
+    network = LumaNetwork(backend)
+    window = np.full((5, 300, 300), 90, np.uint8)
     for value in range(3):
         window = window.copy()
         window[2, 150, 150] = value

@@ -185,7 +185,8 @@ def test_chroma_stays_where_it_is() -> None:
             .planes[2][16]
             .astype(float)
         )
-        low, high = shown[0], shown[-1]
+        low = shown[0]
+        high = shown[-1]
         crossing = float(np.interp((low + high) / 2, shown[28:36], np.arange(28, 36)))
         assert abs(crossing - edge) < 0.3, location
         assert shown.max() - high < 0.25 * (high - low)

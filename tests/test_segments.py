@@ -32,7 +32,7 @@ from vsrcli.media.timeline import timeline
 from vsrcli.media.timing import Schedule
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
-from vsrcli.quality.metrics import psnr
+from vsrcli.metrics.frames import psnr
 from vsrcli.run import space as module
 from vsrcli.run.batch import upscale_all
 from vsrcli.run.journal import Journal
@@ -115,11 +115,9 @@ def test_frames_do_not_depend_on_segments_or_interruptions(
     name: str, fps: Any, tmp_path: Path, fake: FakeBackend
 ) -> None:
     source = write_clip(tmp_path / name, **CLIPS[name])
-    one, cut, resumed = (
-        tmp_path / "one.mkv",
-        tmp_path / "cut.mkv",
-        tmp_path / "resumed.mkv",
-    )
+    one = tmp_path / "one.mkv"
+    cut = tmp_path / "cut.mkv"
+    resumed = tmp_path / "resumed.mkv"
     options = replace(LOSSLESS, fps=fps)
     assert upscale(source, one, replace(options, segment=0)).segments == 0
     report = upscale(source, cut, options)
@@ -142,7 +140,8 @@ def test_killed_between_the_last_two_steps(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The output has its name, the folder is still there: the next command clears it up, unless the output is another file."""
-    target, folder = tmp_path / "o.mkv", tmp_path / "o.mkv.vsr"
+    target = tmp_path / "o.mkv"
+    folder = tmp_path / "o.mkv.vsr"
 
     def killed(journal: Journal) -> None:
         raise KeyboardInterrupt
@@ -173,7 +172,8 @@ def test_killed_between_the_last_two_steps(
 def test_trimmed_and_resumed(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend
 ) -> None:
-    one, cut = tmp_path / "one.mkv", tmp_path / "cut.mkv"
+    one = tmp_path / "one.mkv"
+    cut = tmp_path / "cut.mkv"
     options = replace(LOSSLESS, start=Fraction(7, 60), end=Fraction(9, 10), segment=0.2)
     upscale(demo_clip, one, replace(options, segment=0))
     interrupted(demo_clip, cut, options, 10)
@@ -186,7 +186,8 @@ def test_segments_in_the_middle_are_made_on_their_own(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend
 ) -> None:
     """Read from the middle of the source, frames, cuts and ticks are those of the whole."""
-    one, cut = tmp_path / "one.mkv", tmp_path / "cut.mkv"
+    one = tmp_path / "one.mkv"
+    cut = tmp_path / "cut.mkv"
     options = replace(LOSSLESS, segment=0.1)
     upscale(demo_clip, one, replace(options, segment=0))
     interrupted(demo_clip, cut, options, 29)
@@ -203,7 +204,8 @@ def test_a_wrong_mark_is_noticed_and_the_segment_made_again(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend
 ) -> None:
     """Segments that were read apart from each other have to fit."""
-    one, cut = tmp_path / "one.mkv", tmp_path / "cut.mkv"
+    one = tmp_path / "one.mkv"
+    cut = tmp_path / "cut.mkv"
     upscale(demo_clip, one, replace(LOSSLESS, segment=0))
     interrupted(demo_clip, cut, LOSSLESS, 28)
     path = tmp_path / "cut.mkv.vsr" / "journal.jsonl"
@@ -229,7 +231,8 @@ def test_joined_files_decode_to_every_frame(
     codec: str, suffix: str, tmp_path: Path, demo_clip: Path, fake: FakeBackend
 ) -> None:
     """Every encoder's segments join; sound, times and lengths are those of the file written in one go."""
-    one, cut = tmp_path / f"one{suffix}", tmp_path / f"cut{suffix}"
+    one = tmp_path / f"one{suffix}"
+    cut = tmp_path / f"cut{suffix}"
     options = UpscaleOptions(
         segment=0.3,
         encoder=EncoderOptions(
@@ -239,7 +242,8 @@ def test_joined_files_decode_to_every_frame(
     )
     upscale(demo_clip, one, replace(options, segment=0))
     assert upscale(demo_clip, cut, options).segments == 3
-    before, after = content(one), content(cut)
+    before = content(one)
+    after = content(cut)
     assert [item[:2] for item in after] == [item[:2] for item in before]
     assert [item[1::2] for item in packets(cut) if item[0]] == [
         item[1::2] for item in packets(one) if item[0]
@@ -280,7 +284,8 @@ def test_quality_does_not_dip_at_the_seams(tmp_path: Path, fake: FakeBackend) ->
         codec="ffv1",
         gop=1,
     )
-    exact, lossy = tmp_path / "exact.mkv", tmp_path / "lossy.mp4"
+    exact = tmp_path / "exact.mkv"
+    lossy = tmp_path / "lossy.mp4"
     options = UpscaleOptions(fps="source", segment=1)
     upscale(source, exact, replace(options, encoder=EncoderOptions(codec="ffv1")))
     assert upscale(source, lossy, options).segments == 3
@@ -353,7 +358,8 @@ def test_a_failing_network_keeps_what_is_done(
 def test_other_options_or_another_source_are_refused(
     demo_clip: Path, moving_clip: Path, tmp_path: Path, fake: FakeBackend
 ) -> None:
-    source, target = tmp_path / "in.mp4", tmp_path / "o.mkv"
+    source = tmp_path / "in.mp4"
+    target = tmp_path / "o.mkv"
     shutil.copy(demo_clip, source)
     interrupted(source, target, LOSSLESS, 20)
     for changed, says in [
@@ -494,7 +500,8 @@ def test_what_cannot_be_cut_runs_in_one_go(
 def test_a_full_disk_stops_before_it_is_full(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    target, notes = tmp_path / "o.mkv", list[str]()
+    target = tmp_path / "o.mkv"
+    notes = list[str]()
     monkeypatch.setattr(module, "_free", lambda folder: 100)
     with pytest.raises(
         OutputError, match=r"no space left .* make room, and the same command goes on"
@@ -530,7 +537,8 @@ def test_a_disk_that_fills_up_in_the_middle(
     taken: int, segments: int, demo_clip: Path, small_disk: Path, fake: FakeBackend
 ) -> None:
     """Clear message, nothing under the final name; after room is made, the same command goes on."""
-    filler, target = small_disk / "filler", small_disk / "o.mkv"
+    filler = small_disk / "filler"
+    target = small_disk / "o.mkv"
     filler.write_bytes(bytes(taken))
     with pytest.raises(OutputError, match="no space left"):
         upscale(demo_clip, target, LOSSLESS)
@@ -637,7 +645,8 @@ def test_decoding_times_rise_and_come_first(
     time = 0
     for spacing in spacings:
         times = [time := time + gap for gap in spacing]
-        first, rest = times[0], times[1:]
+        first = times[0]
+        rest = times[1:]
         random.shuffle(rest)
         parts.append([(pts, min(times)) for pts in [first, *rest]])
     found = decoding_times(parts)

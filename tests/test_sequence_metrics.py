@@ -19,14 +19,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrcli.bench.sequence import sequence_metrics
+from vsrcli.metrics.registry import sequence_metrics
 from vsrcli.errors import BackendError, OptionError
-from vsrcli.quality.sequence import SEQUENCE_METRICS, SequenceScores
-from vsrcli.quality.vmaf import Vmaf
-from vsrcli.quality.warping import WarpingError
+from vsrcli.metrics.sequence import SEQUENCE_METRICS, SequenceScores
+from vsrcli.metrics.vmaf import Vmaf
+from vsrcli.metrics.warping import WarpingError
 
 Clip = list[NDArray[np.float64]]
-WIDTH, HEIGHT, FRAMES = 131, 97, 4  # odd on purpose: chroma is half of it
+# odd on purpose: chroma is half of it
+WIDTH = 131
+HEIGHT = 97
+FRAMES = 4
 BOTH = ("vmaf", "vmaf_neg")
 
 
@@ -199,8 +202,10 @@ def test_warping_error_of_a_still_is_nought_and_a_cut_has_none() -> None:
 
 def test_warping_error_leaves_out_what_was_hidden() -> None:
     # a square that moves over a still ground uncovers a strip at each step; whatever a method paints there is new, not flicker
-    ground, square = texture(200, 160), texture(60, 60, seed=3)
-    truth, pictures = [], []
+    ground = texture(200, 160)
+    square = texture(60, 60, seed=3)
+    truth = []
+    pictures = []
     for number in range(3):
         left = 40 + 12 * number
         truth.append(ground.copy())
@@ -219,7 +224,8 @@ def test_warping_error_leaves_out_what_was_hidden() -> None:
 def test_vmaf_is_that_of_the_same_ffmpeg_from_files(
     tmp_path: Path, size: tuple[int, int]
 ) -> None:
-    program, truth = ffmpeg(), moving(*size)
+    program = ffmpeg()
+    truth = moving(*size)
     pictures = noisy(blurred(truth, 1), 5)
     files = [
         write_y4m(tmp_path / "picture.y4m", pictures),
@@ -288,7 +294,8 @@ def test_vmaf_without_its_package_says_what_to_install(
 def test_ffmpeg_killed_midway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ffmpeg()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    metric, (truth, *_) = Vmaf(BOTH, WIDTH, HEIGHT), moving()
+    metric = Vmaf(BOTH, WIDTH, HEIGHT)
+    (truth, *_) = moving()
     metric.add(truth, truth)
     assert metric._process is not None
     assert list(tmp_path.iterdir())
@@ -307,7 +314,8 @@ def test_closing_early_ends_ffmpeg(
 ) -> None:
     ffmpeg()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    metric, (truth, *_) = Vmaf(BOTH, WIDTH, HEIGHT), moving()
+    metric = Vmaf(BOTH, WIDTH, HEIGHT)
+    (truth, *_) = moving()
     metric.add(truth, truth)
     metric.close()
     assert metric._process is not None
@@ -380,7 +388,8 @@ def test_xpsnr_of_odd_heights_is_near_that_of_even_ones() -> None:
 
 @pytest.mark.parametrize("rate", [25, 50])
 def test_xpsnr_is_that_of_another_ffmpeg_from_files(tmp_path: Path, rate: int) -> None:
-    program, truth = ffmpeg(), moving(322, 182, 5)
+    program = ffmpeg()
+    truth = moving(322, 182, 5)
     filters = subprocess.run(
         [program, "-hide_banner", "-filters"],
         check=True,
@@ -441,7 +450,8 @@ def test_warping_error_takes_views_and_both_float_types() -> None:
 def test_flip_by_hand_and_order() -> None:
     """Nothing between equal pictures, everything between black and white; limited range is shown as such."""
     pytest.importorskip("flip_evaluator")
-    black, white = np.full((HEIGHT, WIDTH), 16.0), np.full((HEIGHT, WIDTH), 235.0)
+    black = np.full((HEIGHT, WIDTH), 16.0)
+    white = np.full((HEIGHT, WIDTH), 235.0)
     picture = texture(WIDTH, HEIGHT)
     noisy = picture + np.random.default_rng(1).normal(0, 6, picture.shape)
     with ExitStack() as stack:

@@ -329,7 +329,8 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
         subtitles=muxer == "matroska",
         chapters=False,
     )
-    start, end = Fraction(110), Fraction(112)
+    start = Fraction(110)
+    end = Fraction(112)
     plan = plan_streams(info, "out.mkv", "copy")
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
@@ -407,7 +408,9 @@ def test_tracks_that_say_again_what_is_carried_are_no_loss(
     path = tmp_path / "in.mov"
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
         if kind == "timecode":
             stream.metadata["timecode"] = "01:00:00:00"
         else:
@@ -424,7 +427,8 @@ def test_tracks_that_say_again_what_is_carried_are_no_loss(
             )
         for number in range(25):
             picture = av.VideoFrame(64, 48, "yuv420p")
-            picture.pts, picture.time_base = number, Fraction(1, 25)
+            picture.pts = number
+            picture.time_base = Fraction(1, 25)
             out.mux(stream.encode(picture))
         out.mux(stream.encode(None))
     info = probe(path)

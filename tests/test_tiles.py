@@ -28,7 +28,8 @@ def local_operator(
     All numbers are small integers, so that float32 sums are exact in any order and equality can be demanded. One output pixel
     sees low-resolution pixels up to ``reach`` away, and not all with the same weight.
     """
-    first, second = reach // 2, reach - reach // 2
+    first = reach // 2
+    second = reach - reach // 2
     rng = np.random.default_rng(reach)
 
     def convolve(x: Float, radius: int) -> Float:
@@ -89,7 +90,8 @@ def test_tiled_equals_untiled(
     max_pixels: int,
     edge: int,
 ) -> None:
-    window, run = picture(height, width), local_operator(reach, trim)
+    window = picture(height, width)
+    run = local_operator(reach, trim)
     edge = max(edge, (trim + 1) // 2)
     whole = upscale_plane(
         window, run, spec(reach + spare, trim), max_pixels=None, edge_px=edge
@@ -104,7 +106,8 @@ def test_tiled_equals_untiled(
 
 def test_a_halo_too_small_shows() -> None:
     """The oracle above is worth something only if it notices a lying spec."""
-    window, run = picture(120, 100), local_operator(8)
+    window = picture(120, 100)
+    run = local_operator(8)
     whole = upscale_plane(window, run, spec(8), max_pixels=None, edge_px=2)
     assert not np.array_equal(
         whole, upscale_plane(window, run, spec(7), max_pixels=4000, edge_px=2)
@@ -112,7 +115,8 @@ def test_a_halo_too_small_shows() -> None:
 
 
 def test_the_interior_is_the_networks_own_output() -> None:
-    window, run = picture(20, 31), local_operator(3)
+    window = picture(20, 31)
+    run = local_operator(3)
     result = upscale_plane(window, run, spec(3), max_pixels=None, edge_px=4)
     assert np.array_equal(result[6:-6, 6:-6], run(window[None])[0][4:-4, 4:-4])
 

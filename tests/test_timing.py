@@ -77,11 +77,9 @@ def by_filter(
         buffer[:4] = number.to_bytes(4, "little")
         picture.planes[0].update(bytes(buffer))
         assert (frame.time / unit).denominator == 1
-        picture.pts, picture.duration, picture.time_base = (
-            int(frame.time / unit),
-            int(frame.duration / unit),
-            unit,
-        )
+        picture.pts = int(frame.time / unit)
+        picture.duration = int(frame.duration / unit)
+        picture.time_base = unit
         source.push(picture)
         drain()
     source.push(None)

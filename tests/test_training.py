@@ -27,7 +27,7 @@ from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
-from vsrcli.quality.metrics import psnr
+from vsrcli.metrics.frames import psnr
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import (
     SEQUENCE,
@@ -132,7 +132,9 @@ def test_batches_turn_and_repeat_frames_as_chosen() -> None:
         lows, highs = (part[:, 0].numpy() for part in batches.at(0))
         choices = batches.choose(0)
         for row, (low, high) in enumerate(zip(lows, highs, strict=True)):
-            top, left, frames = choices.top[row], choices.left[row], choices.frames[row]
+            top = choices.top[row]
+            left = choices.left[row]
+            frames = choices.frames[row]
             source = batches.planes_of(
                 int(choices.clip[row]), int(choices.variant[row])
             )
@@ -151,7 +153,8 @@ def test_batches_turn_and_repeat_frames_as_chosen() -> None:
                     for part in (window, truth)
                 )
             if choices.transposed[row]:
-                window, truth = window.swapaxes(-1, -2), truth.T
+                window = window.swapaxes(-1, -2)
+                truth = truth.T
             assert np.array_equal(low, window)
             assert np.array_equal(high, truth)
     steps = [np.diff(frames) for frames in choices.frames]
@@ -218,10 +221,8 @@ def test_interrupted_run_with_growing_recursion_equals_an_uninterrupted_one(
         maps_batch=2,
         passes=((0.0, 1), (0.4, 2), (0.8, None)),
     )
-    plan, clips = (
-        _plan(model="delta", recipe=recipe, steps=5, validation_count=1),
-        moving_rectangles(),
-    )
+    plan = _plan(model="delta", recipe=recipe, steps=5, validation_count=1)
+    clips = moving_rectangles()
     whole = Trainer(plan, tmp_path / "whole", clips, clips)
     whole.run()
     for stop in (1, 3, 5):  # each time in another part of the recursion's growth

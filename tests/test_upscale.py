@@ -20,7 +20,7 @@ from vsrcli.media.reader import VideoReader
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.quality.metrics import psnr
+from vsrcli.metrics.frames import psnr
 from vsrcli.run import upscale as module
 from vsrcli.run.network import LumaNetwork, upscale_luma
 from vsrcli.run.pipeline import finish_frame
@@ -49,7 +49,8 @@ def test_real_network_end_to_end(demo_clip: Path, tmp_path: Path) -> None:
     report = vsrcli.upscale(
         demo_clip, target, UpscaleOptions(device="cpu", encoder=EncoderOptions(crf=4))
     )
-    source, result = _read(demo_clip), _read(target)
+    source = _read(demo_clip)
+    result = _read(target)
     assert (report.frames_in, report.frames_upscaled, report.frames_out) == (30, 30, 30)
     assert (report.width, report.height) == (192, 128)
     assert report.backend in ("openvino", "onnx")  # what is there
@@ -216,7 +217,9 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path, fake: FakeBackend) -> None:
     ramp = np.tile(np.linspace(64, 940, 64).astype(np.uint16), (48, 1))
     with av.open(str(source), "w") as container:
         stream = container.add_stream("ffv1", rate=30)
-        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p10le"
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p10le"
         for _ in range(3):
             frame = av.VideoFrame(64, 48, "yuv420p10le")
             for plane, values in zip(
@@ -310,11 +313,9 @@ def test_targets_that_cannot_be(
 def test_cut_off_source_is_refused_up_front_with_a_way_out(
     tmp_path: Path, demo_clip: Path, fake: FakeBackend, suffix: str
 ) -> None:
-    whole, cut, target = (
-        tmp_path / f"whole{suffix}",
-        tmp_path / f"cut{suffix}",
-        tmp_path / "o.mp4",
-    )
+    whole = tmp_path / f"whole{suffix}"
+    cut = tmp_path / f"cut{suffix}"
+    target = tmp_path / "o.mp4"
     with (
         av.open(str(demo_clip)) as read,
         av.open(
@@ -426,7 +427,8 @@ def test_wild_clips_keep_every_frame_and_time(
     shared: Path, tmp_path: Path, fake: FakeBackend, name: str, count: int
 ) -> None:
     """The pipeline on real odd files, the network replaced by interpolation to be quick."""
-    source, target = shared / "data" / "wild" / name, tmp_path / "o.mkv"
+    source = shared / "data" / "wild" / name
+    target = tmp_path / "o.mkv"
     report = upscale(source, target, UpscaleOptions(fps="source", encoder=FAST))
     assert report.frames_out == count
     with VideoReader(source) as before, VideoReader(target) as after:

@@ -45,7 +45,8 @@ def honest_hdr(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 def _make(factory: pytest.TempPathFactory, *, hdr: bool) -> tuple[Path, Path]:
     folder = factory.mktemp("honest")
-    source, target = rich_source(folder / "in.mkv", hdr=hdr), folder / "out.mkv"
+    source = rich_source(folder / "in.mkv", hdr=hdr)
+    target = folder / "out.mkv"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "vsrcli.run.upscale.open_backend",
@@ -238,7 +239,8 @@ def _lose_flag(parts: Parts) -> None:
 
 def _swap_frames(first: int, second: int) -> Callable[[Parts], None]:
     def swap(parts: Parts) -> None:
-        one, other = parts.pictures[first], parts.pictures[second]
+        one = parts.pictures[first]
+        other = parts.pictures[second]
         one.planes, other.planes = other.planes, one.planes
 
     return swap
@@ -418,10 +420,8 @@ def test_lost_depth_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) -> None
 def test_every_container_at_every_rate(
     tmp_path: Path, fake: FakeBackend, ending: str, fps: Any
 ) -> None:
-    source, target = (
-        rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv"),
-        tmp_path / f"out.{ending}",
-    )
+    source = rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv")
+    target = tmp_path / f"out.{ending}"
     options = UpscaleOptions(
         fps=fps,
         encoder=EncoderOptions(preset="ultrafast"),
@@ -452,10 +452,8 @@ def test_every_container_at_every_rate(
 def test_cut_outputs(
     tmp_path: Path, fake: FakeBackend, ending: str, start: str | None, end: str | None
 ) -> None:
-    source, target = (
-        rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv"),
-        tmp_path / f"out.{ending}",
-    )
+    source = rich_source(tmp_path / "in.mkv", subtitles=ending == "mkv")
+    target = tmp_path / f"out.{ending}"
     cut: dict[str, Any] = {
         "start": None if start is None else Fraction(start),
         "end": None if end is None else Fraction(end),

@@ -56,7 +56,8 @@ def test_every_frame_at_its_time(
     assert report.checks["worst_frame"]["psnr_db"] > 25
     if shutil.which("ffprobe") is None:
         return
-    before, after = look(source), look(target)
+    before = look(source)
+    after = look(target)
     assert (int(after["video"]["width"]), int(after["video"]["height"])) == (
         2 * int(before["video"]["width"]),
         2 * int(before["video"]["height"]),

@@ -157,7 +157,8 @@ def test_interrupted_with_workers(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
-    options, done = replace(LOSSLESS, devices="cpu*2"), []
+    options = replace(LOSSLESS, devices="cpu*2")
+    done = []
 
     def interrupt(progress: UpscaleProgress) -> None:
         done.append(progress)

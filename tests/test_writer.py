@@ -68,7 +68,8 @@ def names(folder: Path) -> list[str]:
 
 
 def plane_of(frame: av.VideoFrame, index: int, shape: tuple[int, ...]) -> Any:
-    plane, wide = frame.planes[index], frame.format.components[0].bits > 8
+    plane = frame.planes[index]
+    wide = frame.format.components[0].bits > 8
     return np.ndarray(
         shape,
         np.uint16 if wide else np.uint8,
@@ -117,7 +118,8 @@ def test_every_container_keeps_frames_sound_and_sync(
     assert len(times) == 25
     for number, plane in enumerate(planes):
         assert abs(float(plane.mean()) - float(picture(number, video).luma.mean())) < 2
-    before, after = packets_of(source.path), packets_of(target)
+    before = packets_of(source.path)
+    after = packets_of(target)
     assert [s.codec for s in after if s.kind == "audio"] == ["aac", "aac"]
     begins = min(after[0].times)
     for was, now in zip(before[1:3], after[1:3], strict=True):
@@ -288,7 +290,8 @@ def test_trimmed_run_stays_in_sync(source: VideoInfo, folder: Path) -> None:
         for tick in range(10):
             writer.write(picture(tick, video), tick, 1)
         writer.finish(10)
-    was, now = packets_of(source.path)[1], packets_of(target)[1]
+    was = packets_of(source.path)[1]
+    now = packets_of(target)[1]
     wanted = {
         payload: time - Fraction(2, 5)
         for payload, time in zip(was.payloads, was.times, strict=True)
@@ -626,7 +629,8 @@ class _FullDisk:
     """An output whose disk is full from the nth packet on."""
 
     def __init__(self, output: Any, packets: int) -> None:
-        self.output, self.left = output, packets
+        self.output = output
+        self.left = packets
 
     def mux(self, packets: Any) -> None:
         self.left -= 1

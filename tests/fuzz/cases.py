@@ -55,7 +55,8 @@ def make_seeds(folder: Path) -> None:
     shutil.copy(locate("delta"), folder / "seed.safetensors")
     _write_pth(folder / "seed.pth")
     _write_onnx(folder / "seed.onnx")
-    source, target = folder / "journal.mkv", folder / "journal-out.mkv"
+    source = folder / "journal.mkv"
+    target = folder / "journal-out.mkv"
     write_clip(source, frames=30, size=(32, 32), codec="ffv1")
     count = 0
 
@@ -134,7 +135,8 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
 
 
 def _video(seeds: Path, kind: str, dice: random.Random, folder: Path) -> None:
-    source, target = folder / f"in.{kind}", folder / "out.mkv"
+    source = folder / f"in.{kind}"
+    target = folder / "out.mkv"
     source.write_bytes(mutate((seeds / f"seed.{kind}").read_bytes(), dice))
     plan_streams(probe(source), target, "copy")
     try:
@@ -206,13 +208,16 @@ def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
 
 def main() -> None:
     """Run the cases whose kinds and numbers come on standard input, one a line; answer each with a line of JSON."""
-    seeds, folder, most_bytes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    seeds = Path(sys.argv[1])
+    folder = Path(sys.argv[2])
+    most_bytes = int(sys.argv[3])
     upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
     for line in sys.stdin:
         kind, number = line.split()
         work = folder / f"{kind}-{number}"
         work.mkdir()
-        problem, outcome = "", ""
+        problem = ""
+        outcome = ""
         try:
             outcome = run_case(seeds, kind, int(number), work)
         except Exception as error:

@@ -89,7 +89,8 @@ def fuzz(cases: int, first: int = 0, kinds: tuple[str, ...] = KINDS) -> Result:
     """Run so many cases, dealt out to the kinds in turn."""
     result = Result()
     with tempfile.TemporaryDirectory(prefix="vsr-fuzz-") as name:
-        seeds, folder = Path(name) / "seeds", Path(name) / "work"
+        seeds = Path(name) / "seeds"
+        folder = Path(name) / "work"
         seeds.mkdir()
         folder.mkdir()
         make_seeds(seeds)
