@@ -18,9 +18,9 @@ import numpy as np
 from vsrcli.backends import Backend, Float, open_backend
 from vsrcli.bench.methods import doubling
 from vsrcli.frame import Frame, PixelFormat
+from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
-from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.training.data import Sequences, load, validation_pairs
 from vsrcli.training.degradation import Degradation, blur3, clean, compressed
 

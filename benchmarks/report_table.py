@@ -24,10 +24,10 @@ from standins import FIELD_FRAMES, GEM_FRAMES, field, gem
 from vsrcli.backends import Backend, open_backend
 from vsrcli.bench.methods import doubling
 from vsrcli.frame import ColorTags, Frame, PixelFormat
+from vsrcli.metrics.frames import mse, psnr, ssim
 from vsrcli.models import MODELS
 from vsrcli.models.weights import file_name, folder
 from vsrcli.picture.resize import double
-from vsrcli.metrics.frames import mse, psnr, ssim
 from vsrcli.training.degradation import half_blurred
 
 Window = tuple[Frame, ...]

@@ -48,13 +48,13 @@ from standins import motion as render
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import build, load
 from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import locate
 from vsrcli.picture.motion import Motion
 from vsrcli.picture.resize import double
-from vsrcli.metrics.frames import psnr
 from vsrcli.training.data import manifest_rows, read_pack
 from vsrcli.training.degradation import clean
 from vsrcli.training.step import loss_of

@@ -20,14 +20,14 @@ from fake import FakeBackend
 
 from vsrcli.backends import Float
 from vsrcli.bench.benchmark import Bench, BenchProgress
+from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.bench.truth import Source, truth_cases
 from vsrcli.cli import _run
 from vsrcli.errors import InputError, OptionError
 from vsrcli.media.roundtrip import x264_round_trip
+from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.metrics.frames import psnr, ssim
-from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.run.network import upscale_luma
 from vsrcli.training.run import train
 

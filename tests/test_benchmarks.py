@@ -24,10 +24,10 @@ from safetensors.numpy import load_file
 from vsrcli.backends import Codes, Float
 from vsrcli.backends.torch import TorchBackend
 from vsrcli.errors import BackendError, OutOfMemory
+from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.weights import read_info, sha256
 from vsrcli.picture.resize import double
-from vsrcli.metrics.frames import psnr
 from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import half_clean
 

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "backends": {"_version", "errors", "models"},
     "picture": {"errors", "frame", "models"},
     "demo": {"errors", "frame"},
+    "metrics": {"errors", "frame"},
     "quality": {"errors", "frame"},
     "media": {"errors", "frame", "options", "demo", "quality"},
     "run": {
@@ -42,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
         "backends",
         "picture",
         "media",
-        "quality",
+        "metrics",
     },
     "bench": {
         "errors",
@@ -52,7 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         "backends",
         "picture",
         "media",
-        "quality",
+        "metrics",
         "run",
         "training",
     },
@@ -73,21 +74,21 @@ ALLOWED: dict[str, set[str]] = {
 }
 # foreign library -> path prefixes below vsrcli where it may be imported
 HOMES: dict[str, tuple[str, ...]] = {
-    "av": ("media/",),
+    "av": ("media/", "metrics/xpsnr.py"),
     "click": ("cli/",),
     "rich": ("cli/",),
     "threading": ("run/prefetch.py", "training/interrupts.py", "media/pipe.py"),
     "queue": ("run/prefetch.py",),
-    "cv2": ("picture/resize.py", "picture/motion.py", "media/stills.py", "quality/metrics.py", "quality/warping.py", "training/", "demo.py"),
-    "matplotlib": ("training/curves.py", "quality/plot.py"),
+    "cv2": ("picture/resize.py", "picture/motion.py", "media/stills.py", "metrics/frames.py", "metrics/warping.py", "training/", "demo.py"),
+    "matplotlib": ("training/curves.py", "bench/plot.py"),
     "torch": (
         "models/banded.py", "models/layers.py", "models/delta.py", "models/five_parallel.py",
         "models/lite.py", "models/previous.py", "models/checkpoint.py", "models/export.py",
         "models/half.py", "backends/", "training/batches.py", "training/flat.py",
         "training/step.py", "training/trainer.py",
     ),
-    "imageio_ffmpeg": ("quality/vmaf.py",),
-    "flip_evaluator": ("quality/flip.py",),
+    "imageio_ffmpeg": ("metrics/vmaf.py",),
+    "flip_evaluator": ("metrics/flip.py",),
     "safetensors": ("models/weights.py", "models/checkpoint.py"),
     "onnx": ("models/export.py", "models/graph.py"),
     "onnxruntime": ("backends/onnx.py", "models/parity.py"),

@@ -30,9 +30,9 @@ from vsrcli.media.reader import VideoReader
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.timeline import timeline
 from vsrcli.media.timing import Schedule
+from vsrcli.metrics.frames import psnr
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
-from vsrcli.metrics.frames import psnr
 from vsrcli.run import space as module
 from vsrcli.run.batch import upscale_all
 from vsrcli.run.journal import Journal

@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vsrcli.metrics.registry import sequence_metrics
 from vsrcli.errors import BackendError, OptionError
+from vsrcli.metrics.registry import sequence_metrics
 from vsrcli.metrics.sequence import SEQUENCE_METRICS, SequenceScores
 from vsrcli.metrics.vmaf import Vmaf
 from vsrcli.metrics.warping import WarpingError

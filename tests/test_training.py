@@ -23,11 +23,11 @@ from rectangles import moving_rectangles
 from vsrcli.cli import _run
 from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError
 from vsrcli.media.demo import write_demo
+from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
-from vsrcli.metrics.frames import psnr
 from vsrcli.training.batches import Batches
 from vsrcli.training.data import (
     SEQUENCE,

@@ -17,10 +17,10 @@ from vsrcli.backends import Backend, Float
 from vsrcli.errors import BackendError, InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.media.reader import VideoReader
+from vsrcli.metrics.frames import psnr
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.metrics.frames import psnr
 from vsrcli.run import upscale as module
 from vsrcli.run.network import LumaNetwork, upscale_luma
 from vsrcli.run.pipeline import finish_frame

@@ -19,7 +19,7 @@ from vsrcli.errors import OptionError, OutputError
 from vsrcli.options import BenchOptions
 
 if TYPE_CHECKING:
-    from vsrcli.quality.report import BenchReport, BenchRow
+    from vsrcli.bench.report import BenchReport, BenchRow
 
 _GAINS = ("over bicubic dB", "temporal gain dB")
 
@@ -89,7 +89,7 @@ def command(
         )
     _check_outputs(outputs, len(truths), overwrite)
 
-    from vsrcli.bench.run import Bench, BenchProgress
+    from vsrcli.bench.benchmark import Bench, BenchProgress
 
     benches = [Bench(truth, options) for truth in truths]
     reports: list[BenchReport] = []
@@ -123,11 +123,11 @@ def command(
     if outputs["csv"]:
         _deliver(outputs["csv"], _csv(reports))
     if outputs["plot"]:
-        from vsrcli.quality.plot import plot
+        from vsrcli.bench.plot import plot
 
         _deliver(outputs["plot"], plot(reports[0]))
     if outputs["html"]:
-        from vsrcli.quality.page import render
+        from vsrcli.bench.page import render
 
         _deliver(outputs["html"], render(reports[0], benches[0].shots(reports[0])))
     for file in outputs.values():

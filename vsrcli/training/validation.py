@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
+from vsrcli.metrics.frames import psnr
 from vsrcli.models import ModelSpec
 from vsrcli.picture.motion import Motion
 from vsrcli.picture.resize import double
 from vsrcli.picture.tiles import EDGE_PX
-from vsrcli.quality.metrics import psnr
 from vsrcli.training.data import Sequences, validation_pairs
 
 Floats = NDArray[np.float32]

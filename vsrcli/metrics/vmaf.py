@@ -20,8 +20,8 @@ from typing import IO
 import numpy as np
 
 from vsrcli.errors import BackendError
-from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import (
+from vsrcli.metrics.info import MetricInfo
+from vsrcli.metrics.sequence import (
     Luma,
     SequenceScores,
     as_codes,
@@ -40,7 +40,7 @@ _SECONDS_TO_DIE = 10.0
 
 
 class Vmaf:
-    """VMAF, VMAF NEG or both of one clip, from one ffmpeg process; keeps the :class:`~vsrcli.quality.sequence.SequenceMetric` protocol.
+    """VMAF, VMAF NEG or both of one clip, from one ffmpeg process; keeps the :class:`~vsrcli.metrics.sequence.SequenceMetric` protocol.
 
     Luma is rounded to 8-bit codes. The process starts with the first frame.
 
@@ -81,7 +81,7 @@ class Vmaf:
         self._planes = np.zeros((2 * self._rows, width), np.uint8)
 
     def add(self, truth: Luma, picture: Luma) -> None:
-        """Take the next frame; see :class:`~vsrcli.quality.sequence.SequenceMetric`. Waits while ffmpeg is busy."""
+        """Take the next frame; see :class:`~vsrcli.metrics.sequence.SequenceMetric`. Waits while ffmpeg is busy."""
         check_frame(truth, picture, self._width, self._height)
         if self._pipe is None:
             self._pipe = self._start()
@@ -95,7 +95,7 @@ class Vmaf:
         self._added += 1
 
     def finish(self) -> SequenceScores:
-        """Mean and each frame's score, 0..100; see :class:`~vsrcli.quality.sequence.SequenceMetric`."""
+        """Mean and each frame's score, 0..100; see :class:`~vsrcli.metrics.sequence.SequenceMetric`."""
         if self._process is None or self._pipe is None or self._folder is None:
             return {name: (math.nan, []) for name in self._names}
         self._pipe.close()

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
+from vsrcli.bench.report import BenchReport, BenchRow, Shot
+from vsrcli.metrics.info import MetricInfo
 
 _MOST_POINTS = 2000
 _TEMPORAL_GAIN = "PSNR over that of the same network when it is shown the middle frame five times, mean over frames"
@@ -57,7 +58,7 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
             {"curves": _curves(report), "shots": [_shot_data(shot) for shot in shots]}
         ),
     }
-    page = files("vsrcli.quality").joinpath("page.html").read_text(encoding="utf-8")
+    page = files("vsrcli.bench").joinpath("page.html").read_text(encoding="utf-8")
     head, *rest = page.split("{{")
     return head + "".join(
         parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest)

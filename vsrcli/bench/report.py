@@ -9,24 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, slots=True)
-class MetricInfo:
-    """How a metric is shown.
-
-    Attributes:
-        name: what users type, such as ``psnr``.
-        title: with its unit, such as ``PSNR dB``.
-        higher_is_better: whether more is better.
-        digits: decimals shown.
-        note: one line on the definition in use (window, crop, data range).
-    """
-
-    name: str
-    title: str
-    higher_is_better: bool
-    digits: int
-    note: str
+from vsrcli.metrics.info import MetricInfo
 
 
 @dataclass(frozen=True, slots=True)

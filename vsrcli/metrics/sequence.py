@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import OptionError
-from vsrcli.quality.report import MetricInfo
+from vsrcli.metrics.info import MetricInfo
 
 SEQUENCE_METRICS = ("warp", "vmaf", "vmaf_neg", "xpsnr", "flip")
 

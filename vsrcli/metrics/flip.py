@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import BackendError
-from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import Luma, SequenceScores, check_frame, mean_of
+from vsrcli.metrics.info import MetricInfo
+from vsrcli.metrics.sequence import Luma, SequenceScores, check_frame, mean_of
 
 INFO = MetricInfo(
     "flip",
@@ -23,7 +23,7 @@ INFO = MetricInfo(
 
 
 class Flip:
-    """FLIP of one clip, frame by frame; keeps the :class:`~vsrcli.quality.sequence.SequenceMetric` protocol.
+    """FLIP of one clip, frame by frame; keeps the :class:`~vsrcli.metrics.sequence.SequenceMetric` protocol.
 
     Args:
         width: of the pictures, pixels.
@@ -47,7 +47,7 @@ class Flip:
         self._values: list[float] = []
 
     def add(self, truth: Luma, picture: Luma) -> None:
-        """Take the next frame; see :class:`~vsrcli.quality.sequence.SequenceMetric`."""
+        """Take the next frame; see :class:`~vsrcli.metrics.sequence.SequenceMetric`."""
         check_frame(truth, picture, self._width, self._height)
         _, error, _ = self._evaluate(
             _shown(truth), _shown(picture), "LDR", applyMagma=False

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vsrcli.errors import OptionError
-from vsrcli.quality.flip import Flip
-from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import (
+from vsrcli.metrics.flip import Flip
+from vsrcli.metrics.info import MetricInfo
+from vsrcli.metrics.sequence import (
     SEQUENCE_METRICS,
     Luma,
     SequenceMetric,
@@ -15,8 +15,8 @@ from vsrcli.quality.sequence import (
     as_codes,
     check_frame,
 )
-from vsrcli.quality.vmaf import Vmaf
-from vsrcli.quality.warping import WarpingError
+from vsrcli.metrics.vmaf import Vmaf
+from vsrcli.metrics.warping import WarpingError
 
 _VMAF = ("vmaf", "vmaf_neg")
 
@@ -27,7 +27,7 @@ def sequence_metrics(
     """Fresh metrics for one clip of one method; the caller closes each.
 
     Args:
-        names: out of :data:`~vsrcli.quality.sequence.SEQUENCE_METRICS`, each once; ``vmaf`` and ``vmaf_neg`` share one object.
+        names: out of :data:`~vsrcli.metrics.sequence.SEQUENCE_METRICS`, each once; ``vmaf`` and ``vmaf_neg`` share one object.
         width: of the cropped pictures, pixels.
         height: of the cropped pictures, pixels.
         frames_per_second: of the clip, above 0; only XPSNR asks for it.
@@ -65,7 +65,7 @@ def sequence_metrics(
 
 
 class Xpsnr:
-    """XPSNR of one clip, of 8-bit luma; keeps the :class:`~vsrcli.quality.sequence.SequenceMetric` protocol.
+    """XPSNR of one clip, of 8-bit luma; keeps the :class:`~vsrcli.metrics.sequence.SequenceMetric` protocol.
 
     Args:
         width: of the pictures, pixels.
@@ -90,13 +90,13 @@ class Xpsnr:
 
     def __init__(self, width: int, height: int, frames_per_second: float) -> None:
         # imported here: the filter is FFmpeg's, which other metrics do not need
-        from vsrcli.media.xpsnr import XpsnrFilter
+        from vsrcli.metrics.xpsnr import XpsnrFilter
 
         self._width, self._height = width, height
         self._filter = XpsnrFilter(width, height, frames_per_second)
 
     def add(self, truth: Luma, picture: Luma) -> None:
-        """Take the next frame; see :class:`~vsrcli.quality.sequence.SequenceMetric`."""
+        """Take the next frame; see :class:`~vsrcli.metrics.sequence.SequenceMetric`."""
         check_frame(truth, picture, self._width, self._height)
         self._filter.add(as_codes(truth), as_codes(picture))
 

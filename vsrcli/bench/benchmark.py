@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from vsrcli.bench.memory import PeakMemory
 from vsrcli.bench.methods import Method, baselines, networks
-from vsrcli.bench.sequence import sequence_metrics
+from vsrcli.bench.report import BenchReport, BenchRow, Shot
 from vsrcli.bench.truth import (
     Case,
     Picture,
@@ -33,10 +33,11 @@ from vsrcli.bench.truth import (
     truth_cases,
 )
 from vsrcli.errors import InputError, OptionError
+from vsrcli.metrics.frames import SsimWindow, mse, ssim
+from vsrcli.metrics.info import MetricInfo
+from vsrcli.metrics.registry import sequence_metrics
+from vsrcli.metrics.sequence import SEQUENCE_METRICS
 from vsrcli.options import BenchOptions
-from vsrcli.quality.metrics import SsimWindow, mse, ssim
-from vsrcli.quality.report import BenchReport, BenchRow, MetricInfo, Shot
-from vsrcli.quality.sequence import SEQUENCE_METRICS
 
 _CROPS = {"vsr": 8, "report": 2}
 _WINDOWS: dict[str, SsimWindow] = {"vsr": "gaussian", "report": "uniform"}

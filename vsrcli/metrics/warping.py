@@ -22,8 +22,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.quality.report import MetricInfo
-from vsrcli.quality.sequence import (
+from vsrcli.metrics.info import MetricInfo
+from vsrcli.metrics.sequence import (
     Luma,
     SequenceScores,
     as_codes,
@@ -45,7 +45,7 @@ _LEAST_VISIBLE = (
 
 
 class WarpingError:
-    """Warping error of one clip; keeps the :class:`~vsrcli.quality.sequence.SequenceMetric` protocol.
+    """Warping error of one clip; keeps the :class:`~vsrcli.metrics.sequence.SequenceMetric` protocol.
 
     The first frame has no value, nor has one of which less than a third can be found in the frame before (a cut).
 
@@ -71,7 +71,7 @@ class WarpingError:
         self._values: list[float] = []
 
     def add(self, truth: Luma, picture: Luma) -> None:
-        """Take the next frame; see :class:`~vsrcli.quality.sequence.SequenceMetric`."""
+        """Take the next frame; see :class:`~vsrcli.metrics.sequence.SequenceMetric`."""
         check_frame(truth, picture, self._width, self._height)
         codes, shown = as_codes(truth), np.array(picture, dtype=np.float32, order="C")
         value = math.nan

@@ -6,7 +6,7 @@ import io
 import math
 from itertools import pairwise
 
-from vsrcli.quality.report import BenchReport
+from vsrcli.bench.report import BenchReport
 
 
 def plot(report: BenchReport) -> bytes:

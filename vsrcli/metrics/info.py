@@ -1,0 +1,24 @@
+"""How the figures of a metric are presented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """How a metric is shown.
+
+    Attributes:
+        name: what users type, such as ``psnr``.
+        title: with its unit, such as ``PSNR dB``.
+        higher_is_better: whether more is better.
+        digits: decimals shown.
+        note: one line on the definition in use (window, crop, data range).
+    """
+
+    name: str
+    title: str
+    higher_is_better: bool
+    digits: int
+    note: str
