@@ -44,10 +44,18 @@ def make_source(
         out.metadata.update({"title": "A title", "artist": "Someone"})
         if chapters:
             half = round(500 * seconds)
-            out.set_chapters([
-                {"id": n + 1, "start": a, "end": b, "time_base": Fraction(1, 1000), "metadata": {"title": f"Chapter {n}"}}
-                for n, (a, b) in enumerate([(0, half), (half, 2 * half)])
-            ])  # fmt: skip
+            out.set_chapters(
+                [
+                    {
+                        "id": n + 1,
+                        "start": a,
+                        "end": b,
+                        "time_base": Fraction(1, 1000),
+                        "metadata": {"title": f"Chapter {n}"},
+                    }
+                    for n, (a, b) in enumerate([(0, half), (half, 2 * half)])
+                ]
+            )
         frames = round(25 * seconds)
         noises = [_Noise(track) for track in tracks]
         for number in range(frames):

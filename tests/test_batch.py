@@ -142,10 +142,26 @@ def started(
     if not source.exists():
         write_demo(source, seconds=seconds, size=(64, 48))
     process = subprocess.Popen(
-        [sys.executable, str(TESTS / "fake_vsr.py"), "--seconds-a-frame", str(pause), "upscale", str(source), str(target), "--codec", "ffv1", *options],
-        stderr=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"},
-        preexec_fn=lambda: [signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGHUP)],
-    )  # fmt: skip
+        [
+            sys.executable,
+            str(TESTS / "fake_vsr.py"),
+            "--seconds-a-frame",
+            str(pause),
+            "upscale",
+            str(source),
+            str(target),
+            "--codec",
+            "ffv1",
+            *options,
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: [
+            signal.signal(number, signal.SIG_DFL)
+            for number in (signal.SIGINT, signal.SIGHUP)
+        ],
+    )
     return process, target
 
 
@@ -195,9 +211,23 @@ def test_the_folder_removed_in_mid_run_is_one_clear_error(tmp_path: Path) -> Non
     (tmp_path / "out").mkdir()
     write_demo(tmp_path / "in.mp4", seconds=3, size=(64, 48))
     process = subprocess.Popen(
-        [sys.executable, str(TESTS / "fake_vsr.py"), "--seconds-a-frame", "0.05", "upscale", str(tmp_path / "in.mp4"), str(tmp_path / "out" / "o.mkv"),
-         "--codec", "ffv1", "--segment", "0.3", "-q"], stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            str(TESTS / "fake_vsr.py"),
+            "--seconds-a-frame",
+            "0.05",
+            "upscale",
+            str(tmp_path / "in.mp4"),
+            str(tmp_path / "out" / "o.mkv"),
+            "--codec",
+            "ffv1",
+            "--segment",
+            "0.3",
+            "-q",
+        ],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     wait_for(
         lambda: len(list((tmp_path / "out" / "o.mkv.vsr").glob("*.packets"))) >= 1,
         process,

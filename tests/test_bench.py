@@ -521,10 +521,19 @@ def test_bench_and_train_report_the_same_figures(shared: Path, tmp_path: Path) -
     data = shared / "data"
     trained = train(
         TrainOptions(
-            model="previous", domain="video", data=(str(data / "val.mp4"),), val=(str(data / "val.mp4"),), out=str(tmp_path / "run"), steps=2,
-            device="cpu", threads=1, patch=8, batch=1, recipe="ship",
+            model="previous",
+            domain="video",
+            data=(str(data / "val.mp4"),),
+            val=(str(data / "val.mp4"),),
+            out=str(tmp_path / "run"),
+            steps=2,
+            device="cpu",
+            threads=1,
+            patch=8,
+            batch=1,
+            recipe="ship",
         )
-    )  # fmt: skip
+    )
     for degradation in ("video", "clean"):
         options = BenchOptions(
             model=(trained.last,), degrade=degradation, device="cpu", metrics=("psnr",)

@@ -63,10 +63,13 @@ def codec_of(path: Path) -> str:
 @pytest.mark.parametrize(
     ("name", "pix_fmt", "codec", "expected"),
     [
-        ("o.mp4", "yuv420p", "libx264", "h264"), ("o.mp4", "yuv420p10le", "ffv1", "hevc"), ("o.webm", "yuv420p", "libx264", "vp9"),
-        ("o.avi", "yuv420p", "libx264", "h264"), ("o.mkv", "yuv422p10le", "ffv1", "hevc"),
+        ("o.mp4", "yuv420p", "libx264", "h264"),
+        ("o.mp4", "yuv420p10le", "ffv1", "hevc"),
+        ("o.webm", "yuv420p", "libx264", "vp9"),
+        ("o.avi", "yuv420p", "libx264", "h264"),
+        ("o.mkv", "yuv422p10le", "ffv1", "hevc"),
     ],
-)  # fmt: skip
+)
 def test_auto_takes_the_encoder_that_fits(
     tmp_path: Path,
     fake: FakeBackend,
@@ -253,9 +256,31 @@ def test_alpha_is_kept_or_its_loss_is_said(
 
 
 @pytest.mark.parametrize(
-    "pix_fmt", ["yuv420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "yuv410p", "gray", "gray10le", "gray12le", "gray16le", "yuv420p9le", "yuv420p10le",
-                "yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv422p12le", "yuv444p12le", "yuv420p14le", "yuv444p16le", "yuva420p", "yuva444p16le"],
-)  # fmt: skip
+    "pix_fmt",
+    [
+        "yuv420p",
+        "yuv422p",
+        "yuv444p",
+        "yuv440p",
+        "yuv411p",
+        "yuv410p",
+        "gray",
+        "gray10le",
+        "gray12le",
+        "gray16le",
+        "yuv420p9le",
+        "yuv420p10le",
+        "yuv422p10le",
+        "yuv444p10le",
+        "yuv420p12le",
+        "yuv422p12le",
+        "yuv444p12le",
+        "yuv420p14le",
+        "yuv444p16le",
+        "yuva420p",
+        "yuva444p16le",
+    ],
+)
 def test_depth_and_subsampling_stay(
     tmp_path: Path, fake: FakeBackend, pix_fmt: str
 ) -> None:
@@ -273,8 +298,26 @@ def test_depth_and_subsampling_stay(
             )
 
 
-@pytest.mark.parametrize("pix_fmt", ["nv12", "yuyv422", "uyvy422", "yuvj420p", "yuvj422p", "rgb24", "bgr24", "rgba", "bgr0", "gbrp", "rgb48le",
-                                     "gray16be", "yuv420p10be", "monob", "ya8"])  # fmt: skip
+@pytest.mark.parametrize(
+    "pix_fmt",
+    [
+        "nv12",
+        "yuyv422",
+        "uyvy422",
+        "yuvj420p",
+        "yuvj422p",
+        "rgb24",
+        "bgr24",
+        "rgba",
+        "bgr0",
+        "gbrp",
+        "rgb48le",
+        "gray16be",
+        "yuv420p10be",
+        "monob",
+        "ya8",
+    ],
+)
 def test_raw_video_of_any_layout_goes_through(
     tmp_path: Path, fake: FakeBackend, pix_fmt: str
 ) -> None:
@@ -315,8 +358,14 @@ def test_raw_video_of_any_layout_goes_through(
 
 @pytest.mark.parametrize(
     ("stored", "planar", "pairs"),
-    [("nv12", "yuv420p", 1), ("nv16", "yuv422p", 1), ("nv24", "yuv444p", 1), ("p010le", "yuv420p10le", 64), ("p210le", "yuv422p10le", 64)],
-)  # fmt: skip
+    [
+        ("nv12", "yuv420p", 1),
+        ("nv16", "yuv422p", 1),
+        ("nv24", "yuv444p", 1),
+        ("p010le", "yuv420p10le", 64),
+        ("p210le", "yuv422p10le", 64),
+    ],
+)
 def test_chroma_in_pairs_is_unpacked_exactly(
     stored: str, planar: str, pairs: int
 ) -> None:
@@ -678,7 +727,7 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
         (["in.mp4", "-", "--json"], None, 2, "--json"),
         (["in.mp4", "-", "--verify"], None, 2, "--verify"),
     ],
-)  # fmt: skip
+)
 def test_wrong_pipes(
     tmp_path: Path,
     moving_clip: Path,

@@ -31,9 +31,17 @@ FAST = EncoderOptions(codec="libx264", crf=30, preset="ultrafast")
 
 
 def clicking(
-    path: Path, codec: str, *, seconds: int = 2, rate: int = RATE, layout: str = "stereo", clicks: tuple[Fraction, ...] = CLICKS,
-    missing: tuple[Fraction, Fraction] | None = None, late: Fraction = Fraction(0), damaged: bool = False,
-) -> VideoInfo:  # fmt: skip
+    path: Path,
+    codec: str,
+    *,
+    seconds: int = 2,
+    rate: int = RATE,
+    layout: str = "stereo",
+    clicks: tuple[Fraction, ...] = CLICKS,
+    missing: tuple[Fraction, Fraction] | None = None,
+    late: Fraction = Fraction(0),
+    damaged: bool = False,
+) -> VideoInfo:
     """Video at 25 frames a second, and sound that is silent but for a click of 2 ms (a burst of 3 kHz) at each of some times; ``missing`` are times without
     packets, ``late`` is when the sound begins.
     """
@@ -128,9 +136,11 @@ def heard(path: Path) -> tuple[Any, Fraction, Fraction]:
         pictures = file.streams.video[0]
         # AVI keeps no order of presentation, so that FFmpeg gives pictures a place later than their own
         first = min(
-            (packet.pts if path.suffix != ".avi" else packet.dts or 0) * packet.time_base
-            for packet in file.demux(pictures) if packet.pts is not None and packet.time_base is not None
-        )  # fmt: skip
+            (packet.pts if path.suffix != ".avi" else packet.dts or 0)
+            * packet.time_base
+            for packet in file.demux(pictures)
+            if packet.pts is not None and packet.time_base is not None
+        )
     parts = []
     begin = None
     rate = 0
@@ -173,9 +183,17 @@ def expected(
 
 
 REFUSED = [
-    ("pcm_s16le", "o.mp4", "aac"), ("pcm_s16le", "o.m4v", "aac"), ("flac", "o.mov", "aac"), ("flac", "o.ts", "aac"), ("pcm_s16le", "o.webm", "opus"),
-    ("ac3", "o.webm", "opus"), ("flac", "o.avi", "mp3"), ("aac", "o.webm", "opus"), ("libopus", "o.mov", "aac"), ("libopus", "o.avi", "mp3"),
-]  # fmt: skip
+    ("pcm_s16le", "o.mp4", "aac"),
+    ("pcm_s16le", "o.m4v", "aac"),
+    ("flac", "o.mov", "aac"),
+    ("flac", "o.ts", "aac"),
+    ("pcm_s16le", "o.webm", "opus"),
+    ("ac3", "o.webm", "opus"),
+    ("flac", "o.avi", "mp3"),
+    ("aac", "o.webm", "opus"),
+    ("libopus", "o.mov", "aac"),
+    ("libopus", "o.avi", "mp3"),
+]
 
 
 @pytest.mark.parametrize(("codec", "name", "becomes"), REFUSED)
@@ -255,10 +273,18 @@ def test_damaged_packets_are_silent(tmp_path: Path) -> None:
     assert np.abs(np.subtract(found, expected())).max() < 0.004
 
 
-@pytest.mark.parametrize(("rate", "layout", "name", "channels", "became"), [
-    (96000, "stereo", "o.webm", 2, 48000), (44100, "mono", "o.mp4", 1, 44100), (48000, "5.1", "o.mp4", 6, 48000), (48000, "5.1", "o.avi", 6, 48000),
-    (48000, "7.1", "o.webm", 8, 48000), (22050, "stereo", "o.avi", 2, None), (11025, "stereo", "o.mp4", 2, 11025),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rate", "layout", "name", "channels", "became"),
+    [
+        (96000, "stereo", "o.webm", 2, 48000),
+        (44100, "mono", "o.mp4", 1, 44100),
+        (48000, "5.1", "o.mp4", 6, 48000),
+        (48000, "5.1", "o.avi", 6, 48000),
+        (48000, "7.1", "o.webm", 8, 48000),
+        (22050, "stereo", "o.avi", 2, None),
+        (11025, "stereo", "o.mp4", 2, 11025),
+    ],
+)
 def test_rates_and_channels(
     tmp_path: Path, rate: int, layout: str, name: str, channels: int, became: int | None
 ) -> None:
@@ -277,9 +303,20 @@ def test_rates_and_channels(
 
 
 def test_layouts_without_an_order_get_the_usual_one() -> None:
-    assert [layout_name(name, count) for name, count in (("2 channels", 2), ("5.1(side)", 6), ("6 channels", 6), ("33 channels", 33))] == [
-        "stereo", "5.1(side)", "5.1", "",
-    ]  # fmt: skip
+    assert [
+        layout_name(name, count)
+        for name, count in (
+            ("2 channels", 2),
+            ("5.1(side)", 6),
+            ("6 channels", 6),
+            ("33 channels", 33),
+        )
+    ] == [
+        "stereo",
+        "5.1(side)",
+        "5.1",
+        "",
+    ]
 
 
 def test_bit_rates_follow_the_channels(tmp_path: Path) -> None:
@@ -293,22 +330,41 @@ def test_bit_rates_follow_the_channels(tmp_path: Path) -> None:
                 assert sound is not None
                 rates[layout, codec] = sound.bit_rate
     assert rates == {
-        ("mono", "aac"): 128_000, ("stereo", "aac"): 192_000, ("5.1", "aac"): 576_000,
-        ("mono", "opus"): 128_000, ("stereo", "opus"): 128_000, ("5.1", "opus"): 384_000,
-    }  # fmt: skip
+        ("mono", "aac"): 128_000,
+        ("stereo", "aac"): 192_000,
+        ("5.1", "aac"): 576_000,
+        ("mono", "opus"): 128_000,
+        ("stereo", "opus"): 128_000,
+        ("5.1", "opus"): 384_000,
+    }
 
 
-@pytest.mark.parametrize(("codec", "payload", "text"), [
-    ("subrip", b"<i>one</i> <font color=\"#fff\">two</font>\r\nthree", "<i>one</i> two\nthree"),
-    ("subrip", b"{\\an8}up {here}", "up {here}"),
-    ("ass", rb"7,0,Default,,0,0,0,,{\i1\pos(1,2)}One{\i0}, two\Nthree\hfour", "<i>One</i>, two\nthree\u00a0four"),
-    ("ass", rb"7,0,Default,,0,0,0,,{\b1}never closed", "<b>never closed</b>"),
-    ("ass", rb"7,0,Default,,0,0,0,,{\p1}m 0 0 l 9 9{\p0}drawn", "drawn"),
-    ("mov_text", b"\0\x06h\xc3\xa9lloand styles behind it", "h\u00e9llo"),
-    ("mov_text", b"\0\x06\xfe\xff\0h\0i", "hi"),
-    ("webvtt", b"<v Someone><b>a</b> &lt;b&gt; &amp; <00:00:01.000>c", "<b>a</b> <b> & c"),
-    ("text", "na\u00efve".encode(), "na\u00efve"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("codec", "payload", "text"),
+    [
+        (
+            "subrip",
+            b'<i>one</i> <font color="#fff">two</font>\r\nthree',
+            "<i>one</i> two\nthree",
+        ),
+        ("subrip", b"{\\an8}up {here}", "up {here}"),
+        (
+            "ass",
+            rb"7,0,Default,,0,0,0,,{\i1\pos(1,2)}One{\i0}, two\Nthree\hfour",
+            "<i>One</i>, two\nthree\u00a0four",
+        ),
+        ("ass", rb"7,0,Default,,0,0,0,,{\b1}never closed", "<b>never closed</b>"),
+        ("ass", rb"7,0,Default,,0,0,0,,{\p1}m 0 0 l 9 9{\p0}drawn", "drawn"),
+        ("mov_text", b"\0\x06h\xc3\xa9lloand styles behind it", "h\u00e9llo"),
+        ("mov_text", b"\0\x06\xfe\xff\0h\0i", "hi"),
+        (
+            "webvtt",
+            b"<v Someone><b>a</b> &lt;b&gt; &amp; <00:00:01.000>c",
+            "<b>a</b> <b> & c",
+        ),
+        ("text", "na\u00efve".encode(), "na\u00efve"),
+    ],
+)
 def test_words_are_read(codec: str, payload: bytes, text: str) -> None:
     assert read_text(codec, payload) == text
 
@@ -403,8 +459,19 @@ def test_converted_words_and_their_times(
         )
         if content != b"\0\0"
     ]
-    plain = [(begin, length, line if becomes == "webvtt" else line.replace("<i>", "").replace("</i>", "").replace("<b>", "").replace("</b>", ""))
-             for begin, length, line in LINES]  # fmt: skip
+    plain = [
+        (
+            begin,
+            length,
+            line
+            if becomes == "webvtt"
+            else line.replace("<i>", "")
+            .replace("</i>", "")
+            .replace("<b>", "")
+            .replace("</b>", ""),
+        )
+        for begin, length, line in LINES
+    ]
     assert found == plain
     assert track.metadata["language"] in ("ger", "deu")
 

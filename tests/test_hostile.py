@@ -108,9 +108,21 @@ def test_ten_thousand_streams(tmp_path: Path) -> None:
         container.mux(stream.encode(None))
     assert len(sounds) == 200
     done = subprocess.run(
-        [sys.executable, str(TESTS / "fake_vsr.py"), "upscale", str(path), str(tmp_path / "o.mkv"), "-q", "--codec", "ffv1"],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            str(TESTS / "fake_vsr.py"),
+            "upscale",
+            str(path),
+            str(tmp_path / "o.mkv"),
+            "-q",
+            "--codec",
+            "ffv1",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr
     program = tmp_path / "many.ts"

@@ -21,8 +21,20 @@ from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
 
 FORMATS = [
-    "yuv420p", "yuvj420p", "yuv422p", "yuv444p", "yuv440p", "yuv411p", "gray", "yuv420p10le", "yuv422p10le", "yuv444p12le", "gray16le", "yuva420p", "bgr0",
-]  # fmt: skip
+    "yuv420p",
+    "yuvj420p",
+    "yuv422p",
+    "yuv444p",
+    "yuv440p",
+    "yuv411p",
+    "gray",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p12le",
+    "gray16le",
+    "yuva420p",
+    "bgr0",
+]
 # ending, encoder, and the formats it keeps as they are
 OUTPUTS: list[tuple[str, str, str]] = [
     ("mp4", "libx264", "yuv420p yuvj420p yuv422p yuv444p gray yuv420p10le yuv422p10le"),

@@ -98,8 +98,12 @@ def test_chroma_stays_on_its_luma(
     turned = orientation.turn(Frame((luma, chroma, chroma), YUV420, Fraction(0)))
     height, width = (2 * side for side in turned.planes[1].shape)
     doubled = upscale_chroma(
-        turned.planes[1], format=YUV420, location=orientation.siting(tags), out_location=location, out_size=(height, width)
-    ).astype(float)  # fmt: skip
+        turned.planes[1],
+        format=YUV420,
+        location=orientation.siting(tags),
+        out_location=location,
+        out_size=(height, width),
+    ).astype(float)
     ys, xs = np.mgrid[:height, :width].astype(np.float64)
     # where each sample of the doubled chroma stands on the turned luma
     y = (2 * ys + down) / 2 - 0.25

@@ -205,10 +205,22 @@ def test_the_page_works_in_a_browser(tmp_path: Path, width: int, scheme: str) ->
         else ["--blink-settings=preferredColorScheme=1"]
     )
     command = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900", *dark,
-        "--virtual-time-budget=4000", "--dump-dom", page.as_uri(),
-    ]  # fmt: skip
+        str(BROWSER),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        f"--window-size={width},900",
+        *dark,
+        "--virtual-time-budget=4000",
+        "--dump-dom",
+        page.as_uri(),
+    ]
     printed = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=True
     ).stdout
@@ -246,10 +258,21 @@ def test_the_page_fits_a_phone(tmp_path: Path) -> None:
         'const node = document.createElement("pre"); node.id = "seen"; node.textContent = event.data; document.body.append(node); });</script>'
     )
     command = [
-        str(BROWSER), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-        "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}", "--allow-file-access-from-files",
-        "--virtual-time-budget=4000", "--dump-dom", frame.as_uri(),
-    ]  # fmt: skip
+        str(BROWSER),
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--allow-file-access-from-files",
+        "--virtual-time-budget=4000",
+        "--dump-dom",
+        frame.as_uri(),
+    ]
     printed = subprocess.run(
         command, capture_output=True, text=True, timeout=120, check=True
     ).stdout

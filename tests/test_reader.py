@@ -142,12 +142,26 @@ def test_ranges_are_exact_with_their_context(
 @pytest.mark.parametrize(
     ("stored", "delivered"),
     [
-        ("nv12", "yuv420p"), ("nv16", "yuv422p"), ("p010le", "yuv420p10le"), ("yuyv422", "yuv422p"), ("rgb24", "yuv444p"), ("bgr0", "yuv444p"),
-        ("pal8", "yuv444p"), ("gbrp10le", "yuv444p10le"), ("yuva420p", "yuva420p"),
-        ("nv24", "yuv444p"), ("ya8", "yuva444p"), ("gray16le", "gray16le"), ("gray10be", "gray10le"),
-        ("yuvj422p", "yuv422p"), ("yuv411p", "yuv411p"), ("monob", "gray"), ("yuv420p10be", "yuv420p10le"), ("rgba64le", "yuva444p16le"),
+        ("nv12", "yuv420p"),
+        ("nv16", "yuv422p"),
+        ("p010le", "yuv420p10le"),
+        ("yuyv422", "yuv422p"),
+        ("rgb24", "yuv444p"),
+        ("bgr0", "yuv444p"),
+        ("pal8", "yuv444p"),
+        ("gbrp10le", "yuv444p10le"),
+        ("yuva420p", "yuva420p"),
+        ("nv24", "yuv444p"),
+        ("ya8", "yuva444p"),
+        ("gray16le", "gray16le"),
+        ("gray10be", "gray10le"),
+        ("yuvj422p", "yuv422p"),
+        ("yuv411p", "yuv411p"),
+        ("monob", "gray"),
+        ("yuv420p10be", "yuv420p10le"),
+        ("rgba64le", "yuva444p16le"),
     ],
-)  # fmt: skip
+)
 def test_delivered_formats(stored: str, delivered: str) -> None:
     assert delivered_format(stored).name == delivered
 
@@ -323,10 +337,15 @@ def _same(some: list[Frame], others: list[Frame]) -> bool:
 @pytest.mark.parametrize(
     ("suffix", "codec", "options"),
     [
-        (".mp4", "libx264", {}), (".mkv", "libx265", {"x265-params": "log-level=none"}), (".ts", "libx264", {}), (".ts", "mpeg2video", {"bf": "2"}),
-        (".mpg", "mpeg2video", {}), (".avi", "mpeg4", {}), (".mkv", "mpeg2video", {"flags": "+ildct+ilme", "top": "1"}),
+        (".mp4", "libx264", {}),
+        (".mkv", "libx265", {"x265-params": "log-level=none"}),
+        (".ts", "libx264", {}),
+        (".ts", "mpeg2video", {"bf": "2"}),
+        (".mpg", "mpeg2video", {}),
+        (".avi", "mpeg4", {}),
+        (".mkv", "mpeg2video", {"flags": "+ildct+ilme", "top": "1"}),
     ],
-)  # fmt: skip
+)
 def test_a_range_is_what_a_full_decode_gives(
     tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
 ) -> None:
@@ -508,13 +527,30 @@ def _comb(number: int) -> Any:
 @pytest.mark.parametrize(
     ("name", "codec", "pix_fmt", "options", "location"),
     [
-        ("a.mp4", "libx264", "yuv420p", {}, "left"), ("a.mp4", "libx264", "yuv420p", {"chroma_sample_location": "center"}, "center"),
-        ("a.mov", "libx264", "yuv420p10le", {"chroma_sample_location": "topleft"}, "topleft"), ("a.mkv", "mjpeg", "yuvj420p", {}, "center"),
-        ("a.mpg", "mpeg2video", "yuv420p", {}, "left"), ("a.mpg", "mpeg1video", "yuv420p", {}, "center"), ("a.webm", "libvpx-vp9", "yuv420p", {}, None),
-        ("a.mp4", "libsvtav1", "yuv420p", {"chroma_sample_location": "topleft", "svtav1-params": "tile-columns=0"}, "topleft"),
-        ("a.mkv", "ffv1", "gray", {}, None), ("a.mp4", "libx264", "yuv444p", {}, None),
+        ("a.mp4", "libx264", "yuv420p", {}, "left"),
+        ("a.mp4", "libx264", "yuv420p", {"chroma_sample_location": "center"}, "center"),
+        (
+            "a.mov",
+            "libx264",
+            "yuv420p10le",
+            {"chroma_sample_location": "topleft"},
+            "topleft",
+        ),
+        ("a.mkv", "mjpeg", "yuvj420p", {}, "center"),
+        ("a.mpg", "mpeg2video", "yuv420p", {}, "left"),
+        ("a.mpg", "mpeg1video", "yuv420p", {}, "center"),
+        ("a.webm", "libvpx-vp9", "yuv420p", {}, None),
+        (
+            "a.mp4",
+            "libsvtav1",
+            "yuv420p",
+            {"chroma_sample_location": "topleft", "svtav1-params": "tile-columns=0"},
+            "topleft",
+        ),
+        ("a.mkv", "ffv1", "gray", {}, None),
+        ("a.mp4", "libx264", "yuv444p", {}, None),
     ],
-)  # fmt: skip
+)
 def test_chroma_siting_is_seen(
     tmp_path: Path,
     name: str,

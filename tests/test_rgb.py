@@ -195,10 +195,14 @@ def test_chroma_stays_where_it_is() -> None:
 @pytest.mark.parametrize(
     ("tags", "size", "matrix"),
     [
-        (ColorTags(), (720, 576), 6), (ColorTags(), (1280, 720), 1), (ColorTags(), (720, 1280), 1), (ColorTags(primaries=9), (64, 64), 9),
-        (ColorTags(matrix=5, primaries=1), (1920, 1080), 5), (ColorTags(matrix=0), (64, 64), 0),
+        (ColorTags(), (720, 576), 6),
+        (ColorTags(), (1280, 720), 1),
+        (ColorTags(), (720, 1280), 1),
+        (ColorTags(primaries=9), (64, 64), 9),
+        (ColorTags(matrix=5, primaries=1), (1920, 1080), 5),
+        (ColorTags(matrix=0), (64, 64), 0),
     ],
-)  # fmt: skip
+)
 def test_matrix_is_the_tagged_or_the_usual_one(
     tags: ColorTags, size: tuple[int, int], matrix: int
 ) -> None:

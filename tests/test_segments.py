@@ -63,9 +63,18 @@ def packets(path: Path) -> list[tuple[int, Fraction, Fraction, Fraction]]:
     """Stream and exact times of every packet."""
     with av.open(str(path)) as container:
         found: Any = [
-            (packet.stream_index, packet.pts * packet.time_base, packet.dts * packet.time_base, (packet.duration or 0) * packet.time_base)
-            for packet in container.demux() if packet.size and packet.pts is not None and packet.dts is not None and packet.time_base is not None
-        ]  # fmt: skip
+            (
+                packet.stream_index,
+                packet.pts * packet.time_base,
+                packet.dts * packet.time_base,
+                (packet.duration or 0) * packet.time_base,
+            )
+            for packet in container.demux()
+            if packet.size
+            and packet.pts is not None
+            and packet.dts is not None
+            and packet.time_base is not None
+        ]
         return sorted(found)
 
 
@@ -557,9 +566,12 @@ def test_a_disk_that_fills_up_in_the_middle(
 
 
 @given(
-    length=st.fractions(Fraction(1, 10), 20), end=st.fractions(0, 300),
-    keyframes=st.lists(st.fractions(0, 300), max_size=40).map(lambda times: sorted(set(times))),
-)  # fmt: skip
+    length=st.fractions(Fraction(1, 10), 20),
+    end=st.fractions(0, 300),
+    keyframes=st.lists(st.fractions(0, 300), max_size=40).map(
+        lambda times: sorted(set(times))
+    ),
+)
 def test_plans(length: Fraction, end: Fraction, keyframes: list[Fraction]) -> None:
     plan = plan_segments(Fraction(0), end, length, keyframes)
     ends = [Fraction(0), *plan.cuts, end]

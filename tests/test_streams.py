@@ -98,9 +98,14 @@ def test_text_is_copied_converted_or_dropped(sources: dict[str, VideoInfo]) -> N
         for ending in ("mkv", "mp4", "m4v", "mov", "webm", "ts", "avi")
     }
     assert {ending: (item.action, item.codec) for ending, item in found.items()} == {
-        "mkv": ("copy", None), "mp4": ("convert", "mov_text"), "m4v": ("convert", "mov_text"), "mov": ("convert", "mov_text"),
-        "webm": ("convert", "webvtt"), "ts": ("drop", None), "avi": ("drop", None),
-    }  # fmt: skip
+        "mkv": ("copy", None),
+        "mp4": ("convert", "mov_text"),
+        "m4v": ("convert", "mov_text"),
+        "mov": ("convert", "mov_text"),
+        "webm": ("convert", "webvtt"),
+        "ts": ("drop", None),
+        "avi": ("drop", None),
+    }
     for ending in ("ts", "avi"):
         assert found[ending].loses
         assert ".mkv" in found[ending].reason
@@ -351,9 +356,12 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
         (track, track.kind) for track in packets_of(info.path) if track.kind != "video"
     ):
         wanted = [
-            payload for time, length, payload in zip(track.times, track.durations, track.payloads, strict=True)
+            payload
+            for time, length, payload in zip(
+                track.times, track.durations, track.payloads, strict=True
+            )
             if time - info.start + length > start and time - info.start < end
-        ]  # fmt: skip
+        ]
         assert [
             bytes(packet) for packet in packets if packet.stream.type == kind
         ] == wanted

@@ -659,10 +659,19 @@ def test_a_resumed_fine_tuning_is_judged_by_its_beginning(
     Trainer(_plan(steps=1), tmp_path / "start", train_on, held).run()
     first = train(
         TrainOptions(
-            model="previous", domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), init=str(tmp_path / "start" / "last.safetensors"),
-            steps=25, learning_rate=1e-3, batch=2, patch=16, device="cpu", threads=1,
+            model="previous",
+            domain="clean",
+            data=(str(moving_clip),),
+            out=str(tmp_path / "run"),
+            init=str(tmp_path / "start" / "last.safetensors"),
+            steps=25,
+            learning_rate=1e-3,
+            batch=2,
+            patch=16,
+            device="cpu",
+            threads=1,
         )
-    )  # fmt: skip
+    )
     assert first.gain_db["clean"] > first.gain_before_db["clean"] + 0.1
     notes: list[str] = []
     second = train(
@@ -763,9 +772,17 @@ def test_the_user_is_told_when_fine_tuning_gained_nothing(
 ) -> None:
     notes: list[str] = []
     options = TrainOptions(
-        domain="clean", data=(str(moving_clip),), out=str(tmp_path / "run"), init="video", steps=1, learning_rate=1.0, batch=1, patch=8,
-        device="cpu", threads=1,
-    )  # fmt: skip
+        domain="clean",
+        data=(str(moving_clip),),
+        out=str(tmp_path / "run"),
+        init="video",
+        steps=1,
+        learning_rate=1.0,
+        batch=1,
+        patch=8,
+        device="cpu",
+        threads=1,
+    )
     train(options, on_note=notes.append)
     assert any(
         line.startswith("no gain") and "--learning-rate" in line for line in notes

@@ -293,10 +293,12 @@ def test_targets_that_cannot_be(
 ) -> None:
     (tmp_path / "there.mp4").write_bytes(b"precious")
     for target, says in [
-        (tmp_path / "there.mp4", "-y replaces it"), (tmp_path / "no" / "o.mp4", "no folder"), (tmp_path, "folder"),
+        (tmp_path / "there.mp4", "-y replaces it"),
+        (tmp_path / "no" / "o.mp4", "no folder"),
+        (tmp_path, "folder"),
         (moving_clip, "the input itself"),
         (tmp_path / "o.xyz", "xyz"),
-    ]:  # fmt: skip
+    ]:
         with pytest.raises(OutputError, match=says):
             upscale(moving_clip, target, UpscaleOptions())
     assert (tmp_path / "there.mp4").read_bytes() == b"precious"
@@ -417,9 +419,13 @@ def test_checkpoint_file_as_model(tmp_path: Path, moving_clip: Path) -> None:
 
 
 WILD = [
-    ("01_portrait_rot90_iphone.mov", 62), ("03_roadtrip_vp9_10bit.webm", 72), ("04_mpeg4asp_vfr_audio.avi", 96),
-    ("06_stream_of_water_vp8_2997.webm", 90), ("12_anamorphic_sar64_51.mp4", 280), ("14_bt601-525_480_interlaced_tff.mkv", 300),
-]  # fmt: skip
+    ("01_portrait_rot90_iphone.mov", 62),
+    ("03_roadtrip_vp9_10bit.webm", 72),
+    ("04_mpeg4asp_vfr_audio.avi", 96),
+    ("06_stream_of_water_vp8_2997.webm", 90),
+    ("12_anamorphic_sar64_51.mp4", 280),
+    ("14_bt601-525_480_interlaced_tff.mkv", 300),
+]
 
 
 @pytest.mark.parametrize(("name", "count"), WILD)

@@ -57,9 +57,25 @@ def _make(factory: pytest.TempPathFactory, *, hdr: bool) -> tuple[Path, Path]:
 
 
 NAMES = [
-    "frames", "timestamps", "end", "decoding", "size", "aspect", "rotation", "colour", "depth", "content", "levels", "chroma", "streams", "packets", "offset",
-    "chapters", "tags", "metadata",
-]  # fmt: skip
+    "frames",
+    "timestamps",
+    "end",
+    "decoding",
+    "size",
+    "aspect",
+    "rotation",
+    "colour",
+    "depth",
+    "content",
+    "levels",
+    "chroma",
+    "streams",
+    "packets",
+    "offset",
+    "chapters",
+    "tags",
+    "metadata",
+]
 
 
 def test_honest_output_passes_everything(

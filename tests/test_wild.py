@@ -16,9 +16,13 @@ from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
 
 WILD = [
-    "01_portrait_rot90_iphone.mov", "03_roadtrip_vp9_10bit.webm", "04_mpeg4asp_vfr_audio.avi", "06_stream_of_water_vp8_2997.webm",
-    "12_anamorphic_sar64_51.mp4", "14_bt601-525_480_interlaced_tff.mkv",
-]  # fmt: skip
+    "01_portrait_rot90_iphone.mov",
+    "03_roadtrip_vp9_10bit.webm",
+    "04_mpeg4asp_vfr_audio.avi",
+    "06_stream_of_water_vp8_2997.webm",
+    "12_anamorphic_sar64_51.mp4",
+    "14_bt601-525_480_interlaced_tff.mkv",
+]
 FAST = EncoderOptions(preset="ultrafast", crf=18.0)
 
 

@@ -49,9 +49,15 @@ def feed(writer: VideoWriter, frames: list[Frame]) -> None:
 
 
 def write(
-    target: Path, source: VideoInfo, video: OutputVideo, options: EncoderOptions = FAST, *, ticks: tuple[int, ...] | None = None,
-    audio: Any = "none", last: int = 1,
-) -> None:  # fmt: skip
+    target: Path,
+    source: VideoInfo,
+    video: OutputVideo,
+    options: EncoderOptions = FAST,
+    *,
+    ticks: tuple[int, ...] | None = None,
+    audio: Any = "none",
+    last: int = 1,
+) -> None:
     ticks = ticks or tuple(range(25))
     with VideoWriter(
         target, video, options, source=source, plan=plan_streams(source, target, audio)

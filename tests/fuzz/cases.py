@@ -29,9 +29,15 @@ from vsrcli.run.upscale import upscale
 
 FAST = EncoderOptions(preset="ultrafast")
 CONTAINERS: dict[str, tuple[str, str]] = {
-    "mp4": ("libx264", "yuv420p"), "mov": ("prores_ks", "yuv422p10le"), "mkv": ("libx265", "yuv420p"), "webm": ("libvpx-vp9", "yuv420p"),
-    "avi": ("mpeg4", "yuv420p"), "ts": ("mpeg2video", "yuv420p"), "nut": ("ffv1", "yuv420p"), "y4m": ("wrapped_avframe", "yuv420p"),
-}  # fmt: skip
+    "mp4": ("libx264", "yuv420p"),
+    "mov": ("prores_ks", "yuv422p10le"),
+    "mkv": ("libx265", "yuv420p"),
+    "webm": ("libvpx-vp9", "yuv420p"),
+    "avi": ("mpeg4", "yuv420p"),
+    "ts": ("mpeg2video", "yuv420p"),
+    "nut": ("ffv1", "yuv420p"),
+    "y4m": ("wrapped_avframe", "yuv420p"),
+}
 KINDS = (*CONTAINERS, "safetensors", "pth", "onnx", "journal", "part")
 _NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
