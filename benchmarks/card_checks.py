@@ -24,7 +24,6 @@ import pass8
 import torch
 from card_parts import (
     PARTS,
-    TRITON_PARTS,
     Call,
     Prepared,
     as_shipped,
@@ -53,7 +52,7 @@ from vsrcli.models.banded import BandedVolume
 from vsrcli.models.layers import Chain3d, RecursiveBlock3d
 from vsrcli.run.network import LumaNetwork
 
-NAMES = ("machine", "right", "capture", "banded", "pass8", "command", "speed", "triton")
+NAMES = ("machine", "right", "capture", "banded", "pass8", "command", "speed")
 # networks with a 3D part
 VOLUMES = ("delta", "5-parallel", "previous")
 # the domains that the limit of half precision was set for
@@ -143,16 +142,11 @@ def check_machine(setting: Setting, report: Report) -> None:
 
 
 def check_right(
-    setting: Setting,
-    backend_name: str,
-    model: str,
-    domain: str,
-    precision: str,
-    report: Report,
+    setting: Setting, model: str, domain: str, precision: str, report: Report
 ) -> None:
-    """A backend against the network on the processor in float32, and its replays bit for bit."""
+    """The backend against the float32 network on the processor, and its replays bit for bit."""
     backend = open_backend(
-        backend_name, model, domain, device=setting.device, precision=precision
+        "torch", model, domain, device=setting.device, precision=precision
     )
     given = planes_for(model, 2, *setting.picture)
     results = [backend.run(given) for _ in range(REPLAYS)]
@@ -163,7 +157,6 @@ def check_right(
         failed = failed or "not every replay gives the same bits"
     report.add(
         "right",
-        backend=backend_name,
         model=model,
         domain=domain,
         precision=precision,
@@ -350,8 +343,6 @@ def time_part(
     setting: Setting, model: str, size: tuple[int, int], part: str, report: Report
 ) -> None:
     """Milliseconds of one part in the precision that ships, as one graph on a card."""
-    if part in TRITON_PARTS and not setting.on_card:
-        raise Skipped("it needs a card")
     prepared = prepared_for(setting, model, size)
     failed = ""
     values: dict[str, Value] = {}
@@ -382,7 +373,7 @@ def timed(call: Call, setting: Setting) -> float:
 def plan(setting: Setting) -> list[Check]:
     """All checks, the most important first."""
     checks = [Check("machine", "", partial(check_machine, setting))]
-    checks += right_checks(setting, "torch")
+    checks += right_checks(setting)
     checks.append(Check("capture", "", partial(check_capture, setting)))
     for model in VOLUMES:
         for precision in setting.precisions:
@@ -391,8 +382,6 @@ def plan(setting: Setting) -> list[Check]:
                 run = partial(check_banded, setting, model, precision, fused)
                 checks.append(Check("banded", label, run))
     checks.append(Check("pass8", "the kernel", partial(check_pass8, setting)))
-    if setting.on_card:
-        checks += right_checks(setting, "triton")
     for model, size, frames in setting.commands:
         run = partial(check_command, setting, model, size, frames)
         checks.append(
@@ -400,29 +389,23 @@ def plan(setting: Setting) -> list[Check]:
         )
     run = partial(time_banded_pass, setting)
     checks.append(Check("pass8", "banded form", run, is_speed=True))
-    for name, parts in (("speed", PARTS), ("triton", TRITON_PARTS)):
-        for model, size in setting.speeds:
-            for part in parts:
-                label = f"{model} {size_text(size)}, {part}"
-                run = partial(time_part, setting, model, size, part)
-                checks.append(Check(name, label, run, is_speed=True))
+    for model, size in setting.speeds:
+        for part in PARTS:
+            label = f"{model} {size_text(size)}, {part}"
+            run = partial(time_part, setting, model, size, part)
+            checks.append(Check("speed", label, run, is_speed=True))
     return checks
 
 
-def right_checks(setting: Setting, backend: str) -> list[Check]:
+def right_checks(setting: Setting) -> list[Check]:
     checks = []
     for model, spec in MODELS.items():
-        if backend == "triton" and model not in VOLUMES:
-            continue
         for domain in DOMAINS:
             if domain not in spec.domains:
                 continue
-            # other weights run the same kernels, which take seconds to compile
-            if backend == "triton" and domain != "clean":
-                continue
             for precision in setting.precisions:
-                label = f"{backend} {model} {domain} {precision}"
-                run = partial(check_right, setting, backend, model, domain, precision)
+                label = f"{model} {domain} {precision}"
+                run = partial(check_right, setting, model, domain, precision)
                 checks.append(Check("right", label, run))
     return checks
 

@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from vsrcli.backends import Float
-from vsrcli.backends.triton import FusedVolume
 from vsrcli.models import MODELS
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.checkpoint import load
@@ -34,7 +33,6 @@ PARTS = (
     "3D banded, cuDNN epilogues",
     "last layer, float32",
 )
-TRITON_PARTS = ("3D Triton, a kernel a pass", "3D Triton, a kernel a convolution")
 
 
 @contextmanager
@@ -127,12 +125,8 @@ def part_of(
         return partial(prepared.picture, prepared.features), None
     if part == "3D sliced":
         return partial(network.of_groups, maps), None
-    if part.startswith("3D banded"):
-        banded = prepared.banded(fused="cuDNN" in part)
-        return partial(banded, maps), banded(maps)
-    volume = FusedVolume(network.volume, whole_passes=part == TRITON_PARTS[0])
-    stacked = torch.stack([each[:, 0] for each in maps], dim=1)[..., None].contiguous()
-    return partial(volume, stacked), volume(stacked)[:, 0].permute(0, 3, 1, 2)
+    banded = prepared.banded(fused="cuDNN" in part)
+    return partial(banded, maps), banded(maps)
 
 
 def graphed(call: Call) -> Call:

@@ -22,14 +22,12 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vsrcli.backends import Codes, TakesCodes, open_backend
-from vsrcli.backends.triton import TritonBackend
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load
 from vsrcli.models.weights import locate
 
 SIZES = ["960x540", "1280x720", "1920x1080"]
-SHIPPED = ("torch", "triton", "triton, two kernels a pass")
 DEVICE = torch.device("cuda")
 
 Call = Callable[[], object]
@@ -83,14 +81,10 @@ def eager(name: str, codes: Codes, *, half: bool) -> Call:
     return call
 
 
-def shipped(name: str, codes: Codes, way: str) -> Call:
-    """One of ``SHIPPED``, from codes on the host to codes on the host."""
-    backend = open_backend(
-        way.split(",")[0], name, "video", device=str(DEVICE), precision="fp16"
-    )
+def shipped(name: str, codes: Codes) -> Call:
+    """What `--backend torch` runs, from codes on the host to codes on the host."""
+    backend = open_backend("torch", name, "video", device=str(DEVICE), precision="fp16")
     assert isinstance(backend, TakesCodes)
-    if isinstance(backend, TritonBackend):
-        backend.volume.whole_passes = way == "triton"
     return partial(backend.run_codes, codes, 1.0, 0.0, 255)
 
 
@@ -102,10 +96,8 @@ def network_rows(name: str, size: str, frames: int, peak: float) -> None:
     ways: dict[str, Callable[[], Call]] = {
         "eager fp32": partial(eager, name, codes, half=False),
         "eager fp16": partial(eager, name, codes, half=True),
+        "--backend torch, copies and rounding included": partial(shipped, name, codes),
     }
-    for way in SHIPPED:
-        label = f"--backend {way}, copies and rounding included"
-        ways[label] = partial(shipped, name, codes, way)
     for label, make in ways.items():
         row = f"| {name} | {size} | {label}"
         gc.collect()  # networks and graphs of the way before
@@ -116,7 +108,7 @@ def network_rows(name: str, size: str, frames: int, peak: float) -> None:
         except (torch.OutOfMemoryError, OutOfMemory):
             print(f"{row} | out of memory | | |")
             continue
-        except BackendError as error:  # a network that it does not take, or no Triton
+        except BackendError as error:
             print(f"{row} | {error} | | |")
             continue
         share = 100 * work / each / 1e12 / peak

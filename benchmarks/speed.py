@@ -18,7 +18,7 @@ import torch
 from eager import plain
 from torch.utils.flop_counter import FlopCounterMode
 
-from vsrcli.backends import BACKENDS, CUDA_ONLY, open_backend
+from vsrcli.backends import BACKENDS, open_backend
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load
 from vsrcli.models.layers import WindowNetwork
@@ -89,9 +89,7 @@ def rows(name: str, size: str, repeats: int, peak: float) -> None:
             )
         differences = {}
         for backend_name in BACKENDS:
-            if backend_name in CUDA_ONLY or (
-                backend_name == "openvino" and find_spec("openvino") is None
-            ):
+            if backend_name == "openvino" and find_spec("openvino") is None:
                 continue
             backend = open_backend(
                 backend_name, name, domain, device="cpu", precision="fp32"

@@ -1,19 +1,15 @@
-"""What the backends promise beyond the conformance tests: codes on the device, memory, half precision, the fused kernels."""
+"""What the backends promise beyond the conformance tests: codes on the device, memory, half precision."""
 
 from __future__ import annotations
 
-import importlib
-import os
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from fake import FakeBackend
-from torch.nn import functional
 
 from vsrcli.backends import (
     TakesCodes,
@@ -28,7 +24,7 @@ from vsrcli.frame import Plane
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import build, load
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import RecursiveBlock3d, SlicedConv3d, freeze
+from vsrcli.models.layers import freeze
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.color import affine, from_model, to_model
@@ -363,11 +359,6 @@ def test_signals_after_openvino_has_gone(tmp_path: Path) -> None:
     assert (result.returncode, result.stdout.strip()) == (0, "as usual"), result.stderr
 
 
-def test_triton_needs_a_card() -> None:
-    with pytest.raises(BackendError, match=r"triton needs a CUDA GPU"):
-        open_backend("triton", "previous", "clean", device="cpu", precision=None)
-
-
 @pytest.mark.parametrize(
     ("backend", "says"),
     [
@@ -381,109 +372,6 @@ def test_tensorrt_is_never_replaced_in_silence(backend: str, says: str) -> None:
     """On a machine without it, every backend says so in one line."""
     with pytest.raises(BackendError, match=says):
         open_backend(backend, "previous", "clean", device="tensorrt", precision=None)
-
-
-@pytest.fixture(scope="module")
-def kernels() -> ModuleType:
-    """The kernels in Triton's interpreter; where there is a card, they are tested on it as a backend."""
-    if torch.cuda.is_available():
-        pytest.skip("the interpreter is for machines without a card")
-    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported
-    pytest.importorskip("triton")
-    return importlib.import_module("vsrcli.backends.kernels")
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-@pytest.mark.parametrize(
-    ("channels", "out", "kernel", "padding"),
-    [
-        (1, 32, (5, 5, 3), (2, 2, 1)),
-        (8, 8, (3, 3, 3), (1, 1, 1)),
-        (24, 24, (3, 3, 3), (1, 1, 1)),
-        (32, 8, (1, 1, 3), (0, 0, 1)),
-        (8, 5, (3, 3, 3), (0, 0, 0)),
-    ],
-)
-def test_fused_convolution(
-    kernels: ModuleType,
-    channels: int,
-    out: int,
-    kernel: tuple[int, int, int],
-    padding: tuple[int, int, int],
-    dtype: torch.dtype,
-) -> None:
-    torch.manual_seed(0)
-    given = torch.randn(1, 5, 7, 11, channels).to(dtype)
-    weight = (torch.randn(out, channels, *kernel) / 9).to(dtype)
-    bias = torch.randn(out).to(dtype)
-    expected = functional.conv3d(
-        given.permute(0, 4, 1, 2, 3).float(),
-        weight.float(),
-        bias.float(),
-        padding=padding,
-    ).permute(0, 2, 3, 4, 1)
-    residual = torch.randn(expected.shape).to(dtype)
-    ours = kernels.convolve(
-        given,
-        kernels.pack(weight),
-        bias,
-        kernel=kernel,
-        padding=padding,
-        residual=residual,
-    )
-    assert ours.dtype == dtype
-    tolerance = 1e-5 if dtype == torch.float32 else 5e-3
-    torch.testing.assert_close(
-        ours.float(),
-        functional.relu(expected + residual.float()),
-        atol=tolerance,
-        rtol=tolerance,
-    )
-    plain = kernels.convolve(
-        given, kernels.pack(weight), bias, kernel=kernel, padding=padding, rectify=False
-    )
-    torch.testing.assert_close(plain.float(), expected, atol=tolerance, rtol=tolerance)
-    assert plain.min() < 0
-
-
-@pytest.mark.parametrize(
-    ("channels", "dtype"), [(8, torch.float16), (8, torch.float32), (24, torch.float32)]
-)
-@pytest.mark.parametrize("size", [(4, 6), (5, 7), (2, 3)])
-def test_whole_pass_of_a_recursive_block(
-    kernels: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    size: tuple[int, int],
-    channels: int,
-    dtype: torch.dtype,
-) -> None:
-    """Over the edges of tiles, several tiles a program and two pictures, it does what the two convolutions do one after the other."""
-    torch.manual_seed(0)
-    monkeypatch.setattr(kernels, "_TILE", (4, 6))  # the interpreter is slow
-    given = torch.randn(2, 5, *size, channels).to(dtype)
-    layers = [
-        (
-            kernels.pack((torch.randn(channels, channels, 3, 3, 3) / 9).to(dtype)),
-            torch.randn(channels).to(dtype),
-        )
-        for _ in "ab"
-    ]
-    shape = {"kernel": (3, 3, 3), "padding": (1, 1, 1)}
-    (first, first_bias), (second, second_bias) = layers
-    expected = kernels.convolve(
-        kernels.convolve(given, first, first_bias, **shape),
-        second,
-        second_bias,
-        **shape,
-        residual=given,
-    )
-    ours = kernels.recurse(given, first, first_bias, second, second_bias)
-    torch.testing.assert_close(
-        ours,
-        expected,
-        atol=1e-5 if dtype == torch.float32 else 5e-3,
-        rtol=1e-5 if dtype == torch.float32 else 5e-3,
-    )
 
 
 @pytest.mark.parametrize(
@@ -508,27 +396,3 @@ def test_parts_of_5_parallel_are_exact_in_openvino_with_avx512_alone(
             assert backend.exact_parts == expected
     finally:
         openvino._has_avx512.cache_clear()
-
-
-@pytest.mark.parametrize("whole_passes", [True, False])
-def test_fused_volume(kernels: ModuleType, whole_passes: bool) -> None:
-    """A stack of layers, recursion included, is that of PyTorch."""
-    from vsrcli.backends.triton import FusedVolume
-    from vsrcli.models.layers import Chain3d
-
-    torch.manual_seed(0)
-    volume = Chain3d(
-        SlicedConv3d(1, 8, (5, 5, 3), padding=(2, 2, 1)),
-        RecursiveBlock3d(8, 2),
-        SlicedConv3d(8, 4, 3),
-        SlicedConv3d(4, 4, 3),
-    ).eval()
-    maps = [torch.rand(2, 1, 9, 10) for _ in range(5)]
-    with torch.inference_mode():
-        (expected,) = volume(maps)
-        ours = FusedVolume(volume, whole_passes=whole_passes)(
-            torch.stack([part[:, 0] for part in maps], dim=1)[..., None].contiguous()
-        )
-    torch.testing.assert_close(
-        ours[:, 0].permute(0, 3, 1, 2), expected, atol=1e-5, rtol=1e-5
-    )

@@ -6,18 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from vsrcli.backends import BACKENDS, CUDA_ONLY, Backend, Float, open_backend
+from vsrcli.backends import BACKENDS, Backend, Float, open_backend
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, save
 from vsrcli.models.weights import CheckpointInfo
 from vsrcli.picture.tiles import upscale_plane
 
-CASES = [
-    (spec, name)
-    for spec in MODELS.values()
-    for name in BACKENDS
-    if name not in CUDA_ONLY
-]
+CASES = [(spec, name) for spec in MODELS.values() for name in BACKENDS]
 
 
 @pytest.fixture(

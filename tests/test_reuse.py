@@ -13,7 +13,7 @@ from fake import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsrcli.backends import BACKENDS, CUDA_ONLY, open_backend
+from vsrcli.backends import BACKENDS, open_backend
 from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -221,7 +221,7 @@ def test_a_real_backend_stands_the_proof(name: str) -> None:
     assert network.reused > 0.5
 
 
-@pytest.mark.parametrize("name", [name for name in BACKENDS if name not in CUDA_ONLY])
+@pytest.mark.parametrize("name", BACKENDS)
 @pytest.mark.parametrize("model", MODELS)
 def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None:
     """What the promise stands on: any part comes out of a backend as the whole picture does."""

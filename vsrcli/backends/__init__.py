@@ -117,11 +117,7 @@ BACKENDS: dict[str, str] = {
     "torch": "vsrcli.backends.torch:TorchBackend",
     "onnx": "vsrcli.backends.onnx:OnnxBackend",
     "openvino": "vsrcli.backends.openvino:OpenVinoBackend",
-    "triton": "vsrcli.backends.triton:TritonBackend",
 }
-
-
-CUDA_ONLY = ("triton",)
 
 # A picture, or a part of one, is never made smaller than this for want of memory that was only estimated.
 _SMALLEST_PART = 256 * 256

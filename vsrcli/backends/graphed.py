@@ -86,7 +86,7 @@ class Graphs:
         return self._replay(captured, given)
 
     def _plain(self, work: Callable[[Tensor], Tensor], given: Codes) -> Codes:
-        # Triton launches on the current card, wherever the tensors are
+        # the work finds its card to be the current one, as when it is recorded
         with torch.cuda.device(self._device):
             result: Codes = work(torch.from_numpy(given).to(self._device)).cpu().numpy()
         return result

@@ -16,7 +16,7 @@ from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.checkpoint import load
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import GroupedNetwork, Network, at_least_single, freeze
+from vsrcli.models.layers import GroupedNetwork, at_least_single, freeze
 from vsrcli.models.weights import locate
 
 log = logging.getLogger(__name__)
@@ -162,17 +162,13 @@ class TorchBackend:
         if self._grouped is not None:
             return torch.from_numpy(self._grouped.run(windows.numpy()))
         window = windows[:, None]
-        features = self.features(
+        features = self._network.features(
             (window * self._unit).half() if self.precision == "fp16" else window
         )
         # the last layer stays in float32: up there half precision is coarser than a tenth of a grey level
         return self._network.picture(
             at_least_single(features), window[:, :, self.spec.middle]
         )[:, 0]
-
-    def features(self, window: Tensor) -> Tensor:
-        """All layers but the last, on the device: see ``Network.features``."""
-        return self._network.features(window)
 
     def _group_by_group(self, network: GroupedNetwork) -> Grouped[Tensor]:
         def tensor(values: Float) -> Tensor:
@@ -189,11 +185,6 @@ class TorchBackend:
             lambda role, frames: network.of_group(tensor(frames), role),
             of_groups,
         )
-
-    @property
-    def network(self) -> Network:
-        """The module, as it was prepared for the device."""
-        return self._network
 
     def _compute(
         self, key: str, work: Callable[[Tensor], Tensor], windows: Codes
