@@ -12,7 +12,10 @@ import numpy as np
 
 
 def texture(number: int, size: tuple[int, int]) -> Any:
-    """Frame ``number`` of a smooth moving pattern, shape (H, W), uint8, 20..200; ``size`` is (W, H)."""
+    """Frame ``number`` of a smooth moving pattern: shape (H, W), uint8, 20..200.
+
+    ``size`` is (W, H).
+    """
     rows, columns = np.mgrid[: size[1], : size[0]]
     return (
         110 + 50 * np.sin((rows + number) / 5) + 40 * np.sin((columns + 2 * number) / 7)
@@ -34,7 +37,9 @@ def write_clip(
     rotation: float = 0,
     pictures: list[Any] | None = None,
 ) -> Path:
-    """A moving pattern at 25 frames a second (or at ``times``, in milliseconds), its picture replaced at each new scene.
+    """Encode a moving pattern at 25 frames a second, or at ``times`` in milliseconds.
+
+    Each of ``scenes`` has another picture.
 
     ``pictures`` (arrays of shape (H, W), or (H, W, 3) for RGB) take the pattern's place.
     """

@@ -1,4 +1,4 @@
-"""Fixtures: real data where there is some, small clips made here, and what marks a test for a GPU."""
+"""Fixtures: real data where available, small generated clips, and the ``gpu`` marker."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return
     import torch
 
-    # a machine that has a GPU sets VSR_FAIL_WITHOUT_CUDA, so that these tests cannot be skipped unnoticed
+    # A machine with a GPU sets VSR_FAIL_WITHOUT_CUDA, so that these tests cannot be
+    # skipped unnoticed.
     if torch.cuda.is_available() or os.environ.get("VSR_FAIL_WITHOUT_CUDA"):
         return
     for item in marked:
@@ -66,7 +67,10 @@ def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project's own demonstration clip, small: 1 s of 96x64 at 30 frames a second with a cut at half a second and a tone."""
+    """The project's own demonstration clip, small: 1 s of 96x64 at 30 frames a second.
+
+    It has a cut at half a second, and a tone.
+    """
     pytest.importorskip("av")
     from vsrcli.media.demo import write_demo
 
@@ -77,7 +81,7 @@ def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
-    """A network that only interpolates, in the place of every other one that ``upscale`` would open."""
+    """A network that only interpolates, in place of any that ``upscale`` would open."""
     backend = FakeBackend()
     monkeypatch.setattr(
         "vsrcli.run.upscale.open_backend", lambda *arguments, **options: backend

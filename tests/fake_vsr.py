@@ -1,4 +1,7 @@
-"""``vsr`` in a process of its own with the network that only interpolates: python tests/fake_vsr.py [--seconds-a-frame S] ARGUMENTS..."""
+"""``vsr`` as its own process, with the network that only interpolates.
+
+python tests/fake_vsr.py [--seconds-a-frame S] ARGUMENTS...
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Source files with several streams, and what plain PyAV reads from a file: for the tests of streams and writer."""
+"""Source files with several streams, and what plain PyAV reads from a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def make_source(
     subtitles: bool = False,
     chapters: bool = True,
 ) -> VideoInfo:
-    """Write 64x48 video at 25 frames a second with audio tracks (French, then English) and describe it."""
+    """Write 64x48 video at 25 frames a second with audio tracks, and describe it.
+
+    The tracks are French, then English.
+    """
     with av.open(str(path), "w", format=muxer) as out:
         video = out.add_stream("mpeg4", rate=25)
         video.width = 64
@@ -167,7 +170,7 @@ def output_video(**changes: Any) -> OutputVideo:
 
 
 def picture(number: int, video: OutputVideo) -> Frame:
-    """A frame with a moving ramp, of the video's size and format; its mean luma tells its number."""
+    """A frame of the video's size and format with a moving ramp; its mean luma tells ``number``."""
     layout = video.format
     rows, columns = np.mgrid[: video.height, : video.width]
     scale = 1 << (layout.bits - 8)
@@ -188,7 +191,7 @@ def picture(number: int, video: OutputVideo) -> Frame:
 
 @dataclass
 class Packed:
-    """One stream as it lies in a file: presentation times and payloads of its packets, in order of decoding."""
+    """One stream as stored in a file: times and payloads of its packets, in decoding order."""
 
     kind: str
     codec: str

@@ -1,4 +1,4 @@
-"""What the backends promise beyond the conformance tests: codes on the device, memory, half precision."""
+"""What backends promise beyond the conformance tests: codes, memory, half precision."""
 
 from __future__ import annotations
 
@@ -296,7 +296,7 @@ def test_frozen_weights_change_nothing(name: str) -> None:
     [(spec.name, domain) for spec in MODELS.values() for domain in spec.domains],
 )
 def test_shipped_weights_fit_half_precision(name: str, domain: str) -> None:
-    """Scaled, they give the same picture, and no value of any layer comes near the end of half precision."""
+    """Scaled, they give the same picture, and no layer comes near the limit of half precision."""
     network, info = load(locate(name, domain))
     shape = (1, 1, info.spec.planes, 12, 14)
     window = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 255
@@ -342,7 +342,10 @@ def test_weights_too_large_for_half_precision_are_scaled_or_refused(
 
 
 def test_signals_after_openvino_has_gone(tmp_path: Path) -> None:
-    """It gives threads a stack for signals, and used to take it away with the second of two networks: the next Ctrl-C was a crash."""
+    """OpenVINO gives threads a stack for signals, and must not take it away.
+
+    It used to do so when the second of two networks closed: the next Ctrl-C was a crash.
+    """
     pytest.importorskip("openvino")
     code = (
         "import os, signal; from vsrcli.backends import open_backend\n"

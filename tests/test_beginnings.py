@@ -1,4 +1,7 @@
-"""Sound and pictures that begin late, have pauses, or are hidden by an edit list, in containers that have no word for it."""
+"""Sound and pictures that begin late, have pauses, or are hidden by an edit list.
+
+Also in containers that cannot express this.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,7 @@ def test_a_pause_in_avi_is_silence(
 def test_a_late_picture(
     tmp_path: Path, fake: FakeBackend, plain: Path, ending: str
 ) -> None:
-    """Where frames cannot begin late, the first is shown from the beginning; what follows stands where it did."""
+    """Where frames cannot begin late, the first is shown from the start; the others stay."""
     source = _remuxed(
         plain,
         tmp_path / "late.mkv",

@@ -1,4 +1,4 @@
-"""``vsr bench``: the figures are right, whatever the ground truth is kept in, and what does not fit is refused."""
+"""``vsr bench``: the figures are right in any format, and what does not fit is refused."""
 
 from __future__ import annotations
 
@@ -135,7 +135,10 @@ def test_the_reports_protocol(tmp_path: Path) -> None:
 
 
 def test_depths_and_containers_agree(tmp_path: Path) -> None:
-    """The same content as 8-, 10- and 16-bit video and as gray, 16-bit and RGB pictures scores the same within 0.01 dB."""
+    """The same content in any format scores the same within 0.01 dB.
+
+    Video of 8, 10 and 16 bits, and pictures in gray, 16 bits and RGB.
+    """
     pictures = _detail(3)
     figures = {
         "8 bits": _baselines(_ffv1(tmp_path / "8.mkv", pictures, "yuv420p")),
@@ -170,7 +173,7 @@ def test_depths_and_containers_agree(tmp_path: Path) -> None:
 
 
 def test_floating_point_fields(tmp_path: Path) -> None:
-    """The same field in 0..1 and in 0..255: PSNR and SSIM agree, MSE is in the units of the data."""
+    """The same field in 0..1 and 0..255: PSNR and SSIM agree; MSE is in the units of the data."""
     fields = [picture.astype(np.float32) / 255 for picture in _detail(2)]
     for name, factor in (("unit", 1.0), ("codes", 255.0)):
         (tmp_path / name).mkdir()
@@ -504,7 +507,7 @@ def test_tables_show_the_temporal_gain(
 def test_pages_show_the_telling_part_of_large_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page of whole large frames would be tens of megabytes; what is shown is where interpolation fails."""
+    """Whole large frames would take tens of megabytes; the page shows where interpolation fails."""
     monkeypatch.setattr("vsrcli.bench.benchmark._SHOT_SIZE", (32, 24))
     flat = np.full((SIZE[1], SIZE[0]), 90, np.uint8)
     flat[30:50, 60:80] = _detail(1)[0][:20, :20]

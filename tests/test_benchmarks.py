@@ -1,4 +1,4 @@
-"""The scripts that make the figures in benchmarks/RESULTS.md still run; the figures themselves are not looked at."""
+"""The scripts behind benchmarks/RESULTS.md still run; their figures are not checked."""
 
 from __future__ import annotations
 
@@ -181,8 +181,11 @@ def test_scenes_move_as_slowly_as_they_say(script: ModuleType) -> None:
     rows, columns = np.mgrid[: height + 1 : 20, : width + 1 : 20]
     places = np.stack([columns.ravel(), rows.ravel(), np.ones(rows.size)])
     for scene, (least, most) in {
-        "pan": (0.6, 0.7), "zoom": (0.2, 1.5), "turn": (0.2, 1.5), "fast": (13, 17)
-    }.items():  # fmt: skip
+        "pan": (0.6, 0.7),
+        "zoom": (0.2, 1.5),
+        "turn": (0.2, 1.5),
+        "fast": (13, 17),
+    }.items():
         for number in range(script.MOTION_FRAMES - 1):
             on_wall = script.view(scene, number) @ places
             after = script.view(scene, number + 1)
@@ -204,7 +207,7 @@ def test_scenes_are_as_hard_as_footage(script: ModuleType) -> None:
     "path", sorted(BENCHMARKS.glob("*.py")), ids=lambda path: path.stem
 )
 def test_what_it_imports_from_vsr_is_there(path: Path) -> None:
-    """Imports at any depth, those inside functions included; other libraries may be missing here."""
+    """Imports at any depth, also those in functions; other libraries may be missing here."""
     found = 0
     for node in ast.walk(ast.parse(path.read_text())):
         if (

@@ -1,4 +1,7 @@
-"""What goes through `upscale` beside luma and time: depth, alpha, colour, light, shape, fields, pipes; and what is said where it cannot."""
+"""What `upscale` preserves beside luma and time, and what it says where it cannot.
+
+Depth, alpha, colour, light, shape, fields, pipes.
+"""
 
 from __future__ import annotations
 
@@ -321,7 +324,7 @@ def test_depth_and_subsampling_stay(
 def test_raw_video_of_any_layout_goes_through(
     tmp_path: Path, fake: FakeBackend, pix_fmt: str
 ) -> None:
-    """Raw video in NUT of any layout, upscaled with the default encoder, against FFmpeg's own conversion to 8-bit luma."""
+    """Raw video of any layout, with the default encoder, against FFmpeg's own 8-bit luma."""
     source = tmp_path / "in.nut"
     with av.open(str(source), "w") as container:
         stream: Any = container.add_stream("rawvideo", rate=25)
@@ -369,7 +372,7 @@ def test_raw_video_of_any_layout_goes_through(
 def test_chroma_in_pairs_is_unpacked_exactly(
     stored: str, planar: str, pairs: int
 ) -> None:
-    """What decoders on a GPU and raw devices give: one plane of pairs, samples of 10 bits in the upper bits."""
+    """As GPU decoders and raw devices give it: one plane of pairs, 10 bits in the upper bits."""
     layout = PixelFormat.parse(planar)
     assert layout is not None
     picture = av.VideoFrame(48, 32, stored)
@@ -482,7 +485,7 @@ def test_mirrored_pictures_stay_mirrored(tmp_path: Path, fake: FakeBackend) -> N
 
 
 def interlaced(path: Path) -> Path:
-    """Ten pictures whose fields come from different moments: a bar that moves four pixels from field to field."""
+    """Ten interlaced pictures: a bar that moves four pixels from field to field."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(
             "mpeg2video", rate=25, options={"flags": "+ildct+ilme", "b": "20M"}
@@ -550,7 +553,7 @@ def test_decoding_on_a_gpu_falls_back(
 def test_mjpeg_says_what_it_does_to_colours(
     tmp_path: Path, fake: FakeBackend, demo_clip: Path
 ) -> None:
-    """Its decoders know one matrix: said before the work, and no failure of the certificate after it."""
+    """Its decoders know one matrix: said before the work, and no failed check afterwards."""
     report = run(demo_clip, tmp_path / "o.mkv", encoder={"codec": "mjpeg"}, verify=True)
     assert any("always means the colours of BT.601" in line for line in report.notes)
 
@@ -590,7 +593,10 @@ def test_avi_gets_a_constant_rate(
 
 
 def soft_telecine(path: Path) -> Path:
-    """MPEG-2 film at 24000/1001 frames/s whose pictures say in turn that their first field is shown once more, so that it plays at 30000/1001."""
+    """MPEG-2 film at 24000/1001 frames a second that plays at 30000/1001.
+
+    Every other picture says that its first field is repeated.
+    """
     with av.open(str(path), "w", format="mpeg2video") as container:
         stream: Any = container.add_stream(
             "mpeg2video",
@@ -610,7 +616,8 @@ def soft_telecine(path: Path) -> Path:
     content = bytearray(path.read_bytes())
     place = 0
     pictures = 0
-    # picture coding extension (ISO/IEC 13818-2, 6.2.3.1): top_field_first, repeat_first_field, progressive_frame
+    # Picture coding extension (ISO/IEC 13818-2, 6.2.3.1):
+    # top_field_first, repeat_first_field, progressive_frame.
     while (place := content.find(b"\x00\x00\x01\xb5", place)) >= 0:
         if content[place + 4] >> 4 == 8:
             top_first, repeat = ((1, 1), (0, 0), (0, 1), (1, 0))[pictures % 4]
@@ -630,7 +637,7 @@ def soft_telecine(path: Path) -> Path:
 
 
 def test_soft_telecine_gives_the_film_frames(tmp_path: Path, fake: FakeBackend) -> None:
-    """24 pictures with fields to repeat: all of them come, whole, none twice, and they are not deinterlaced."""
+    """24 pictures with fields to repeat: all arrive whole, none twice, none deinterlaced."""
     source = soft_telecine(tmp_path / "in.m2v")
     found = frames(source)
     assert len(found) == 24

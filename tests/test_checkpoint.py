@@ -1,4 +1,4 @@
-"""Checkpoint files: ours round trip, the authors' give the authors' numbers, and everything else is refused in one line."""
+"""Checkpoint files: ours round-trip, the authors' give their numbers, others are refused."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_authors_checkpoints_give_the_authors_numbers(
 
 
 def test_authors_published_output(shared: Path) -> None:
-    """The one published frame, five times over, is close to what the authors' network made of its real window."""
+    """The one published frame, five times over, is close to the authors' result for its window."""
     network, _ = load(shared / "checkpoints" / "5-parallel-wide24-diamond.pth")
     arrays = np.load(shared / "checkpoints" / "diamond-frame.npz")
     window = torch.from_numpy(np.stack([arrays["lr_frame_t"]] * 5)).float()[None, None]

@@ -1,4 +1,4 @@
-"""``--model auto``: what a network would cost is measured, the best that keeps the budget is taken, and the user is told why."""
+"""``--model auto``: costs are measured, the best network within the budget is taken and named."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def info(demo_clip: Path) -> VideoInfo:
 
 
 def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
-    """Small pieces are not trusted before they take long enough; the whole of a small picture is timed as it is."""
+    """Small pieces count only once they take long enough; a small picture is timed whole."""
     backend = _Slow(1e-6)
     found = seconds_per_frame(backend, 1920, 1080)
     assert 0.95 * 1e-6 * 1920 * 1080 < found < 1.6e-6 * 1920 * 1080

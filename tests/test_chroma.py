@@ -74,7 +74,8 @@ def test_an_edge_stays_on_the_luma(name: str, location: str | None, axis: int) -
     count = 24
     gain = format.peak / 255
     errors = []
-    # Codes are whole numbers, so one edge is found only to a fraction of a code: take the mean over sub-pixel positions.
+    # Codes are whole numbers, so one edge is located only to a fraction of a code:
+    # take the mean over sub-pixel positions.
     for source_edge in (count << log2) * 0.47 + (1 << log2) * np.linspace(
         0, 1, 16, endpoint=False
     ):

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: results on stdout, one line of error on stderr, exit codes, help."""
+"""The command line: results on stdout, one line of error on stderr, exit codes, help."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_existing_output_is_kept(
 def test_interrupted(
     tmp_path: Path, demo_clip: Path, number: signal.Signals, status: int
 ) -> None:
-    """Ctrl-C in mid-run: exit code, nothing under the final name, no temporary file, no traceback."""
+    """Ctrl-C during a run: exit code, no output file, no temporary file, no traceback."""
     code = "from vsrcli.cli import main; main()"
     arguments = [
         sys.executable,

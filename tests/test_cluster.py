@@ -1,4 +1,4 @@
-"""Segments on a real Ray cluster of two nodes on this machine, one of which is killed in mid-run."""
+"""Segments on a real Ray cluster of two nodes on this machine; one is killed during the run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_slow(
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A head without processors, and two nodes of one each; the processes find the tests' modules."""
+    """A head without processors, and two nodes of one each; all can import the test modules."""
     from ray.cluster_utils import Cluster
 
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))

@@ -1,4 +1,7 @@
-"""What every network keeps on every backend: shape, tiles, halo, radius. A new network or backend is covered by being registered."""
+"""What every network keeps on every backend: shape, tiles, halo, radius.
+
+A new network or backend is covered once it is registered.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound and text that a container does not take: every click at its time, every word in its line."""
+"""Sound and text that a container refuses: every click at its time, every word in its line."""
 
 from __future__ import annotations
 
@@ -42,8 +42,10 @@ def clicking(
     late: Fraction = Fraction(0),
     damaged: bool = False,
 ) -> VideoInfo:
-    """Video at 25 frames a second, and sound that is silent but for a click of 2 ms (a burst of 3 kHz) at each of some times; ``missing`` are times without
-    packets, ``late`` is when the sound begins.
+    """Write video at 25 frames a second, with sound that is silent but for clicks.
+
+    A click is a burst of 3 kHz, 2 ms long. ``missing`` is a span of time without packets,
+    ``late`` is when the sound begins.
     """
     channels = len(av.AudioLayout(layout).channels)
     samples = np.zeros((channels, seconds * rate), np.float32)
@@ -131,10 +133,10 @@ def carried(
 
 
 def heard(path: Path) -> tuple[Any, Fraction, Fraction]:
-    """The first track's samples, mixed to one channel, the time of the first one after the first picture, and their rate."""
+    """The first track mixed to one channel, its start after the first picture, and its rate."""
     with av.open(str(path)) as file:
         pictures = file.streams.video[0]
-        # AVI keeps no order of presentation, so that FFmpeg gives pictures a place later than their own
+        # AVI stores no order of presentation: FFmpeg gives pictures one place later than their own.
         first = min(
             (packet.pts if path.suffix != ".avi" else packet.dts or 0)
             * packet.time_base
@@ -501,7 +503,7 @@ def test_quicktime_has_languages_by_its_own_names(
 
 
 def test_lines_shown_together_share_a_place(tmp_path: Path) -> None:
-    """mov_text shows one at a time: of two at once FFmpeg's muxer would lose the first, and shift what follows."""
+    """mov_text shows one line at a time: of two at once, FFmpeg's muxer would lose the first."""
     lines = [
         (200, 900, "a"),
         (200, 300, "b"),

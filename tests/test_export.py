@@ -1,4 +1,4 @@
-"""Networks as ONNX files: what they give, what they say of themselves, and the backends that run them."""
+"""Networks as ONNX files: their results, their metadata, and the backends that run them."""
 
 from __future__ import annotations
 
@@ -413,7 +413,8 @@ def test_openvino_compiles_sizes_that_come_again_by_themselves(model: str) -> No
         assert sum(pixels for _, pixels in compiled._fixed.values()) <= 2 * 40 * 50
     assert 2 <= len(compiled._fixed) <= 4
     assert np.array_equal(backend.run(large), first)
-    # a size that is large for the machine is never run by the graph for all sizes, which would keep its memory
+    # The graph for all sizes never runs a size that is large for the machine: it would
+    # keep that memory.
     compiled._max_pixels = 20 * 60 * 50
     backend.run(window(60, 50, planes=planes))
     assert 60 * 50 in [pixels for _, pixels in compiled._fixed.values()]

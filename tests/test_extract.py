@@ -1,4 +1,4 @@
-"""Videos into pictures and back: the same samples, the same colours, nothing lost on the way, and folders through `upscale`."""
+"""Videos to pictures and back: same samples, same colours; and folders through `upscale`."""
 
 from __future__ import annotations
 

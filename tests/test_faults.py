@@ -1,4 +1,7 @@
-"""Faults put into each thread of a run: one clear error, no thread left, nothing under the final name, finished segments kept. The table: docs/faults.md."""
+"""Faults injected into each thread of a run; docs/faults.md has the table.
+
+One clear error, no thread left, nothing under the final name, finished segments kept.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is made of a group of frames serves every window that holds it, and the pictures are the same to the bit."""
+"""Features of a group of frames serve every window that contains it, exact to the bit."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_groups_make_the_picture_of_the_whole_network(spec: ModelSpec) -> None:
 
 
 def test_only_equal_groups_are_taken_for_equal() -> None:
-    """One sample that differs, another size, another batch or another role is another group; what the caller overwrites is not what was kept."""
+    """Another sample, size, batch or role is another group; what is kept is a copy."""
     made: list[Float] = []
 
     def of_group(role: int, frames: Float) -> float:

@@ -1,4 +1,8 @@
-"""Inputs that nobody makes by accident: huge pictures, thousands of streams, odd names, loops, files that grow, graphs that reach for other files."""
+"""Inputs that nobody makes by accident.
+
+Huge pictures, thousands of streams, odd names, loops, files that grow, graphs that refer to
+other files.
+"""
 
 from __future__ import annotations
 
@@ -142,7 +146,7 @@ def test_ten_thousand_streams(tmp_path: Path) -> None:
 
 
 def _transport_stream(streams: int) -> bytes:
-    """Packets of MPEG-TS that name so many streams, in programs of 30 each, and hold none of them."""
+    """Packets of MPEG-TS that declare this many streams, 30 a program, and contain none of them."""
 
     def section(table: int, number: int, body: bytes) -> bytes:
         content = (
@@ -276,7 +280,7 @@ def test_loops_of_links(tmp_path: Path) -> None:
 def test_an_input_that_grows_while_it_is_read(
     tmp_path: Path, fake: FakeBackend
 ) -> None:
-    """Frames that were not there at the beginning may come along or not; the file is whole and says how many it has."""
+    """Frames added during the run may be included or not; the file is whole and counts them."""
     whole = write_clip(
         tmp_path / "whole.ts", frames=60, codec="mpeg2video", muxer="mpegts"
     )

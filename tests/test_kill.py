@@ -1,4 +1,4 @@
-"""The short form of ``benchmarks/kill.py``: killed at random moments, gone on with, the same frames in the end."""
+"""The short form of ``benchmarks/kill.py``: killed at random, resumed, the same frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Pixel formats times containers and encoders, all through `upscale` with its certificate, and looked at by another program where there is one."""
+"""Pixel formats times containers and encoders, all through `upscale` with verification.
+
+Another program looks at the files where one is installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The networks: exact sizes, the sliced form against nn.Conv3d, the near-plain start, the specs' promises."""
+"""The networks: exact sizes, sliced form against nn.Conv3d, near-plain start, their specs."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def test_starts_as_a_plain_upsampler(spec: ModelSpec) -> None:
 
 
 def test_lite_keeps_its_budget() -> None:
-    """At most 20,000 multiply-adds for an output pixel, of which a low-resolution pixel gives four, nothing being reused."""
+    """At most 20,000 multiply-adds an output pixel (a source pixel gives four), nothing reused."""
     spec = MODELS["lite"]
     network = build(spec)
     done: list[int] = []
@@ -193,7 +193,7 @@ def test_output_shape_and_type(spec: ModelSpec, size: tuple[int, int]) -> None:
 @SPECS
 @pytest.mark.parametrize("axis", [-2, -1], ids=["rows", "columns"])
 def test_halo_is_enough(spec: ModelSpec, axis: int) -> None:
-    """Positive weights let every path through the network show itself in the gradient; beyond the halo there is none."""
+    """With positive weights every path shows in the gradient; beyond the halo there is none."""
     network = build(spec).double()
     with torch.no_grad():
         for name, value in network.named_parameters():

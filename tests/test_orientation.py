@@ -1,4 +1,4 @@
-"""Turned pictures: the eight orientations, their chroma, and that they look as a player shows them."""
+"""Turned pictures: the eight orientations, their chroma, and agreement with players."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_odd_angles_and_layouts_are_refused() -> None:
 def test_chroma_stays_on_its_luma(
     location: str, transpose: bool, flip_x: bool, flip_y: bool
 ) -> None:
-    """A ramp in luma and the same ramp in chroma, sampled where the siting says, still agree after turning and doubling."""
+    """The same ramp in luma and chroma, sited as tagged, agrees after turning and doubling."""
     assert YUV420 is not None
     across, down = SITING[location]
     rows, columns = np.mgrid[:16, :24].astype(np.float64)

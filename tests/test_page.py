@@ -1,4 +1,4 @@
-"""A benchmark's page and curves: what stands in them, that nothing is loaded from elsewhere, and that the page works in a browser."""
+"""A benchmark's page and curves: their content, no outside resources, use in a browser."""
 
 from __future__ import annotations
 
@@ -160,7 +160,8 @@ BROWSER = next(
     ),
     None,
 )
-# What a reader does, done by a script beside the page; what it sees goes into the document, which the browser prints at the end.
+# A script beside the page acts as a reader. It writes what it sees into the document, which the
+# browser prints at the end.
 DRIVER = """<script>
 const problems = [], seen = {};
 addEventListener("error", event => problems.push(String(event.message)));

@@ -28,7 +28,10 @@ def _layout(name: str) -> PixelFormat:
 
 
 def _places(layout: PixelFormat, *, centred: bool = False) -> tuple[Any, Any]:
-    """Where the chroma samples of a layout stand, luma pixels: columns on the left unless ``centred``, rows halfway."""
+    """Where a layout's chroma samples are, in luma pixels.
+
+    Columns on the left unless ``centred``, rows halfway.
+    """
     across = 1 << layout.log2_chroma_w
     down = 1 << layout.log2_chroma_h
     width, height = layout.chroma_size(WIDTH, HEIGHT)

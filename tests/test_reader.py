@@ -1,4 +1,4 @@
-"""Reading: every frame at its time from every container, odd pixel formats, trims, cuts, and damage noticed."""
+"""Reading: every frame at its time from every container, odd formats, trims, cuts, damage."""
 
 from __future__ import annotations
 
@@ -349,7 +349,7 @@ def _same(some: list[Frame], others: list[Frame]) -> bool:
 def test_a_range_is_what_a_full_decode_gives(
     tmp_path: Path, suffix: str, codec: str, options: dict[str, str]
 ) -> None:
-    """Pixels and cuts as well as times: nothing decoded from broken references, deinterlacing and cut detection warmed up."""
+    """Pixels, cuts and times: no broken references, deinterlacing and cut detection warmed up."""
     path = write_clip(
         tmp_path / f"a{suffix}",
         frames=160,
@@ -628,7 +628,7 @@ def test_rotation_is_seen(tmp_path: Path) -> None:
 
 
 def test_a_cut_video_beside_whole_audio_is_seen(tmp_path: Path) -> None:
-    """All audio lies before the video in this file, so that its last packet of any kind ends on time."""
+    """All audio precedes the video in this file: its last packet of any kind is in time."""
     path = write_clip(tmp_path / "v.mp4", frames=75)
     both = tmp_path / "a.mp4"
     with (

@@ -50,7 +50,10 @@ def weight(kernel: Kernel, x: float) -> float:
 def matrix(
     outputs: int, inputs: int, centre: Any, kernel: Kernel, stretch: float
 ) -> NDArray[np.float64]:
-    """The dense resampling matrix with symmetric edges: row j holds the weights of output sample j at coordinate centre(j)."""
+    """The dense resampling matrix with symmetric edges.
+
+    Row j holds the weights of output sample j at coordinate centre(j).
+    """
     result = np.zeros((outputs, inputs))
     for j in range(outputs):
         u = centre(j)

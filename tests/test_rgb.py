@@ -86,7 +86,8 @@ def test_there_and_back_is_the_same(
     rgb = to_rgb(frame, tags, matrix, 8 if layout.bits == 8 else 16)
     assert rgb.format.is_rgb == layout.has_chroma
     back = from_rgb(rgb, layout, tags, matrix)
-    # whole codes of a wide range do not fit into fewer: full-range YCgCo and 16 bits may be off by one
+    # Whole codes of a wide range do not fit into fewer: full-range YCgCo and 16 bits may be off
+    # by one.
     tolerance = 1 if full or layout.bits == 16 else 0
     for before, after in zip(frame.planes, back.planes, strict=True):
         assert before.dtype == after.dtype
@@ -170,7 +171,7 @@ def test_gray_fills_the_range_and_depth_changes_exactly() -> None:
 
 
 def test_chroma_stays_where_it_is() -> None:
-    """A colour edge in subsampled chroma comes out about the pixel it belongs to, with little ringing."""
+    """A colour edge in subsampled chroma is at the pixel it belongs to, with little ringing."""
     luma = np.full((32, 64), 126, np.uint8)
     red = np.full((16, 32), 128, np.uint8)
     red[:, 16:] = 160

@@ -1,4 +1,4 @@
-"""Scene cuts: found where they are, whatever the format, size, light and motion; not where there is only motion, noise or a fade."""
+"""Scene cuts: found in any format, size, light and motion; not in motion, noise or fades."""
 
 from __future__ import annotations
 
@@ -156,7 +156,10 @@ def test_cuts_are_found_in_files(
 
 @pytest.mark.parametrize("gain", [1, 0.3])
 def test_cuts_between_real_scenes(shared: Path, gain: float) -> None:
-    """Sequences of seven frames joined: boundaries found, in dark ones too, nearly nothing else (exact figures: benchmarks/cuts.py)."""
+    """Sequences of seven frames joined: all boundaries found, also dark ones, and little else.
+
+    Exact figures: benchmarks/cuts.py.
+    """
     with av.open(str(shared / "data" / "val.mp4")) as container:
         clip = np.stack(
             [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]

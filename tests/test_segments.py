@@ -1,4 +1,7 @@
-"""Segments: the same frames whatever the cuts and interruptions, and a journal that survives crashes, strangers and other processes."""
+"""Segments: the same frames whatever the cuts and interruptions.
+
+The journal survives crashes, strangers and other processes.
+"""
 
 from __future__ import annotations
 
@@ -148,7 +151,10 @@ def test_frames_do_not_depend_on_segments_or_interruptions(
 def test_killed_between_the_last_two_steps(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The output has its name, the folder is still there: the next command clears it up, unless the output is another file."""
+    """The output has its name but its folder is still there: the next command removes the folder.
+
+    It does not where the output is another file.
+    """
     target = tmp_path / "o.mkv"
     folder = tmp_path / "o.mkv.vsr"
 
@@ -239,7 +245,7 @@ def test_a_wrong_mark_is_noticed_and_the_segment_made_again(
 def test_joined_files_decode_to_every_frame(
     codec: str, suffix: str, tmp_path: Path, demo_clip: Path, fake: FakeBackend
 ) -> None:
-    """Every encoder's segments join; sound, times and lengths are those of the file written in one go."""
+    """Every encoder's segments join; sound, times and lengths equal those of a run in one go."""
     one = tmp_path / f"one{suffix}"
     cut = tmp_path / f"cut{suffix}"
     options = UpscaleOptions(
@@ -281,7 +287,7 @@ def test_alpha_beside_the_packets_is_kept(tmp_path: Path, fake: FakeBackend) -> 
 
 
 def test_quality_does_not_dip_at_the_seams(tmp_path: Path, fake: FakeBackend) -> None:
-    """With a lossy codec, the frames on both sides of a seam are no worse than their neighbours (median), to 0.1 dB."""
+    """With a lossy codec, frames at a seam are no worse than the median around, to 0.1 dB."""
     texture = (
         double(np.random.default_rng(2).integers(30, 220, (64, 120)).astype(np.float32))
         .clip(0, 255)

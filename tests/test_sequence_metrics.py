@@ -1,4 +1,4 @@
-"""Metrics over whole sequences: order, counts, parity with FFmpeg's own command line, and what happens when it dies."""
+"""Metrics over whole sequences: order, counts, parity with FFmpeg's own program, its failures."""
 
 from __future__ import annotations
 
@@ -167,7 +167,8 @@ def test_warping_error_of_a_moving_texture() -> None:
         scores(("warp",), truth, noisy(truth, strength))["warp"][0]
         for strength in (2, 4, 8)
     ]
-    # both pictures bring noise of their own: twice its variance, on the squared scale 0..1, times 1000
+    # Both pictures bring noise of their own: twice its variance, on the squared scale 0..1,
+    # times 1000.
     assert noise == pytest.approx(
         [2 * strength**2 / 255**2 * 1000 for strength in (2, 4, 8)], rel=0.05
     )
@@ -201,7 +202,8 @@ def test_warping_error_of_a_still_is_nought_and_a_cut_has_none() -> None:
 
 
 def test_warping_error_leaves_out_what_was_hidden() -> None:
-    # a square that moves over a still ground uncovers a strip at each step; whatever a method paints there is new, not flicker
+    # A square that moves over a still ground uncovers a strip at each step. What a method paints
+    # there is new, not flicker.
     ground = texture(200, 160)
     square = texture(60, 60, seed=3)
     truth = []
@@ -448,7 +450,7 @@ def test_warping_error_takes_views_and_both_float_types() -> None:
 
 
 def test_flip_by_hand_and_order() -> None:
-    """Nothing between equal pictures, everything between black and white; limited range is shown as such."""
+    """Nothing between equal pictures, all between black and white; limited range is expanded."""
     pytest.importorskip("flip_evaluator")
     black = np.full((HEIGHT, WIDTH), 16.0)
     white = np.full((HEIGHT, WIDTH), 235.0)

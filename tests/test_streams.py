@@ -296,7 +296,7 @@ def test_plan_describes_itself(sources: dict[str, VideoInfo]) -> None:
 def test_chapters_stay_with_the_pictures(
     sources: dict[str, VideoInfo], tmp_path: Path, name: str
 ) -> None:
-    """MP4 has AAC begin before time 0; containers without negative times move everything behind it."""
+    """MP4 starts AAC before time 0; containers without negative times move everything later."""
     info, half = (
         (sources["opus.mkv"], Fraction(1, 2))
         if name == "o.webm"
@@ -326,7 +326,7 @@ def test_chapters_stay_with_the_pictures(
 
 @pytest.mark.parametrize("muxer", ["mp4", "matroska", "mpegts"])
 def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> None:
-    """Two minutes of sound: what a cut near the end has is what reading the whole file gives, and the beginning is not read for it."""
+    """Two minutes of sound: a cut near the end equals a full read, and skips the beginning."""
     info = make_source(
         tmp_path / "in",
         muxer=muxer,

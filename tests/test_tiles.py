@@ -23,10 +23,11 @@ def spec(halo: int, trim: int = 2, radius: int = 1) -> ModelSpec:
 def local_operator(
     reach: int, trim: int = 2, frames: int = 3
 ) -> Callable[[Float], Float]:
-    """A network in miniature: two zero-padded layers with a bias and a ReLU, 2x, ``trim`` pixels left off.
+    """A network in miniature, 2x: two zero-padded layers with a bias and a ReLU.
 
-    All numbers are small integers, so that float32 sums are exact in any order and equality can be demanded. One output pixel
-    sees low-resolution pixels up to ``reach`` away, and not all with the same weight.
+    All numbers are small integers, so that float32 sums are exact in any order and equality can be
+    demanded. One output pixel depends on source pixels up to ``reach`` away, not all with the same
+    weight. ``trim`` output pixels are left off per side.
     """
     first = reach // 2
     second = reach - reach // 2

@@ -48,7 +48,7 @@ def shown(scheduled: list[Scheduled]) -> list[tuple[Fraction, int]]:
 def by_filter(
     frames: list[Frame], rate: Fraction, unit: Fraction
 ) -> list[tuple[Fraction, int]]:
-    """(source time, slot) of every frame that FFmpeg's fps filter gives; ``unit`` must divide every time."""
+    """(source time, slot) of every frame from FFmpeg's fps filter; ``unit`` divides every time."""
     graph = Graph()
     source = graph.add_buffer(
         width=16, height=16, format=av.VideoFormat("gray"), time_base=unit
@@ -174,7 +174,8 @@ maybe_time = st.one_of(st.none(), st.integers(0, 1500).map(lambda n: Fraction(n,
     end=maybe_time,
     rate=st.fractions(Fraction(5), Fraction(130), max_denominator=1001),
 )
-# the only frame kept is the last, which says no length: it has that of the one before it, which is left out
+# The only frame kept is the last, which has no length: it gets that of the one before it, which is
+# left out.
 @example(
     frames=clip([Fraction(0), 7 * TICK], Fraction(0)),
     start=Fraction(1, 700),

@@ -124,7 +124,7 @@ def test_every_clip_is_seen_once_an_epoch() -> None:
 
 
 def test_batches_turn_and_repeat_frames_as_chosen() -> None:
-    """Each choice, followed by hand in numpy, gives the batch; among many there is every flip, and windows at ends and cuts."""
+    """Each choice, repeated in numpy, gives the batch; flips, ends and cuts all occur."""
     clips = moving_rectangles()
     with Batches(
         clips, MODELS["delta"], "clean", patch=12, batch=200, edge_share=0.5
@@ -271,7 +271,7 @@ def test_frame_maps_are_trained_before_the_3d_part(tmp_path: Path, model: str) -
 
 
 def test_more_passes_do_about_the_same() -> None:
-    """A block given more passes, its second convolution scaled down as told, changes far less than one left as it was."""
+    """More passes with the second convolution scaled down change a block far less than without."""
     torch.manual_seed(0)
     block = torch.nn.Sequential(RecursiveBlock3d(8, 5))
     set_passes(block, 3)
@@ -304,7 +304,7 @@ def test_ctrl_c_saves_the_run(tmp_path: Path) -> None:
 def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An interrupt while the weights are half changed: what is saved equals a run of whole steps."""
+    """An interrupt during a weight update: what is saved equals a run of whole steps."""
     trainer = Trainer(
         _plan(), tmp_path / "cut", moving_rectangles(), moving_rectangles()
     )
@@ -334,7 +334,7 @@ def test_ctrl_c_in_the_middle_of_a_step_waits_for_its_end(
 def test_an_interrupt_while_validating_saves_the_trained_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    """Not the averaged ones that are being validated; and it does not wait for the validation's end."""
+    """Not the averaged weights under validation; and saving does not wait for its end."""
     trainer = Trainer(
         _plan(validate_every=0.0), tmp_path, moving_rectangles(), moving_rectangles()
     )
@@ -548,7 +548,7 @@ def test_every_file_gives_its_last_tenth_to_validation_and_packs_whole_scenes() 
 
 
 def test_pictures_of_one_colour_are_not_validated_on(tmp_path: Path) -> None:
-    """The black end of a film: bicubic restores it exactly, and one such would make the mean gain infinite."""
+    """The black end of a film: bicubic is exact there, and its mean gain would be infinite."""
     clips = moving_rectangles()
     black = Sequences(
         (*clips.clips[:1], np.full((SEQUENCE, 48, 48), 16, np.uint8)), ("a", "b")
@@ -562,7 +562,7 @@ def test_pictures_of_one_colour_are_not_validated_on(tmp_path: Path) -> None:
 
 
 def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
-    """A training machine may have none: the pack comes through OpenCV, and `clean` and `blur3` need no encoder."""
+    """Without PyAV, packs are read by OpenCV, and `clean` and `blur3` need no encoder."""
     writer = cv2.VideoWriter(
         str(tmp_path / "train.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 25, (64, 64)
     )
@@ -653,7 +653,7 @@ def test_early_stopping(tmp_path: Path) -> None:
 def test_a_resumed_fine_tuning_is_judged_by_its_beginning(
     tmp_path: Path, moving_clip: Path
 ) -> None:
-    """What it gained before it was interrupted counts: neither is it called no gain, nor does the report begin in the middle."""
+    """Gains from before an interruption count: no false "no gain", and the report starts there."""
     clips = load([moving_clip])
     train_on, held = split_held_out(clips)
     Trainer(_plan(steps=1), tmp_path / "start", train_on, held).run()
@@ -1014,7 +1014,7 @@ def test_ctrl_c_says_how_to_go_on(
 def test_training_from_scratch_on_the_command_line_gains(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What a newcomer does: a generated clip, Delta, a short run; the gain on what was held out grows by a good deal."""
+    """A first training: a generated clip, Delta, a short run; the held-out gain grows well."""
     clip = tmp_path / "clip.mp4"
     write_demo(clip, seconds=3.0, size=(192, 128))
     arguments = [

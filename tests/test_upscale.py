@@ -1,4 +1,7 @@
-"""The main job on real encoded clips: every frame, its time, its scene, its colours, the audio; and nothing left behind when it fails."""
+"""The main job on real encoded clips: every frame, time, scene and colour, and the audio.
+
+Nothing is left behind when it fails.
+"""
 
 from __future__ import annotations
 
@@ -198,7 +201,7 @@ def test_every_size(size: tuple[int, int], shipped: Backend) -> None:
 
 
 def test_no_visible_border(shipped: Backend) -> None:
-    """The outermost pixels are about as close to the truth as the inner ones: less than 2 dB worse."""
+    """The outermost pixels are nearly as close to the truth as the inner ones: under 2 dB worse."""
     blobs = np.random.default_rng(3).random((40, 60)).astype(np.float32)
     truth = 40 + 160 * np.clip(double(double(blobs)), 0, 1)
     luma = np.rint(half(truth)).astype(np.uint8)

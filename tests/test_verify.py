@@ -1,4 +1,4 @@
-"""The certificate: an honest output passes all of it, and one that is broken in one way fails just the check that is about that."""
+"""Verification: an honest output passes; one broken in one way fails just that check."""
 
 from __future__ import annotations
 

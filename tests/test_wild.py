@@ -1,4 +1,7 @@
-"""Real files that are odd, through `upscale` with its certificate, and looked at by another program where there is one."""
+"""Odd real files, through `upscale` with verification.
+
+Another program looks at the outputs where one is installed.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Segments side by side in worker processes: the same frames, one bar, and no harm when a worker dies."""
+"""Segments in parallel worker processes: the same frames, one bar, no harm if a worker dies."""
 
 from __future__ import annotations
 

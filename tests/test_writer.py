@@ -129,7 +129,8 @@ def test_every_container_keeps_frames_sound_and_sync(
     assert [s.codec for s in after if s.kind == "audio"] == ["aac", "aac"]
     begins = min(after[0].times)
     for was, now in zip(before[1:3], after[1:3], strict=True):
-        # AVI counts from the first packet on: the one of the encoder's delay, all before the beginning, would push back the others
+        # AVI counts from the first packet: one from the encoder's delay, before the start, would
+        # delay the others.
         skipped = int(ending == "avi")
         assert len(now.times) == len(was.times) - skipped
         if ending != "ts":

@@ -1,4 +1,7 @@
-"""Seeded mutations of small valid files, and what vsr makes of them: one case is a kind of file and a number."""
+"""Seeded mutations of small valid files, and what vsr does with them.
+
+A case is a kind of file and a number.
+"""
 
 from __future__ import annotations
 
@@ -103,7 +106,10 @@ def _write_onnx(path: Path) -> None:
 
 
 def mutate(content: bytes, dice: random.Random) -> bytes:
-    """One to eight changes: bits, bytes, numbers of consequence, stretches cut out, doubled, moved or filled, and ends cut off."""
+    """Make one to eight changes.
+
+    Bits, bytes and 32-bit numbers change; spans are cut out, doubled or filled; ends are cut off.
+    """
     data = bytearray(content)
     for _ in range(dice.choice((1, 1, 2, 4, 8))):
         if not data:
@@ -213,7 +219,7 @@ def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
 
 
 def main() -> None:
-    """Run the cases whose kinds and numbers come on standard input, one a line; answer each with a line of JSON."""
+    """Run the cases named on standard input, one a line; answer each with a line of JSON."""
     seeds = Path(sys.argv[1])
     folder = Path(sys.argv[2])
     most_bytes = int(sys.argv[3])

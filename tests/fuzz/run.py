@@ -1,6 +1,7 @@
-"""The fuzzer: python tests/fuzz/run.py [--cases 2000] [--first 0] [--kinds mp4,onnx]. Every case has to end in success or one clear error.
+"""The fuzzer: python tests/fuzz/run.py [--cases 2000] [--first 0] [--kinds mp4,onnx].
 
-Cases run in a process that is started anew when it hangs, dies, or takes too much memory, each of which is a failure of the case.
+Every case has to end in success or one clear error. Cases run in a process of their own. It is
+restarted when it hangs, dies, or takes too much memory, and each of these fails the case.
 """
 
 from __future__ import annotations

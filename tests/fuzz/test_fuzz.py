@@ -1,4 +1,4 @@
-"""The short form of the fuzzer: some cases of every kind of file; all of them: python tests/fuzz/run.py."""
+"""The short form of the fuzzer: some cases of every kind; all: python tests/fuzz/run.py."""
 
 from __future__ import annotations
 
