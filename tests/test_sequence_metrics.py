@@ -302,7 +302,7 @@ def test_ffmpeg_killed_midway(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert metric._process is not None
     assert list(tmp_path.iterdir())
     os.kill(metric._process.pid, signal.SIGKILL)
-    with pytest.raises(BackendError, match=r"ended by signal 9 after \d+ frames"):
+    with pytest.raises(BackendError, match=r"killed by signal 9 after \d+ frames"):
         for _ in range(50):
             metric.add(truth, truth)
     metric.close()
@@ -335,7 +335,7 @@ def test_closing_early_ends_ffmpeg(
         ("import sys; sys.stdin.buffer.read()", "log cannot be read"),
         (
             "import sys; sys.stdin.buffer.read(); open('vmaf.json', 'w').write('{\"frames\": []}')",
-            "VMAF of 0 frames came back for 4",
+            "VMAF scored 0 frames instead of 4",
         ),
     ],
     ids=["refuses", "no log", "loses frames"],

@@ -1,7 +1,8 @@
-"""FLIP: how much of a difference a viewer sees who flips between two pictures.
+"""FLIP: how visible a difference is to a viewer who flips between two pictures.
 
-P. Andersson, J. Nilsson, T. Akenine-Möller, M. Oskarsson, K. Åström and M. D. Fairchild, "FLIP: A Difference Evaluator for Alternating Images",
-Proceedings of the ACM on Computer Graphics and Interactive Techniques 3(2), 2020; computed by the authors' package flip-evaluator.
+P. Andersson, J. Nilsson, T. Akenine-Möller, M. Oskarsson, K. Åström and M. D. Fairchild, "FLIP: A
+Difference Evaluator for Alternating Images", Proceedings of the ACM on Computer Graphics and
+Interactive Techniques 3(2), 2020; computed by the authors' package flip-evaluator.
 """
 
 from __future__ import annotations
@@ -11,19 +12,22 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import BackendError
 from vsrcli.metrics.info import MetricInfo
-from vsrcli.metrics.sequence import Luma, SequenceScores, check_frame, mean_of
+from vsrcli.metrics.sequence import FloatLuma, SequenceScores, check_frame, mean_of
 
 INFO = MetricInfo(
-    "flip",
-    "FLIP",
-    False,
-    4,
-    "luma shown as gray (16 black, 235 white), 67 pixels per degree, mean over the picture, 0..1",
+    name="flip",
+    title="FLIP",
+    higher_is_better=False,
+    digits=4,
+    note=(
+        "luma displayed as gray (16 black, 235 white), 67 pixels per degree, "
+        "mean over the picture, 0..1"
+    ),
 )
 
 
 class Flip:
-    """FLIP of one clip, frame by frame; keeps the :class:`~vsrcli.metrics.sequence.SequenceMetric` protocol.
+    """FLIP of one clip; follows :class:`~vsrcli.metrics.sequence.SequenceMetric`.
 
     Args:
         width: of the pictures, pixels.
@@ -43,26 +47,32 @@ class Flip:
                 "FLIP needs the package flip-evaluator: pip install 'vsrcli[flip]'"
             ) from error
         self._evaluate = evaluate
-        self._width, self._height = width, height
+        self._width = width
+        self._height = height
         self._values: list[float] = []
 
-    def add(self, truth: Luma, picture: Luma) -> None:
+    def add(self, truth: FloatLuma, picture: FloatLuma) -> None:
         """Take the next frame; see :class:`~vsrcli.metrics.sequence.SequenceMetric`."""
         check_frame(truth, picture, self._width, self._height)
         _, error, _ = self._evaluate(
-            _shown(truth), _shown(picture), "LDR", applyMagma=False
+            _as_srgb(truth),
+            _as_srgb(picture),
+            "LDR",
+            applyMagma=False,
         )
         self._values.append(float(error))
 
     def finish(self) -> SequenceScores:
-        """Mean over the frames, 0 (no difference) to 1, and each frame's."""
-        return {INFO.name: (mean_of(self._values), list(self._values))}
+        """Mean over the frames, 0 (no difference) to 1, and the value of each frame."""
+        values = list(self._values)
+        return {INFO.name: (mean_of(values), values)}
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to release."""
 
 
-def _shown(luma: Luma) -> NDArray[np.float32]:
-    """Gray sRGB of 0..1, shape (H, W, 3)."""
+def _as_srgb(luma: FloatLuma) -> NDArray[np.float32]:
+    """Limited-range luma as gray sRGB of 0..1, shape (H, W, 3)."""
     gray = np.clip((luma - 16) / 219, 0, 1).astype(np.float32)
-    return np.ascontiguousarray(np.repeat(gray[..., None], 3, axis=2))
+    rgb = np.repeat(gray[..., None], 3, axis=2)
+    return np.ascontiguousarray(rgb)

@@ -1,8 +1,9 @@
-"""MSE, PSNR and SSIM of planes, in float64, with no cap and no hidden conversion.
+"""MSE, PSNR and SSIM of pictures, in float64, without caps or hidden conversions.
 
-SSIM is that of Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, "Image Quality Assessment: From Error Visibility to
-Structural Similarity", IEEE Transactions on Image Processing 13(4), 2004, with K1 = 0.01 and K2 = 0.03. Two windows are in
-use and give different figures, so whoever prints one names its window.
+SSIM follows Z. Wang, A. C. Bovik, H. R. Sheikh and E. P. Simoncelli, "Image Quality Assessment:
+From Error Visibility to Structural Similarity", IEEE Transactions on Image Processing 13(4), 2004,
+with K1 = 0.01 and K2 = 0.03. Two windows are in use and give different figures, so a printed
+figure always names its window.
 """
 
 from __future__ import annotations
@@ -18,66 +19,47 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+FRAME_METRICS = ("mse", "psnr", "ssim")
+
+Array = NDArray[Any]
 Double = NDArray[np.float64]
 SsimWindow = Literal["gaussian", "uniform"]
 
-K1, K2 = 0.01, 0.03
+_K1 = 0.01
+_K2 = 0.03
+_UNIFORM_SIZE = 7
+# Bands of rows stay in the processor's cache, and OpenCV lets several run at once.
 _BAND_ROWS = 64
-_MANY_WINDOWS = 250_000
+# In single precision one window may be off by 3e-7, which is nothing in a mean over this many.
+_MIN_FLOAT32_WINDOWS = 250_000
 
 
-def _check_pair(reference: NDArray[Any], distorted: NDArray[Any], crop: int) -> None:
-    if reference.shape != distorted.shape or reference.ndim < 2:
-        raise ValueError(
-            f"pictures of {reference.shape} and {distorted.shape} cannot be compared: equal shapes (..., H, W) are needed"
-        )
-    height, width = reference.shape[-2:]
-    if crop < 0 or min(height, width) <= 2 * crop:
-        raise ValueError(f"crop {crop} leaves nothing of {height}x{width} pixels")
-
-
-def _pair(
-    reference: NDArray[Any], distorted: NDArray[Any], crop: int
-) -> tuple[Double, Double]:
-    """Check shapes, leave ``crop`` pixels off on each side and convert to float64."""
-    _check_pair(reference, distorted, crop)
-    height, width = reference.shape[-2:]
-    inside = (..., slice(crop, height - crop), slice(crop, width - crop))
-    return reference[inside].astype(np.float64), distorted[inside].astype(np.float64)
-
-
-def mse(reference: NDArray[Any], distorted: NDArray[Any], *, crop: int = 0) -> float:
+def mse(reference: Array, distorted: Array, *, crop: int = 0) -> float:
     """Mean squared error.
 
     Args:
         reference: shape (..., H, W), any real dtype.
         distorted: same shape, same scale.
-        crop: pixels left off on each side.
+        crop: pixels left out on each side.
 
     Returns:
         Mean over all pixels, in squared units of the pictures.
 
     Raises:
-        ValueError: shapes differ, or the crop leaves nothing.
+        ValueError: the shapes differ, or the crop leaves nothing.
     """
-    if reference.dtype == distorted.dtype == np.uint8:
-        _check_pair(reference, distorted, crop)
-        height, width = reference.shape[-2:]
-        inside = (..., slice(crop, height - crop), slice(crop, width - crop))
-        first, second = (
-            np.ascontiguousarray(picture[inside]).reshape(-1, width - 2 * crop)
-            for picture in (reference, distorted)
-        )
-        return (
-            float(cv2.norm(first, second, cv2.NORM_L2SQR)) / first.size
-        )  # a sum of integers, exact
-    first, second = _pair(reference, distorted, crop)
-    return float(np.mean(np.square(first - second)))
+    _check_pair(reference, distorted, crop)
+    first = _cropped(reference, crop)
+    second = _cropped(distorted, crop)
+    if first.dtype == second.dtype == np.uint8:
+        return _squared_error_of_bytes(first, second) / first.size
+    difference = first.astype(np.float64) - second.astype(np.float64)
+    return float(np.mean(np.square(difference)))
 
 
 def psnr(
-    reference: NDArray[Any],
-    distorted: NDArray[Any],
+    reference: Array,
+    distorted: Array,
     *,
     data_range: float = 255.0,
     crop: int = 0,
@@ -85,129 +67,164 @@ def psnr(
     """Peak signal-to-noise ratio, 10 log10(data_range**2 / MSE).
 
     Args:
-        reference: shape (..., H, W), any real dtype; leading axes go into one MSE.
+        reference: shape (..., H, W), any real dtype; leading axes share one MSE.
         distorted: same shape, same scale.
-        data_range: distance of the extreme values, 255 for 8-bit codes of either range.
-        crop: pixels left off on each side.
+        data_range: distance between the extreme values, 255 for 8-bit codes of either range.
+        crop: pixels left out on each side.
 
     Returns:
         Decibels; infinity for identical pictures.
 
     Raises:
-        ValueError: shapes differ, the crop leaves nothing, or the range is not positive.
+        ValueError: the shapes differ, the crop leaves nothing, or the range is not positive.
     """
-    if not data_range > 0:
-        raise ValueError(f"data range {data_range}: it is above 0")
+    _check_range(data_range)
     error = mse(reference, distorted, crop=crop)
-    return (
-        math.inf if error == 0 else 20 * math.log10(data_range) - 10 * math.log10(error)
-    )
+    return psnr_of_mse(error, data_range=data_range)
 
 
-def _weights(window: SsimWindow) -> Double:
-    if window == "uniform":
-        return np.full(7, 1 / 7)
-    if window == "gaussian":
-        weights: Double = np.exp(-np.square(np.arange(-5, 6) / 1.5) / 2)
-        weights /= weights.sum()
-        return weights
-    raise ValueError(f"SSIM window {window!r}: it is 'gaussian' or 'uniform'")
+def psnr_of_mse(error: float, *, data_range: float = 255.0) -> float:
+    """PSNR of a mean squared error, dB; infinity for an error of 0."""
+    if error == 0:
+        return math.inf
+    return 20 * math.log10(data_range) - 10 * math.log10(error)
 
 
 def ssim(
-    reference: NDArray[Any],
-    distorted: NDArray[Any],
+    reference: Array,
+    distorted: Array,
     *,
     data_range: float = 255.0,
     window: SsimWindow = "gaussian",
     crop: int = 0,
 ) -> float:
-    """Mean structural similarity over all windows that lie inside the picture.
+    """Mean structural similarity over all windows that fit inside the picture.
 
     Args:
         reference: shape (..., H, W), any real dtype.
         distorted: same shape, same scale.
-        data_range: distance of the extreme values, 255 for 8-bit codes of either range.
-        window: ``gaussian``, 11x11 with sigma 1.5 and population covariance, as in the paper; or ``uniform``, 7x7 with sample
-            covariance, scikit-image's default, which the report used.
-        crop: pixels left off on each side before anything is computed.
+        data_range: distance between the extreme values, 255 for 8-bit codes of either range.
+        window: ``gaussian``, 11x11 with sigma 1.5 and population covariance, as in the paper; or
+            ``uniform``, 7x7 with sample covariance, scikit-image's default, as in the report.
+        crop: pixels left out on each side before anything is computed.
 
     Returns:
         -1..1; 1 for identical pictures.
 
     Raises:
-        ValueError: shapes differ, the picture is smaller than a window, the range is not positive or the window unknown.
+        ValueError: the shapes differ, the picture is smaller than a window, the range is not
+            positive, or the window is unknown.
     """
-    if not data_range > 0:
-        raise ValueError(f"data range {data_range}: it is above 0")
+    _check_range(data_range)
     _check_pair(reference, distorted, crop)
-    weights = _weights(window)
-    height, width = (side - 2 * crop for side in reference.shape[-2:])
-    size = len(weights)
+    size = len(_weights(window))
+    first = _cropped(reference, crop)
+    second = _cropped(distorted, crop)
+    height, width = first.shape[-2:]
     if min(height, width) < size:
         raise ValueError(
             f"{height}x{width} pixels are smaller than the {size}x{size} window of SSIM"
         )
-    rows = height - size + 1
-    # bands of rows stay in the processor's cache, and OpenCV lets several run at once
-    bands = [
-        (plane, top, min(top + _BAND_ROWS, rows))
-        for plane in np.ndindex(reference.shape[:-2])
-        for top in range(0, rows, _BAND_ROWS)
-    ]
+    windows_per_plane = (height - size + 1) * (width - size + 1)
+    similarity: Callable[..., float] = partial(_similarity, window=window)
+    if window == "uniform" and first.dtype == second.dtype == np.uint8:
+        is_large = windows_per_plane >= _MIN_FLOAT32_WINDOWS
+        dtype = np.float32 if is_large else np.float64
+        similarity = partial(_similarity_of_bytes, dtype=dtype)
 
-    is_bytes = reference.dtype == distorted.dtype == np.uint8
-    similarity: Callable[..., float] = _similarity
-    if is_bytes and window == "uniform":
-        # one window may err by 3e-7 in single precision: nothing in the mean of very many, whose time it halves
-        similarity = partial(
-            _similarity_of_bytes,
-            number=np.float32
-            if rows * (width - size + 1) >= _MANY_WINDOWS
-            else np.float64,
-        )
+    def band_total(band: tuple[int | slice, ...]) -> float:
+        return similarity(first[band], second[band], data_range)
 
-    def total(band: tuple[tuple[int, ...], int, int]) -> float:
-        plane, top, bottom = band
-        inside: Any = (
-            *plane,
-            slice(crop + top, crop + bottom + size - 1),
-            slice(crop, crop + width),
-        )
-        return similarity(reference[inside], distorted[inside], data_range, window)
-
-    count = int(math.prod(reference.shape[:-2]) * rows * (width - size + 1))
+    planes = int(math.prod(first.shape[:-2]))
+    windows: int = planes * windows_per_plane
+    bands = _bands(first.shape, size)
     if len(bands) == 1:
-        return total(bands[0]) / count
-    return math.fsum(_pool().map(total, bands)) / count
+        return band_total(bands[0]) / windows
+    return math.fsum(_pool().map(band_total, bands)) / windows
+
+
+def _check_range(data_range: float) -> None:
+    if not data_range > 0:
+        raise ValueError(f"data range {data_range}: it must be above 0")
+
+
+def _check_pair(reference: Array, distorted: Array, crop: int) -> None:
+    if reference.shape != distorted.shape or reference.ndim < 2:
+        raise ValueError(
+            f"pictures of {reference.shape} and {distorted.shape} cannot be compared: "
+            "equal shapes (..., H, W) are needed"
+        )
+    height, width = reference.shape[-2:]
+    if crop < 0 or min(height, width) <= 2 * crop:
+        raise ValueError(f"crop {crop} leaves nothing of {height}x{width} pixels")
+
+
+def _cropped(picture: Array, crop: int) -> Array:
+    """A view without ``crop`` pixels on each side."""
+    height, width = picture.shape[-2:]
+    rows = slice(crop, height - crop)
+    columns = slice(crop, width - crop)
+    return picture[..., rows, columns]
+
+
+def _squared_error_of_bytes(first: Array, second: Array) -> float:
+    """Sum of squared differences of uint8 pictures: integers, so the sum is exact."""
+    rows1 = np.ascontiguousarray(first).reshape(-1, first.shape[-1])
+    rows2 = np.ascontiguousarray(second).reshape(-1, second.shape[-1])
+    return float(cv2.norm(rows1, rows2, cv2.NORM_L2SQR))
+
+
+def _weights(window: SsimWindow) -> Double:
+    """One row of the separable window; the weights sum to 1."""
+    if window == "uniform":
+        return np.full(_UNIFORM_SIZE, 1 / _UNIFORM_SIZE)
+    if window == "gaussian":
+        weights: Double = np.exp(-np.square(np.arange(-5, 6) / 1.5) / 2)
+        weights /= weights.sum()
+        return weights
+    raise ValueError(f"SSIM window {window!r}: it must be 'gaussian' or 'uniform'")
+
+
+def _bands(shape: tuple[int, ...], size: int) -> list[tuple[int | slice, ...]]:
+    """Indices of bands of rows of every plane; windows of ``size`` rows overlap the next band."""
+    rows = shape[-2] - size + 1
+    bands: list[tuple[int | slice, ...]] = []
+    for plane in np.ndindex(shape[:-2]):
+        for top in range(0, rows, _BAND_ROWS):
+            bottom = min(top + _BAND_ROWS, rows)
+            bands.append((*plane, slice(top, bottom + size - 1)))
+    return bands
 
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    """Threads for parts of a picture, kept: new ones would have to get their memory anew for every picture."""
+    """Threads that are kept: new ones would allocate their memory again for every picture."""
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="ssim")
 
 
 def _similarity(
-    first: NDArray[Any], second: NDArray[Any], data_range: float, window: SsimWindow
+    first: Array, second: Array, data_range: float, window: SsimWindow
 ) -> float:
     """Sum of the similarities of all windows inside two planes."""
     weights = _weights(window)
     size = len(weights)
-    samples = size**2
-    unbias = samples / (samples - 1) if window == "uniform" else 1.0
-    x, y = first.astype(np.float64), second.astype(np.float64)
 
     def local_mean(plane: Double) -> Double:
-        return _inside(
-            cv2.sepFilter2D(
-                plane, cv2.CV_64F, weights, weights, borderType=cv2.BORDER_REFLECT
-            ),
-            size,
+        filtered = cv2.sepFilter2D(
+            plane,
+            cv2.CV_64F,
+            weights,
+            weights,
+            borderType=cv2.BORDER_REFLECT,
         )
+        return _without_border(filtered, size)
 
-    # similarity needs the two variances only as a sum, so four filters do where five are usual
-    mean1, mean2, covariance = local_mean(x), local_mean(y), local_mean(x * y)
+    x = first.astype(np.float64)
+    y = second.astype(np.float64)
+    mean1 = local_mean(x)
+    mean2 = local_mean(y)
+    covariance = local_mean(x * y)
+    # The formula needs the two variances only as a sum, so four filters do instead of five.
     x *= x
     y *= y
     x += y
@@ -220,95 +237,107 @@ def _similarity(
     covariance *= 2
     variances -= mean1
     means *= 2
-    return _total_ratio(
-        (means, covariance, mean1, variances), (1.0, 1.0 / unbias), data_range
+    samples = size**2
+    unbias = samples / (samples - 1) if window == "uniform" else 1.0
+    return _sum_of_ratios(
+        means=means,
+        squared_means=mean1,
+        mean_constant=(_K1 * data_range) ** 2,
+        covariance=covariance,
+        variances=variances,
+        variance_constant=1.0 / unbias * (_K2 * data_range) ** 2,
+        dtype=np.float64,
     )
 
 
 def _similarity_of_bytes(
-    first: NDArray[Any],
-    second: NDArray[Any],
+    first: Array,
+    second: Array,
     data_range: float,
-    window: SsimWindow,
-    number: type[np.float32 | np.float64] = np.float64,
+    dtype: type[np.float32 | np.float64],
 ) -> float:
-    """The same for bytes and the uniform window: all sums are exact integers, and OpenCV's box filters need one addition a pixel."""
-    size = len(_weights(window))
-    samples = size**2
+    """Like ``_similarity`` with the uniform window, for uint8 planes.
 
-    def total(plane: NDArray[Any], function: Any = cv2.boxFilter) -> NDArray[np.int32]:
-        return _inside(
-            function(
-                plane,
-                cv2.CV_32S,
-                (size, size),
-                normalize=False,
-                borderType=cv2.BORDER_REFLECT,
-            ),
-            size,
-        )
-
-    # every sum is at most 2 * (49 * 255)**2 = 312 million: far inside 32 bits. Doubled products and squares give the rest:
-    # a*a + b*b = (a - b)**2 + 2ab, for pixels and for the sums alike
-    sum1, sum2 = total(first), total(second)
+    All sums are exact integers, and OpenCV's box filters need one addition per pixel.
+    """
+    # Every sum is at most 2 * (49 * 255)**2 = 312 million, far inside 32 bits. Doubled products
+    # and squares give the rest: a*a + b*b = (a - b)**2 + 2ab, for pixels and for sums alike.
+    sum1 = _box_sums(first, cv2.boxFilter)
+    sum2 = _box_sums(second, cv2.boxFilter)
     means = sum1 * sum2
     means += means
     squared_means = sum1 - sum2
     squared_means *= squared_means
     squared_means += means
-    products = total(np.multiply(first, second, dtype=np.uint16))
-    products = products + products
-    variances = total(cv2.absdiff(first, second), cv2.sqrBoxFilter)
-    variances = variances + products
+    products = np.multiply(first, second, dtype=np.uint16)
+    covariance = _box_sums(products, cv2.boxFilter)
+    covariance = covariance + covariance
+    variances = _box_sums(cv2.absdiff(first, second), cv2.sqrBoxFilter)
+    variances = variances + covariance
+    samples = _UNIFORM_SIZE**2
     variances *= samples
     variances -= squared_means
-    covariance = products
     covariance *= samples
     covariance -= means
-    return _total_ratio(
-        (means, covariance, squared_means, variances),
-        (samples**2, samples * (samples - 1)),
-        data_range,
-        number,
+    return _sum_of_ratios(
+        means=means,
+        squared_means=squared_means,
+        mean_constant=samples**2 * (_K1 * data_range) ** 2,
+        covariance=covariance,
+        variances=variances,
+        variance_constant=samples * (samples - 1) * (_K2 * data_range) ** 2,
+        dtype=dtype,
     )
 
 
-def _inside(filtered: NDArray[Any], size: int) -> NDArray[Any]:
-    """Only the windows that lie wholly inside."""
-    margin = size // 2
-    return filtered[
-        margin : filtered.shape[0] - margin, margin : filtered.shape[1] - margin
-    ]
+def _box_sums(plane: Array, box_filter: Any) -> NDArray[np.int32]:
+    """Sums over all uniform windows that fit inside a plane."""
+    filtered = box_filter(
+        plane,
+        cv2.CV_32S,
+        (_UNIFORM_SIZE, _UNIFORM_SIZE),
+        normalize=False,
+        borderType=cv2.BORDER_REFLECT,
+    )
+    return _without_border(filtered, _UNIFORM_SIZE)
 
 
-def _total_ratio(
-    terms: tuple[NDArray[Any], ...],
-    units: tuple[float, float],
-    data_range: float,
-    number: Any = np.float64,
+def _without_border(filtered: Array, size: int) -> Array:
+    """Only the windows that fit inside the plane."""
+    return _cropped(filtered, size // 2)
+
+
+def _sum_of_ratios(
+    *,
+    means: Array,
+    squared_means: Array,
+    mean_constant: float,
+    covariance: Array,
+    variances: Array,
+    variance_constant: float,
+    dtype: type[np.float32 | np.float64],
 ) -> float:
     """Sum over all windows of (2 m1 m2 + c1)(2 cov + c2) / ((m1^2 + m2^2 + c1)(var1 + var2 + c2)).
 
     Args:
-        terms: 2 m1 m2, 2 cov, m1^2 + m2^2, var1 + var2 of every window; those of means in ``units[0]``-ths, the others in ``units[1]``-ths.
-        units: see there.
-        data_range: distance of the extreme values.
-        number: type to compute in; the sum is always taken in float64.
+        means: 2 m1 m2 of every window, in any unit.
+        squared_means: m1^2 + m2^2, in the same unit.
+        mean_constant: c1, in the same unit.
+        covariance: 2 cov of every window, in any unit.
+        variances: var1 + var2, in the same unit as ``covariance``.
+        variance_constant: c2, in the same unit as ``covariance``.
+        dtype: type to compute in; the sum is always float64.
     """
-    of_means, of_variances = (
-        units[0] * (K1 * data_range) ** 2,
-        units[1] * (K2 * data_range) ** 2,
-    )
-    scaled = []
-    for term, constant in zip(
-        terms, (of_means, of_variances, of_means, of_variances), strict=True
-    ):
-        value = term.astype(number)
-        value += number(constant)
-        value *= number(1 / constant)  # keeps products far from the largest float32
-        scaled.append(value)
-    means, covariance, squared_means, variances = scaled
-    means *= covariance
-    squared_means *= variances
-    means /= squared_means
-    return float(means.sum(dtype=np.float64))
+
+    def stabilized(term: Array, constant: float) -> Any:
+        value: Any = term.astype(dtype)
+        value += dtype(constant)
+        value *= dtype(1 / constant)  # keeps products far from the largest float32
+        return value
+
+    ratios = stabilized(means, mean_constant)
+    ratios *= stabilized(covariance, variance_constant)
+    denominator = stabilized(squared_means, mean_constant)
+    denominator *= stabilized(variances, variance_constant)
+    ratios /= denominator
+    return float(ratios.sum(dtype=np.float64))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MetricInfo:
-    """How a metric is shown.
+    """How a metric is presented.
 
     Attributes:
         name: what users type, such as ``psnr``.
         title: with its unit, such as ``PSNR dB``.
-        higher_is_better: whether more is better.
-        digits: decimals shown.
+        higher_is_better: False for errors.
+        digits: decimals to print.
         note: one line on the definition in use (window, crop, data range).
     """
 

@@ -1,7 +1,7 @@
-"""Metrics of whole sequences: what all of them do, their names, and what they share.
+"""Metrics of whole sequences: their protocol, their names, and what they share.
 
-A figure of a single picture needs no more than that picture; these look at motion, or feed another program, so they take the frames of one
-clip one after the other and give their figures at its end.
+A metric of single pictures needs only one picture at a time. These metrics look at motion or feed
+another program, so they take the frames of one clip in order and return their figures at its end.
 """
 
 from __future__ import annotations
@@ -17,73 +17,85 @@ from vsrcli.metrics.info import MetricInfo
 
 SEQUENCE_METRICS = ("warp", "vmaf", "vmaf_neg", "xpsnr", "flip")
 
-Luma = NDArray[np.floating[Any]]
+FloatLuma = NDArray[np.floating[Any]]
+Codes = NDArray[np.uint8]
 SequenceScores = dict[str, tuple[float, list[float]]]
 
 
 class SequenceMetric(Protocol):
-    """One or several figures over the consecutive frames of one clip; memory does not grow with the clip but for the figures themselves."""
+    """One or several figures over the consecutive frames of one clip.
+
+    Memory does not grow with the clip, apart from the figures themselves.
+    """
 
     @property
     def infos(self) -> tuple[MetricInfo, ...]:
-        """How each figure is shown, in the order asked for."""
+        """How each figure is presented, in the order of the names requested."""
 
-    def add(self, truth: Luma, picture: Luma) -> None:
+    def add(self, truth: FloatLuma, picture: FloatLuma) -> None:
         """Take the next frame.
 
         Args:
-            truth: luma of the ground truth, shape (H, W), float32 or float64, 8-bit codes of either range (0..255), already cropped.
+            truth: luma of the ground truth, already cropped: shape (H, W), float32 or float64,
+                8-bit codes of either range (0..255).
             picture: luma of the method, same shape and scale.
 
         Raises:
             ValueError: a shape is not the one the metric was made for.
-            BackendError: the library or program at work failed.
+            BackendError: the library or program behind the metric failed.
         """
 
     def finish(self) -> SequenceScores:
         """Figures of all frames added; nothing can be added afterwards.
 
         Returns:
-            Metric -> (figure of the clip, one value a frame). NaN where a frame has no value, and for a clip without any.
+            Metric -> (figure of the clip, one value per frame). NaN where a frame has no value,
+            and for a clip without any.
 
         Raises:
-            BackendError: the library or program at work failed.
+            BackendError: the library or program behind the metric failed.
         """
 
     def close(self) -> None:
-        """Release processes and files; safe at any time, more than once, and after errors."""
+        """Release processes and files; safe at any time, repeatedly, and after errors."""
 
 
-def check_frame(truth: Luma, picture: Luma, width: int, height: int) -> None:
-    """Refuse luma of another shape than (height, width), pixels.
+def check_frame(truth: FloatLuma, picture: FloatLuma, width: int, height: int) -> None:
+    """Refuse luma of any shape other than (height, width), pixels.
 
     Raises:
-        ValueError: as said.
+        ValueError: a shape differs.
     """
-    if truth.shape != (height, width) or picture.shape != (height, width):
+    expected = (height, width)
+    if truth.shape != expected or picture.shape != expected:
         raise ValueError(
-            f"pictures of {truth.shape} and {picture.shape}: this metric was made for {(height, width)}"
+            f"pictures of {truth.shape} and {picture.shape}: "
+            f"this metric was made for {expected}"
         )
 
 
-def check_size(title: str, width: int, height: int, least: int) -> None:
-    """Refuse pictures that a metric cannot work on; ``least`` is its shortest side, pixels.
+def check_size(title: str, width: int, height: int, min_side: int) -> None:
+    """Refuse pictures with a side below ``min_side`` pixels.
 
     Raises:
-        OptionError: as said.
+        OptionError: the pictures are too small.
     """
-    if min(width, height) < least:
+    if min(width, height) < min_side:
         raise OptionError(
-            f"{title} needs at least {least} pixels a side, {width}x{height} are left: use larger pictures or leave it out of --metrics"
+            f"{title} needs at least {min_side} pixels a side, "
+            f"{width}x{height} are left: use larger pictures or omit it from --metrics"
         )
 
 
-def as_codes(luma: Luma) -> NDArray[np.uint8]:
-    """The nearest 8-bit codes of luma on the scale 0..255, same shape; what lies outside is clipped, as in a file."""
-    return np.clip(np.rint(luma), 0, 255).astype(np.uint8, order="C")
+def as_codes(luma: FloatLuma) -> Codes:
+    """The nearest 8-bit codes of luma on the scale 0..255, clipped as in a file; same shape."""
+    codes = np.clip(np.rint(luma), 0, 255)
+    return codes.astype(np.uint8, order="C")
 
 
 def mean_of(values: list[float]) -> float:
-    """Arithmetic mean of the values that are there; NaN where there is none."""
+    """Arithmetic mean of the values that are not NaN; NaN if there is none."""
     known = [value for value in values if not math.isnan(value)]
-    return math.fsum(known) / len(known) if known else math.nan
+    if not known:
+        return math.nan
+    return math.fsum(known) / len(known)
