@@ -55,12 +55,10 @@ def moving_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream.pix_fmt = "yuv420p"
         for number in range(20):
             luma = texture[number : number + 64, 2 * number : 2 * number + 96]
-            planes = np.concatenate(
-                [luma.ravel(), np.full(48 * 32 * 2, 128, np.uint8)]
-            ).reshape(96, 96)
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p"))
-            )
+            chroma = np.full(48 * 32 * 2, 128, np.uint8)
+            planes = np.concatenate([luma.ravel(), chroma]).reshape(96, 96)
+            picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+            container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     return path
 

@@ -12,7 +12,7 @@ import av
 import numpy as np
 from av.codec.context import Flags
 from av.stream import Disposition
-from clips import texture
+from clips import chapter, texture
 
 RATE = 25
 SIZE = (96, 64)
@@ -59,12 +59,10 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
         tracks[0].disposition = Disposition.default
         lines: Any = out.add_mux_stream("subrip") if subtitles else None
         out.metadata.update({"title": "A title", "artist": "Someone"})
-        chapters = [_chapter(0, 0, 500), _chapter(1, 500, 1200)]
-        out.set_chapters(chapters)
+        out.set_chapters([chapter(0, 0, 500), chapter(1, 500, 1200)])
         for number in range(FRAMES):
-            picture = av.VideoFrame.from_ndarray(
-                content(number), format="rgb24"
-            ).reformat(format=kind)
+            rgb = av.VideoFrame.from_ndarray(content(number), format="rgb24")
+            picture = rgb.reformat(format=kind)
             picture.pts = number
             picture.time_base = Fraction(1, RATE)
             out.mux(video.encode(picture))
@@ -79,17 +77,6 @@ def rich_source(path: Path, *, hdr: bool = False, subtitles: bool = True) -> Pat
             _sound(out, track, number)
         out.mux(video.encode(None))
     return path
-
-
-def _chapter(number: int, start: int, end: int) -> dict[str, Any]:
-    """A chapter as PyAV takes it; ``start`` and ``end`` in milliseconds."""
-    return {
-        "id": number + 1,
-        "start": start,
-        "end": end,
-        "time_base": Fraction(1, 1000),
-        "metadata": {"title": f"Chapter {number}"},
-    }
 
 
 def content(number: int) -> Any:
@@ -108,15 +95,13 @@ def _sound(out: Any, track: Any, seed: int) -> None:
     context = track.codec_context
     context.open(strict=False)
     random = np.random.default_rng(seed)
-    for number in range(FRAMES * 48000 // RATE // context.frame_size):
-        frame = av.AudioFrame(
-            format=context.format.name, layout="mono", samples=context.frame_size
-        )
-        frame.planes[0].update(
-            random.normal(0, 0.1, context.frame_size).astype(np.float32).tobytes()
-        )
+    size = context.frame_size
+    for number in range(FRAMES * 48000 // RATE // size):
+        frame = av.AudioFrame(format=context.format.name, layout="mono", samples=size)
+        noise = random.normal(0, 0.1, size).astype(np.float32)
+        frame.planes[0].update(noise.tobytes())
         frame.sample_rate = 48000
-        frame.pts = number * context.frame_size
+        frame.pts = number * size
         frame.time_base = Fraction(1, 48000)
         out.mux(track.encode(frame))
     out.mux(track.encode(None))
@@ -175,10 +160,8 @@ def rebuild(source: Path, target: Path, damage: Callable[[Parts], None]) -> Path
 def _take_apart(file: Any) -> tuple[Parts, dict[tuple[str, int], Any]]:
     names: dict[int, tuple[str, int]] = {}
     for stream in file.streams:
-        names[stream.index] = (
-            stream.type,
-            sum(kind == stream.type for kind, _ in names.values()),
-        )
+        earlier = sum(kind == stream.type for kind, _ in names.values())
+        names[stream.index] = (stream.type, earlier)
     video = file.streams.video[0]
     context = video.codec_context
     is_hdr = context.name == "hevc"

@@ -35,9 +35,8 @@ class FakeBackend:
         self.windows.append(windows[0].copy())
         doubled = double(windows[:, self.spec.middle], "bilinear")
         trim = self.spec.trim
-        inner = doubled[
-            :, trim : doubled.shape[1] - trim, trim : doubled.shape[2] - trim
-        ]
+        _, height, width = doubled.shape
+        inner = doubled[:, trim : height - trim, trim : width - trim]
         return np.asarray(inner, np.float32)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import av
 import numpy as np
+from clips import chapter
 
 from vsrcli.frame import ColorTags, Frame, PixelFormat, StreamInfo, VideoInfo
 from vsrcli.media.output import OutputVideo
@@ -47,18 +48,7 @@ def make_source(
         out.metadata.update({"title": "A title", "artist": "Someone"})
         if chapters:
             half = round(500 * seconds)
-            out.set_chapters(
-                [
-                    {
-                        "id": n + 1,
-                        "start": a,
-                        "end": b,
-                        "time_base": Fraction(1, 1000),
-                        "metadata": {"title": f"Chapter {n}"},
-                    }
-                    for n, (a, b) in enumerate([(0, half), (half, 2 * half)])
-                ]
-            )
+            out.set_chapters([chapter(0, 0, half), chapter(1, half, 2 * half)])
         frames = round(25 * seconds)
         noises = [_Noise(track) for track in tracks]
         for number in range(frames):
@@ -96,19 +86,10 @@ class _Noise:
         context.open(strict=False)
         size = context.frame_size or 1024
         kind = context.format.name
-        dtype: Any = (
-            np.float32
-            if kind.startswith("flt")
-            else (np.int32 if kind.startswith("s32") else np.int16)
-        )
         packets: list[Any] = []
         while self.done < seconds * AUDIO_RATE:
             noise = self.random.normal(0, 0.05, size)
-            samples = (
-                noise.astype(dtype)
-                if dtype is np.float32
-                else (noise * np.iinfo(dtype).max).astype(dtype)
-            )
+            samples = _samples_of(noise, kind)
             frame = av.AudioFrame(format=kind, layout="mono", samples=size)
             frame.planes[0].update(samples.tobytes())
             frame.sample_rate = AUDIO_RATE
@@ -117,6 +98,14 @@ class _Noise:
             packets += self.track.encode(frame)
             self.done += size
         return packets
+
+
+def _samples_of(noise: Any, kind: str) -> Any:
+    """Values of -1..1 as samples of an FFmpeg format: float, or integers of 16 or 32 bits."""
+    if kind.startswith("flt"):
+        return noise.astype(np.float32)
+    dtype: Any = np.int32 if kind.startswith("s32") else np.int16
+    return (noise * np.iinfo(dtype).max).astype(dtype)
 
 
 def describe(path: Path) -> VideoInfo:
@@ -176,11 +165,11 @@ def picture(number: int, video: OutputVideo) -> Frame:
     scale = 1 << (layout.bits - 8)
     luma = (16 + 5 * (number % 40) + (rows + columns + 3 * number) % 20) * scale
     width, height = layout.chroma_size(video.width, video.height)
-    chroma: list[Any] = (
-        [np.full((height, width), value * scale, layout.dtype) for value in (100, 150)]
-        if layout.has_chroma
-        else []
-    )
+    chroma: list[Any] = []
+    if layout.has_chroma:
+        for value in (100, 150):
+            plane = np.full((height, width), value * scale, layout.dtype)
+            chroma.append(plane)
     return Frame(
         (luma.astype(layout.dtype), *chroma),
         layout,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,6 @@ from vsrcli.backends import (
 )
 from vsrcli.backends.torch import TorchBackend, choose_device
 from vsrcli.errors import BackendError, ModelError, OptionError, OutOfMemory
-from vsrcli.frame import Plane
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import build, load
 from vsrcli.models.half import to_half
@@ -47,9 +47,8 @@ def test_codes_on_the_device_are_those_of_numpy(
     assert isinstance(previous, TakesCodes)
     peak = (1 << bits) - 1
     dtype = np.uint8 if bits == 8 else np.uint16
-    codes: Plane = (
-        np.random.default_rng(bits).integers(0, peak + 1, (2, 5, 11, 14)).astype(dtype)
-    )  # type: ignore[assignment]  # one of the two
+    random = np.random.default_rng(bits)
+    codes: Any = random.integers(0, peak + 1, (2, 5, 11, 14)).astype(dtype)
     gain, offset = affine(bits, full, previous.luma_scale)
     ours = previous.run_codes(codes, gain, offset, peak)
     expected = from_model(
@@ -99,7 +98,7 @@ def test_out_of_memory_halves_and_says_so() -> None:
     assert small.asked[0] > small.room
     assert small.asked[-1] <= small.room
     assert len(notes) >= 1
-    assert all("going on in parts" in note for note in notes)
+    assert all("continuing in parts" in note for note in notes)
     tried = len(small.asked)
     network.upscale(lumas[::-1].copy(), 8, False)
     assert all(pixels <= small.room for pixels in small.asked[tried:]), (
@@ -348,13 +347,18 @@ def test_signals_after_openvino_has_gone(tmp_path: Path) -> None:
     """
     pytest.importorskip("openvino")
     code = (
-        "import os, signal; from vsrcli.backends import open_backend\n"
-        "first = open_backend('openvino', 'previous', 'clean', device='cpu', precision=None)\n"
-        "second = open_backend('openvino', 'previous', 'blur3', device='cpu', precision=None)\n"
+        "import gc, os, signal\n"
+        "from vsrcli.backends import open_backend\n"
+        "options = {'device': 'cpu', 'precision': None}\n"
+        "first = open_backend('openvino', 'previous', 'clean', **options)\n"
+        "second = open_backend('openvino', 'previous', 'blur3', **options)\n"
         "del first, second\n"
-        "import gc; gc.collect()\n"
+        "gc.collect()\n"
         "held = [bytearray(12000) for _ in range(2000)]\n"
-        "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept KeyboardInterrupt:\n    print('as usual')"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('as usual')\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

@@ -63,12 +63,12 @@ def _ffv1(
             dtype = np.uint8 if bits == 8 else np.uint16
             for index, plane in enumerate(frame.planes):
                 width = plane.line_size // np.dtype(dtype).itemsize
-                target = np.frombuffer(plane, dtype).reshape(-1, width)  # type: ignore[call-overload]
+                target = np.frombuffer(plane, dtype)  # type: ignore[call-overload]
+                target = target.reshape(-1, width)
                 target[...] = 128 << (bits - 8)
                 if index == 0:
-                    target[: picture.shape[0], : picture.shape[1]] = picture.astype(
-                        dtype
-                    ) << (bits - 8)
+                    rows, columns = picture.shape
+                    target[:rows, :columns] = picture.astype(dtype) << (bits - 8)
             frame.pts = ticks[number] if ticks else number
             frame.time_base = Fraction(1, 25)
             container.mux(stream.encode(frame))

@@ -38,7 +38,10 @@ needs_ffprobe = pytest.mark.skipif(
 )
 DISPLAY = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 HDR10 = {
-    "x265-params": f"log-level=none:hdr10=1:repeat-headers=1:colorprim=9:transfer=16:colormatrix=9:master-display={DISPLAY}:max-cll=1000,400"
+    "x265-params": (
+        "log-level=none:hdr10=1:repeat-headers=1:colorprim=9:transfer=16:colormatrix=9"
+        f":master-display={DISPLAY}:max-cll=1000,400"
+    )
 }
 
 
@@ -743,15 +746,9 @@ def test_wrong_pipes(
     status: int,
     says: str,
 ) -> None:
-    places = [
-        str(moving_clip)
-        if word == "in.mp4"
-        else str(tmp_path / word)
-        if word == "o.mp4"
-        else word
-        for word in arguments
-    ]
-    done = vsr("upscale", *places, stdin=stdin)
+    places = {"in.mp4": str(moving_clip), "o.mp4": str(tmp_path / "o.mp4")}
+    words = [places.get(word, word) for word in arguments]
+    done = vsr("upscale", *words, stdin=stdin)
     assert done.returncode == status
     assert says in done.stderr.decode()
     assert b"Traceback" not in done.stderr

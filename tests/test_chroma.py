@@ -41,14 +41,12 @@ def position(count: int, log2_factor: int, where: str) -> NDArray[np.float64]:
 def siting(location: str | None) -> tuple[str, str]:
     """(down, across)."""
     name = location or "left"
-    down = (
-        "first"
-        if name.startswith("top")
-        else "last"
-        if name.startswith("bottom")
-        else "middle"
-    )
-    return down, "first" if name.endswith("left") else "middle"
+    across = "first" if name.endswith("left") else "middle"
+    if name.startswith("top"):
+        return "first", across
+    if name.startswith("bottom"):
+        return "last", across
+    return "middle", across
 
 
 def edge_position(

@@ -48,9 +48,8 @@ def test_a_graph_gives_what_pytorch_gives(
 ) -> None:
     target = tmp_path / "o.onnx"
     domain = MODELS[model].domains[0]
-    report = export_model(
-        target, ExportOptions(model=model, domain=domain, layout=layout)
-    )  # type: ignore[arg-type]  # a literal
+    options = ExportOptions(model=model, domain=domain, layout=layout)  # type: ignore[arg-type]
+    report = export_model(target, options)
     assert report.max_difference < TOLERANCE["fp32"]
     assert report.bytes == target.stat().st_size
     reference = open_backend("torch", model, domain, device="cpu", precision=None)
@@ -301,15 +300,15 @@ def test_a_kept_graph_needs_no_pytorch() -> None:
     """Its import takes seconds, which a second run need not wait for."""
     grouped_graphs("previous", "clean", "sliced")
     code = (
-        "import sys; from vsrcli.backends import open_backend; open_backend('onnx', 'previous', 'clean', device='cpu', precision=None); "
-        "print('torch' in sys.modules)"
+        "import sys\n"
+        "from vsrcli.backends import open_backend\n"
+        "open_backend('onnx', 'previous', 'clean', device='cpu', precision=None)\n"
+        "print('torch' in sys.modules)\n"
     )
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        == "False"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
+    assert done.stdout.strip() == "False"
 
 
 def test_a_cache_that_cannot_be_is_done_without(

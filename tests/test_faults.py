@@ -16,7 +16,7 @@ from typing import Any
 import av
 import pytest
 from fake import FakeBackend
-from test_segments import LOSSLESS, content
+from lossless import LOSSLESS, content
 
 from vsrcli.backends import Float
 from vsrcli.errors import InputError, OutputError, VsrError

@@ -24,7 +24,7 @@ import onnx
 import pytest
 from clips import write_clip
 from fake import FakeBackend
-from test_segments import LOSSLESS
+from lossless import LOSSLESS
 
 from vsrcli.cli import _run
 from vsrcli.errors import InputError, ModelError, VsrError

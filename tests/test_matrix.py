@@ -52,7 +52,8 @@ OUTPUTS: list[tuple[str, str, str]] = [
     (
         "mkv",
         "ffv1",
-        "yuv420p yuv422p yuv444p yuv440p yuv411p gray yuv420p10le yuv422p10le yuv444p12le gray16le yuva420p",
+        "yuv420p yuv422p yuv444p yuv440p yuv411p gray "
+        "yuv420p10le yuv422p10le yuv444p12le gray16le yuva420p",
     ),
     ("mov", "prores_ks", "yuv422p10le"),
     ("nut", "rawvideo", "yuv420p yuv422p yuv444p yuv411p gray"),

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,8 +129,14 @@ def test_values_that_are_no_numbers() -> None:
     page = render(report, [])
     assert "<td class=best>∞</td>" in page
     assert page.count("<td>–</td>") == 1 + 2  # two baselines have no temporal gain
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
-    assert data["curves"]["metrics"][0]["rows"][2]["y"][4] is None
+    psnr = _data_of(page)["curves"]["metrics"][0]
+    assert psnr["rows"][2]["y"][4] is None
+
+
+def _data_of(page: str) -> Any:
+    found = re.search(r'id="data">(.*?)</script>', page, re.DOTALL)
+    assert found
+    return json.loads(found[1])
 
 
 def test_long_clips_keep_their_worst_frames_and_stay_small() -> None:
@@ -137,8 +144,7 @@ def test_long_clips_keep_their_worst_frames_and_stay_small() -> None:
     report.rows[2].per_frame["psnr"][77_777] = 3.0
     page = render(report, [])
     assert len(page) < 3_000_000
-    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # type: ignore[index]
-    assert 77_777 in data["curves"]["frames"]
+    assert 77_777 in _data_of(page)["curves"]["frames"]
 
 
 def test_one_frame_and_no_pictures() -> None:
@@ -165,31 +171,52 @@ BROWSER = next(
 DRIVER = """<script>
 const problems = [], seen = {};
 addEventListener("error", event => problems.push(String(event.message)));
-addEventListener("securitypolicyviolation", event => problems.push("CSP " + event.violatedDirective));
-for (const level of ["error", "warn"]) console[level] = (...words) => problems.push(words.join(" "));
+addEventListener("securitypolicyviolation", event => {
+  problems.push("CSP " + event.violatedDirective);
+});
+for (const level of ["error", "warn"]) {
+  console[level] = (...words) => problems.push(words.join(" "));
+}
 addEventListener("load", () => setTimeout(() => {
-  const slider = document.querySelector(".compare input"), left = document.querySelector("img.left");
+  const slider = document.querySelector(".compare input");
+  const left = document.querySelector("img.left");
   const clip = () => getComputedStyle(left).clipPath;
   seen.before = clip();
-  slider.value = 20; slider.dispatchEvent(new Event("input"));
+  slider.value = 20;
+  slider.dispatchEvent(new Event("input"));
   seen.after = clip();
   seen.loaded = left.naturalWidth;
-  const select = document.querySelector("select[data-side=left]"), source = left.src;
-  select.value = "0"; select.dispatchEvent(new Event("change"));
-  seen.changed = left.src !== source; seen.name = document.querySelector(".left-name").textContent;
-  const paths = () => [...document.querySelectorAll("#curves path")].map(path => path.getAttribute("d")).join();
+  const select = document.querySelector("select[data-side=left]");
+  const source = left.src;
+  select.value = "0";
+  select.dispatchEvent(new Event("change"));
+  seen.changed = left.src !== source;
+  seen.name = document.querySelector(".left-name").textContent;
+  const paths = () => {
+    const drawn = [...document.querySelectorAll("#curves path")];
+    return drawn.map(path => path.getAttribute("d")).join();
+  };
   const drawn = paths();
   document.querySelectorAll(".tabs button")[1].click();
   seen.switched = paths() !== drawn && drawn.length > 100;
-  const svg = document.querySelector("#curves svg"), box = svg.getBoundingClientRect();
-  svg.dispatchEvent(new PointerEvent("pointermove", { clientX: box.left + box.width / 2, clientY: box.top + 50 }));
+  const svg = document.querySelector("#curves svg");
+  const box = svg.getBoundingClientRect();
+  const place = { clientX: box.left + box.width / 2, clientY: box.top + 50 };
+  svg.dispatchEvent(new PointerEvent("pointermove", place));
   seen.hover = document.querySelector(".legend").textContent;
   const zoom = document.querySelector("[data-zoom]");
-  const width = left.clientWidth; zoom.click(); seen.zoomed = left.clientWidth !== width; zoom.click();
-  seen.page = document.documentElement.scrollWidth; seen.window = innerWidth;
+  const width = left.clientWidth;
+  zoom.click();
+  seen.zoomed = left.clientWidth !== width;
+  zoom.click();
+  seen.page = document.documentElement.scrollWidth;
+  seen.window = innerWidth;
   seen.paper = getComputedStyle(document.body).backgroundColor;
   seen.problems = problems;
-  const node = document.createElement("pre"); node.id = "seen"; node.textContent = JSON.stringify(seen); document.body.append(node);
+  const node = document.createElement("pre");
+  node.id = "seen";
+  node.textContent = JSON.stringify(seen);
+  document.body.append(node);
 }, 300));
 </script></head>"""
 
@@ -255,8 +282,11 @@ def test_the_page_fits_a_phone(tmp_path: Path) -> None:
     )
     frame = tmp_path / "phone.html"
     frame.write_text(
-        '<body><iframe src="page.html" width="360" height="800" style="border:0"></iframe><script>addEventListener("message", event => {'
-        'const node = document.createElement("pre"); node.id = "seen"; node.textContent = event.data; document.body.append(node); });</script>'
+        '<body><iframe src="page.html" width="360" height="800" style="border:0"></iframe>'
+        '<script>addEventListener("message", event => {'
+        'const node = document.createElement("pre");'
+        'node.id = "seen"; node.textContent = event.data;'
+        "document.body.append(node); });</script>"
     )
     command = [
         str(BROWSER),

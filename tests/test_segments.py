@@ -9,7 +9,6 @@ import json
 import shutil
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -20,11 +19,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from clips import write_clip
+from clips import frames_at, write_clip
 from fake import FakeBackend
 from hypothesis import given
 from hypothesis import strategies as st
-from test_timing import clip
+from lossless import LOSSLESS, content, packets
 
 from vsrcli.errors import BackendError, OutputError
 from vsrcli.media.parts import PartWriter, decoding_times, times_of
@@ -43,42 +42,7 @@ from vsrcli.run.plan import Plan, plan_segments, stretches
 from vsrcli.run.preflight import prepare
 from vsrcli.run.upscale import upscale
 
-LOSSLESS = UpscaleOptions(segment=0.3, encoder=EncoderOptions(codec="ffv1"))
 FAST = EncoderOptions(preset="ultrafast")
-
-Content = list[tuple[Fraction, Fraction, list[int]]]
-
-
-def content(path: Path) -> Content:
-    """Time, duration and checksums of every decoded frame."""
-    with VideoReader(path) as reader:
-        return [
-            (
-                frame.time,
-                frame.duration,
-                [zlib.crc32(plane.tobytes()) for plane in frame.planes],
-            )
-            for frame in reader
-        ]
-
-
-def packets(path: Path) -> list[tuple[int, Fraction, Fraction, Fraction]]:
-    """Stream and exact times of every packet."""
-    with av.open(str(path)) as container:
-        found: Any = [
-            (
-                packet.stream_index,
-                packet.pts * packet.time_base,
-                packet.dts * packet.time_base,
-                (packet.duration or 0) * packet.time_base,
-            )
-            for packet in container.demux()
-            if packet.size
-            and packet.pts is not None
-            and packet.dts is not None
-            and packet.time_base is not None
-        ]
-        return sorted(found)
 
 
 def interrupt_at(frame: int) -> Callable[[object], None]:
@@ -112,13 +76,17 @@ def journal_lines(target: Path) -> list[Any]:
 # -- the same result, however it came about
 
 
+UNEVEN_TIMES = [
+    *(0, 40, 100, 120, 400, 410, 480, 500, 610, 700, 740, 780, 860, 900, 930),
+    *(1000, 1100, 1130, 1200, 1290, 1300, 1340, 1350, 1400, 1440, 1500, 1570),
+    *(1600, 1640, 1700),
+]
 CLIPS: dict[str, dict[str, Any]] = {
     "plain.mp4": {"frames": 45, "scenes": 4},
-    "uneven.mkv": {"frames": 30, "times": [0, 40, 100, 120, 400, 410, 480, 500, 610, 700, 740, 780, 860, 900, 930, 1000, 1100, 1130, 1200, 1290, 1300,
-                                           1340, 1350, 1400, 1440, 1500, 1570, 1600, 1640, 1700]},
+    "uneven.mkv": {"frames": 30, "times": UNEVEN_TIMES},
     "without_times.h264": {"frames": 40, "scenes": 3, "muxer": "h264"},
     "long_gop.mkv": {"frames": 40, "gop": 100},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CLIPS)
@@ -459,7 +427,13 @@ def test_two_processes_on_one_output(
 ) -> None:
     target = tmp_path / "o.mkv"
     interrupted(demo_clip, target, LOSSLESS, 20)
-    code = "import fcntl, sys, time\nf = open(sys.argv[1])\nfcntl.flock(f, fcntl.LOCK_EX)\nprint('held', flush=True)\ntime.sleep(60)"
+    code = (
+        "import fcntl, sys, time\n"
+        "f = open(sys.argv[1])\n"
+        "fcntl.flock(f, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "o.mkv.vsr" / "lock")],
         stdout=subprocess.PIPE,
@@ -585,14 +559,12 @@ def test_plans(length: Fraction, end: Fraction, keyframes: list[Fraction]) -> No
     assert all(length / 2 <= gap for gap in gaps[:-1])
     assert len(plan) == 1 or (gaps[-1] >= length / 2 and max(gaps) <= 2 * length)
     for number in range(len(plan)):
-        for time in (
-            plan.begin(number),
-            None if plan.end(number) is None else plan.end(number) - Fraction(1, 1000),
-        ):  # type: ignore[operator]
+        begin = plan.begin(number)
+        stop = plan.end(number)
+        just_inside = None if stop is None else stop - Fraction(1, 1000)
+        for time in (begin, just_inside):
             assert (
-                time is None
-                or time < (plan.begin(number) or 0)
-                or plan.segment_at(time) == number
+                time is None or time < (begin or 0) or plan.segment_at(time) == number
             )
     assert plan == plan_segments(Fraction(0), end, length, keyframes)
 
@@ -688,13 +660,13 @@ def test_a_schedule_that_begins_later_gives_the_same_ticks(
     schedule = Schedule(fps, time_base=Fraction(1, 1000), start=start, end=None)
     whole = [
         (item.frame.time, item.ticks, item.duration)
-        for item in schedule.run(clip(times))
+        for item in schedule.run(frames_at(times))
     ]
     first = next(time for time in times if start is None or time >= start)
     begin = data.draw(st.integers(times.index(first), len(times) - 1))
     later = [
         (item.frame.time, item.ticks, item.duration)
-        for item in schedule.anew(first).run(clip(times[max(0, begin - 2) :]))
+        for item in schedule.anew(first).run(frames_at(times[max(0, begin - 2) :]))
     ]
     skipped = begin - max(0, begin - 2)
     assert later[skipped:] == whole[begin:]

@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 from av.filter import Graph
+from clips import frames_at
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -28,17 +29,8 @@ NTSC = Fraction(30000, 1001)
 FILM = Fraction(24000, 1001)
 
 
-def clip(times: list[Fraction], last: Fraction = Fraction(0)) -> list[Frame]:
-    """Frames at these times, each as long as the space to the next, the last one ``last`` long."""
-    following = [*times[1:], times[-1] + last]
-    return [
-        Frame((BLACK,), GRAY, time, end - time)
-        for time, end in zip(times, following, strict=True)
-    ]
-
-
 def even(rate: Fraction, count: int, begin: Fraction = Fraction(0)) -> list[Frame]:
-    return clip([begin + k / rate for k in range(count)], 1 / rate)
+    return frames_at([begin + k / rate for k in range(count)], 1 / rate)
 
 
 def shown(scheduled: list[Scheduled]) -> list[tuple[Fraction, int]]:
@@ -149,7 +141,7 @@ def test_variable_rate_is_that_of_ffmpegs_filter(
     times = [begin * unit]
     for gap in gaps:
         times.append(times[-1] + gap * unit)
-    frames = clip(times, 40 * unit)
+    frames = frames_at(times, 40 * unit)
     ours = shown(list(Schedule(rate, time_base=unit, start=None, end=None).run(frames)))
     theirs = by_filter(frames, rate, unit)
     assert ours == theirs or (not theirs and len(ours) == 1)
@@ -157,7 +149,7 @@ def test_variable_rate_is_that_of_ffmpegs_filter(
 
 TICK = Fraction(1, 600)
 frame_lists = st.builds(
-    lambda gaps, begin, last: clip(
+    lambda gaps, begin, last: frames_at(
         [(begin + sum(gaps[:k])) * TICK for k in range(len(gaps) + 1)], last * TICK
     ),
     st.lists(st.integers(1, 90), min_size=0, max_size=30),
@@ -177,7 +169,7 @@ maybe_time = st.one_of(st.none(), st.integers(0, 1500).map(lambda n: Fraction(n,
 # The only frame kept is the last, which has no length: it gets that of the one before it, which is
 # left out.
 @example(
-    frames=clip([Fraction(0), 7 * TICK], Fraction(0)),
+    frames=frames_at([Fraction(0), 7 * TICK], Fraction(0)),
     start=Fraction(1, 700),
     end=None,
     rate=Fraction(2186, 17),

@@ -573,12 +573,18 @@ def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
     rows = "".join(f"train,1,scene{number}\n" for number in range(2))
     (tmp_path / "manifest.csv").write_text("split,shippable,content_group\n" + rows)
     code = (
-        "import sys; sys.modules['av'] = None\n"
-        "from vsrcli.options import TrainOptions; from vsrcli.training.run import train\n"
-        f"train(TrainOptions(model='previous', domain='blur3', data=({str(tmp_path / 'train.avi')!r},), out={str(tmp_path / 'run')!r}, "
-        "steps=1, batch=1, patch=8, device='cpu', threads=1))\n"
+        "import sys\n"
+        "sys.modules['av'] = None\n"
+        "from vsrcli.options import TrainOptions\n"
+        "from vsrcli.training.run import train\n"
+        "options = TrainOptions(\n"
+        "    model='previous', domain='blur3', data=(sys.argv[1],), out=sys.argv[2],\n"
+        "    steps=1, batch=1, patch=8, device='cpu', threads=1)\n"
+        "train(options)\n"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    places = [str(tmp_path / "train.avi"), str(tmp_path / "run")]
+    command = [sys.executable, "-c", code, *places]
+    subprocess.run(command, check=True, capture_output=True)
     assert (tmp_path / "run" / "last.safetensors").is_file()
 
 
@@ -731,7 +737,8 @@ def test_resuming_keeps_what_the_run_was_started_with(
             (1.0, 0.5, 1.0),
             True,
             [
-                "no gain: on clean the weights are no better than those they started from (+1.00 dB over bicubic, now +0.50 dB), and best"
+                "no gain: on clean the weights are no better than those they started from "
+                "(+1.00 dB over bicubic, now +0.50 dB), and best"
             ],
         ),
         ((1.0, 1.005, 1.005), True, ["no gain: on clean"]),
@@ -739,7 +746,8 @@ def test_resuming_keeps_what_the_run_was_started_with(
             (1.0, 1.3, 1.3),
             True,
             [
-                "gained 0.30 dB on clean on the clips held out: +1.00 dB over bicubic before, +1.30 dB now"
+                "gained 0.30 dB on clean on the clips held out: "
+                "+1.00 dB over bicubic before, +1.30 dB now"
             ],
         ),
         (

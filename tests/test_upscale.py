@@ -157,12 +157,14 @@ def test_trim_is_exact_and_sees_its_neighbours(
 
 def test_audio_is_copied(demo_clip: Path, tmp_path: Path, fake: FakeBackend) -> None:
     def packets(path: Path) -> list[tuple[Fraction, bytes]]:
+        found = []
         with av.open(str(path)) as container:
-            return [
-                (packet.pts * packet.time_base, bytes(packet))
-                for packet in container.demux(audio=0)
-                if packet.size
-            ]  # type: ignore[operator]
+            for packet in container.demux(audio=0):
+                if packet.size:
+                    assert packet.pts is not None
+                    assert packet.time_base is not None
+                    found.append((packet.pts * packet.time_base, bytes(packet)))
+        return found
 
     upscale(demo_clip, tmp_path / "with.mp4", UpscaleOptions(encoder=FAST))
     assert packets(tmp_path / "with.mp4") == packets(demo_clip)

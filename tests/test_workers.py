@@ -13,7 +13,7 @@ from pathlib import Path
 import fake
 import pytest
 from fake import FakeBackend
-from test_segments import LOSSLESS, content, packets
+from lossless import LOSSLESS, content, packets
 
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError, OptionError

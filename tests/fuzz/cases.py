@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -75,14 +76,15 @@ def make_seeds(folder: Path) -> None:
         if count == 22:
             raise KeyboardInterrupt
 
-    real = upscale_module.open_backend  # type: ignore[attr-defined]
-    upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
+    module: Any = upscale_module
+    real = module.open_backend
+    _use_fake_backend()
     try:
         upscale(source, target, _JOURNALED, on_progress=stop)
     except KeyboardInterrupt:
         shutil.move(f"{target}.vsr", folder / "seed-journal")
     finally:
-        upscale_module.open_backend = real  # type: ignore[attr-defined, unused-ignore]
+        module.open_backend = real
 
 
 _JOURNALED = UpscaleOptions(
@@ -90,12 +92,18 @@ _JOURNALED = UpscaleOptions(
 )
 
 
+def _use_fake_backend() -> None:
+    module: Any = upscale_module
+    module.open_backend = lambda *given, **options: FakeBackend()
+
+
 def _write_pth(path: Path) -> None:
     import torch
 
-    torch.save(
-        {f"layer{number}.weight": torch.zeros(4, 4, 3, 3) for number in range(4)}, path
-    )
+    layers = {}
+    for number in range(4):
+        layers[f"layer{number}.weight"] = torch.zeros(4, 4, 3, 3)
+    torch.save(layers, path)
 
 
 def _write_onnx(path: Path) -> None:
@@ -114,15 +122,7 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
     for _ in range(dice.choice((1, 1, 2, 4, 8))):
         if not data:
             break
-        # headers are small and near the ends: half of the changes go there
-        reach = min(len(data), 512)
-        at = (
-            dice.randrange(reach)
-            if dice.random() < 0.4
-            else len(data) - 1 - dice.randrange(reach)
-            if dice.random() < 0.3
-            else dice.randrange(len(data))
-        )
+        at = _place(len(data), dice)
         length = dice.randrange(1, min(256, len(data)) + 1)
         change = dice.randrange(7)
         if change == 0:
@@ -130,20 +130,28 @@ def mutate(content: bytes, dice: random.Random) -> bytes:
         elif change == 1:
             data[at] = dice.randrange(256)
         elif change == 2:
-            data[at : at + 4] = struct.pack(
-                dice.choice("<>") + "I", dice.choice(_NUMBERS)
-            )
+            order = dice.choice("<>")
+            data[at : at + 4] = struct.pack(f"{order}I", dice.choice(_NUMBERS))
         elif change == 3:
             del data[at : at + length]
         elif change == 4:
             data[at:at] = data[at : at + length]
         elif change == 5:
-            data[at : at + length] = bytes([dice.choice((0, 255, 32))]) * len(
-                data[at : at + length]
-            )
+            filled = min(length, len(data) - at)
+            data[at : at + length] = bytes([dice.choice((0, 255, 32))]) * filled
         else:
             del data[at if at > 64 else len(data) // 2 :]
     return bytes(data)
+
+
+def _place(size: int, dice: random.Random) -> int:
+    """Where to change; headers are small and near the ends, so half of the changes go there."""
+    reach = min(size, 512)
+    if dice.random() < 0.4:
+        return dice.randrange(reach)
+    if dice.random() < 0.3:
+        return size - 1 - dice.randrange(reach)
+    return dice.randrange(size)
 
 
 def _video(seeds: Path, kind: str, dice: random.Random, folder: Path) -> None:
@@ -193,13 +201,11 @@ def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
         ``done``, or the error's class; anything that must not be is raised.
     """
     dice = random.Random(f"{kind} {number}")
-    work: Callable[[Path, str, random.Random, Path], None] = (
-        _video
-        if kind in CONTAINERS
-        else _journal
-        if kind in ("journal", "part")
-        else _checkpoint
-    )
+    work: Callable[[Path, str, random.Random, Path], None] = _checkpoint
+    if kind in CONTAINERS:
+        work = _video
+    elif kind in ("journal", "part"):
+        work = _journal
     try:
         work(seeds, kind, dice, folder)
         outcome = "done"
@@ -207,12 +213,10 @@ def run_case(seeds: Path, kind: str, number: int, folder: Path) -> str:
         if "\n" in str(error) or not str(error):
             raise AssertionError(f"not one line: {error!r}") from error
         outcome = type(error).__name__
-        if any(
-            path.name in ("out.mkv", "journal-out.mkv") for path in folder.iterdir()
-        ):
-            raise AssertionError(
-                f"a file under the final name after {error}"
-            ) from error
+        names = {path.name for path in folder.iterdir()}
+        if names & {"out.mkv", "journal-out.mkv"}:
+            problem = f"a file under the final name after {error}"
+            raise AssertionError(problem) from error
     if left := [path.name for path in folder.rglob("*.part")]:
         raise AssertionError(f"left behind: {left}")
     return outcome
@@ -223,7 +227,7 @@ def main() -> None:
     seeds = Path(sys.argv[1])
     folder = Path(sys.argv[2])
     most_bytes = int(sys.argv[3])
-    upscale_module.open_backend = lambda *given, **options: FakeBackend()  # type: ignore[attr-defined, unused-ignore]
+    _use_fake_backend()
     for line in sys.stdin:
         kind, number = line.split()
         work = folder / f"{kind}-{number}"

@@ -117,11 +117,11 @@ def main() -> None:
     result = fuzz(arguments.cases, arguments.first, tuple(arguments.kinds.split(",")))
     outcomes = sorted({outcome for _, outcome in result.outcomes})
     print(f"| file | {' | '.join(outcomes)} |\n|---|{'---|' * len(outcomes)}")
+    kinds = {kind for kind, _ in result.outcomes}
     for kind in KINDS:
-        if any(found == kind for found, _ in result.outcomes):
-            print(
-                f"| {kind} | {' | '.join(str(result.outcomes[kind, outcome]) for outcome in outcomes)} |"
-            )
+        if kind in kinds:
+            counts = [str(result.outcomes[kind, outcome]) for outcome in outcomes]
+            print(f"| {kind} | {' | '.join(counts)} |")
     for kind, number, problem in result.problems:
         print(f"{kind} {number}: {problem}")
     print(f"\n{len(result.problems)} problems in {arguments.cases} cases")
