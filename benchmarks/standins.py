@@ -27,8 +27,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.demo import _INK, _PAPER, _lattice, _mosaic, _noise, _text, _to_rgb
 from vsrcli.picture.color import rgb_to_luma
+from vsrcli.picture.drawing import (
+    INK,
+    PAPER,
+    draw_text,
+    gradient,
+    lattice,
+    mosaic,
+    noise,
+)
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
@@ -562,14 +570,14 @@ def _wall() -> Float:
     finer than pixels.
     """
     rng = np.random.default_rng(7)
-    wall = _enlarged(_mosaic(1440, 96, rng))
-    wall[768:1344, 1728:2304] = _enlarged(_lattice(288, 96, rng))
-    terrazzo = 0.5 + 0.5 * np.tanh(3 * _noise(768, 20, 4, rng))
-    wall[1344:2112, 1536:2304] = _to_rgb(
+    wall = _enlarged(mosaic(1440, 96, rng))
+    wall[768:1344, 1728:2304] = _enlarged(lattice(288, 96, rng))
+    terrazzo = 0.5 + 0.5 * np.tanh(3 * noise(768, 20, 4, rng))
+    wall[1344:2112, 1536:2304] = gradient(
         terrazzo, ((70, 84, 92), (150, 140, 120), (214, 200, 170))
     )
     _draw_wheel(wall, centre=(1140, 1008), radius=252, spokes=24)
-    cv2.rectangle(wall, (540, 1332), (1392, 1908), _PAPER, -1)
+    cv2.rectangle(wall, (540, 1332), (1392, 1908), PAPER, -1)
     lines = {
         14: "Every letter",
         11: "counts: 0123",
@@ -582,7 +590,7 @@ def _wall() -> Float:
     base = 224.0
     for height, text in lines.items():
         base += 1.45 * height
-        _text(wall, text, 97, base, height, _TEXELS, _INK)
+        draw_text(wall, text, 97, base, height, _TEXELS, INK)
     return (126 + _CONTRAST * (rgb_to_luma(wall) - 126)).astype(np.float32)
 
 
@@ -594,12 +602,12 @@ def _enlarged(texture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _draw_wheel(
     wall: NDArray[np.uint8], centre: tuple[int, int], radius: int, spokes: int
 ) -> None:
-    cv2.circle(wall, centre, radius + 18, _PAPER, -1, cv2.LINE_AA)
+    cv2.circle(wall, centre, radius + 18, PAPER, -1, cv2.LINE_AA)
     for spoke in range(spokes):
         angles = (2 * spoke + np.array([0, 0.5, 1])) * np.pi / spokes
         arc = centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
         corners = np.rint(256 * np.vstack([centre, arc])).astype(np.int32)
-        cv2.fillPoly(wall, [corners], _INK, cv2.LINE_AA, shift=8)
+        cv2.fillPoly(wall, [corners], INK, cv2.LINE_AA, shift=8)
 
 
 def main() -> None:

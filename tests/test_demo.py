@@ -8,10 +8,10 @@ import av
 import numpy as np
 import pytest
 
-from vsrcli.demo import cut_index, demo_frames, demo_tone, frame_count
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.media import demo
 from vsrcli.media.demo import write_demo
+from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
 
 SIZE = (128, 72)
 

@@ -21,10 +21,9 @@ ALLOWED: dict[str, set[str]] = {
     "options": {"errors", "models", "backends"},
     "backends": {"_version", "errors", "models"},
     "picture": {"errors", "frame", "models"},
-    "demo": {"errors", "frame"},
     "metrics": {"errors", "frame"},
     "quality": {"errors", "frame"},
-    "media": {"errors", "frame", "options", "demo", "quality"},
+    "media": {"errors", "frame", "options", "picture", "quality"},
     "run": {
         "errors",
         "frame",
@@ -79,7 +78,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("cli/",),
     "threading": ("run/prefetch.py", "training/interrupts.py", "media/pipe.py"),
     "queue": ("run/prefetch.py",),
-    "cv2": ("picture/resize.py", "picture/motion.py", "media/stills.py", "metrics/frames.py", "metrics/warping.py", "training/", "demo.py"),
+    "cv2": ("picture/resize.py", "picture/motion.py", "media/stills.py", "metrics/frames.py", "metrics/warping.py", "training/", "picture/drawing.py", "picture/demo_clip.py"),
     "matplotlib": ("training/curves.py", "bench/plot.py"),
     "torch": (
         "models/banded.py", "models/layers.py", "models/delta.py", "models/five_parallel.py",

@@ -1,4 +1,4 @@
-"""Writes the demonstration clip: the pictures and the sound of ``vsrcli/demo.py`` as H.264 and AAC."""
+"""Writes the demonstration clip: the pictures and the sound of ``picture/demo_clip.py`` as H.264 and AAC."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from numpy.typing import NDArray
 
-from vsrcli.demo import Rgb, cut_index, demo_frames, demo_tone, frame_count
 from vsrcli.errors import OptionError, OutputError
+from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
+from vsrcli.picture.drawing import Rgb
 
 if TYPE_CHECKING:
     from av.container import OutputContainer

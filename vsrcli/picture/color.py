@@ -1,8 +1,8 @@
-"""Luma codes to the scale a checkpoint lives on, and back.
+"""Luma codes to the scale of a checkpoint, and back.
 
-Networks see luma as float32 on one of two scales: ``limited`` (nominal black 16, white 235) or ``full`` (0 and 255). Sources
-hold 8..16-bit codes of either range. The mapping is affine, so codes outside the nominal range survive, and the way back
-returns every code exactly.
+Networks take luma as float32 on one of two scales: ``limited`` (nominal black 16, white 235) or
+``full`` (0 and 255). Sources hold 8..16-bit codes of either range. The mapping is affine, so codes
+outside the nominal range survive, and the way back returns every code exactly.
 """
 
 from __future__ import annotations
@@ -15,12 +15,17 @@ from vsrcli.models import LumaScale
 
 Float = NDArray[np.float32]
 
-BLACK, WHITE = 16.0, 235.0
+BLACK = 16.0
+WHITE = 235.0
 _FULL_PER_LIMITED = 255.0 / (WHITE - BLACK)
+# ITU-R BT.601: what red, green and blue contribute to 8-bit limited-range luma.
+_LUMA_WEIGHTS = (65.481, 128.553, 24.966)
 
 
 def affine(bits: int, source_full: bool, model_scale: LumaScale) -> tuple[float, float]:
-    """Return (gain, offset) with ``model value = code * gain + offset``; arguments as in ``to_model``.
+    """Return (gain, offset) with ``model value = code * gain + offset``.
+
+    The arguments are those of ``to_model``.
 
     Raises:
         ValueError: bits or scale out of range.
@@ -29,9 +34,15 @@ def affine(bits: int, source_full: bool, model_scale: LumaScale) -> tuple[float,
         raise ValueError(f"luma of {bits} bits: 8 to 16 are possible")
     if model_scale not in ("limited", "full"):
         raise ValueError(f"luma scale {model_scale!r}: it is 'limited' or 'full'")
-    # Limited-range codes of n bits are 8-bit codes shifted left; full-range ones spread over 0..2**n - 1 (ITU-R BT.2100, table 9).
-    gain = 255.0 / ((1 << bits) - 1) if source_full else 1.0 / (1 << (bits - 8))
-    if source_full == (model_scale == "full"):
+    # Limited-range codes of n bits are 8-bit codes shifted left; full-range codes
+    # spread over 0..2**n - 1 (ITU-R BT.2100, table 9).
+    if source_full:
+        peak = (1 << bits) - 1
+        gain = 255.0 / peak
+    else:
+        gain = 1.0 / (1 << (bits - 8))
+    model_full = model_scale == "full"
+    if source_full == model_full:
         return gain, 0.0
     if source_full:
         return gain / _FULL_PER_LIMITED, BLACK
@@ -39,7 +50,10 @@ def affine(bits: int, source_full: bool, model_scale: LumaScale) -> tuple[float,
 
 
 def to_model(
-    luma: Plane, bits: int, source_full: bool, model_scale: LumaScale
+    luma: Plane,
+    bits: int,
+    source_full: bool,
+    model_scale: LumaScale,
 ) -> Float:
     """Map luma codes to the scale of a checkpoint.
 
@@ -50,7 +64,8 @@ def to_model(
         model_scale: ``limited`` (16..235 nominal) or ``full`` (0..255).
 
     Returns:
-        Same shape, float32, a new array. Codes beyond nominal black and white map beyond 16..235 or 0..255, not clipped.
+        Same shape, float32, a new array. Codes beyond nominal black and white map to values beyond
+        16..235 or 0..255; nothing is clipped.
 
     Raises:
         ValueError: bits or scale out of range.
@@ -65,7 +80,10 @@ def to_model(
 
 
 def from_model(
-    values: Float, bits: int, source_full: bool, model_scale: LumaScale
+    values: Float,
+    bits: int,
+    source_full: bool,
+    model_scale: LumaScale,
 ) -> Plane:
     """Map values on a checkpoint's scale back to luma codes: the inverse of ``to_model``.
 
@@ -76,7 +94,8 @@ def from_model(
         model_scale: ``limited`` or ``full``.
 
     Returns:
-        Same shape, uint8 for 8 bits, else uint16: rounded to the nearest code and clipped to 0..2**bits - 1.
+        Same shape, uint8 for 8 bits, else uint16: rounded to the nearest code and clipped to
+        0..2**bits - 1.
 
     Raises:
         ValueError: bits or scale out of range.
@@ -87,11 +106,15 @@ def from_model(
         codes -= np.float32(offset / gain)
     np.rint(codes, out=codes)
     np.clip(codes, 0, (1 << bits) - 1, out=codes)
-    return codes.astype(np.uint8) if bits == 8 else codes.astype(np.uint16)
+    if bits == 8:
+        return codes.astype(np.uint8)
+    return codes.astype(np.uint16)
 
 
 def rgb_to_luma(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Float:
-    """Limited-range luma of full-range R'G'B' by ITU-R BT.601, as benchmarks of super-resolution compute it (MATLAB ``rgb2ycbcr``).
+    """Limited-range luma of full-range R'G'B' by ITU-R BT.601.
+
+    This is how super-resolution benchmarks compute luma (MATLAB's ``rgb2ycbcr``).
 
     Args:
         rgb: shape (H, W, 3), uint8 or uint16, full range.
@@ -100,6 +123,7 @@ def rgb_to_luma(rgb: NDArray[np.uint8] | NDArray[np.uint16]) -> Float:
         (H, W) float32, 16 (black) to 235 (white), not rounded, whatever the depth.
     """
     peak = 255.0 if rgb.dtype == np.uint8 else 65535.0
-    weights = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(peak)
-    luma: Float = rgb.astype(np.float32) @ weights + np.float32(BLACK)
+    weights = np.array(_LUMA_WEIGHTS, np.float32) / np.float32(peak)
+    luma: Float = rgb.astype(np.float32) @ weights
+    luma += np.float32(BLACK)
     return luma

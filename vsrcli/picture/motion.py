@@ -2,11 +2,12 @@
 
 A network that doubles frame t needs samples between t's pixels. A neighbour holds them, but
 elsewhere: optical flow says where. So each neighbour is sampled along the flow at the four places
-that become the four output pixels of a pixel of t ("phases"; the sub-pixel motion compensation of
-Tao et al. 2017). Resampled at t's own positions it would only repeat t.
+that correspond to the four output pixels of a pixel of t ("phases"; the sub-pixel motion
+compensation of Tao et al. 2017). Resampled at t's own positions it would only repeat t.
 
-A pure function of the window's frames, whatever was computed before and on however many threads.
-Where nothing moved the flow is zero exactly, and the samples are those of the picture at rest.
+The result is a pure function of the window's frames, whatever was computed before and on however
+many threads. Where nothing moved the flow is exactly zero, and the samples are those of the picture
+at rest.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from vsrcli.picture.resize import Float, double_phase
 
 # Rows and columns of a picture.
 Box = tuple[slice, slice]
-# (2, H, W): where in another frame each pixel lies, as a displacement in pixels, x first.
+# (2, H, W): where each pixel is in another frame, as a displacement in pixels, x first.
 Flow = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
 
 # OpenCV's dense inverse search divides its work by threads, and its result depends on how.
 cv2.setNumThreads(1)
@@ -36,11 +38,11 @@ cv2.setNumThreads(1)
 # OpenCV's remapping counts the pixels of the doubled picture in 16 bits.
 MAX_SIDE_PX = 16_383
 
-# The search needs a pyramid of some levels: smaller pictures are continued at their borders.
+# The search needs a pyramid of some levels: smaller pictures are extended at their borders.
 _MIN_SIDE_PX = 32
-# It goes down to full size, unlike OpenCV's presets of this speed: the gain of a neighbour is lost
-# where its place is wrong by a tenth of a pixel. What that costs is saved by patches (of 8x8
-# pixels) that overlap less and by fewer steps each (measured: benchmarks/RESULTS.md).
+# It goes down to full size, unlike OpenCV's presets of this speed: a place that is wrong by a tenth
+# of a pixel loses the gain of a neighbour. To pay for that, patches (of 8x8 pixels) overlap less
+# and take fewer steps each (measured: benchmarks/RESULTS.md).
 _FINEST_SCALE = 0
 _PATCH_STRIDE_PX = 6
 _DESCENT_STEPS = 6
@@ -48,47 +50,47 @@ _DESCENT_STEPS = 6
 _REST_PX = 4
 # Pixels around all change that the search sees.
 _MARGIN_PX = 32
-# Rows of frame t that are sampled at once: their maps stay in the cache, and small.
+# Rows of frame t that are sampled at once, so that their maps stay in the cache.
 _STRIP_ROWS = 64
 _BORDER = cv2.BORDER_REPLICATE
-# Frames remembered: those of a window, and one more. Windows in the making hold their own.
-_REMEMBERED = 6
+# Frames remembered: those of a window and one more. Windows in progress hold their own.
+_MAX_VIEWS = 6
 
 
 class View:
-    """A frame that windows show, and what was computed of it; made by ``Motion.window``."""
+    """A frame that appears in windows, and what was computed from it; see ``Motion.window``."""
 
     def __init__(self, luma: Plane, number: int) -> None:
         self.luma = luma
         self.number = number
-        self._cells: dict[object, Future[Any]] = {}
+        self._values: dict[object, Future[Any]] = {}
 
     def once(self, key: object, compute: Callable[[], Any]) -> Any:
         """The value of ``key``, computed by whoever asks first; others wait for it."""
         own: Future[Any] = Future()
-        cell = self._cells.setdefault(key, own)
-        if cell is own:
+        value = self._values.setdefault(key, own)
+        if value is own:
             try:
                 own.set_result(compute())
             except BaseException as error:
                 own.set_exception(error)
                 raise
-        return cell.result()
+        return value.result()
 
 
 class Motion:
-    """Makes the planes of windows, and remembers what consecutive windows share.
+    """Computes the planes of windows, and remembers what consecutive windows share.
 
     Args:
         bits: significant bits of a code.
-        is_full_range: whether code 0 is black, and not 16 of 256.
+        is_full_range: whether black is code 0, and not 16 of 256.
     """
 
     def __init__(self, bits: int, *, is_full_range: bool = False) -> None:
         self._bits = bits
         self._peak = (1 << bits) - 1
         self._black = 0 if is_full_range else 16 << (bits - 8)
-        self._views: list[View] = []  # the one shown last comes first
+        self._views: list[View] = []  # the last one used comes first
         self._numbers = count()
 
     def window(self, lumas: Sequence[Plane]) -> tuple[View, ...]:
@@ -107,12 +109,12 @@ class Motion:
             window: an odd number of frames, the middle one upscaled.
 
         Returns:
-            (1 + NEIGHBOUR_PLANES * neighbours, H, W), codes like the frames': frame t as it is in
-            the middle, and around it, in the window's order, of each neighbour four phases, row by
-            row, and their mean distance from those of frame t itself, above black.
+            (1 + NEIGHBOUR_PLANES * neighbours, H, W), codes like the frames'. In the middle is
+            frame t as it is. Around it, in the window's order, are of each neighbour four phases,
+            row by row, and their mean distance from those of frame t itself, above black.
 
         Raises:
-            BackendError: OpenCV failed, for want of memory for instance.
+            BackendError: OpenCV failed, for example because memory ran out.
         """
         try:
             return self._planes(window)
@@ -128,23 +130,27 @@ class Motion:
         radius = len(window) // 2
         middle = window[radius]
         height, width = middle.luma.shape
-        count = 1 + NEIGHBOUR_PLANES * (len(window) - 1)
-        planes = np.empty((count, height, width), middle.luma.dtype)
-        planes[count // 2] = middle.luma
+        plane_count = 1 + NEIGHBOUR_PLANES * (len(window) - 1)
+        planes = np.empty((plane_count, height, width), middle.luma.dtype)
+        planes[plane_count // 2] = middle.luma
+        first = 0
         for place, neighbour in enumerate(window):
             if place == radius:
+                first += 1
                 continue
-            is_later = place > radius
-            nearer = window[place - 1 if is_later else place + 1]
+            nearer = window[place - 1 if place > radius else place + 1]
             flow = self._flow_over(middle, nearer, neighbour)
-            first = NEIGHBOUR_PLANES * (place - is_later) + is_later
-            self._sample(
-                middle, neighbour, flow, planes[first : first + NEIGHBOUR_PLANES]
-            )
+            last = first + NEIGHBOUR_PLANES
+            self._sample(middle, neighbour, flow, planes[first:last])
+            first = last
         return cast("Plane", planes)
 
     def _sample(
-        self, middle: View, neighbour: View, flow: Flow | None, planes: Plane
+        self,
+        middle: View,
+        neighbour: View,
+        flow: Flow | None,
+        planes: Plane,
     ) -> None:
         """Fill the planes (NEIGHBOUR_PLANES, H, W) of a neighbour, some rows at a time."""
         height, width = middle.luma.shape
@@ -152,68 +158,71 @@ class Motion:
         doubled = self._doubled(neighbour)
         for top in range(0, height, _STRIP_ROWS):
             bottom = min(height, top + _STRIP_ROWS)
-            rows = slice(2 * top, 2 * bottom)
-            sampled = _sampled(doubled, flow, top, bottom)
+            sampled = _sample_rows(doubled, flow, top, bottom)
             for phase in range(PHASES):
-                planes[phase, top:bottom] = sampled[phase // 2 :: 2, phase % 2 :: 2]
-            distance = cv2.absdiff(sampled, reference[rows])
-            size = (width, bottom - top)
-            mean = cv2.resize(distance, size, interpolation=cv2.INTER_AREA).reshape(
-                size[::-1]
-            )
+                row, column = divmod(phase, 2)
+                planes[phase, top:bottom] = sampled[row::2, column::2]
+            distance = cv2.absdiff(sampled, reference[2 * top : 2 * bottom])
+            rows = bottom - top
+            mean = cv2.resize(distance, (width, rows), interpolation=cv2.INTER_AREA)
+            mean = mean.reshape(rows, width)
             np.minimum(mean, self._peak - self._black, out=mean)
-            np.add(mean, planes.dtype.type(self._black), out=planes[PHASES, top:bottom])
+            black = planes.dtype.type(self._black)
+            np.add(mean, black, out=planes[PHASES, top:bottom])
 
     def _view(self, luma: Plane) -> View:
-        view = next((view for view in self._views if view.luma is luma), None)
-        if view is None:
-            view = View(luma, next(self._numbers))
-        self._views = [view, *(other for other in self._views if other is not view)][
-            :_REMEMBERED
-        ]
+        known = [view for view in self._views if view.luma is luma]
+        view = known[0] if known else View(luma, next(self._numbers))
+        others = [other for other in self._views if other is not view]
+        self._views = [view, *others][:_MAX_VIEWS]
         return view
 
     def _doubled(self, view: View) -> Plane:
         doubled: Plane = view.once(
-            "doubled", lambda: double_phase(view.luma, 0.25, 0.25, peak=self._peak)
+            "doubled",
+            lambda: double_phase(view.luma, 0.25, 0.25, peak=self._peak),
         )
         return doubled
 
-    def _searched(self, view: View) -> NDArray[np.uint8]:
-        codes: NDArray[np.uint8] = view.once(
-            "searched", lambda: _eight_bits(view.luma, self._bits)
+    def _searched(self, view: View) -> Bytes:
+        """The frame as the search takes it."""
+        codes: Bytes = view.once(
+            "searched",
+            lambda: _eight_bits(view.luma, self._bits),
         )
         return codes
 
     def _flow_over(self, middle: View, nearer: View, neighbour: View) -> Flow | None:
-        """From ``middle`` to ``neighbour``, over the frame between them where there is one."""
+        """From ``middle`` to ``neighbour``, over the frame between them if there is one."""
         if nearer is middle or nearer is neighbour:
             return self._flow(middle, neighbour)
-        return self._composed(middle, nearer, neighbour)
+        return self._composed_flow(middle, nearer, neighbour)
 
     def _flow(self, first: View, second: View) -> Flow | None:
-        """From one frame to one beside it; None: all is at rest."""
+        """From a frame to the one beside it; None: nothing moves."""
         if first is second:
             return None
         flow: Flow | None = first.once(
-            second.number, lambda: self._found(first, second)
+            second.number,
+            lambda: self._search_flow(first, second),
         )
         return flow
 
-    def _found(self, first: View, second: View) -> Flow | None:
+    def _search_flow(self, first: View, second: View) -> Flow | None:
         is_moving = _moving(first.luma, second.luma)
         if is_moving is None:
             return None
         rows, columns = _around(is_moving)
         part = _search(
-            self._searched(first)[rows, columns], self._searched(second)[rows, columns]
+            self._searched(first)[rows, columns],
+            self._searched(second)[rows, columns],
         )
         flow = np.zeros((2, *is_moving.shape), np.float32)
         np.copyto(flow[:, rows, columns], part, where=is_moving[rows, columns])
         return flow
 
-    def _composed(self, first: View, second: View, third: View) -> Flow | None:
-        """The sum of two flows, each taken where it is; half the cost of a third search."""
+    def _composed_flow(self, first: View, second: View, third: View) -> Flow | None:
+        """The sum of two flows, each taken where it applies; half the cost of a third search."""
         near = self._flow(first, second)
         far = self._flow(second, third)
         if near is None:
@@ -225,7 +234,7 @@ class Motion:
             return None
         flow = near.copy()
         x, y = near.copy()
-        _turn_into_places(x, y, 0)
+        _displacements_to_places(x, y, 0)
         for total, part in zip(flow, far, strict=True):
             total += cv2.remap(part, x, y, cv2.INTER_LINEAR, borderMode=_BORDER)
             total *= is_moving
@@ -238,22 +247,27 @@ def _moving(first: Plane, second: Plane) -> NDArray[np.bool_] | None:
     if not differs.any():
         return None
     side = 2 * _REST_PX + 1
-    near = cv2.dilate(differs.view(np.uint8), np.ones((side, side), np.uint8))
+    square = np.ones((side, side), np.uint8)
+    near = cv2.dilate(differs.view(np.uint8), square)
     return near.view(np.bool_)
 
 
 def _around(is_moving: NDArray[np.bool_]) -> Box:
-    """The rectangle that holds all motion, and a margin: (rows, columns)."""
-    sides = []
-    for axis, length in ((1, is_moving.shape[0]), (0, is_moving.shape[1])):
-        places = np.flatnonzero(is_moving.any(axis=axis))
-        first = max(0, int(places[0]) - _MARGIN_PX)
-        last = min(length, int(places[-1]) + 1 + _MARGIN_PX)
-        sides.append(slice(first, last))
-    return sides[0], sides[1]
+    """The rectangle around all motion, with a margin."""
+    moving_rows = np.logical_or.reduce(is_moving, axis=1)
+    moving_columns = np.logical_or.reduce(is_moving, axis=0)
+    return _span(moving_rows), _span(moving_columns)
 
 
-def _eight_bits(luma: Plane, bits: int) -> NDArray[np.uint8]:
+def _span(is_moving: NDArray[np.bool_]) -> slice:
+    """From the first moving line to the last, with a margin."""
+    places = np.flatnonzero(is_moving)
+    start = int(places[0]) - _MARGIN_PX
+    stop = int(places[-1]) + 1 + _MARGIN_PX
+    return slice(max(0, start), min(len(is_moving), stop))
+
+
+def _eight_bits(luma: Plane, bits: int) -> Bytes:
     if bits == 8:
         return np.ascontiguousarray(luma, np.uint8)
     half = 1 << (bits - 9)
@@ -262,7 +276,7 @@ def _eight_bits(luma: Plane, bits: int) -> NDArray[np.uint8]:
 
 
 def new_search() -> cv2.DISOpticalFlow:
-    """What finds motion, with its settings."""
+    """The motion search, with its settings."""
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
     search.setFinestScale(_FINEST_SCALE)
     search.setPatchStride(_PATCH_STRIDE_PX)
@@ -270,29 +284,28 @@ def new_search() -> cv2.DISOpticalFlow:
     return search
 
 
-def _search(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> Flow:
+def _search(first: Bytes, second: Bytes) -> Flow:
     """Dense inverse search (Kroeger et al. 2016) from one picture to another."""
     height, width = first.shape
     below = max(0, _MIN_SIDE_PX - height)
     right = max(0, _MIN_SIDE_PX - width)
-    pictures = [
-        cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER)
-        for picture in (first, second)
-    ]
+    first_extended = cv2.copyMakeBorder(first, 0, below, 0, right, _BORDER)
+    second_extended = cv2.copyMakeBorder(second, 0, below, 0, right, _BORDER)
     no_start: Any = None
-    flow = new_search().calc(pictures[0], pictures[1], no_start)
-    return np.stack([flow[:height, :width, axis] for axis in range(2)])
+    flow = new_search().calc(first_extended, second_extended, no_start)
+    planes = np.moveaxis(flow[:height, :width], -1, 0)
+    return cast("Flow", planes.copy())
 
 
-def _turn_into_places(x: Float, y: Float, top: int) -> None:
-    """Displacements (H, W) become, in place, where the pixels lie; from row ``top`` on."""
+def _displacements_to_places(x: Float, y: Float, top: int) -> None:
+    """Turn displacements (H, W) of rows from ``top`` on into the pixels' places, in place."""
     height, width = x.shape
     x += np.arange(width, dtype=np.float32)
     y += np.arange(top, top + height, dtype=np.float32)[:, None]
 
 
-def _sampled(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
-    """The doubled neighbour where the rows ``top`` to ``bottom`` of frame t, doubled, lie in it.
+def _sample_rows(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
+    """The doubled neighbour, where rows ``top`` to ``bottom`` of frame t, doubled, are in it.
 
     With its centres aligned, its own samples are the phases of its pixels: a flow of zero takes
     them as they are.
@@ -300,18 +313,21 @@ def _sampled(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Plane:
     if flow is None or not flow[:, max(0, top - 1) : bottom + 1].any():
         return doubled[2 * top : 2 * bottom]
     x, y = _doubled_flow(flow, top, bottom)
-    _turn_into_places(x, y, 2 * top)
-    return cast("Plane", cv2.remap(doubled, x, y, cv2.INTER_LINEAR, borderMode=_BORDER))
+    _displacements_to_places(x, y, 2 * top)
+    sampled = cv2.remap(doubled, x, y, cv2.INTER_LINEAR, borderMode=_BORDER)
+    return cast("Plane", sampled)
 
 
 def _doubled_flow(flow: Flow, top: int, bottom: int) -> list[Float]:
     """Rows ``top`` to ``bottom`` of a flow at twice the size, in pixels of that size."""
-    height, width = flow.shape[1:]
+    _, height, width = flow.shape
     above = min(top, 1)
-    below = min(height, bottom + 1)
-    size = (2 * width, 2 * (below - top + above))
+    first = top - above
+    last = min(height, bottom + 1)
+    size = (2 * width, 2 * (last - first))
     rows = slice(2 * above, 2 * (above + bottom - top))
-    return [
-        cast("Float", cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)[rows])
-        for part in flow[:, top - above : below] * np.float32(2)
-    ]
+    doubled = []
+    for part in flow[:, first:last] * np.float32(2):
+        large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
+        doubled.append(cast("Float", large[rows]))
+    return doubled

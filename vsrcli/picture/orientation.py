@@ -12,13 +12,20 @@ from vsrcli.errors import InputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat, Plane
 from vsrcli.picture.chroma import DEFAULT_LOCATION, SITING
 
-# A matrix element that counts as zero: FFmpeg's numbers have 16 bits behind the point, and some writers round.
+# A matrix element up to this counts as zero: FFmpeg's numbers have 16 fractional bits,
+# and some writers round.
 _ALMOST_ZERO = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Orientation:
-    """One of the eight ways to lay a picture: rows and columns swapped, then mirrored left-right, then upside down."""
+    """One of the eight orientations of a picture.
+
+    Attributes:
+        transpose: whether rows and columns are swapped, before any mirroring.
+        flip_x: whether left and right are swapped.
+        flip_y: whether top and bottom are swapped.
+    """
 
     transpose: bool = False
     flip_x: bool = False
@@ -26,42 +33,43 @@ class Orientation:
 
     @classmethod
     def of_matrix(cls, matrix: tuple[int, ...]) -> Orientation:
-        """The orientation that a display matrix stands for.
+        """Return the orientation that a display matrix describes.
 
         Args:
-            matrix: FFmpeg's nine numbers (a, b, u, c, d, v, x, y, w): a point (p, q) is shown at (a p + c q, b p + d q).
+            matrix: FFmpeg's nine numbers (a, b, u, c, d, v, x, y, w): a point (p, q) is displayed
+                at (a p + c q, b p + d q).
 
         Raises:
-            InputError: the matrix turns by something else than quarters.
+            InputError: the matrix rotates by an angle that is not a multiple of 90 degrees.
         """
-        a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+        a, b, _, c, d, *_ = matrix
         if max(abs(b), abs(c)) <= _ALMOST_ZERO:
-            return cls(False, a < 0, d < 0)
+            return cls(transpose=False, flip_x=a < 0, flip_y=d < 0)
         if max(abs(a), abs(d)) <= _ALMOST_ZERO:
-            return cls(True, c < 0, b < 0)
+            return cls(transpose=True, flip_x=c < 0, flip_y=b < 0)
         raise InputError(
-            "the display matrix turns the picture by no multiple of 90 degrees: it cannot be baked; leave --bake-rotation away"
+            "the display matrix turns the picture by no multiple of 90 degrees: "
+            "it cannot be baked; omit --bake-rotation"
         )
 
     def layout(self, format: PixelFormat) -> PixelFormat:
-        """The pixel format of a turned frame: 4:2:2 becomes 4:4:0 and the other way round.
+        """Return the pixel format of a turned frame: 4:2:2 turns into 4:4:0 and vice versa.
 
         Raises:
-            InputError: it has no name: 4:1:1.
+            InputError: FFmpeg has no such format (4:1:1 turned).
         """
-        wide, high = format.log2_chroma_w, format.log2_chroma_h
-        if not self.transpose or wide == high:
+        is_square = format.log2_chroma_w == format.log2_chroma_h
+        if not self.transpose or is_square:
             return format
-        turned = {"422": "440", "440": "422"}
-        for one, other in turned.items():
-            if (
-                one in format.name
-                and (parsed := PixelFormat.parse(format.name.replace(one, other)))
-                is not None
-            ):
-                return parsed
+        for old, new in (("422", "440"), ("440", "422")):
+            if old not in format.name:
+                continue
+            turned = PixelFormat.parse(format.name.replace(old, new))
+            if turned is not None:
+                return turned
         raise InputError(
-            f"a picture of {format.name} cannot be turned: leave --bake-rotation away, which keeps the display rotation"
+            f"a picture of {format.name} cannot be turned: "
+            "omit --bake-rotation, which keeps the display rotation"
         )
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -70,34 +78,35 @@ class Orientation:
 
     def aspect(self, sample_aspect: Fraction | None) -> Fraction | None:
         """Pixel width / height of a turned picture."""
-        return 1 / sample_aspect if self.transpose and sample_aspect else sample_aspect
+        if self.transpose and sample_aspect:
+            return 1 / sample_aspect
+        return sample_aspect
 
     def siting(self, tags: ColorTags) -> str:
         """Where the chroma samples of a turned frame lie, by a name of ``chroma.SITING``."""
-        across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
-        if self.transpose:
-            across, down = down, across
-        place = (
-            1 - across if self.flip_x else across,
-            1 - down if self.flip_y else down,
-        )
-        return next(name for name, found in SITING.items() if found == place)
+        siting = SITING[tags.chroma_location or DEFAULT_LOCATION]
+        down, across = siting if self.transpose else reversed(siting)
+        if self.flip_x:
+            across = 1 - across
+        if self.flip_y:
+            down = 1 - down
+        names = {siting: name for name, siting in SITING.items()}
+        return names[across, down]
 
     def turn(self, frame: Frame) -> Frame:
-        """The frame turned; its planes are copies in C order.
+        """Return the turned frame; its planes are copies in C order.
 
         Raises:
             InputError: as ``layout``.
         """
-        return replace(
-            frame,
-            planes=tuple(self._plane(plane) for plane in frame.planes),
-            format=self.layout(frame.format),
-        )
+        planes = tuple(self._turn_plane(plane) for plane in frame.planes)
+        return replace(frame, planes=planes, format=self.layout(frame.format))
 
-    def _plane(self, plane: Plane) -> Plane:
+    def _turn_plane(self, plane: Plane) -> Plane:
         turned: Any = plane.T if self.transpose else plane
-        result: Plane = np.ascontiguousarray(
-            turned[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1]
-        )
+        if self.flip_y:
+            turned = turned[::-1]
+        if self.flip_x:
+            turned = turned[:, ::-1]
+        result: Plane = np.ascontiguousarray(turned)
         return result

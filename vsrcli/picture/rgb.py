@@ -1,13 +1,15 @@
-"""Luma and chroma to R'G'B' and back, by the matrices of ITU-T H.273, so that there and back gives the same codes.
+"""Luma and chroma to R'G'B' and back, by the matrices of ITU-T H.273: a round trip keeps the codes.
 
-Subsampled chroma is the reason for care. On the way to RGB it is interpolated linearly, on the way back it is averaged ([1 2 1]/4 about a sample that
-stands on a pixel, the mean of both pixels about one between them). Together these would blur it by [1 6 1]/8; so the inverse of that goes first, and colours
-that RGB can hold come back as they were. The price is an overshoot of a fifth about hard edges of colour, one pixel wide.
+Subsampled chroma needs care. On the way to RGB it is interpolated linearly, on the way back it is
+averaged ([1 2 1]/4 about a sample that lies on a pixel, the mean of both pixels about one between
+them). Together these would blur it by [1 6 1]/8. So the inverse of that filter goes first, and
+colours that RGB can hold come back unchanged. The price is an overshoot of a fifth about hard edges
+of colour, one pixel wide.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +19,12 @@ from vsrcli.picture.chroma import DEFAULT_LOCATION, SITING
 
 Float = NDArray[np.float32]
 
-BT709, SMPTE170M, BT2020 = 1, 6, 9
-_IDENTITY, _YCGCO = 0, 8
+# Code points of ITU-T H.273.
+BT709 = 1
+SMPTE170M = 6
+BT2020 = 9
+_IDENTITY = 0
+_YCGCO = 8
 # Weights of red and blue in luma (H.273, table 4).
 _WEIGHTS = {
     BT709: (0.2126, 0.0722),
@@ -28,56 +34,85 @@ _WEIGHTS = {
     7: (0.212, 0.087),
     BT2020: (0.2627, 0.0593),
 }
-_OF_PRIMARIES = {1: BT709, 4: 4, 5: 5, 6: SMPTE170M, 7: 7, 9: BT2020}
-# What players take untagged pictures for: larger than PAL is high definition.
-_SD_WIDTH, _SD_HEIGHT = 1280, 576
+_MATRIX_OF_PRIMARIES = {
+    1: BT709,
+    4: 4,
+    5: 5,
+    6: SMPTE170M,
+    7: 7,
+    9: BT2020,
+}
+# Players take untagged pictures for high definition if they are larger than PAL.
+_HD_WIDTH = 1280
+_SD_HEIGHT = 576
 
-# The inverse of the filter [1 6 1]/8 falls off by this factor from sample to sample; nine of them leave a millionth.
+# The inverse of the filter [1 6 1]/8 falls off by this factor from sample to sample; nine of them
+# leave a millionth.
 _DECAY = 2 * np.sqrt(2) - 3
 _REACH = 9
-_SHARPENER = (np.sqrt(2) * _DECAY ** np.abs(np.arange(-_REACH, _REACH + 1))).astype(
-    np.float32
-)
+_DISTANCES = np.abs(np.arange(-_REACH, _REACH + 1))
+_SHARPENER = (np.sqrt(2) * _DECAY**_DISTANCES).astype(np.float32)
+_QUARTER = np.float32(0.25)
+_HALF = np.float32(0.5)
+_THREE_QUARTERS = np.float32(0.75)
 
 
 def matrix_of(tags: ColorTags, width: int, height: int) -> int:
-    """The matrix of a picture, as code point of ITU-T H.273: the tagged one, else that of its primaries, else BT.601 up to PAL's size and BT.709 beyond.
+    """The matrix of a picture, as a code point of ITU-T H.273.
+
+    It is the tagged one, else that of the tagged primaries, else BT.601 up to PAL's size and BT.709
+    beyond.
 
     Raises:
-        ValueError: a matrix that cannot be undone plane by plane (constant luminance, ICtCp).
+        ValueError: a matrix that cannot be inverted plane by plane (constant luminance, ICtCp).
     """
     matrix = tags.matrix
     if matrix == UNSPECIFIED:
-        matrix = _OF_PRIMARIES.get(
-            tags.primaries,
-            SMPTE170M if width < _SD_WIDTH and height <= _SD_HEIGHT else BT709,
-        )
+        is_sd = width < _HD_WIDTH and height <= _SD_HEIGHT
+        default = SMPTE170M if is_sd else BT709
+        matrix = _MATRIX_OF_PRIMARIES.get(tags.primaries, default)
     if matrix not in (*_WEIGHTS, _IDENTITY, _YCGCO):
         raise ValueError(
-            f"colours of matrix {matrix} (ITU-T H.273) cannot become RGB here"
+            f"colours of matrix {matrix} (ITU-T H.273) cannot be converted to RGB here"
         )
     return matrix
 
 
 def rgb_layout(bits: int, *, alpha: bool) -> PixelFormat:
     """Planar RGB of that depth."""
-    name = f"gbr{'a' * alpha}p" + ("" if bits == 8 else f"{bits}le")
-    return PixelFormat(name, bits, 0, 0, has_chroma=True, has_alpha=alpha, is_rgb=True)
+    name = "gbrap" if alpha else "gbrp"
+    return PixelFormat(
+        name=_with_depth(name, bits),
+        bits=bits,
+        log2_chroma_w=0,
+        log2_chroma_h=0,
+        has_chroma=True,
+        has_alpha=alpha,
+        is_rgb=True,
+    )
 
 
 def gray_layout(bits: int) -> PixelFormat:
     """Luma alone, of that depth."""
     return PixelFormat(
-        "gray" if bits == 8 else f"gray{bits}le", bits, 0, 0, has_chroma=False
+        name=_with_depth("gray", bits),
+        bits=bits,
+        log2_chroma_w=0,
+        log2_chroma_h=0,
+        has_chroma=False,
     )
 
 
+def _with_depth(name: str, bits: int) -> str:
+    return name if bits == 8 else f"{name}{bits}le"
+
+
 def to_rgb(frame: Frame, tags: ColorTags, matrix: int, bits: int) -> Frame:
-    """Turn a picture into RGB; gray stays gray, in full range.
+    """Convert a picture to RGB; gray stays gray, in full range.
 
     Args:
-        frame: luma and chroma, gray, or RGB (which only changes its depth).
-        tags: its range and where its chroma lies.
+        frame: luma and chroma, gray, or RGB (of which only the depth changes).
+        tags: its range and chroma siting.
         matrix: its matrix, as ``matrix_of`` says.
         bits: depth of the result, 8..16.
 
@@ -86,218 +121,238 @@ def to_rgb(frame: Frame, tags: ColorTags, matrix: int, bits: int) -> Frame:
     """
     layout = frame.format
     if layout.is_rgb:
-        target = rgb_layout(bits, alpha=layout.has_alpha)
-        return (
-            frame
-            if layout.bits == bits
-            else _frame(
-                frame,
-                [plane * np.float32(1 / layout.peak) for plane in frame.planes],
-                target,
-            )
-        )
+        if layout.bits == bits:
+            return frame
+        gain = np.float32(1 / layout.peak)
+        planes = [plane * gain for plane in frame.planes]
+        return _from_unit(planes, rgb_layout(bits, alpha=layout.has_alpha), frame)
     full = tags.is_full_range
-    luma = _unit_luma(frame.luma, layout, full)
-    alpha = (
-        []
-        if frame.alpha is None
-        else [frame.alpha.astype(np.float32) / np.float32(layout.peak)]
-    )
+    black, span = _luma_range(layout, full)
+    luma = (frame.luma.astype(np.float32) - black) / span
     if not layout.has_chroma:
-        return _frame(frame, [luma], gray_layout(bits))
+        return _from_unit([luma], gray_layout(bits), frame)
     across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
+    neutral, chroma_span = _chroma_range(layout, full)
     chroma = []
     for plane in frame.chroma:
-        values = (
-            plane.astype(np.float32) - np.float32(1 << (layout.bits - 1))
-        ) / np.float32(_chroma_span(layout, full))
-        values = _expand(values, frame.width, layout.log2_chroma_w, across)
-        chroma.append(_expand(values.T, frame.height, layout.log2_chroma_h, down).T)
-    return _frame(
-        frame,
-        [*_to_gbr(luma, chroma[0], chroma[1], matrix), *alpha],
-        rgb_layout(bits, alpha=layout.has_alpha),
-    )
+        values = (plane.astype(np.float32) - neutral) / chroma_span
+        wide = _expand(values, frame.width, layout.log2_chroma_w, across)
+        high = _expand(wide.T, frame.height, layout.log2_chroma_h, down)
+        chroma.append(high.T)
+    planes = list(_to_gbr(luma, chroma[0], chroma[1], matrix))
+    if frame.alpha is not None:
+        planes.append(frame.alpha.astype(np.float32) / np.float32(layout.peak))
+    return _from_unit(planes, rgb_layout(bits, alpha=layout.has_alpha), frame)
 
 
 def from_rgb(frame: Frame, layout: PixelFormat, tags: ColorTags, matrix: int) -> Frame:
-    """Turn RGB into luma and chroma: the inverse of ``to_rgb``.
+    """Convert RGB to luma and chroma: the inverse of ``to_rgb``.
 
     Args:
         frame: full-range planes G, B, R (and alpha), or gray.
-        layout: of the result; gray gets neutral chroma where it has chroma.
-        tags: the result's range and where its chroma is to lie.
+        layout: of the result; gray gets neutral chroma if the layout has chroma.
+        tags: range and chroma siting of the result.
         matrix: as in ``to_rgb``.
 
     Returns:
-        The picture, rounded to nearest; alpha is left off where ``layout`` has none and opaque where only ``layout`` has it.
+        The picture, rounded to nearest. Alpha is left out if ``layout`` has none, and opaque if
+        only ``layout`` has it.
     """
     peak = np.float32(frame.format.peak)
     full = tags.is_full_range
     if frame.format.is_rgb:
-        green, blue, red = (
-            plane.astype(np.float32) / peak for plane in frame.planes[:3]
-        )
+        green, blue, red = (_unit(plane, peak) for plane in frame.planes[:3])
         luma, *chroma = _from_gbr(green, blue, red, matrix)
     else:
-        luma = frame.luma.astype(np.float32) / peak
-        chroma = [np.zeros_like(luma)] * 2
-    black, span = (
-        (0, layout.peak)
-        if full
-        else (16 << (layout.bits - 8), 219 << (layout.bits - 8))
-    )
-    planes = [luma * np.float32(span) + np.float32(black)]
+        luma = _unit(frame.luma, peak)
+        neutral_plane = np.zeros_like(luma)
+        chroma = [neutral_plane, neutral_plane]
+    black, span = _luma_range(layout, full)
+    planes = [luma * span + black]
     if layout.has_chroma:
         across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
+        neutral, chroma_span = _chroma_range(layout, full)
         for values in chroma:
-            small = _reduce(
-                _reduce(values.T, layout.log2_chroma_h, down).T,
-                layout.log2_chroma_w,
-                across,
-            )
-            planes.append(
-                small * np.float32(_chroma_span(layout, full))
-                + np.float32(1 << (layout.bits - 1))
-            )
+            low = _reduce(values.T, layout.log2_chroma_h, down)
+            small = _reduce(low.T, layout.log2_chroma_w, across)
+            planes.append(small * chroma_span + neutral)
     if layout.has_alpha:
-        alpha = (
-            np.ones_like(luma)
-            if frame.alpha is None
-            else frame.alpha.astype(np.float32) / peak
-        )
+        opaque = np.ones_like(luma)
+        alpha = opaque if frame.alpha is None else _unit(frame.alpha, peak)
         planes.append(alpha * np.float32(layout.peak))
+    return _frame(planes, layout, frame)
+
+
+def _from_unit(planes: list[Float], layout: PixelFormat, source: Frame) -> Frame:
+    """A frame of planes of 0..1, at the time of ``source``."""
+    peak = np.float32(layout.peak)
+    return _frame([plane * peak for plane in planes], layout, source)
+
+
+def _frame(planes: list[Float], layout: PixelFormat, source: Frame) -> Frame:
+    """A frame of planes of codes not yet rounded, at the time of ``source``."""
     return Frame(
-        tuple(_codes(plane, layout) for plane in planes),
-        layout,
-        frame.time,
-        frame.duration,
-        frame.scene_cut,
+        planes=tuple(_round(plane, layout) for plane in planes),
+        format=layout,
+        time=source.time,
+        duration=source.duration,
+        scene_cut=source.scene_cut,
     )
 
 
-def _frame(like: Frame, planes: list[Float], layout: PixelFormat) -> Frame:
-    """A frame out of planes of 0..1."""
-    return Frame(
-        tuple(_codes(plane * np.float32(layout.peak), layout) for plane in planes),
-        layout,
-        like.time,
-        like.duration,
-        like.scene_cut,
-    )
-
-
-def _codes(values: Float, layout: PixelFormat) -> Plane:
+def _round(values: Float, layout: PixelFormat) -> Plane:
     rounded = np.clip(np.rint(values), 0, layout.peak)
-    return rounded.astype(np.uint8) if layout.bits == 8 else rounded.astype(np.uint16)
+    if layout.bits == 8:
+        return rounded.astype(np.uint8)
+    return rounded.astype(np.uint16)
 
 
-def _unit_luma(luma: Plane, layout: PixelFormat, full: bool) -> Float:
+def _unit(plane: Plane, peak: np.float32) -> Float:
+    return plane.astype(np.float32) / peak
+
+
+def _luma_range(layout: PixelFormat, full: bool) -> tuple[np.float32, np.float32]:
+    """Code of black, and codes from black to white."""
     if full:
-        return luma.astype(np.float32) / np.float32(layout.peak)
-    return (luma.astype(np.float32) - np.float32(16 << (layout.bits - 8))) / np.float32(
-        219 << (layout.bits - 8)
-    )
+        return np.float32(0), np.float32(layout.peak)
+    shift = layout.bits - 8
+    return np.float32(16 << shift), np.float32(219 << shift)
 
 
-def _chroma_span(layout: PixelFormat, full: bool) -> int:
-    return layout.peak if full else 224 << (layout.bits - 8)
+def _chroma_range(layout: PixelFormat, full: bool) -> tuple[np.float32, np.float32]:
+    """Code of neutral chroma, and codes from its least to its largest value."""
+    neutral = 1 << (layout.bits - 1)
+    span = layout.peak if full else 224 << (layout.bits - 8)
+    return np.float32(neutral), np.float32(span)
 
 
 def _to_gbr(
-    luma: Float, blue: Float, red: Float, matrix: int
+    luma: Float,
+    blue: Float,
+    red: Float,
+    matrix: int,
 ) -> tuple[Float, Float, Float]:
+    """Luma 0..1 and chroma -0.5..0.5 to green, blue and red."""
     if matrix == _IDENTITY:
-        return luma, blue + np.float32(0.5), red + np.float32(0.5)
+        return luma, blue + _HALF, red + _HALF
     if matrix == _YCGCO:  # blue holds Cg, red Co
         rest = luma - blue
         return luma + blue, rest - red, rest + red
     kr, kb = _WEIGHTS[matrix]
     kg = 1 - kr - kb
-    b, r = luma + np.float32(2 * (1 - kb)) * blue, luma + np.float32(2 * (1 - kr)) * red
-    g = (
-        luma
-        - np.float32(2 * kb * (1 - kb) / kg) * blue
-        - np.float32(2 * kr * (1 - kr) / kg) * red
-    )
+    b = luma + np.float32(2 * (1 - kb)) * blue
+    r = luma + np.float32(2 * (1 - kr)) * red
+    g = luma - np.float32(2 * kb * (1 - kb) / kg) * blue
+    g -= np.float32(2 * kr * (1 - kr) / kg) * red
     return g, b, r
 
 
 def _from_gbr(g: Float, b: Float, r: Float, matrix: int) -> tuple[Float, Float, Float]:
+    """Green, blue and red to luma 0..1 and chroma -0.5..0.5."""
     if matrix == _IDENTITY:
-        return g, b - np.float32(0.5), r - np.float32(0.5)
+        return g, b - _HALF, r - _HALF
     if matrix == _YCGCO:
-        mean = (b + r) * np.float32(0.5)
-        return (
-            (g + mean) * np.float32(0.5),
-            (g - mean) * np.float32(0.5),
-            (r - b) * np.float32(0.5),
-        )
+        mean = (b + r) * _HALF
+        luma = (g + mean) * _HALF
+        green_chroma = (g - mean) * _HALF
+        orange_chroma = (r - b) * _HALF
+        return luma, green_chroma, orange_chroma
     kr, kb = _WEIGHTS[matrix]
-    luma = np.float32(kr) * r + np.float32(1 - kr - kb) * g + np.float32(kb) * b
-    return (
-        luma,
-        (b - luma) / np.float32(2 * (1 - kb)),
-        (r - luma) / np.float32(2 * (1 - kr)),
-    )
+    kg = 1 - kr - kb
+    luma = np.float32(kr) * r + np.float32(kg) * g + np.float32(kb) * b
+    blue = (b - luma) / np.float32(2 * (1 - kb))
+    red = (r - luma) / np.float32(2 * (1 - kr))
+    return luma, blue, red
 
 
-def _expand(plane: Float, length: int, log2_factor: int, place: float) -> Float:
-    """Interpolate along the last axis to ``length`` samples, so that ``_reduce`` gives ``plane`` back."""
+def _expand(plane: Float, length: int, log2_factor: int, siting: float) -> Float:
+    """Interpolate along the last axis to ``length`` samples; ``_reduce`` gives ``plane`` back."""
     if not log2_factor:
         return plane
     if log2_factor > 1:
-        return np.repeat(plane, 1 << log2_factor, axis=-1)[..., :length]
-    if place == 1:
-        return _expand(plane[..., ::-1], 2 * plane.shape[-1], 1, 0)[..., ::-1][
-            ..., :length
-        ]
-    count, is_odd = plane.shape[-1], length % 2 == 1
-    # beyond the picture's edge lies its mirror image, of which the kept samples are consistent parts
-    about_sample, between_samples = "reflect", "symmetric"
-    begin = between_samples if place else about_sample
-    end = between_samples if place or not is_odd else about_sample
-    padded = _mirrored(_mirrored(plane, (_REACH + 1, 0), begin), (0, _REACH + 1), end)
+        repeated = np.repeat(plane, 1 << log2_factor, axis=-1)
+        return repeated[..., :length]
+    count = plane.shape[-1]
+    if siting == 1:
+        flipped = _expand(plane[..., ::-1], 2 * count, 1, 0)
+        return flipped[..., ::-1][..., :length]
+    if siting == 0:
+        return _expand_on_pixels(plane, length)
+    return _expand_between_pixels(plane, length)
+
+
+# In both functions, the mirror image of the picture continues it beyond its edges, of which the
+# kept samples are consistent parts.
+
+
+def _expand_on_pixels(plane: Float, length: int) -> Float:
+    """Double the samples of an axis; each lies on the first of its two pixels."""
+    is_odd = length % 2 == 1
+    _, middle, after = _sharpen(plane, "reflect", "reflect" if is_odd else "symmetric")
+    expanded = _empty_double(plane)
+    expanded[..., ::2] = middle
+    expanded[..., 1::2] = _HALF * (middle + after)
+    return expanded[..., :length]
+
+
+def _expand_between_pixels(plane: Float, length: int) -> Float:
+    """Double the samples of an axis; each lies between its two pixels."""
+    before, middle, after = _sharpen(plane, "symmetric", "symmetric")
+    expanded = _empty_double(plane)
+    expanded[..., ::2] = _QUARTER * before + _THREE_QUARTERS * middle
+    expanded[..., 1::2] = _THREE_QUARTERS * middle + _QUARTER * after
+    if length % 2:
+        expanded[..., -2] = plane[..., -1]  # its other pixel is cut off
+    return expanded[..., :length]
+
+
+def _empty_double(plane: Float) -> Float:
+    *leading, count = plane.shape
+    return np.empty((*leading, 2 * count), np.float32)
+
+
+_PadMode = Literal["edge", "reflect", "symmetric"]
+
+
+def _sharpen(
+    plane: Float, start: _PadMode, end: _PadMode
+) -> tuple[Float, Float, Float]:
+    """The sharpened samples of the last axis: those before, at and after every sample."""
+    margin = _REACH + 1
+    padded = _pad(plane, margin, 0, start)
+    padded = _pad(padded, 0, margin, end)
+    count = plane.shape[-1] + 2
     sharp: Float = sum(
-        weight * padded[..., shift : shift + count + 2]
+        weight * padded[..., shift : shift + count]
         for shift, weight in enumerate(_SHARPENER)
     )
-    before, middle, after = sharp[..., :-2], sharp[..., 1:-1], sharp[..., 2:]
-    grown = np.empty((*plane.shape[:-1], 2 * count), np.float32)
-    if place:
-        grown[..., ::2], grown[..., 1::2] = (
-            np.float32(0.25) * before + np.float32(0.75) * middle,
-            np.float32(0.75) * middle + np.float32(0.25) * after,
-        )
-        if is_odd:
-            grown[..., -2] = plane[..., -1]  # its other pixel is cut off
-    else:
-        grown[..., ::2], grown[..., 1::2] = middle, np.float32(0.5) * (middle + after)
-    return grown[..., :length]
+    return sharp[..., :-2], sharp[..., 1:-1], sharp[..., 2:]
 
 
-def _reduce(plane: Float, log2_factor: int, place: float) -> Float:
+def _reduce(plane: Float, log2_factor: int, siting: float) -> Float:
     """Average along the last axis."""
     if not log2_factor:
         return plane
-    factor, length = 1 << log2_factor, plane.shape[-1]
-    if place == 1 and log2_factor == 1:
-        even = _mirrored(plane, (0, length % 2), "edge")
-        return _reduce(even[..., ::-1], 1, 0)[..., ::-1]
-    if place == 0 and log2_factor == 1:
-        padded = _mirrored(plane, (1, length % 2), "reflect")
-        return (
-            np.float32(0.25) * (padded[..., :-2:2] + padded[..., 2::2])
-            + np.float32(0.5) * padded[..., 1:-1:2]
-        )
-    padded = _mirrored(plane, (0, -length % factor), "edge")
-    mean: Float = padded.reshape(*plane.shape[:-1], -1, factor).mean(
-        axis=-1, dtype=np.float32
-    )
+    factor = 1 << log2_factor
+    *leading, length = plane.shape
+    if siting == 1 and log2_factor == 1:
+        even = _pad(plane, 0, length % 2, "edge")
+        flipped = _reduce(even[..., ::-1], 1, 0)
+        return flipped[..., ::-1]
+    if siting == 0 and log2_factor == 1:
+        padded = _pad(plane, 1, length % 2, "reflect")
+        before = padded[..., :-2:2]
+        middle = padded[..., 1:-1:2]
+        after = padded[..., 2::2]
+        return _QUARTER * (before + after) + _HALF * middle
+    padded = _pad(plane, 0, -length % factor, "edge")
+    groups = padded.reshape(*leading, -1, factor)
+    mean: Float = groups.mean(axis=-1, dtype=np.float32)
     return mean
 
 
-def _mirrored(plane: Float, widths: tuple[int, int], mode: Any) -> Float:
-    """Samples added before and after, along the last axis."""
-    padded: Float = np.pad(plane, [(0, 0)] * (plane.ndim - 1) + [widths], mode=mode)
+def _pad(plane: Float, before: int, after: int, mode: _PadMode) -> Float:
+    """Add samples before and after, along the last axis."""
+    untouched = [(0, 0)] * (plane.ndim - 1)
+    padded: Float = np.pad(plane, [*untouched, (before, after)], mode=mode)
     return padded

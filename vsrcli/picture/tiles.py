@@ -1,7 +1,8 @@
-"""From a window to a doubled luma plane: edges reflected, large pictures in tiles with a halo, the network's trim made good.
+"""From a window to a doubled luma plane: reflected edges, tiles with a halo, and the trim restored.
 
-A network leaves ``trim`` output pixels off on each side and takes what lies outside its input for zero. Both are kept away
-from the picture by reflecting a few pixels around it first, and from tile seams by the halo.
+A network leaves ``trim`` output pixels off on each side and takes what lies outside its input for
+zero. Reflecting a few pixels around the picture keeps both away from its edges, and the halo keeps
+them away from the seams between tiles.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from numpy.typing import NDArray
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import ModelSpec
 
-# codes (uint8, uint16) or values on a checkpoint's scale (float32): cutting and joining is the same for both
+# Codes (uint8, uint16) or values on a checkpoint's scale (float32).
 Samples = NDArray[Any]
 
-# A tile's core is at least this large, however little memory is granted: below, nearly all work would be halo.
+# A tile's core is at least this large, however little memory there is: below, nearly all work
+# would be halo.
 MIN_CORE_PX = 32
-# Low-resolution pixels mirrored around every picture, so that the networks' own zero padding stays off it.
+# Low-resolution pixels mirrored around every picture, so that the networks' own zero padding
+# stays off it.
 EDGE_PX = 4
 
 
@@ -32,7 +35,8 @@ class Tile:
 
     Attributes:
         source: (rows, columns) to feed to the network, halo included, in the padded picture.
-        core: (rows, columns) that the result is good for, in the picture itself. The cores of a plan cover it exactly once.
+        core: (rows, columns) of the picture that the result is valid for. The cores of a plan
+            cover the picture exactly once.
     """
 
     source: tuple[slice, slice]
@@ -42,57 +46,78 @@ class Tile:
     def area(self) -> int:
         """Pixels fed to the network."""
         rows, columns = self.source
-        return int((rows.stop - rows.start) * (columns.stop - columns.start))
+        return _length(rows) * _length(columns)
+
+
+def _length(side: slice) -> int:
+    return int(side.stop - side.start)
 
 
 def _cut(length: int, parts: int, halo: int, edge: int) -> list[tuple[slice, slice]]:
-    """Cut an axis into nearly equal parts; (source, core) of each, the source clamped to the padded axis."""
-    bounds = [length * i // parts for i in range(parts + 1)]
-    return [
-        (
-            slice(
-                max(start - halo, -edge) + edge, min(stop + halo, length + edge) + edge
-            ),
-            slice(start, stop),
-        )
-        for start, stop in pairwise(bounds)
-    ]
+    """Cut an axis into nearly equal parts: (source in the padded axis, core) of each."""
+    bounds = [length * part // parts for part in range(parts + 1)]
+    sides = []
+    for start, stop in pairwise(bounds):
+        source_start = max(start - halo, -edge)
+        source_stop = min(stop + halo, length + edge)
+        source = slice(source_start + edge, source_stop + edge)
+        core = slice(start, stop)
+        sides.append((source, core))
+    return sides
 
 
 def _grid(
-    height: int, width: int, max_pixels: int, halo: int, edge: int
+    height: int,
+    width: int,
+    max_pixels: int,
+    halo: int,
+    edge: int,
 ) -> tuple[int, int]:
     """Return how many rows and columns of tiles to make."""
     strip_rows = max_pixels // (width + 2 * edge) - 2 * halo
-    if strip_rows >= max(
-        4 * halo, MIN_CORE_PX
-    ):  # at most half of the work again goes into the halo
-        return -(-height // strip_rows), 1
-    best = None
-    for columns in range(1, max(1, width // MIN_CORE_PX) + 1):
-        tile_width = min(-(-width // columns) + 2 * halo, width + 2 * edge)
+    # the halo then adds at most half of the work
+    if strip_rows >= max(4 * halo, MIN_CORE_PX):
+        return _ceil_div(height, strip_rows), 1
+    max_columns = width // MIN_CORE_PX
+    best = (1, 1)
+    least_work: int | None = None
+    for columns in range(1, max(1, max_columns) + 1):
+        core_width = _ceil_div(width, columns)
+        tile_width = min(core_width + 2 * halo, width + 2 * edge)
         core_rows = max_pixels // tile_width - 2 * halo
-        if core_rows < MIN_CORE_PX and columns < width // MIN_CORE_PX:
+        if core_rows < MIN_CORE_PX and columns < max_columns:
             continue
-        rows = -(-height // max(core_rows, MIN_CORE_PX))
-        work = (height + 2 * halo * (rows - 1)) * (width + 2 * halo * (columns - 1))
-        if best is None or work < best[0]:
-            best = work, rows, columns
-    return (1, 1) if best is None else best[1:]
+        rows = _ceil_div(height, max(core_rows, MIN_CORE_PX))
+        computed_height = height + 2 * halo * (rows - 1)
+        computed_width = width + 2 * halo * (columns - 1)
+        work = computed_height * computed_width
+        if least_work is None or work < least_work:
+            least_work = work
+            best = (rows, columns)
+    return best
+
+
+def _ceil_div(dividend: int, divisor: int) -> int:
+    return -(-dividend // divisor)
 
 
 def plan(
-    height: int, width: int, max_pixels: int | None, halo: int, edge: int = 0
+    height: int,
+    width: int,
+    max_pixels: int | None,
+    halo: int,
+    edge: int = 0,
 ) -> list[Tile]:
-    """Decide how a picture is cut: not at all where it fits, else into full-width strips, else into the grid of least work.
+    """Decide how to cut a picture: not at all if it fits, else into strips, else into a grid.
 
-    Strips are as high as fits; where they would be lower than four halos, columns are cut too.
+    Strips have the full width and are as high as fits. Where they would be lower than four halos,
+    the picture is cut into the grid of least work.
 
     Args:
         height: rows of the picture.
         width: columns of the picture.
-        max_pixels: largest area fed to the network at once, padding and halo included; None for no limit. It is exceeded
-            only where a tile with a core of ``MIN_CORE_PX`` is larger.
+        max_pixels: largest area fed to the network at once, padding and halo included; None for no
+            limit. It is exceeded only where a tile with a core of ``MIN_CORE_PX`` is larger.
         halo: pixels around a core beyond which nothing influences it.
         edge: pixels by which the picture is padded on each side.
 
@@ -106,21 +131,35 @@ def plan(
         raise ValueError(
             f"cannot tile {height}x{width} pixels with halo {halo} and edge {edge}"
         )
-    rows = columns = 1
-    if max_pixels is not None and (height + 2 * edge) * (width + 2 * edge) > max_pixels:
+    rows = 1
+    columns = 1
+    padded_pixels = (height + 2 * edge) * (width + 2 * edge)
+    if max_pixels is not None and padded_pixels > max_pixels:
         rows, columns = _grid(height, width, max_pixels, halo, edge)
+    down = _cut(height, rows, halo, edge)
     across = _cut(width, columns, halo, edge)
-    return [
-        Tile((source_y, source_x), (core_y, core_x))
-        for source_y, core_y in _cut(height, rows, halo, edge)
-        for source_x, core_x in across
-    ]
+    tiles = []
+    for source_rows, core_rows in down:
+        for source_columns, core_columns in across:
+            source = (source_rows, source_columns)
+            core = (core_rows, core_columns)
+            tiles.append(Tile(source, core))
+    return tiles
 
 
 def split(padded: Samples, tiles: Iterable[Tile]) -> Iterator[Samples]:
-    """Yield a view of ``padded``, shape (..., H + 2*edge, W + 2*edge), for every tile: shape (..., h, w)."""
+    """Cut a padded picture into its tiles.
+
+    Args:
+        padded: shape (..., H + 2*edge, W + 2*edge).
+        tiles: of the plan.
+
+    Yields:
+        A view of ``padded`` for every tile: shape (..., h, w).
+    """
     for tile in tiles:
-        yield padded[..., tile.source[0], tile.source[1]]
+        rows, columns = tile.source
+        yield padded[..., rows, columns]
 
 
 def merge(
@@ -134,10 +173,11 @@ def merge(
     """Put the tiles' cores together.
 
     Args:
-        results: for every tile, in the plan's order, shape (scale*h - 2*trim, scale*w - 2*trim), all of one type.
+        results: for every tile, in the plan's order, shape (scale*h - 2*trim, scale*w - 2*trim),
+            all of one type.
         tiles: the plan.
         height: rows of the low-resolution picture.
-        width: columns of it.
+        width: columns of the low-resolution picture.
         spec: gives scale and trim.
         edge: as in the plan; ``scale * edge`` is at least ``trim``.
 
@@ -148,29 +188,31 @@ def merge(
         ValueError: the edge is too narrow.
         BackendError: a result of another shape.
     """
-    scale, trim = spec.scale, spec.trim
+    scale = spec.scale
+    trim = spec.trim
     if scale * edge < trim:
         raise ValueError(
-            f"edge {edge}: {spec.name} leaves {trim} pixels off at scale {scale}, so it is at least {-(-trim // scale)}"
+            f"edge {edge}: {spec.name} leaves {trim} pixels off at scale {scale}, "
+            f"so it is at least {_ceil_div(trim, scale)}"
         )
     picture: Samples | None = None
     for tile, result in zip(tiles, results, strict=True):
-        expected = tuple(
-            scale * (part.stop - part.start) - 2 * trim for part in tile.source
-        )
+        expected = tuple(scale * _length(side) - 2 * trim for side in tile.source)
         if result.shape != expected:
             raise BackendError(
-                f"{spec.name} returned a tile of {result.shape}, not {expected}: the checkpoint is of another network"
-            )
-        target, inside = [], []
-        for source, core in zip(tile.source, tile.core, strict=True):
-            origin = scale * (source.start - edge) + trim
-            target.append(slice(scale * core.start, scale * core.stop))
-            inside.append(
-                slice(scale * core.start - origin, scale * core.stop - origin)
+                f"{spec.name} returned a tile of {result.shape}, not {expected}: "
+                "the checkpoint is of another network"
             )
         if picture is None:
             picture = np.empty((scale * height, scale * width), result.dtype)
+        target = []
+        inside = []
+        for source, core in zip(tile.source, tile.core, strict=True):
+            start = scale * core.start
+            stop = scale * core.stop
+            origin = scale * (source.start - edge) + trim
+            target.append(slice(start, stop))
+            inside.append(slice(start - origin, stop - origin))
         picture[tuple(target)] = result[tuple(inside)]
     if picture is None:
         raise ValueError("a plan of no tiles")
@@ -188,11 +230,13 @@ def upscale_plane(
     """Upscale the middle frame of a window to its full size.
 
     Args:
-        window: shape (planes, H, W), luma, either codes or float32 on the checkpoint's scale, as ``run`` takes it; any size from 1x1.
-        run: (B, planes, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim); gets its input contiguous.
+        window: shape (planes, H, W), luma, either codes or float32 on the checkpoint's scale,
+            whichever ``run`` takes; any size from 1x1.
+        run: (B, planes, h, w) to (B, scale*h - 2*trim, scale*w - 2*trim); gets contiguous input.
         spec: the network.
         max_pixels: largest area fed to the network at once; None for no limit. See ``plan``.
-        edge_px: low-resolution pixels reflected around the picture; ``scale * edge_px`` is at least ``trim``.
+        edge_px: low-resolution pixels reflected around the picture; ``scale * edge_px`` is at least
+            ``trim``.
 
     Returns:
         Shape (scale*H, scale*W), of the type that ``run`` gives.
@@ -201,24 +245,32 @@ def upscale_plane(
         ValueError: an edge too narrow for the network's trim.
         BackendError: from ``run``, or a result of another shape.
     """
-    height, width = window.shape[-2:]
+    *leading, height, width = window.shape
     tiles = plan(height, width, max_pixels, halo_of(spec), edge_px)
-    padded = np.pad(
-        window, [(0, 0)] * (window.ndim - 2) + [(edge_px, edge_px)] * 2, mode="reflect"
-    )  # a side of one pixel is repeated
-    results = (
-        run(np.ascontiguousarray(part[None]))[0] for part in split(padded, tiles)
-    )
+    no_padding = [(0, 0)] * len(leading)
+    padding = [*no_padding, (edge_px, edge_px), (edge_px, edge_px)]
+    # where a side is one pixel long, "reflect" repeats it
+    padded = np.pad(window, padding, mode="reflect")
+    results = _run_each(run, split(padded, tiles))
     return merge(results, tiles, height, width, spec, edge_px)
 
 
+def _run_each(
+    run: Callable[[Samples], Samples],
+    parts: Iterable[Samples],
+) -> Iterator[Samples]:
+    """Upscale parts one at a time, each as a batch of one."""
+    for part in parts:
+        yield run(np.ascontiguousarray(part[None]))[0]
+
+
 def halo_of(spec: ModelSpec) -> int:
-    """Pixels that a tile needs around its core: the network's halo, or what its trim takes off where that is more."""
-    return max(spec.halo_px, -(-spec.trim // spec.scale))
+    """Pixels that a tile needs around its core: the network's halo, or its trim if that is more."""
+    return max(spec.halo_px, _ceil_div(spec.trim, spec.scale))
 
 
 class Tiler:
-    """Upscales planes in as few parts as memory allows, and in smaller ones once it was found to be short.
+    """Upscales planes in as few parts as memory allows, and in smaller ones once memory ran out.
 
     Attributes:
         max_pixels: largest area fed to the network at once; None for no limit.
@@ -233,30 +285,31 @@ class Tiler:
         edge_px: int = EDGE_PX,
         on_shrink: Callable[[str], None] = lambda line: None,
     ) -> None:
-        """Begin with ``max_pixels``.
+        """Start with parts of ``max_pixels``.
 
         Args:
             run: as in ``upscale_plane``.
             spec: the network.
             max_pixels: as in ``upscale_plane``.
             edge_px: as in ``upscale_plane``.
-            on_shrink: called with a line for the user when memory was short and the parts become smaller.
+            on_shrink: called with a line for the user when memory ran out and the parts shrink.
         """
-        self._run, self._spec, self._edge_px, self._on_shrink = (
-            run,
-            spec,
-            edge_px,
-            on_shrink,
-        )
+        self._run = run
+        self._spec = spec
+        self._edge_px = edge_px
+        self._on_shrink = on_shrink
         self.max_pixels = max_pixels
 
     def upscale(self, window: Samples) -> Samples:
-        """Upscale a plane as ``upscale_plane`` does; out of memory halves the area and begins the plane anew.
+        """Upscale a plane as ``upscale_plane`` does.
+
+        Out of memory halves the area of a part and starts the plane over.
 
         Raises:
             OutOfMemory: not even the smallest part fits.
             BackendError: as in ``upscale_plane``.
         """
+        height, width = window.shape[-2:]
         while True:
             try:
                 return upscale_plane(
@@ -267,22 +320,25 @@ class Tiler:
                     edge_px=self._edge_px,
                 )
             except OutOfMemory as error:
-                largest = self._largest(*window.shape[-2:])
+                largest = self._largest_area(height, width)
                 self.max_pixels = largest // 2
-                if self._largest(*window.shape[-2:]) >= largest:
+                if self._largest_area(height, width) >= largest:
                     raise
                 self._on_shrink(
-                    f"{error}: going on in parts of {self.max_pixels / 1e6:.2f} megapixels, which take longer"
+                    f"{error}: continuing in parts of "
+                    f"{self.max_pixels / 1e6:.2f} megapixels, which take longer"
                 )
 
     def parts(self, height: int, width: int) -> tuple[int, int]:
         """(rows, columns) of parts that a picture is cut into."""
         tiles = self._plan(height, width)
-        columns = len({tile.core[1].start for tile in tiles})
+        lefts = {tile.core[1].start for tile in tiles}
+        columns = len(lefts)
         return len(tiles) // columns, columns
 
     def _plan(self, height: int, width: int) -> list[Tile]:
-        return plan(height, width, self.max_pixels, halo_of(self._spec), self._edge_px)
+        halo = halo_of(self._spec)
+        return plan(height, width, self.max_pixels, halo, self._edge_px)
 
-    def _largest(self, height: int, width: int) -> int:
+    def _largest_area(self, height: int, width: int) -> int:
         return max(tile.area for tile in self._plan(height, width))
