@@ -43,12 +43,13 @@ FORMATS = (
 _BRIGHT = Hdr(content_light=(1000, 400))
 _INTRODUCTION = """# What each container and encoder keeps
 
-Made by `python docs/containers.py` from the program's own rules; a test holds it current. `vsr info IN --to OUT` says the same of one file,
-`vsr upscale` prints it before the work, and `--strict` refuses every loss. A stream that is refused is converted where that makes sense;
-.mkv keeps nearly everything as it is.
+`python docs/containers.py` writes this page from the rules in the code, and a test keeps it current.
+`vsr info IN --to OUT` says the same about a single file, `vsr upscale` prints it before the work
+starts, and `--strict` refuses every loss. A stream that the container refuses is converted where that
+makes sense. .mkv keeps nearly everything unchanged.
 
-Where frame times are of a constant rate only, sound that begins late or has pauses is made anew with silence in its place, and a late first frame is shown
-from the beginning.
+Some containers store a constant frame rate only. There, sound that starts late or has pauses is
+re-encoded with silence in the gaps, and a late first frame is shown from the beginning.
 
 """
 
