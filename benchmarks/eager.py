@@ -1,6 +1,8 @@
-"""The networks as a researcher's script runs them: eager ``nn.Conv3d``, a folder of pictures to another, window by window: python benchmarks/eager.py FOLDER MODEL.
+"""The networks as a researcher's script runs them: python benchmarks/eager.py FOLDER MODEL.
 
-``FOLDER/low`` holds the pictures, ``FOLDER/high`` takes the results. ``old_route.py`` times it, ``speed.py`` takes the network from here.
+Eager ``nn.Conv3d``, from one folder of pictures to another, window by window. ``FOLDER/low`` holds
+the pictures, ``FOLDER/high`` takes the results. ``old_route.py`` times it, ``speed.py`` takes the
+network from here.
 """
 
 from __future__ import annotations
@@ -19,38 +21,38 @@ from vsrcli.models.weights import locate
 
 
 def plain(network: WindowNetwork, window: Tensor) -> Tensor:
-    """The same network with the same weights, its 3D part as a user of PyTorch would write it: 5-axis tensors and ``conv3d``."""
-    return network.picture(
-        by_conv3d(network, [item.contiguous() for item in network.frame_maps(window)]),
-        window[:, :, 2],
-    )
+    """The network with its 3D part as a user of PyTorch would write it: ``conv3d``."""
+    maps = [item.contiguous() for item in network.frame_maps(window)]
+    features = by_conv3d(network, maps)
+    return network.picture(features, window[:, :, 2])
+
+
+def read_yuv(file: Path) -> np.ndarray:
+    picture = cv2.imread(str(file))
+    if picture is None:
+        raise FileNotFoundError(file)
+    return cv2.cvtColor(picture, cv2.COLOR_BGR2YUV)
 
 
 def script(folder: Path, model: str) -> None:
-    """Pictures of ``low`` to pictures of ``high``."""
+    """Upscale the pictures of ``low`` into ``high``."""
     network, _ = load(locate(model, "video"))
     if not isinstance(network, WindowNetwork):
         raise TypeError(model)
     files = sorted((folder / "low").iterdir())
+    last = len(files) - 1
     for number in range(len(files)):
-        window = []
-        for place in range(number - 2, number + 3):
-            picture = cv2.imread(str(files[min(max(place, 0), len(files) - 1)]))
-            window.append(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV))  # type: ignore[arg-type]  # ffmpeg just wrote it
-        luma = torch.from_numpy(
-            np.stack(
-                [np.pad(each[..., 0], 1, mode="reflect") for each in window]
-            ).astype(np.float32)
-        )
+        places = range(number - 2, number + 3)
+        window = [read_yuv(files[min(max(place, 0), last)]) for place in places]
+        padded = [np.pad(picture[..., 0], 1, mode="reflect") for picture in window]
+        luma = torch.from_numpy(np.stack(padded).astype(np.float32))
         with torch.no_grad():
             doubled = plain(network, luma[None, None])[0, 0].numpy()
         height, width = doubled.shape
-        chroma = cv2.resize(window[2], (width, height), interpolation=cv2.INTER_CUBIC)
-        chroma[..., 0] = np.clip(np.rint(doubled), 0, 255)
-        cv2.imwrite(
-            str(folder / "high" / f"{number:05d}.png"),
-            cv2.cvtColor(chroma, cv2.COLOR_YUV2BGR),
-        )
+        result = cv2.resize(window[2], (width, height), interpolation=cv2.INTER_CUBIC)
+        result[..., 0] = np.clip(np.rint(doubled), 0, 255)
+        target = folder / "high" / f"{number:05d}.png"
+        cv2.imwrite(str(target), cv2.cvtColor(result, cv2.COLOR_YUV2BGR))
 
 
 if __name__ == "__main__":

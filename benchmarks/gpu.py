@@ -1,9 +1,11 @@
-"""The networks on a CUDA GPU: python benchmarks/gpu.py [--size 960x540 ...] [--frames 10] [--encode].
+"""The networks on a CUDA GPU.
 
-Frames a second of eager float32 (without TF32), eager half precision (autocast), and what ships, by
-the network alone, one after the other, the memory of each freed before the next is loaded; the
-card's measured peak in half-precision matrix products beside it; and with --encode (it needs PyAV)
-the whole command with NVENC.
+python benchmarks/gpu.py [--size 960x540]... [--frames 10] [--encode]
+
+Prints frames a second of each network alone: eager float32 (without TF32), eager half precision
+(autocast), and what ships. They run one after the other; the memory of each is freed before the
+next is loaded. The card's measured peak in half-precision matrix products comes first. With
+--encode (it needs PyAV) the whole command with NVENC follows.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from script_parts import parse_size, print_header, print_row, write_clip
 from torch.utils.flop_counter import FlopCounterMode
 
 from vsrcli.backends import Codes, TakesCodes, open_backend
@@ -36,8 +39,9 @@ Call = Callable[[], object]
 def peak_tflops() -> float:
     """Half-precision matrix products, 10**12 operations a second."""
     side = 8192
-    a = torch.rand(side, side, device=DEVICE, dtype=torch.float16)
-    return 2 * side**3 / seconds(lambda: torch.mm(a, a), 20) / 1e12
+    matrix = torch.rand(side, side, device=DEVICE, dtype=torch.float16)
+    duration = seconds(lambda: torch.mm(matrix, matrix), 20)
+    return 2 * side**3 / duration / 1e12
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
@@ -54,7 +58,7 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 
 def operations(name: str, pixels: int) -> float:
-    """Floating-point operations of a network for a window of that many low-resolution pixels."""
+    """Floating-point operations of a network for a window of that many source pixels."""
     side = 64
     network = load(locate(name, "video"))[0]
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
@@ -65,18 +69,19 @@ def operations(name: str, pixels: int) -> float:
 def eager(name: str, codes: Codes, *, half: bool) -> Call:
     """The module as it is."""
     network = load(locate(name, "video"))[0].to(DEVICE)
-    given = torch.from_numpy(codes).to(DEVICE).float()[:, None]
+    window = torch.from_numpy(codes).to(DEVICE).float()[:, None]
 
     def call() -> object:
-        # by the flags of what ships: PyTorch's default for float32 on a card is TF32
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(
-                enabled=True, benchmark=False, deterministic=True, allow_tf32=False
-            ),
-            torch.autocast(DEVICE.type, torch.float16, enabled=half),
-        ):
-            return network(given)
+        # The flags of what ships: PyTorch's default for float32 on a card is TF32.
+        flags = torch.backends.cudnn.flags(
+            enabled=True,
+            benchmark=False,
+            deterministic=True,
+            allow_tf32=False,
+        )
+        precision = torch.autocast(DEVICE.type, torch.float16, enabled=half)
+        with torch.inference_mode(), flags, precision:
+            return network(window)
 
     return call
 
@@ -89,9 +94,10 @@ def shipped(name: str, codes: Codes) -> Call:
 
 
 def network_rows(name: str, size: str, frames: int, peak: float) -> None:
-    width, height = map(int, size.split("x"))
+    width, height = parse_size(size)
     shape = (1, MODELS[name].planes, height + 8, width + 8)
-    codes = np.random.default_rng(0).integers(16, 235, shape).astype(np.uint8)
+    random = np.random.default_rng(0)
+    codes = random.integers(16, 235, shape).astype(np.uint8)
     work = operations(name, shape[-2] * shape[-1])
     ways: dict[str, Callable[[], Call]] = {
         "eager fp32": partial(eager, name, codes, half=False),
@@ -99,52 +105,45 @@ def network_rows(name: str, size: str, frames: int, peak: float) -> None:
         "--backend torch, copies and rounding included": partial(shipped, name, codes),
     }
     for label, make in ways.items():
-        row = f"| {name} | {size} | {label}"
-        gc.collect()  # networks and graphs of the way before
+        gc.collect()  # networks and graphs of the previous way
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         try:
             each = seconds(make(), frames)
         except (torch.OutOfMemoryError, OutOfMemory):
-            print(f"{row} | out of memory | | |")
+            print_row(name, size, label, "out of memory", "", "")
             continue
         except BackendError as error:
-            print(f"{row} | {error} | | |")
+            print_row(name, size, label, error, "", "")
             continue
-        share = 100 * work / each / 1e12 / peak
-        memory = torch.cuda.max_memory_allocated() / 1e9
-        print(f"{row} | {1 / each:.1f} | {share:.0f} % | {memory:.1f} |", flush=True)
+        rate = f"{1 / each:.1f}"
+        share = f"{100 * work / each / 1e12 / peak:.0f} %"
+        memory = f"{torch.cuda.max_memory_allocated() / 1e9:.1f}"
+        print_row(name, size, label, rate, share, memory)
 
 
 def whole_rows(name: str, size: str, frames: int) -> None:
     from vsrcli import UpscaleOptions, upscale
-    from vsrcli.media.demo import write_demo
     from vsrcli.options import EncoderOptions
 
-    width, height = map(int, size.split("x"))
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "in.mp4"
-        write_demo(clip, seconds=frames / 30, size=(width, height))
+        write_clip(clip, frames, parse_size(size))
         for codec in ("h264_nvenc", "libx264"):
-            report = upscale(
-                clip,
-                Path(folder) / f"{codec}.mp4",
-                UpscaleOptions(
-                    model=name,
-                    device="cuda",
-                    encoder=EncoderOptions(codec=codec, preset="fast"),
-                ),
-            )
+            target = Path(folder) / f"{codec}.mp4"
+            encoder = EncoderOptions(codec=codec, preset="fast")
+            options = UpscaleOptions(model=name, device="cuda", encoder=encoder)
+            report = upscale(clip, target, options)
             rate = report.frames_upscaled / report.seconds
             alone = report.frames_upscaled / report.network_seconds
-            print(
-                f"| {name} | {size} | {codec} | {rate:.1f} | {alone:.1f} | {100 * rate / alone:.0f} % |",
-                flush=True,
-            )
+            share = f"{100 * rate / alone:.0f} %"
+            print_row(name, size, codec, f"{rate:.1f}", f"{alone:.1f}", share)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--size", action="append", help="input, WIDTHxHEIGHT; repeatable"
     )
@@ -153,25 +152,34 @@ def main() -> None:
     parser.add_argument("--encode", action="store_true")
     arguments = parser.parse_args()
     peak = peak_tflops()
-    print(
-        f"{torch.cuda.get_device_name()}, half-precision matrix products reach {peak:.0f} TFLOP/s\n"
+    card = torch.cuda.get_device_name()
+    print(f"{card}, half-precision matrix products reach {peak:.0f} TFLOP/s\n")
+    print_header(
+        "network",
+        "input",
+        "how",
+        "frames/s",
+        "of the peak",
+        "peak memory, GB",
     )
-    print(
-        "| network | input | how | frames/s | of the peak | peak memory, GB |\n|---|---|---|---|---|---|"
-    )
-    cases = [
-        (name, size)
-        for name in arguments.model or ["delta", "5-parallel"]
-        for size in arguments.size or SIZES
-    ]
+    names = arguments.model or ["delta", "5-parallel"]
+    sizes = arguments.size or SIZES
+    cases = [(name, size) for name in names for size in sizes]
     for name, size in cases:
         network_rows(name, size, arguments.frames, peak)
-    if arguments.encode:
-        print(
-            "\n| network | input | encoder | whole command, frames/s | its network, frames/s | share |\n|---|---|---|---|---|---|"
-        )
-        for name, size in cases:
-            whole_rows(name, size, 24 * arguments.frames)
+    if not arguments.encode:
+        return
+    print()
+    print_header(
+        "network",
+        "input",
+        "encoder",
+        "whole command, frames/s",
+        "its network, frames/s",
+        "share",
+    )
+    for name, size in cases:
+        whole_rows(name, size, 24 * arguments.frames)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
-"""Runs of `vsr upscale` killed at random moments with SIGKILL, then gone on with: python benchmarks/kill.py [--runs 20] [--seed 1] [--model lite].
+"""Runs of `vsr upscale` killed at random moments with SIGKILL, then resumed.
 
-Every output is held against that of an undisturbed run: decoded frames, their times, and the packets of all streams.
+python benchmarks/kill.py [--runs 20] [--seed 1] [--model lite]
+
+Every output is compared with that of an undisturbed run: decoded frames, their times, and the
+packets of all streams.
 """
 
 from __future__ import annotations
@@ -15,19 +18,30 @@ import zlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
+from script_parts import VSR, parse_size, print_header, print_row
 
 from vsrcli.media.demo import write_demo
 from vsrcli.media.reader import VideoReader
 
-_COMMAND = [sys.executable, "-c", "from vsrcli.cli import main; main()", "upscale"]
+_COMMAND = [*VSR, "upscale"]
+
+Content = list[tuple[Fraction, list[int]]]
+Packets = list[tuple[int, int, int, int]]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One run: kills survived, segments there at each of them, whether the result is that of the undisturbed run, and whether anything was left behind."""
+    """One run.
+
+    Attributes:
+        kills: how many it survived.
+        kept: segments on the disk at each kill.
+        frames: in the output.
+        same_frames, same_packets: whether they equal those of the undisturbed run.
+        leftovers: files that should not be there.
+    """
 
     kills: int
     kept: tuple[int, ...]
@@ -38,30 +52,27 @@ class Outcome:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing shows that the run was killed."""
+        """Whether the output shows no trace of the kills."""
         return self.same_frames and self.same_packets and not self.leftovers
 
 
-def content(path: Path) -> list[tuple[Fraction, list[int]]]:
+def content(path: Path) -> Content:
+    found = []
     with VideoReader(path) as reader:
-        return [
-            (frame.time, [zlib.crc32(plane.tobytes()) for plane in frame.planes])
-            for frame in reader
-        ]
+        for frame in reader:
+            sums = [zlib.crc32(plane.tobytes()) for plane in frame.planes]
+            found.append((frame.time, sums))
+    return found
 
 
-def packets(path: Path) -> list[Any]:
+def packets(path: Path) -> Packets:
+    found = []
     with av.open(str(path)) as container:
-        return sorted(
-            (
-                packet.stream_index,
-                packet.pts or 0,
-                packet.dts or 0,
-                packet.duration or 0,
-            )
-            for packet in container.demux()
-            if packet.size
-        )
+        for packet in container.demux():
+            if packet.size:
+                times = (packet.pts or 0, packet.dts or 0, packet.duration or 0)
+                found.append((packet.stream_index, *times))
+    return sorted(found)
 
 
 def kill_runs(
@@ -74,7 +85,10 @@ def kill_runs(
     options: list[str],
     command: list[str] | None = None,
 ) -> list[Outcome]:
-    """Make a clip in ``folder``, upscale it undisturbed, then ``runs`` times with kills; a run is killed 1 to 3 times, or until it ends before the next."""
+    """Make a clip in ``folder``, upscale it undisturbed, then ``runs`` times with kills.
+
+    A run is killed 1 to 3 times, or until it ends before the next.
+    """
     command = command or _COMMAND
     dice = random.Random(seed)
     source = folder / "in.mp4"
@@ -83,85 +97,106 @@ def kill_runs(
     began = time.monotonic()
     subprocess.run([*command, str(source), str(whole), *options], check=True)
     needed = time.monotonic() - began
-    expected = content(whole), packets(whole)
+    expected = (content(whole), packets(whole))
     outcomes = []
     for number in range(runs):
         target = folder / f"run{number}.mkv"
-        kills: list[int] = []
-        for _ in range(dice.randint(1, 3)):
-            process = subprocess.Popen([*command, str(source), str(target), *options])
-            try:
-                process.wait(timeout=dice.uniform(0.2, 1.0) * needed)
-                break
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-                kills.append(len(list(folder.glob(f"{target.name}.vsr/*.packets"))))
-        left = folder / f"{target.name}.vsr"
-        if (
-            not target.exists() or left.exists()
-        ):  # the second where it was killed between its last two steps: the command says that the output exists
-            subprocess.run(
-                [*command, str(source), str(target), *options],
-                check=not target.exists(),
-                stderr=subprocess.DEVNULL if target.exists() else None,
-            )
-        known = {"in.mp4", "whole.mkv", target.name}
-        outcomes.append(
-            Outcome(
-                len(kills),
-                tuple(kills),
-                len(content(target)),
-                content(target) == expected[0],
-                packets(target) == expected[1],
-                tuple(path.name for path in folder.iterdir() if path.name not in known),
-            )
-        )
+        upscale = [*command, str(source), str(target), *options]
+        kept = _killed(upscale, target, dice, needed)
+        _finish(upscale, target)
+        outcomes.append(_compared(target, kept, expected))
         target.unlink()
     return outcomes
 
 
+def _killed(
+    command: list[str], target: Path, dice: random.Random, needed: float
+) -> tuple[int, ...]:
+    """Start and kill; the segments on the disk at each kill."""
+    kept = []
+    for _ in range(dice.randint(1, 3)):
+        process = subprocess.Popen(command)
+        try:
+            process.wait(timeout=dice.uniform(0.2, 1.0) * needed)
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            segments = target.parent.glob(f"{target.name}.vsr/*.packets")
+            kept.append(len(list(segments)))
+    return tuple(kept)
+
+
+def _finish(command: list[str], target: Path) -> None:
+    """Let the command finish the output, if it has not."""
+    is_there = target.exists()
+    has_folder = target.with_name(f"{target.name}.vsr").exists()
+    if is_there and not has_folder:
+        return
+    # Killed between its last two steps, the run left both: the command says that the output exists.
+    errors = subprocess.DEVNULL if is_there else None
+    subprocess.run(command, check=not is_there, stderr=errors)
+
+
+def _compared(
+    target: Path, kept: tuple[int, ...], expected: tuple[Content, Packets]
+) -> Outcome:
+    frames = content(target)
+    known = {"in.mp4", "whole.mkv", target.name}
+    names = [path.name for path in target.parent.iterdir()]
+    return Outcome(
+        kills=len(kept),
+        kept=kept,
+        frames=len(frames),
+        same_frames=frames == expected[0],
+        same_packets=packets(target) == expected[1],
+        leftovers=tuple(name for name in names if name not in known),
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=6.0, help="length of the clip")
     parser.add_argument("--size", default="192x108", help="input, WIDTHxHEIGHT")
     parser.add_argument("--model", default="lite")
     arguments = parser.parse_args()
-    width, height = map(int, arguments.size.split("x"))
-    options = [
-        "--segment",
-        "0.5",
-        "--codec",
-        "ffv1",
-        "-q",
-        "--device",
-        "cpu",
-        "--model",
-        arguments.model,
-    ]
+    options = ["--segment", "0.5", "--codec", "ffv1", "-q", "--device", "cpu"]
+    options += ["--model", arguments.model]
     with tempfile.TemporaryDirectory() as name:
         outcomes = kill_runs(
             Path(name),
             arguments.runs,
             arguments.seed,
             seconds=arguments.seconds,
-            size=(width, height),
+            size=parse_size(arguments.size),
             options=options,
         )
-    print(
-        "| run | kills | segments there at each | frames | decoded frames the same | packets the same | left behind |\n|---|---|---|---|---|---|---|"
+    print_header(
+        "run",
+        "kills",
+        "segments there at each",
+        "frames",
+        "decoded frames the same",
+        "packets the same",
+        "left behind",
     )
     for number, outcome in enumerate(outcomes):
-        print(
-            f"| {number} | {outcome.kills} | {' '.join(map(str, outcome.kept))} | {outcome.frames} | {outcome.same_frames} | {outcome.same_packets} | "
-            f"{' '.join(outcome.leftovers) or 'nothing'} |"
+        print_row(
+            number,
+            outcome.kills,
+            " ".join(map(str, outcome.kept)),
+            outcome.frames,
+            outcome.same_frames,
+            outcome.same_packets,
+            " ".join(outcome.leftovers) or "nothing",
         )
     good = sum(outcome.ok for outcome in outcomes)
-    print(
-        f"\n{good} of {len(outcomes)} complete and identical, after {sum(outcome.kills for outcome in outcomes)} kills"
-    )
+    kills = sum(outcome.kills for outcome in outcomes)
+    print(f"\n{good} of {len(outcomes)} complete and identical, after {kills} kills")
     sys.exit(good != len(outcomes))
 
 

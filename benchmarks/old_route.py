@@ -1,7 +1,11 @@
-"""``vsr upscale`` beside the route it replaces, on one clip in one run: python benchmarks/old_route.py [--size 160x90] [--frames 60].
+"""``vsr upscale`` beside the route it replaces, on one clip in one run.
 
-The old route: every frame to a PNG file, a script that takes five of them at a time through the network in eager PyTorch (``nn.Conv3d``, luma only), a
-PNG file of each result, and ffmpeg to join them. It needs Debian's ffmpeg, as it always did. Both are timed as commands, their start included.
+python benchmarks/old_route.py [--size 160x90] [--frames 60]
+
+The old route writes every frame to a PNG file, runs a script that takes five of them at a time
+through the network in eager PyTorch (``nn.Conv3d``, luma only), writes each result to a PNG file,
+and joins them with ffmpeg. It needs Debian's ffmpeg, as it always did. Both are timed as commands,
+their start included.
 """
 
 from __future__ import annotations
@@ -14,31 +18,31 @@ import tempfile
 import time
 from pathlib import Path
 
+from script_parts import (
+    FRAMES_PER_SECOND,
+    VSR,
+    parse_size,
+    print_header,
+    print_row,
+)
+
 from vsrcli.media.demo import write_demo
 
-_FRAMES_PER_SECOND = 30
+CRF = "16"
 
 
 def old_route(clip: Path, folder: Path, target: Path, model: str) -> int:
-    """Returns the bytes that lay on the disk for it."""
-    (folder / "low").mkdir()
-    (folder / "high").mkdir()
-    ffmpeg("-i", str(clip), str(folder / "low" / "%05d.png"))
-    subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("eager.py")), str(folder), model],
-        check=True,
-    )
-    ffmpeg(
-        "-framerate",
-        str(_FRAMES_PER_SECOND),
-        "-i",
-        str(folder / "high" / "%05d.png"),
-        "-crf",
-        "16",
-        "-pix_fmt",
-        "yuv420p",
-        str(target),
-    )
+    """Upscale as before; returns the bytes of the files it wrote on its way."""
+    low = folder / "low"
+    high = folder / "high"
+    low.mkdir()
+    high.mkdir()
+    ffmpeg("-i", str(clip), str(low / "%05d.png"))
+    script = Path(__file__).with_name("eager.py")
+    subprocess.run([sys.executable, str(script), str(folder), model], check=True)
+    rate = ["-framerate", str(FRAMES_PER_SECOND)]
+    encoding = ["-crf", CRF, "-pix_fmt", "yuv420p"]
+    ffmpeg(*rate, "-i", str(high / "%05d.png"), *encoding, str(target))
     return sum(file.stat().st_size for file in folder.rglob("*.png"))
 
 
@@ -47,34 +51,24 @@ def ffmpeg(*command: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--size", default="160x90", help="input, WIDTHxHEIGHT, even")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--model", default="delta", choices=("delta", "5-parallel"))
     arguments = parser.parse_args()
-    width, height = map(int, arguments.size.split("x"))
+    model = arguments.model
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         clip = folder / "in.mp4"
-        write_demo(
-            clip, seconds=arguments.frames / _FRAMES_PER_SECOND, size=(width, height)
-        )
-        vsr = [
-            sys.executable,
-            "-c",
-            "from vsrcli.cli import main; main()",
-            "upscale",
-            "--model",
-            arguments.model,
-            "--device",
-            "cpu",
-            "--crf",
-            "16",
-            "--json",
-        ]
+        seconds = arguments.frames / FRAMES_PER_SECOND
+        write_demo(clip, seconds=seconds, size=parse_size(arguments.size))
+        options = ["--model", model, "--device", "cpu", "--crf", CRF, "--json"]
+        places = [str(clip), str(folder / "new.mp4")]
         began = time.perf_counter()
         done = subprocess.run(
-            [*vsr, str(clip), str(folder / "new.mp4")],
+            [*VSR, "upscale", *options, *places],
             check=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -82,13 +76,27 @@ def main() -> None:
         new = time.perf_counter() - began
         report = json.loads(done.stdout)
         began = time.perf_counter()
-        disk = old_route(clip, folder, folder / "old.mp4", arguments.model)
+        disk = old_route(clip, folder, folder / "old.mp4", model)
         old = time.perf_counter() - began
-    print(
-        "| network | input | frames | old route, s | vsr upscale, s | ratio | run by | old route's files on disk |\n|---|---|---|---|---|---|---|---|"
+    print_header(
+        "network",
+        "input",
+        "frames",
+        "old route, s",
+        "vsr upscale, s",
+        "ratio",
+        "run by",
+        "old route's files on disk",
     )
-    print(
-        f"| {arguments.model} | {arguments.size} | {report['frames_out']} | {old:.1f} | {new:.1f} | {old / new:.1f} | {report['backend']} | {disk / 1e6:.1f} MB |"
+    print_row(
+        model,
+        arguments.size,
+        report["frames_out"],
+        f"{old:.1f}",
+        f"{new:.1f}",
+        f"{old / new:.1f}",
+        report["backend"],
+        f"{disk / 1e6:.1f} MB",
     )
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import sys
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 TESTS = Path(__file__).resolve().parent
 
 
-def _kill() -> Any:
-    found = importlib.util.spec_from_file_location(
-        "kill_benchmark", TESTS.parent / "benchmarks" / "kill.py"
-    )
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    sys.modules[found.name] = module
-    found.loader.exec_module(module)
-    return module
-
-
-def test_runs_killed_at_random_moments_end_as_if_undisturbed(tmp_path: Path) -> None:
+def test_runs_killed_at_random_moments_end_as_if_undisturbed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(TESTS.parent / "benchmarks"))
+    kill = importlib.import_module("kill")
     command = [
         sys.executable,
         str(TESTS / "fake_vsr.py"),
@@ -31,7 +24,7 @@ def test_runs_killed_at_random_moments_end_as_if_undisturbed(tmp_path: Path) -> 
         "upscale",
     ]
     options = ["--segment", "0.25", "--codec", "ffv1", "-q"]
-    outcomes = _kill().kill_runs(
+    outcomes = kill.kill_runs(
         tmp_path, 3, 7, seconds=3, size=(64, 48), options=options, command=command
     )
     assert [outcome for outcome in outcomes if not outcome.ok] == []
