@@ -1,0 +1,149 @@
+"""Options of ``vsr bench``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from vsrcli.errors import OptionError
+from vsrcli.models import DOMAINS
+from vsrcli.options.check import check_minima
+from vsrcli.options.declare import DEVICE_FLAGS, MODEL_FLAGS, Precision, option
+
+Protocol = Literal["vsr", "report"]
+
+_MINIMA = {
+    "crop": 0,
+    "frames": 1,
+    "sequences": 1,
+    "area": 32,
+}
+_DEGRADATIONS = ("clean", "blur3", "video", "none")
+_MAX_CRF = 51
+_CRF = re.compile(r"crf:(\d+(?:\.\d+)?)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchOptions:
+    """Everything ``vsr bench`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    model: tuple[str, ...] = option(
+        (),
+        "Network, NETWORK:DOMAIN, or checkpoint file; repeatable.  [default: all that ship]",
+        flags=MODEL_FLAGS,
+        metavar="MODEL",
+    )
+    domain: str | None = option(
+        None,
+        "Which of the shipped weights.  [default: those for the degradation]",
+        choices=tuple(DOMAINS),
+    )
+    degrade: str = option(
+        "clean",
+        "How to make the low-resolution input: clean, blur3, crf:N (clean, then x264), "
+        "or none (with --lr).",
+        metavar="KIND",
+    )
+    lr: str | None = option(
+        None,
+        "Low-resolution input, instead of making it: video or folder of frames.",
+        metavar="PATH",
+    )
+    compare: str | None = option(
+        None,
+        "Score this result of any tool against the ground truth, instead of running networks.",
+        metavar="PATH",
+    )
+    metrics: tuple[str, ...] = option(
+        ("mse", "psnr", "ssim"),
+        "Metrics, separated by commas: mse, psnr, ssim, warp (temporal), xpsnr, vmaf, vmaf_neg, "
+        "flip.",
+        metavar="LIST",
+    )
+    protocol: Protocol = option(
+        "vsr",
+        "vsr: 8 pixels cropped, SSIM with an 11x11 Gaussian; report: interior 2H-4 x 2W-4, "
+        "SSIM as scikit-image's default.",
+        choices=get_args(Protocol),
+    )
+    crop: int | None = option(
+        None,
+        "Pixels left out at each border.  [default: 8; 2 with the report's protocol]",
+        metavar="N",
+    )
+    range: float = option(
+        255.0,
+        "Peak of the data: MSE is given in these units, floating-point pictures are read in them.",
+        metavar="PEAK",
+    )
+    frames: int | None = option(
+        None,
+        "Score only the first N frames.",
+        metavar="N",
+    )
+    sequences: int = option(
+        24,
+        "Of a training pack, score this many sequences, as `vsr train` does.",
+        metavar="N",
+    )
+    area: int = option(
+        128,
+        "Of each sequence of a training pack, score a square of this side in the middle, "
+        "in pixels, as `vsr train` does.",
+        metavar="N",
+    )
+    device: str = option(
+        "auto",
+        "Where networks run: auto, cpu, cuda or cuda:N.",
+        flags=DEVICE_FLAGS,
+    )
+    precision: Precision | None = option(
+        None,
+        "Compute in half precision.  [default: fp16 on CUDA, fp32 on the CPU]",
+        flags=("--fp16", "--fp32"),
+        choices=get_args(Precision),
+    )
+
+    def __post_init__(self) -> None:
+        self._check_input()
+        if not self.range > 0:
+            raise OptionError(
+                f"--range {self.range:g} makes no sense: "
+                "give the data's peak, such as 255 or 1.0"
+            )
+        check_minima(self, _MINIMA)
+        if not self.metrics:
+            raise OptionError(
+                "no metric is left: give --metrics a list such as psnr,ssim"
+            )
+
+    def _check_input(self) -> None:
+        if not _is_degradation(self.degrade):
+            raise OptionError(
+                f"--degrade {self.degrade}: choose clean, blur3, none, "
+                f"or crf:N with N from 0 to {_MAX_CRF}"
+            )
+        if self.degrade == "none" and self.lr is None:
+            raise OptionError(
+                "--degrade none makes no low-resolution input: give it with --lr"
+            )
+        if self.lr is not None and self.degrade not in ("clean", "none"):
+            raise OptionError(
+                f"--lr gives the low-resolution input: omit --degrade {self.degrade}"
+            )
+        if self.compare is not None and self.model:
+            raise OptionError("--compare scores an existing result: omit --model")
+        if self.compare is not None and self.lr is not None:
+            raise OptionError("--compare scores a result as it is: omit --lr")
+
+
+def _is_degradation(name: str) -> bool:
+    if name in _DEGRADATIONS:
+        return True
+    crf = _CRF.fullmatch(name)
+    return crf is not None and float(crf[1]) <= _MAX_CRF

@@ -1,0 +1,85 @@
+"""Checks of values that several commands share; each raises ``OptionError``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from vsrcli.errors import OptionError
+
+
+def check_choices(options: Any, *names: str) -> None:
+    """Check fields against the choices they are declared with.
+
+    Args:
+        options: a dataclass whose fields are made by ``option``.
+        names: the fields to check; one whose default is None may be None.
+
+    Raises:
+        OptionError: a value is not among its choices.
+    """
+    declared = options.__dataclass_fields__
+    for name in names:
+        value = getattr(options, name)
+        if value is None and declared[name].default is None:
+            continue
+        choices = declared[name].metadata["choices"]
+        if value not in choices:
+            raise OptionError(
+                f"unknown {name} {value!r}: choose from {', '.join(choices)}"
+            )
+
+
+def check_minima(options: Any, minima: Mapping[str, int]) -> None:
+    """Check fields against the smallest value of each; None passes.
+
+    Raises:
+        OptionError: a value is too small.
+    """
+    for name, minimum in minima.items():
+        value = getattr(options, name)
+        if value is not None and value < minimum:
+            raise OptionError(
+                f"{flag_of(name)} {value} is too small: {minimum} or more"
+            )
+
+
+def check_time_range(start: Fraction | None, end: Fraction | None) -> None:
+    """Check ``--start`` and ``--end``, in seconds.
+
+    Raises:
+        OptionError: one is negative, or nothing is between them.
+    """
+    for flag, value in (("--start", start), ("--end", end)):
+        if value is not None and value < 0:
+            raise OptionError(
+                f"{flag} {float(value):g} is negative: "
+                "times count from the beginning of the file"
+            )
+    first = start or Fraction(0)
+    if end is not None and end <= first:
+        raise OptionError(
+            f"--end {float(end):g} is not after --start {float(first):g}: "
+            "nothing would be left"
+        )
+
+
+def check_value_range(value_range: tuple[float, float] | None) -> None:
+    """Check ``--range`` of float pictures.
+
+    Raises:
+        OptionError: the first value is not the smaller one.
+    """
+    if value_range is None:
+        return
+    black, white = value_range
+    if not black < white:
+        raise OptionError(
+            f"--range {black:g} {white:g} makes no sense: give the smaller value first"
+        )
+
+
+def flag_of(name: str) -> str:
+    """The long flag of a field."""
+    return "--" + name.replace("_", "-")

@@ -1,0 +1,54 @@
+"""How an option is declared, and what several commands declare alike."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from typing import Any, Literal
+
+Deinterlace = Literal["auto", "off", "field"]
+PipeFormat = Literal["nut", "y4m", "matroska", "mpegts"]
+Precision = Literal["fp16", "fp32"]
+
+MODEL_FLAGS = ("--model", "-m")
+DEVICE_FLAGS = ("--device", "-d")
+OVERWRITE_FLAGS = ("--overwrite", "-y")
+
+START_HELP = "Start at this time: seconds or [HH:]MM:SS[.fff]."
+END_HELP = "Stop before this time: seconds or [HH:]MM:SS[.fff]."
+DEINTERLACE_HELP = (
+    "Deinterlace (bwdif) frames marked as interlaced: into one frame each, "
+    "or with `field` into one frame per field."
+)
+FORMAT_HELP = "Container of an output that is `-` (standard output).  [default: nut]"
+OVERWRITE_HELP = "Replace the output if it exists."
+
+
+def option(
+    default: Any,
+    help_text: str,
+    *,
+    flags: tuple[str, ...] = (),
+    choices: tuple[str, ...] = (),
+    metavar: str | None = None,
+    flag_value: str | None = None,
+) -> Any:
+    """Declare a dataclass field together with its flag on the command line.
+
+    Args:
+        default: the value if the user gives none.
+        help_text: one sentence for ``--help``.
+        flags: spellings, the long one first; derived from the field's name if empty.
+        choices: allowed strings.
+        metavar: placeholder in the help.
+        flag_value: what the flag means without a value; None: it needs one.
+    """
+    return field(
+        default=default,
+        metadata={
+            "help": help_text,
+            "flags": flags,
+            "choices": choices,
+            "metavar": metavar,
+            "flag_value": flag_value,
+        },
+    )

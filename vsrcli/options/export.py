@@ -1,0 +1,66 @@
+"""Options of ``vsr export``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from vsrcli.models import DEFAULT_MODEL, DOMAINS
+from vsrcli.options.check import check_choices
+from vsrcli.options.declare import (
+    MODEL_FLAGS,
+    OVERWRITE_FLAGS,
+    OVERWRITE_HELP,
+    Precision,
+    option,
+)
+
+Layout = Literal["sliced", "conv3d"]
+Runner = Literal["vsr", "vs-mlrt"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportOptions:
+    """Everything ``vsr export`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense.
+    """
+
+    model: str = option(
+        DEFAULT_MODEL,
+        "Network (see `vsr models`), or a .safetensors / .pth checkpoint file.",
+        flags=MODEL_FLAGS,
+    )
+    domain: str | None = option(
+        None,
+        "Which of the network's shipped weights.  [default: video]",
+        choices=tuple(DOMAINS),
+    )
+    layout: Layout = option(
+        "sliced",
+        "Write 3D convolutions as 2D ones over slices (for ONNX Runtime, TensorRT), "
+        "or whole (for OpenVINO).",
+        choices=get_args(Layout),
+    )
+    precision: Precision | None = option(
+        None,
+        "Compute all layers but the last in half precision.  [default: fp32]",
+        flags=("--fp16", "--fp32"),
+        choices=get_args(Precision),
+    )
+    runner: Runner = option(
+        "vsr",
+        "Program that runs the graph: for vs-mlrt the graph takes whole pictures of 0..1, "
+        "and a VapourSynth script is written beside it.",
+        flags=("--target",),
+        choices=get_args(Runner),
+    )
+    overwrite: bool = option(
+        False,
+        OVERWRITE_HELP,
+        flags=OVERWRITE_FLAGS,
+    )
+
+    def __post_init__(self) -> None:
+        check_choices(self, "layout", "precision", "runner", "domain")

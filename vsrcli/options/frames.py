@@ -1,0 +1,116 @@
+"""Options of ``vsr extract`` and ``vsr assemble``: frames as numbered pictures, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import get_args
+
+from vsrcli.errors import OptionError
+from vsrcli.options.check import check_time_range
+from vsrcli.options.declare import (
+    DEINTERLACE_HELP,
+    END_HELP,
+    FORMAT_HELP,
+    OVERWRITE_FLAGS,
+    OVERWRITE_HELP,
+    START_HELP,
+    Deinterlace,
+    PipeFormat,
+    option,
+)
+from vsrcli.options.encoder import EncoderOptions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractOptions:
+    """Everything ``vsr extract`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    pattern: str = option(
+        "frame%06d.png",
+        "Names of the pictures, with the place of the number; .png, .tif or .tiff. "
+        "More than 8 bits are stored as 16.",
+        metavar="NAME%06d.png",
+    )
+    luma: bool = option(
+        False,
+        "Write gray pictures of the stored luma codes instead of RGB.",
+    )
+    start: Fraction | None = option(
+        None,
+        START_HELP,
+        metavar="TIME",
+    )
+    end: Fraction | None = option(
+        None,
+        END_HELP,
+        metavar="TIME",
+    )
+    deinterlace: Deinterlace = option(
+        "auto",
+        DEINTERLACE_HELP,
+        choices=get_args(Deinterlace),
+    )
+    overwrite: bool = option(
+        False,
+        "Replace pictures with the same names.",
+        flags=OVERWRITE_FLAGS,
+    )
+    strict: bool = option(
+        False,
+        "Refuse a damaged source.",
+    )
+
+    def __post_init__(self) -> None:
+        check_time_range(self.start, self.end)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssembleOptions:
+    """Everything ``vsr assemble`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    fps: Fraction = option(
+        Fraction(30),
+        "Pictures per second, N or N/D.",
+        metavar="RATE",
+    )
+    audio_from: str | None = option(
+        None,
+        "Copy the audio of this file.",
+        metavar="FILE",
+    )
+    value_range: tuple[float, float] | None = option(
+        None,
+        "For 32-bit float TIFF: the values that map to black and white.",
+        flags=("--range",),
+        metavar="MIN MAX",
+    )
+    format: PipeFormat | None = option(
+        None,
+        FORMAT_HELP,
+        choices=get_args(PipeFormat),
+    )
+    overwrite: bool = option(
+        False,
+        OVERWRITE_HELP,
+        flags=OVERWRITE_FLAGS,
+    )
+    strict: bool = option(
+        False,
+        "Refuse to lose anything: chroma resolution, bit depth, alpha.",
+    )
+    encoder: EncoderOptions = field(default_factory=EncoderOptions)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.fps <= 1000:
+            raise OptionError(
+                f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000"
+            )

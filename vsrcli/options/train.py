@@ -1,0 +1,208 @@
+"""Options of ``vsr train``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from vsrcli.errors import OptionError
+from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
+from vsrcli.options.check import check_minima, flag_of
+from vsrcli.options.declare import DEVICE_FLAGS, MODEL_FLAGS, option
+
+RecipeName = Literal["ship", "long", "report"]
+TrainPrecision = Literal["fp16", "bf16", "fp32"]
+
+DEFAULT_VARIANTS = 2
+_MINIMA = {
+    "batch": 1,
+    "patch": 8,
+    "clips": 2,
+    "variants": 1,
+    "val_count": 1,
+    "seed": 0,
+}
+# What has a meaning beside --prepare.
+_PREPARE_OPTIONS = {
+    "prepare",
+    "variants",
+    "val_count",
+    "data",
+    "val",
+    "clips",
+    "shippable",
+    "threads",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainOptions:
+    """Everything ``vsr train`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    model: str = option(
+        DEFAULT_MODEL,
+        "Network to train.",
+        flags=MODEL_FLAGS,
+        choices=tuple(MODELS),
+    )
+    domain: str | None = option(
+        None,
+        "Degradation that the network learns to undo.  "
+        "[default: video; blur3 with the report's recipe]",
+        choices=tuple(DOMAINS),
+    )
+    data: tuple[str, ...] = option(
+        (),
+        "Video file, folder of frames, folder of either, or training pack; repeatable.",
+        metavar="PATH",
+    )
+    val: tuple[str, ...] = option(
+        (),
+        "The same for validation; repeatable.  "
+        "[default: the last tenth of the clips of each training file]",
+        metavar="PATH",
+    )
+    out: str | None = option(
+        None,
+        "Folder of the run.",
+        metavar="DIR",
+    )
+    resume: str | None = option(
+        None,
+        "Continue the run in this folder exactly where it stopped; --steps and --time, counted "
+        "from its start, set a new end.",
+        metavar="DIR",
+    )
+    init: str | None = option(
+        None,
+        "Start from the weights of this checkpoint, or from the shipped weights of this domain.",
+        metavar="CHECKPOINT",
+    )
+    recipe: str | None = option(
+        None,
+        "How to train: ship for minutes to hours on a CPU, long for a GPU or a night, "
+        "or the report's.  [default: long on CUDA and from --time 3h on, else ship]",
+        choices=get_args(RecipeName),
+    )
+    steps: int | None = option(
+        None,
+        "Length of the run in steps.",
+        metavar="N",
+    )
+    time: float | None = option(
+        None,
+        "Length of the run in time, such as 2h or 90m; with --steps as well, whichever ends first.",
+        metavar="TIME",
+    )
+    batch: int | None = option(
+        None,
+        "Patches per step.  [default: the recipe's]",
+        metavar="N",
+    )
+    patch: int | None = option(
+        None,
+        "Side of a low-resolution patch, in pixels.  [default: the recipe's]",
+        metavar="N",
+    )
+    learning_rate: float | None = option(
+        None,
+        "Adam's peak learning rate.  [default: the recipe's; a fraction of it with --init]",
+        metavar="RATE",
+    )
+    seed: int = option(
+        0,
+        "Seed of everything random.",
+    )
+    device: str = option(
+        "auto",
+        "Where to train: auto, cpu, cuda or cuda:N.",
+        flags=DEVICE_FLAGS,
+    )
+    precision: TrainPrecision | None = option(
+        None,
+        "Compute all layers but the last in this precision; bf16 is for lite, on CPUs with AMX.  "
+        "[default: fp16 on CUDA, fp32 on the CPU]",
+        choices=get_args(TrainPrecision),
+        metavar="TYPE",
+    )
+    threads: int | None = option(
+        None,
+        "CPU threads.  [default: all cores]",
+        metavar="N",
+    )
+    validate_every: float = option(
+        300.0,
+        "Seconds between validations, each of which also saves the run.",
+    )
+    clips: int = option(
+        2000,
+        "Keep at most this many clips of 7 frames and up to 256x256 pixels in memory (2 MB each), "
+        "spread over the footage.",
+    )
+    shippable: bool = option(
+        False,
+        "From training packs, use only the clips that the manifest marks as shippable.",
+    )
+    prepare: str | None = option(
+        None,
+        "Write a training pack for machines without PyAV, and train nothing.",
+        metavar="DIR",
+    )
+    variants: int = option(
+        DEFAULT_VARIANTS,
+        "With --prepare: degraded versions of each training clip.",
+        metavar="N",
+    )
+    val_count: int | None = option(
+        None,
+        "With --prepare: at most N validation clips.",
+        metavar="N",
+    )
+
+    def __post_init__(self) -> None:
+        if self.prepare is not None:
+            self._check_prepare()
+        elif self.variants != DEFAULT_VARIANTS or self.val_count is not None:
+            raise OptionError("--variants and --val-count go with --prepare DIR")
+        elif self.resume is not None:
+            if self.out is not None or self.init is not None:
+                raise OptionError(
+                    "--resume continues in its own folder: omit --out and --init"
+                )
+            return
+        if not self.data:
+            raise OptionError("nothing to train on: give --data PATH")
+        if self.prepare is None:
+            self._check_end()
+        check_minima(self, _MINIMA)
+        if self.learning_rate is not None and not 0 < self.learning_rate <= 1:
+            raise OptionError(
+                f"--learning-rate {self.learning_rate:g} makes no sense: "
+                "give one above 0 and up to 1, such as 1e-4"
+            )
+
+    def _check_prepare(self) -> None:
+        """Nothing is given that only training uses."""
+        unused = []
+        for field in fields(self):
+            is_given = getattr(self, field.name) != field.default
+            if is_given and field.name not in _PREPARE_OPTIONS:
+                unused.append(flag_of(field.name))
+        if unused:
+            raise OptionError(
+                f"--prepare trains nothing: omit {', '.join(sorted(unused))}"
+            )
+
+    def _check_end(self) -> None:
+        if self.out is None:
+            raise OptionError("no folder for the run: give --out DIR")
+        if self.steps is None and self.time is None:
+            raise OptionError("the run needs an end: give --steps N or --time 2h")
+        has_steps = self.steps is None or self.steps >= 1
+        has_time = self.time is None or self.time > 0
+        if not (has_steps and has_time):
+            raise OptionError("--steps and --time must be above zero")
