@@ -1,10 +1,13 @@
-"""Lite beside Delta and beside what else one would take without a GPU, on the CPU, in one run: python benchmarks/lite.py [CLIP] [--sizes 480x270,...] [--repeats N].
+"""Lite beside Delta and beside what else runs without a GPU, on the CPU, in one run.
 
-Without CLIP the networks alone: the backends of vsr on a film that moves, so that every window has one new frame; and networks of the classes ESPCN, FSRCNN
-and ECBSR (one frame, random weights: only their speed counts here) in ONNX Runtime. Then the time
-that Lite takes for a frame: in motion compensation, on one thread, and with the network behind it
-(`vsr upscale` runs the two side by side). With CLIP whole commands: `vsr upscale` with x264 veryfast beside
-FFmpeg's `scale=lanczos`, which has to be installed, both at the clip's own rate.
+python benchmarks/lite.py [CLIP] [--sizes 480x270,...] [--repeats N]
+
+Without CLIP the networks alone: the backends of vsr on a film that moves, so that every window has
+one new frame; and networks of the classes ESPCN, FSRCNN and ECBSR (one frame, random weights: only
+their speed counts here) in ONNX Runtime. Then the time that Lite takes for a frame: in motion
+compensation, on one thread, and with the network behind it (`vsr upscale` runs the two in
+parallel). With CLIP whole commands: `vsr upscale` with x264 veryfast beside FFmpeg's
+`scale=lanczos`, which has to be installed, both at the clip's own rate.
 """
 
 from __future__ import annotations
@@ -19,10 +22,12 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
+from script_parts import VSR, parse_size, print_header, print_row
 from torch import nn
 
 from vsrcli.backends import Float, open_backend
@@ -30,16 +35,18 @@ from vsrcli.frame import Plane
 from vsrcli.run.network import LumaNetwork
 
 Call = Callable[[int], object]
+# model or network, and what runs it
+Runner = tuple[str, str]
 
-# windows before the first that counts: libraries prepare themselves, and networks keep what they made of frames
+# Windows before the first that counts: libraries warm up, and networks keep features of frames.
 _BEFORE = 5
-# the threads of the library that ran last wait busily for a while
+# The threads of the library that ran last wait busily for a while.
 _SETTLE_SECONDS = 0.3
 
 
 def espcn() -> nn.Module:
-    """ESPCN (Shi et al. 2016), 21K parameters at 2x; +2.43 dB over bicubic on Vid4 with trained weights."""
-    layers = (
+    """ESPCN (Shi et al. 2016), 21K parameters at 2x; +2.43 dB over bicubic on Vid4 when trained."""
+    return nn.Sequential(
         nn.Conv2d(1, 64, 5, padding=2),
         nn.Tanh(),
         nn.Conv2d(64, 32, 3, padding=1),
@@ -47,45 +54,39 @@ def espcn() -> nn.Module:
         nn.Conv2d(32, 4, 3, padding=1),
         nn.PixelShuffle(2),
     )
-    return nn.Sequential(*layers)
 
 
 def fsrcnn() -> nn.Module:
     """FSRCNN (Dong et al. 2016), d=56, s=12, m=4; +2.54 dB."""
-    middle = [
-        layer
-        for _ in range(4)
-        for layer in (nn.Conv2d(12, 12, 3, padding=1), nn.PReLU(12))
-    ]
-    ends = (
-        nn.Conv2d(12, 56, 1),
-        nn.PReLU(56),
-        nn.ConvTranspose2d(56, 1, 9, stride=2, padding=4, output_padding=1),
-    )
     return nn.Sequential(
         nn.Conv2d(1, 56, 5, padding=2),
         nn.PReLU(56),
         nn.Conv2d(56, 12, 1),
         nn.PReLU(12),
-        *middle,
-        *ends,
+        *_repeated(4, 12),
+        nn.Conv2d(12, 56, 1),
+        nn.PReLU(56),
+        nn.ConvTranspose2d(56, 1, 9, stride=2, padding=4, output_padding=1),
     )
 
 
 def ecbsr() -> nn.Module:
     """ECBSR-M6C40 (Zhang et al. 2021) as it is deployed, without its shortcut; +3.19 dB."""
-    body = [
-        layer
-        for _ in range(6)
-        for layer in (nn.Conv2d(40, 40, 3, padding=1), nn.PReLU(40))
-    ]
     return nn.Sequential(
         nn.Conv2d(1, 40, 3, padding=1),
         nn.PReLU(40),
-        *body,
+        *_repeated(6, 40),
         nn.Conv2d(40, 4, 3, padding=1),
         nn.PixelShuffle(2),
     )
+
+
+def _repeated(count: int, width: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    for _ in range(count):
+        layers.append(nn.Conv2d(width, width, 3, padding=1))
+        layers.append(nn.PReLU(width))
+    return layers
 
 
 OTHERS: dict[str, Callable[[], nn.Module]] = {
@@ -93,7 +94,7 @@ OTHERS: dict[str, Callable[[], nn.Module]] = {
     "FSRCNN class": fsrcnn,
     "ECBSR-M6C40 class": ecbsr,
 }
-OURS = (
+OURS: tuple[Runner, ...] = (
     ("lite", "openvino"),
     ("lite", "onnx"),
     ("lite", "torch"),
@@ -103,11 +104,11 @@ OURS = (
 
 
 def session(network: nn.Module, height: int, width: int) -> Call:
-    """A network of one frame in ONNX Runtime, with the settings that vsr's own backend has by default."""
-    buffer = io.BytesIO()
+    """A network of one frame in ONNX Runtime, with the default settings of vsr's own backend."""
+    buffer: Any = io.BytesIO()
+    example = (torch.rand(1, 1, 16, 16),)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        example = (torch.rand(1, 1, 16, 16),)
         torch.onnx.export(
             network.eval(),
             example,
@@ -116,13 +117,11 @@ def session(network: nn.Module, height: int, width: int) -> Call:
             opset_version=17,
             input_names=["x"],
             dynamic_axes={"x": {2: "h", 3: "w"}},
-        )  # type: ignore[arg-type]
-    running = onnxruntime.InferenceSession(
-        buffer.getvalue(), providers=["CPUExecutionProvider"]
-    )
-    picture = (
-        np.random.default_rng(0).uniform(0, 1, (1, 1, height, width)).astype(np.float32)
-    )
+        )
+    providers = ["CPUExecutionProvider"]
+    running = onnxruntime.InferenceSession(buffer.getvalue(), providers=providers)
+    random = np.random.default_rng(0)
+    picture = random.uniform(0, 1, (1, 1, height, width)).astype(np.float32)
     return lambda number: running.run(None, {"x": picture})
 
 
@@ -130,7 +129,8 @@ def film(backend: str, model: str, height: int, width: int) -> Call:
     """A network of vsr, window after window; Lite's planes are made before."""
     running = open_backend(backend, model, "clean", device="cpu", precision="fp32")
     planes = running.spec.planes
-    noise = np.random.default_rng(0).uniform(16, 235, (planes + 4, height, width))
+    random = np.random.default_rng(0)
+    noise = random.uniform(16, 235, (planes + 4, height, width))
     frames: Float = noise.astype(np.float32)
 
     def call(number: int) -> Float:
@@ -141,31 +141,30 @@ def film(backend: str, model: str, height: int, width: int) -> Call:
 
 
 def pan(count: int, height: int, width: int) -> list[Plane]:
-    """A film with edges and slopes that moves by 2 pixels a frame one way and by half one the other."""
-    steps = np.random.default_rng(1).normal(
-        0, 6, (2 * height + count, 2 * width + 4 * count)
-    )
+    """A film with edges and slopes that moves 2 pixels a frame across and half a pixel down."""
+    random = np.random.default_rng(1)
+    steps = random.normal(0, 6, (2 * height + count, 2 * width + 4 * count))
     fine = np.abs(np.cumsum(steps, axis=1)) % 219 + 16
-    parts = [fine[k : k + 2 * height, 4 * k : 4 * k + 2 * width] for k in range(count)]
-    return [
-        part.reshape(height, 2, width, 2).mean(axis=(1, 3)).astype(np.uint8)
-        for part in parts
-    ]
+    frames: list[Plane] = []
+    for number in range(count):
+        left = 4 * number
+        part = fine[number : number + 2 * height, left : left + 2 * width]
+        halved = part.reshape(height, 2, width, 2).mean(axis=(1, 3))
+        frames.append(halved.astype(np.uint8))
+    return frames
 
 
 def motion_ms(height: int, width: int, repeats: int) -> list[float]:
     """Milliseconds a frame of Lite: motion compensation on one thread, and with the network."""
-    model, backend = OURS[0]
-    network = LumaNetwork(
-        open_backend(backend, model, "clean", device="cpu", precision="fp32")
-    )
-    frames = pan(_BEFORE + repeats + network.spec.frames - 1, height, width)
+    model, runner = OURS[0]
+    backend = open_backend(runner, model, "clean", device="cpu", precision="fp32")
+    network = LumaNetwork(backend)
+    count = network.spec.frames
+    frames = pan(_BEFORE + repeats + count - 1, height, width)
     alone = []
     both = []
     for number in range(_BEFORE + repeats):
-        work = network.inputs.plan(
-            frames[number : number + network.spec.frames], 8, False
-        )
+        work = network.inputs.plan(frames[number : number + count], 8, False)
         time.sleep(_SETTLE_SECONDS)
         began = time.perf_counter()
         planes, seconds = work()
@@ -175,124 +174,104 @@ def motion_ms(height: int, width: int, repeats: int) -> list[float]:
     return [1e3 * statistics.median(times[_BEFORE:]) for times in (alone, both)]
 
 
+def networks(height: int, width: int, *, is_first: bool) -> dict[Runner, Call]:
+    """All that are timed at a size; Delta in ONNX Runtime only at the first."""
+    calls: dict[Runner, Call] = {}
+    for model, backend in OURS:
+        if is_first or (model, backend) != ("delta", "onnx"):
+            calls[model, backend] = film(backend, model, height, width)
+    for name, make in OTHERS.items():
+        calls[name, "onnx"] = session(make(), height, width)
+    return calls
+
+
+def median_seconds(
+    calls: dict[Runner, Call], repeats: int, *, is_first: bool
+) -> dict[Runner, float]:
+    """Median time of each call; they take turns."""
+    times: dict[Runner, list[float]] = {key: [] for key in calls}
+    for (name, _), call in calls.items():
+        for turn in range(_BEFORE - 2 if name == "delta" else 0, _BEFORE):
+            call(turn)
+    for repeat in range(repeats):
+        for (name, backend), call in calls.items():
+            if name == "delta" and repeat and not is_first:
+                continue  # up to ten seconds each
+            time.sleep(_SETTLE_SECONDS)
+            began = time.perf_counter()
+            call(_BEFORE + repeat)
+            times[name, backend].append(time.perf_counter() - began)
+    return {key: statistics.median(taken) for key, taken in times.items()}
+
+
 def alone(sizes: list[tuple[int, int]], repeats: int) -> None:
-    print(
-        "| network | in | "
-        + " | ".join(f"{width}x{height}, frames/s" for width, height in sizes)
-        + " | times Delta at the first size |"
-    )
-    print("|---|---|" + "---|" * (len(sizes) + 1))
-    rates: dict[tuple[str, str], list[float]] = {}
+    columns = [f"{width}x{height}, frames/s" for width, height in sizes]
+    print_header("network", "in", *columns, "times Delta at the first size")
+    rates: dict[Runner, list[float]] = {}
     for place, (width, height) in enumerate(sizes):
-        calls = {
-            (model, backend): film(backend, model, height, width)
-            for model, backend in OURS
-            if place == 0 or (model, backend) != ("delta", "onnx")
-        }
-        calls |= {
-            (name, "onnx"): session(make(), height, width)
-            for name, make in OTHERS.items()
-        }
-        times: dict[tuple[str, str], list[float]] = {key: [] for key in calls}
-        for key, call in calls.items():
-            for turn in range(_BEFORE - 2 if key[0] == "delta" else 0, _BEFORE):
-                call(turn)
-        for repeat in range(repeats):
-            for key, call in calls.items():
-                if key[0] == "delta" and repeat and place:
-                    continue  # up to ten seconds each
-                time.sleep(_SETTLE_SECONDS)
-                began = time.perf_counter()
-                call(_BEFORE + repeat)
-                times[key].append(time.perf_counter() - began)
-        for key, taken in times.items():
-            rates.setdefault(key, []).append(1 / statistics.median(taken))
+        is_first = place == 0
+        calls = networks(height, width, is_first=is_first)
+        medians = median_seconds(calls, repeats, is_first=is_first)
+        for key, seconds in medians.items():
+            rates.setdefault(key, []).append(1 / seconds)
         print(f"{width}x{height} done", file=sys.stderr)
-    delta = max(found[0] for key, found in rates.items() if key[0] == "delta")
+    delta = max(found[0] for (name, _), found in rates.items() if name == "delta")
     for (name, backend), found in rates.items():
-        cells = [f"{rate:.3g}" for rate in found] + ["-"] * (len(sizes) - len(found))
-        print(f"| {name} | {backend} | {' | '.join(cells)} | {found[0] / delta:.1f} |")
+        cells = [f"{rate:.3g}" for rate in found]
+        cells += ["-"] * (len(sizes) - len(found))
+        print_row(name, backend, *cells, f"{found[0] / delta:.1f}")
 
 
 def with_motion(sizes: list[tuple[int, int]], repeats: int) -> None:
-    """What Lite takes for a frame, and what of it is not its network."""
+    """What Lite takes for a frame, and how much of it is not its network."""
     columns = [f"{width}x{height}, ms" for width, height in sizes]
-    print(f"\n| lite, for a frame | {' | '.join(columns)} |")
-    print("|---|" + "---|" * len(sizes))
+    print()
+    print_header("lite, for a frame", *columns)
     measured = [motion_ms(height, width, repeats) for width, height in sizes]
     names = ("motion compensation alone, one thread", f"both, {OURS[0][1]}")
-    for name, times in zip(names, zip(*measured, strict=True), strict=True):
-        print(f"| {name} | {' | '.join(f'{each:.1f}' for each in times)} |")
+    for number, name in enumerate(names):
+        print_row(name, *[f"{times[number]:.1f}" for times in measured])
+
+
+def cut_clip(clip: Path, frames: int, target: Path) -> None:
+    """The first frames of a clip, without sound."""
+    encoding = ["-an", "-c:v", "libx264", "-crf", "12"]
+    count = ["-frames:v", str(frames)]
+    _run(["ffmpeg", "-y", "-i", str(clip), *count, *encoding, str(target)])
 
 
 def commands(clip: Path, frames: int, repeats: int) -> None:
     """Whole commands on the first frames of a clip; Delta on a tenth of them."""
+    few_frames = max(4, frames // 10)
     with tempfile.TemporaryDirectory() as folder:
         part = Path(folder) / "part.mkv"
         few = Path(folder) / "few.mkv"
-        for file, count in ((part, frames), (few, max(4, frames // 10))):
-            _run(
-                [
-                    "ffmpeg",
-                    "-y",
-                    "-i",
-                    str(clip),
-                    "-frames:v",
-                    str(count),
-                    "-an",
-                    "-c:v",
-                    "libx264",
-                    "-crf",
-                    "12",
-                    str(file),
-                ]
-            )
-        vsr = [
-            sys.executable,
-            "-c",
-            "from vsrcli.cli import main; main()",
-            "upscale",
-            "-q",
-            "-y",
-            "--fps",
-            "source",
-            "--preset",
-            "veryfast",
-            "--domain",
-            "clean",
-        ]
+        cut_clip(clip, frames, part)
+        cut_clip(clip, few_frames, few)
         target = str(Path(folder) / "o.mp4")
-        lanczos = [
-            "-vf",
-            "scale=2*iw:2*ih:flags=lanczos",
-            "-c:v",
-            "libx264",
-            "-preset",
-            "veryfast",
-            "-crf",
-            "16",
-            target,
-        ]
+        vsr = [*VSR, "upscale", "-q", "-y", "--fps", "source"]
+        vsr += ["--preset", "veryfast", "--domain", "clean"]
+        lanczos = ["-vf", "scale=2*iw:2*ih:flags=lanczos"]
+        encoding = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "16"]
         jobs: dict[str, tuple[list[str], int]] = {
             "ffmpeg scale=lanczos": (
-                ["ffmpeg", "-y", "-i", str(part), *lanczos],
+                ["ffmpeg", "-y", "-i", str(part), *lanczos, *encoding, target],
                 frames,
             ),
-            "vsr lite": ([*vsr, str(part), target, "--model", "lite"], frames),
+            "vsr lite": (
+                [*vsr, str(part), target, "--model", "lite"],
+                frames,
+            ),
             "vsr delta": (
                 [*vsr, str(few), target, "--model", "delta"],
-                max(4, frames // 10),
+                few_frames,
             ),
         }
-        print("| command | frames | seconds | frames/s |\n|---|---|---|---|")
+        print_header("command", "frames", "seconds", "frames/s")
         for name, (command, count) in jobs.items():
-            seconds = min(
-                _run(command) for _ in range(1 if name == "vsr delta" else repeats)
-            )
-            print(
-                f"| {name} | {count} | {seconds:.1f} | {count / seconds:.2f} |",
-                flush=True,
-            )
+            runs = 1 if name == "vsr delta" else repeats
+            seconds = min(_run(command) for _ in range(runs))
+            print_row(name, count, f"{seconds:.1f}", f"{count / seconds:.2f}")
 
 
 def _run(command: list[str]) -> float:
@@ -302,7 +281,9 @@ def _run(command: list[str]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clip", type=Path, nargs="?")
     parser.add_argument(
         "--sizes",
@@ -313,12 +294,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=60, help="of the clip")
     arguments = parser.parse_args()
     if arguments.clip is None:
-        sizes = [
-            (int(width), int(height))
-            for width, height in (
-                size.split("x") for size in arguments.sizes.split(",")
-            )
-        ]
+        sizes = [parse_size(size) for size in arguments.sizes.split(",")]
         alone(sizes, arguments.repeats)
         with_motion(sizes, arguments.repeats)
     else:

@@ -1,9 +1,12 @@
-"""What segments cost, and what workers gain, in one run: python benchmarks/segments.py [--size 1280x720] [--frames 600] [--model delta] [--workers | --ray].
+"""What segments cost, and what workers gain, in one run.
 
-With neither: wall time of the whole of `vsr upscale` with segments of 5 s against one go, the two taken in turn, medians. ``--network fake`` puts
-interpolation in the network's place, so that encoding is the bottleneck: the worst case for segments. With ``--workers``: one worker on one core against
-two workers on one core each; with ``--ray``: a Ray cluster of one node on one core against two nodes on one core each (it ends with ``ray stop``, which ends
-any other cluster of this machine as well).
+python benchmarks/segments.py [--size 1280x720] [--frames 600] [--model delta] [--workers | --ray]
+
+With neither: wall time of the whole of `vsr upscale` with segments of 5 s against one go, the two
+taken in turn, medians. ``--network fake`` replaces the network by interpolation, so that encoding
+is the bottleneck: the worst case for segments. With ``--workers``: one worker on one core against two
+workers on one core each. With ``--ray``: a Ray cluster of one node on one core against two nodes on
+one core each. It ends with ``ray stop``, which ends any other cluster of this machine as well.
 """
 
 from __future__ import annotations
@@ -18,53 +21,110 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from script_parts import (
+    FRAMES_PER_SECOND,
+    VSR,
+    parse_size,
+    print_header,
+    print_row,
+)
 
 from vsrcli.media.demo import write_demo
 
-_REAL = [sys.executable, "-c", "from vsrcli.cli import main; main()"]
-_FAKE = [
-    sys.executable,
-    str(Path(__file__).resolve().parent.parent / "tests" / "fake_vsr.py"),
-]
-
-
+_TESTS = Path(__file__).resolve().parent.parent / "tests"
+_FAKE_VSR = [sys.executable, str(_TESTS / "fake_vsr.py")]
 _PORT = 6399
 
+Cores = set[int]
 
-def start(command: list[str], cores: set[int] | None = None) -> None:
+
+@dataclass(frozen=True)
+class Variant:
+    """Options of a run, and the cores that it may use, or None for all."""
+
+    options: list[str]
+    cores: Cores | None = None
+
+
+def start(command: list[str], cores: Cores | None = None) -> None:
+    def keep_to_cores() -> None:
+        if cores is not None:
+            os.sched_setaffinity(0, cores)
+
     subprocess.run(
         command,
         check=True,
         stdout=subprocess.DEVNULL,
-        preexec_fn=None if cores is None else lambda: os.sched_setaffinity(0, cores),
+        preexec_fn=keep_to_cores,
     )
 
 
-def seconds_of(command: list[str], cores: set[int] | None = None) -> float:
+def seconds_of(command: list[str], cores: Cores | None = None) -> float:
     began = time.monotonic()
     start(command, cores)
     return time.monotonic() - began
 
 
 @contextlib.contextmanager
-def cluster(cores: set[int]) -> Iterator[None]:
+def cluster(cores: Cores) -> Iterator[None]:
     """A Ray cluster of one node on each of these cores."""
     ray = shutil.which("ray", path=str(Path(sys.executable).parent)) or "ray"
-    places = [
-        ["--head", f"--port={_PORT}", "--include-dashboard=false"],
-        *[[f"--address=127.0.0.1:{_PORT}"]] * (len(cores) - 1),
-    ]
+    head = ["--head", f"--port={_PORT}", "--include-dashboard=false"]
+    other = [f"--address=127.0.0.1:{_PORT}"]
     try:
-        for core, place in zip(sorted(cores), places, strict=True):
+        for number, core in enumerate(sorted(cores)):
+            place = other if number else head
             start([ray, "start", "--num-cpus=1", *place], {core})
         yield
     finally:
         start([ray, "stop", "--force"])
 
 
+def variants(arguments: argparse.Namespace) -> dict[str, Variant]:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    one_core = {cores[0]}
+    two_cores = set(cores)
+    if arguments.ray:
+        address = ["--ray", f"127.0.0.1:{_PORT}"]
+        return {
+            "one node, one core": Variant(address, one_core),
+            "two nodes, one core each": Variant(address, two_cores),
+        }
+    if arguments.workers:
+        one_worker = ["--devices", "cpu*1"]
+        two_workers = ["--devices", "cpu*2"]
+        return {
+            "one worker, one core": Variant(one_worker, one_core),
+            "two workers, one core each": Variant(two_workers, two_cores),
+        }
+    return {
+        "one go": Variant(["--segment", "0"]),
+        "segments of 5 s": Variant([]),
+    }
+
+
+def measure(
+    command: list[str], compared: dict[str, Variant], repeats: int, *, on_ray: bool
+) -> dict[str, list[float]]:
+    """Seconds of every run, the variants taken in turn."""
+    times: dict[str, list[float]] = {name: [] for name in compared}
+    for _ in range(repeats):
+        for name, variant in compared.items():
+            with contextlib.ExitStack() as stack:
+                if on_ray and variant.cores:
+                    stack.enter_context(cluster(variant.cores))
+                words = [*command, *variant.options]
+                times[name].append(seconds_of(words, variant.cores))
+    return times
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "--size", default="1280x720", help="of the output, WIDTHxHEIGHT"
     )
@@ -76,59 +136,30 @@ def main() -> None:
     parser.add_argument("--ray", action="store_true")
     parser.add_argument("--preset", default="medium")
     arguments = parser.parse_args()
-    width, height = (int(part) // 2 for part in arguments.size.split("x"))
-    command = [*(_FAKE if arguments.network == "fake" else _REAL), "upscale"]
+    width, height = parse_size(arguments.size)
+    program = _FAKE_VSR if arguments.network == "fake" else VSR
+    options = ["-y", "-q", "--no-progress"]
+    options += ["--preset", arguments.preset, "--model", arguments.model]
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "in.mp4"
         target = Path(name) / "out.mp4"
-        write_demo(source, seconds=arguments.frames / 30, size=(width, height))
-        common = [
-            *command,
-            str(source),
-            str(target),
-            "-y",
-            "-q",
-            "--no-progress",
-            "--preset",
-            arguments.preset,
-            "--model",
-            arguments.model,
-        ]
-        variants: dict[str, tuple[list[str], set[int] | None]]
-        cores = sorted(os.sched_getaffinity(0))[:2]
-        if arguments.ray:
-            there = ["--ray", f"127.0.0.1:{_PORT}"]
-            variants = {
-                "one node, one core": (there, {cores[0]}),
-                "two nodes, one core each": (there, set(cores)),
-            }
-        elif arguments.workers:
-            variants = {
-                "one worker, one core": (["--devices", "cpu*1"], {cores[0]}),
-                "two workers, one core each": (["--devices", "cpu*2"], set(cores)),
-            }
-        else:
-            variants = {
-                "one go": (["--segment", "0"], None),
-                "segments of 5 s": ([], None),
-            }
-        times: dict[str, list[float]] = {variant: [] for variant in variants}
-        for _ in range(arguments.repeats):
-            for variant, (extra, allowed) in variants.items():
-                with (
-                    cluster(allowed)
-                    if arguments.ray and allowed
-                    else contextlib.nullcontext()
-                ):
-                    times[variant].append(seconds_of([*common, *extra], allowed))
-    medians = {variant: statistics.median(values) for variant, values in times.items()}
-    first, second = medians
-    print("| variant | seconds, median | all |\n|---|---|---|")
-    for variant, values in times.items():
-        print(
-            f"| {variant} | {medians[variant]:.2f} | {' '.join(f'{value:.2f}' for value in values)} |"
+        seconds = arguments.frames / FRAMES_PER_SECOND
+        write_demo(source, seconds=seconds, size=(width // 2, height // 2))
+        command = [*program, "upscale", str(source), str(target), *options]
+        times = measure(
+            command,
+            variants(arguments),
+            arguments.repeats,
+            on_ray=arguments.ray,
         )
-    print(f"\n{second} / {first}: {medians[second] / medians[first]:.3f} of the time")
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    print_header("variant", "seconds, median", "all")
+    for name, values in times.items():
+        every = " ".join(f"{value:.2f}" for value in values)
+        print_row(name, f"{medians[name]:.2f}", every)
+    first, second = medians
+    ratio = medians[second] / medians[first]
+    print(f"\n{second} / {first}: {ratio:.3f} of the time")
 
 
 if __name__ == "__main__":
