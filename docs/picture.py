@@ -50,14 +50,17 @@ def _halve_frames(source: Path, target: Path) -> None:
     width, height = SIZE
     target.mkdir()
     for file in source.glob("*.png"):
-        small = cv2.resize(
-            _read(file), (width // 2, height // 2), interpolation=cv2.INTER_AREA
-        )
-        cv2.imwrite(str(target / file.name), small)
+        image = _read(file)
+        half_size = (width // 2, height // 2)
+        halved = cv2.resize(image, half_size, interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(target / file.name), halved)
 
 
 def _bicubic(image: Image) -> Image:
-    channels = [double(np.ascontiguousarray(channel)) for channel in cv2.split(image)]
+    channels = []
+    for channel in cv2.split(image):
+        plane = np.asarray(channel, np.uint8)
+        channels.append(double(plane))
     return np.stack(channels, axis=-1)
 
 
@@ -66,9 +69,15 @@ def _panel(image: Image, label: str) -> Image:
     part = image[TOP : TOP + HEIGHT, LEFT : LEFT + WIDTH]
     pixels = part.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1)
     strip = np.full((LABEL_HEIGHT, WIDTH * ZOOM, 3), 255, np.uint8)
-    black = (0, 0, 0)
     cv2.putText(
-        strip, label, (2, 21), cv2.FONT_HERSHEY_SIMPLEX, 0.6, black, 1, cv2.LINE_AA
+        strip,
+        label,
+        org=(2, 21),
+        fontFace=cv2.FONT_HERSHEY_SIMPLEX,
+        fontScale=0.6,
+        color=(0, 0, 0),
+        thickness=1,
+        lineType=cv2.LINE_AA,
     )
     return np.vstack([strip, pixels])
 
@@ -95,8 +104,9 @@ def make_picture(folder: Path) -> Image:
     _vsr("upscale", small, upscaled, "--model", "lite", "--codec", "ffv1")
     _vsr("extract", upscaled, folder / "upscaled")
 
+    interpolated = _bicubic(_read(folder / "small" / FRAME_NAME))
     panels = [
-        _panel(_bicubic(_read(folder / "small" / FRAME_NAME)), "bicubic"),
+        _panel(interpolated, "bicubic"),
         _panel(_read(folder / "upscaled" / FRAME_NAME), "vsr upscale --model lite"),
         _panel(_read(folder / "original" / FRAME_NAME), "original"),
     ]
