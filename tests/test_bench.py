@@ -19,9 +19,11 @@ from clips import texture, write_clip
 from fake import FakeBackend
 
 from vsrcli.backends import Float
-from vsrcli.bench.benchmark import Bench, BenchProgress
+from vsrcli.bench.benchmark import Bench
+from vsrcli.bench.progress import BenchProgress
 from vsrcli.bench.report import BenchReport, BenchRow
-from vsrcli.bench.truth import Source, truth_cases
+from vsrcli.bench.source import Source
+from vsrcli.bench.truth import truth_cases
 from vsrcli.cli import _run
 from vsrcli.errors import InputError, OptionError
 from vsrcli.media.roundtrip import x264_round_trip
@@ -29,7 +31,7 @@ from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
 from vsrcli.run.network import upscale_luma
-from vsrcli.training.run import train
+from vsrcli.training.job import train
 
 SIZE = (96, 64)
 
@@ -84,7 +86,7 @@ def _baselines(path: Path, **options: Any) -> BenchReport:
     """Without networks: what is tested here does not need them."""
     bench = Bench(path, BenchOptions(**({"model": ("previous",)} | options)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("vsrcli.bench.benchmark.networks", lambda _: [])
+        patch.setattr("vsrcli.bench.passes.networks", lambda _: [])
         return bench.run()
 
 
@@ -445,7 +447,7 @@ def test_the_pass_without_neighbours_is_not_timed(
             return super().run(windows)
 
     clock = SimpleNamespace(perf_counter=lambda: seconds)
-    monkeypatch.setattr("vsrcli.bench.benchmark.time", clock)
+    monkeypatch.setattr("vsrcli.bench.passes.time", clock)
     monkeypatch.setattr(Slow, "exact_parts", False)
     truth = _ffv1(tmp_path / "a.mkv", _detail(), "gray")
     row = _of_backend(truth, Slow()).rows[-1]
@@ -508,7 +510,8 @@ def test_pages_show_the_telling_part_of_large_frames(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whole large frames would take tens of megabytes; the page shows where interpolation fails."""
-    monkeypatch.setattr("vsrcli.bench.benchmark._SHOT_SIZE", (32, 24))
+    monkeypatch.setattr("vsrcli.bench.shots._MAX_WIDTH", 32)
+    monkeypatch.setattr("vsrcli.bench.shots._MAX_HEIGHT", 24)
     flat = np.full((SIZE[1], SIZE[0]), 90, np.uint8)
     flat[30:50, 60:80] = _detail(1)[0][:20, :20]
     truth = _ffv1(tmp_path / "a.mkv", [flat], "gray")

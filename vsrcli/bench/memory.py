@@ -17,8 +17,9 @@ class PeakMemory:
 
     Attributes:
         device: set to ``cuda...`` to measure the cards instead of the process.
-        megabytes: the peak, in units of 10**6 bytes, of all cards together where they are measured.
-            None where nobody says: only Linux does for the process, and only PyTorch for the cards.
+        megabytes: the peak, in units of 10**6 bytes, over all cards together if they are measured.
+            None where it is unknown: only Linux reports it for the process, and only PyTorch for
+            the cards.
     """
 
     def __init__(self) -> None:
@@ -42,18 +43,27 @@ class PeakMemory:
     ) -> None:
         if self.device.startswith("cuda"):
             self.megabytes = _peak_of_cards()
-            return
-        try:
-            found = re.search(r"VmHWM:\s+(\d+) kB", _STATUS.read_text())
-        except OSError:
-            found = None
-        self.megabytes = float(found[1]) * 1024 / 1e6 if found else None
+        else:
+            self.megabytes = _peak_of_process()
+
+
+def _peak_of_process() -> float | None:
+    try:
+        status = _STATUS.read_text()
+    except OSError:
+        return None
+    match = re.search(r"VmHWM:\s+(\d+) kB", status)
+    if match is None:
+        return None
+    return float(match[1]) * 1024 / 1e6
 
 
 def _torch_with_cards() -> ModuleType | None:
     """PyTorch, if this process has used a card with it; before, there is nothing to reset."""
     torch = sys.modules.get("torch")
-    return torch if torch is not None and torch.cuda.is_initialized() else None
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return torch
 
 
 def _peak_of_cards() -> float | None:
@@ -61,5 +71,7 @@ def _peak_of_cards() -> float | None:
     if torch is None:
         return None
     cards = range(torch.cuda.device_count())
-    peak = sum(torch.cuda.max_memory_allocated(number) for number in cards)
-    return peak / 1e6 if peak else None  # ONNX Runtime allocates without PyTorch
+    peak: int = sum(torch.cuda.max_memory_allocated(number) for number in cards)
+    if peak == 0:  # ONNX Runtime allocates without PyTorch
+        return None
+    return peak / 1e6

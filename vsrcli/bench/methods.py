@@ -1,9 +1,10 @@
-"""What is benchmarked: the baselines and the networks, each a function from a window of low-resolution frames to a luma picture."""
+"""What is benchmarked: the baselines and the networks, as functions from a window to luma."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,18 @@ from vsrcli.options import BenchOptions
 from vsrcli.picture.resize import Kernel, double
 from vsrcli.run.network import LumaNetwork, upscale_luma
 
-# OpenCV's cubic (a = -0.75, no antialiasing) is another convention: 0.3 dB higher on the way up, another test on the way down.
-BASELINES: dict[str, Kernel] = {
-    "nearest": "nearest",
-    "bicubic": "bicubic",
-    "lanczos": "lanczos",
+# OpenCV's cubic (a = -0.75, no antialiasing) follows another convention: it scores 0.3 dB higher
+# when enlarging, and would be another test when shrinking.
+BASELINES: tuple[Kernel, ...] = ("nearest", "bicubic", "lanczos")
+
+# The domains whose weights fit a degradation; for any other degradation it is ``video``.
+_MATCHING_DOMAINS = {
+    "clean": "clean",
+    "blur3": "blur3",
 }
+
+Window = tuple[Frame, ...]
+Upscale = Callable[[Window], NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,78 +37,106 @@ class Method:
 
     Attributes:
         name: for the table.
-        is_baseline: interpolation of one frame, no network.
+        is_baseline: True for interpolation of one frame, False for networks.
         upscale: window of five frames -> luma (2H, 2W) in the frames' codes.
         device: where it runs, such as ``cpu`` or ``cuda:0``.
     """
 
     name: str
     is_baseline: bool
-    upscale: Callable[[tuple[Frame, ...]], NDArray[Any]]
+    upscale: Upscale
     device: str = "cpu"
 
 
-def baselines() -> list[Method]:
-    """Interpolation with centres aligned, in the frames' codes."""
-    return [
-        Method(name, True, _interpolation(kernel)) for name, kernel in BASELINES.items()
-    ]
+Loader = Callable[[], Method]
 
 
-def networks(options: BenchOptions) -> list[Callable[[], Method]]:
-    """One function for each network asked for that loads it; by default for all that ship for the degradation's domain.
+def baselines() -> list[Loader]:
+    """A function for each interpolation, with centres aligned, in the frames' codes."""
+    return [partial(_interpolation, kernel) for kernel in BASELINES]
+
+
+def networks(options: BenchOptions) -> list[Loader]:
+    """A function for each network requested that loads it.
+
+    By default these are all networks that ship for the degradation's domain.
 
     Raises:
-        ModelError: by the functions: no such model, or a bad checkpoint.
-        BackendError: by the functions: the device is missing.
+        ModelError: raised by the functions: an unknown model, or a bad checkpoint.
+        BackendError: raised by the functions: the device is missing.
     """
-    return [_loader(model, domain, options) for model, domain in chosen(options)]
+    loaders: list[Loader] = []
+    for model, domain in selected_models(options):
+        loaders.append(partial(_network, model, domain, options))
+    return loaders
 
 
-def chosen(options: BenchOptions) -> Sequence[tuple[str, str | None]]:
-    """(model, domain) of every network to run; the domain is that of the degradation where weights for it ship."""
-    fitting = {"clean": "clean", "blur3": "blur3"}.get(options.degrade, "video")
-    names = options.model or tuple(
-        spec.name
-        for spec in MODELS.values()
-        if options.domain in spec.domains or (options.domain is None and spec.domains)
+def selected_models(options: BenchOptions) -> Sequence[tuple[str, str | None]]:
+    """(model, domain) of every network to run.
+
+    The domain matches the degradation if there are weights for it.
+    """
+    names = options.model or _shipped_models(options.domain)
+    return [_with_domain(name, options) for name in names]
+
+
+def _shipped_models(domain: str | None) -> tuple[str, ...]:
+    names = []
+    for spec in MODELS.values():
+        is_shipped = bool(spec.domains) if domain is None else domain in spec.domains
+        if is_shipped:
+            names.append(spec.name)
+    return tuple(names)
+
+
+def _with_domain(name: str, options: BenchOptions) -> tuple[str, str | None]:
+    """Split ``MODEL:DOMAIN`` and choose a domain where none is named."""
+    model, _, named_domain = name.partition(":")
+    if model not in MODELS:
+        return name, None  # a checkpoint's file
+    domain = named_domain or options.domain
+    if domain:
+        return model, domain
+    matching = _MATCHING_DOMAINS.get(options.degrade, "video")
+    if matching in MODELS[model].domains:
+        return model, matching
+    return model, None
+
+
+def _interpolation(kernel: Kernel) -> Method:
+    def upscale(window: Window) -> NDArray[Any]:
+        middle = window[len(window) // 2]
+        return double(middle.luma, kernel)
+
+    return Method(name=kernel, is_baseline=True, upscale=upscale)
+
+
+def _network(
+    model: str,
+    domain: str | None,
+    options: BenchOptions,
+) -> Method:
+    backend = open_backend(
+        "auto" if model.endswith(".onnx") else "torch",
+        model,
+        domain,
+        device=options.device,
+        precision=options.precision,
     )
-    result: list[tuple[str, str | None]] = []
-    for name in names:
-        model, _, domain = (
-            name.partition(":") if name.partition(":")[0] in MODELS else (name, "", "")
-        )
-        wanted = domain or options.domain
-        if not wanted and model in MODELS and fitting in MODELS[model].domains:
-            wanted = fitting
-        result.append((model, (wanted or None) if model in MODELS else None))
-    return result
+    is_shipped = model in MODELS
+    return Method(
+        name=f"{model}:{backend.domain}" if is_shipped else Path(model).name,
+        is_baseline=False,
+        upscale=doubling(backend),
+        device=backend.device,
+    )
 
 
-def _interpolation(kernel: Kernel) -> Callable[[tuple[Frame, ...]], NDArray[Any]]:
-    return lambda window: double(window[len(window) // 2].luma, kernel)
+def doubling(backend: Backend, tags: ColorTags | None = None) -> Upscale:
+    """A network as a function from a window to its middle frame's luma at twice the size.
 
-
-def _loader(
-    model: str, domain: str | None, options: BenchOptions
-) -> Callable[[], Method]:
-    def load() -> Method:
-        backend = open_backend(
-            "auto" if model.endswith(".onnx") else "torch",
-            model,
-            domain,
-            device=options.device,
-            precision=options.precision,
-        )
-        name = f"{model}:{backend.domain}" if model in MODELS else Path(model).name
-        return Method(name, False, doubling(backend), backend.device)
-
-    return load
-
-
-def doubling(
-    backend: Backend, tags: ColorTags | None = None
-) -> Callable[[tuple[Frame, ...]], NDArray[Any]]:
-    """A network as a function from a window to its middle frame's luma at twice the size, by the code of ``vsr upscale``; limited range without ``tags``."""
+    It runs the code of ``vsr upscale``. Without ``tags`` the range is limited.
+    """
     network = LumaNetwork(backend)
-    return lambda window: upscale_luma(window, network, tags or ColorTags())
+    color = tags or ColorTags()
+    return lambda window: upscale_luma(window, network, color)

@@ -1,6 +1,6 @@
-"""A benchmark as one HTML page that needs nothing beside itself: table, curves, frames to compare with a slider.
+"""A benchmark as one self-contained HTML page: table, curves, frames to compare with a slider.
 
-The page's form stands in ``page.html``; here its data are put in.
+The template is ``page.html``; this module fills in the data.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import struct
 import zlib
+from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 from itertools import pairwise
@@ -21,8 +23,26 @@ from numpy.typing import NDArray
 from vsrcli.bench.report import BenchReport, BenchRow, Shot
 from vsrcli.metrics.info import MetricInfo
 
-_MOST_POINTS = 2000
-_TEMPORAL_GAIN = "PSNR over that of the same network when it is shown the middle frame five times, mean over frames"
+_MAX_POINTS = 2000
+_GROUND_TRUTH = "ground truth"
+_NO_FIGURE = "–"
+_TEMPORAL_GAIN = "Temporal gain, dB"
+_TEMPORAL_GAIN_NOTE = (
+    "PSNR over that of the same network when it is given the middle frame five times, "
+    "mean over frames"
+)
+_PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
+
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A column of the table: its title, a figure per row, and the best figure if there is one."""
+
+    title: str
+    figures: list[str]
+    best: str | None = None
 
 
 def render(report: BenchReport, shots: list[Shot]) -> str:
@@ -35,254 +55,302 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
     Returns:
         HTML, with everything inline.
     """
-    facts = (
-        ("Low resolution", report.degradation), ("Size", f"{report.width} × {report.height}"), ("Frames", f"{report.frames:,}"),
-        ("Protocol", f"{report.protocol}, {report.crop} pixels left out at each border"),
-        ("Data range", f"0..{report.data_range:g}"),
-    )  # fmt: skip
+    data = {
+        "curves": _curves(report),
+        "shots": [_shot_data(shot) for shot in shots],
+    }
+    figures = [_shot(number, shot, report) for number, shot in enumerate(shots)]
     parts = {
         "TITLE": escape(report.ground_truth),
-        "FACTS": "".join(
-            f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
-            for name, value in facts
-        ),
+        "FACTS": _facts(report),
         "TABLE": _table(report),
-        "NOTES": "".join(
-            f"<li><b>{escape(title)}</b>: {escape(note)}</li>"
-            for title, note in _notes(report)
-        ),
-        "SHOTS": "".join(
-            _shot(number, shot, report) for number, shot in enumerate(shots)
-        ),
-        "DATA": _script_json(
-            {"curves": _curves(report), "shots": [_shot_data(shot) for shot in shots]}
-        ),
+        "NOTES": _notes(report),
+        "SHOTS": "".join(figures),
+        "DATA": _script_json(data),
     }
-    page = files("vsrcli.bench").joinpath("page.html").read_text(encoding="utf-8")
-    head, *rest = page.split("{{")
-    return head + "".join(
-        parts[name] + text for name, text in (piece.split("}}", 1) for piece in rest)
-    )
+    template = files("vsrcli.bench").joinpath("page.html").read_text(encoding="utf-8")
+    return _PLACEHOLDER.sub(lambda match: parts[match[1]], template)
 
 
 def _script_json(value: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    return (
-        json.dumps(value, allow_nan=False, separators=(",", ":"))
-        .replace("<", "\\u003c")
-        .replace("\u2028", "\\u2028")
-        .replace("\u2029", "\\u2029")
-    )
+    """JSON that cannot end the script element it is in."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    for character in ("<", "\u2028", "\u2029"):
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _facts(report: BenchReport) -> str:
+    facts = {
+        "Low resolution": report.degradation,
+        "Size": f"{report.width} × {report.height}",
+        "Frames": f"{report.frames:,}",
+        "Protocol": f"{report.protocol}, {report.crop} pixels left out at each border",
+        "Data range": f"0..{report.data_range:g}",
+    }
+    items = []
+    for name, value in facts.items():
+        items.append(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>")
+    return "".join(items)
+
+
+def _notes(report: BenchReport) -> str:
+    """What the columns of the table mean, as list items."""
+    notes = [(metric.title, metric.note) for metric in report.metrics]
+    if _has_temporal_gain(report):
+        notes.append((_TEMPORAL_GAIN, _TEMPORAL_GAIN_NOTE))
+    items = []
+    for title, note in notes:
+        items.append(f"<li><b>{escape(title)}</b>: {escape(note)}</li>")
+    return "".join(items)
 
 
 def _has_temporal_gain(report: BenchReport) -> bool:
     return any(row.temporal_gain_db is not None for row in report.rows)
 
 
-def _notes(report: BenchReport) -> list[tuple[str, str]]:
-    """Titles of columns, and what stands in them."""
-    notes = [(metric.title, metric.note) for metric in report.metrics]
-    return (
-        [*notes, ("Temporal gain, dB", _TEMPORAL_GAIN)]
-        if _has_temporal_gain(report)
-        else notes
-    )
-
-
 def _table(report: BenchReport) -> str:
-    has_gain = any(row.gain_db is not None for row in report.rows)
-    has_temporal_gain = _has_temporal_gain(report)
-    has_speed = any(row.frames_per_second is not None for row in report.rows)
-    titles = ["Method", *(metric.title for metric in report.metrics)]
-    titles += ["Gain over bicubic, dB"] if has_gain else []
-    titles += ["Temporal gain, dB"] if has_temporal_gain else []
-    titles += ["Frames/s", "Peak memory, MB"] if has_speed else []
-    best = {metric.name: _best(report, metric) for metric in report.metrics}
+    columns = _columns(report)
+    titles = ["Method", *(column.title for column in columns)]
+    head = [f'<th scope="col">{escape(title)}</th>' for title in titles]
     lines = []
-    for row in report.rows:
-        cells = [
-            f"<td{' class=best' if figure == best[metric.name] else ''}>{figure}</td>"
-            for metric, figure in (
-                (metric, _figure(row.means.get(metric.name), f".{metric.digits}f"))
-                for metric in report.metrics
-            )
-        ]
-        if has_gain:
-            cells.append(f"<td>{_figure(row.gain_db, '+.2f')}</td>")
-        if has_temporal_gain:
-            cells.append(f"<td>{_figure(row.temporal_gain_db, '+z.2f')}</td>")
-        if has_speed:
-            speed = _figure(
-                row.frames_per_second,
-                ".0f" if (row.frames_per_second or 0) >= 100 else ".3g",
-            )
-            cells += [
-                f"<td>{speed}</td>",
-                f"<td>{_figure(row.peak_memory_mb, '.0f')}</td>",
-            ]
-        lines.append(
-            f'<tr{" class=baseline" if row.is_baseline else ""}><th scope="row">{escape(row.name)}</th>{"".join(cells)}</tr>'
-        )
-    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in titles)
+    for number, row in enumerate(report.rows):
+        cells = [f'<th scope="row">{escape(row.name)}</th>']
+        for column in columns:
+            figure = column.figures[number]
+            mark = " class=best" if figure == column.best else ""
+            cells.append(f"<td{mark}>{figure}</td>")
+        mark = " class=baseline" if row.is_baseline else ""
+        lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
     return (
-        f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+        f"<table><thead><tr>{''.join(head)}</tr></thead>"
+        f"<tbody>{''.join(lines)}</tbody></table>"
     )
 
 
-def _best(report: BenchReport, metric: MetricInfo) -> str | None:
-    """The best figure as it is shown, so that equal ones look equal."""
-    values = [
-        row.means[metric.name]
-        for row in report.rows
-        if not math.isnan(row.means.get(metric.name, math.nan))
-    ]
-    if len(values) < 2:
-        return None
-    return _figure(
-        max(values) if metric.higher_is_better else min(values), f".{metric.digits}f"
-    )
+def _columns(report: BenchReport) -> list[_Column]:
+    rows = report.rows
+    columns = [_metric_column(report, metric) for metric in report.metrics]
+    if any(row.gain_db is not None for row in rows):
+        gains = [_figure(row.gain_db, "+.2f") for row in rows]
+        columns.append(_Column("Gain over bicubic, dB", gains))
+    if _has_temporal_gain(report):
+        gains = [_figure(row.temporal_gain_db, "+z.2f") for row in rows]
+        columns.append(_Column(_TEMPORAL_GAIN, gains))
+    if any(row.frames_per_second is not None for row in rows):
+        speeds = [_speed(row.frames_per_second) for row in rows]
+        columns.append(_Column("Frames/s", speeds))
+        memory = [_figure(row.peak_memory_mb, ".0f") for row in rows]
+        columns.append(_Column("Peak memory, MB", memory))
+    return columns
+
+
+def _metric_column(report: BenchReport, metric: MetricInfo) -> _Column:
+    """A metric's column; the best figure is text, so that figures that look equal are equal."""
+    digits = f".{metric.digits}f"
+    values = [row.means.get(metric.name, math.nan) for row in report.rows]
+    figures = [_figure(value, digits) for value in values]
+    known = [value for value in values if not math.isnan(value)]
+    if len(known) < 2:
+        return _Column(metric.title, figures)
+    best = max(known) if metric.higher_is_better else min(known)
+    return _Column(metric.title, figures, best=_figure(best, digits))
+
+
+def _speed(frames_per_second: float | None) -> str:
+    is_fast = frames_per_second is not None and frames_per_second >= 100
+    return _figure(frames_per_second, ".0f" if is_fast else ".3g")
 
 
 def _figure(value: float | None, digits: str) -> str:
     if value is None or math.isnan(value):
-        return "–"
+        return _NO_FIGURE
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
     return format(value, digits).replace("-", "−")
 
 
 def _curves(report: BenchReport) -> dict[str, Any]:
-    is_time = len(report.times) > 1 and all(
-        before < after for before, after in pairwise(report.times)
-    )
-    places = (
-        report.times if is_time else [float(number) for number in range(report.frames)]
-    )
-    keep = _kept(report)
-    return {
-        "unit": "s" if is_time else "frame",
-        "frames": keep,
-        "x": [round(places[frame], 4) for frame in keep],
-        "metrics": [
-            {
-                "title": metric.title,
-                "digits": metric.digits,
-                "rows": [_points(row, metric, keep) for row in report.rows],
-            }
-            for metric in report.metrics
-            if all(
-                len(row.per_frame.get(metric.name, ())) == report.frames
-                for row in report.rows
+    frames = _drawn_frames(report)
+    positions = report.positions
+    metrics: list[dict[str, Any]] = []
+    for metric in report.metrics:
+        if _is_complete(report, metric):
+            curves = [_curve(row, metric, frames) for row in report.rows]
+            metrics.append(
+                {
+                    "title": metric.title,
+                    "digits": metric.digits,
+                    "rows": curves,
+                }
             )
-        ],
+    return {
+        "unit": "s" if report.has_times else "frame",
+        "frames": frames,
+        "x": [round(positions[frame], 4) for frame in frames],
+        "metrics": metrics,
     }
 
 
-def _kept(report: BenchReport) -> list[int]:
-    """Frames drawn: all of a short clip; of a long one, from each stretch the frame where the last method is worst."""
-    if report.frames <= _MOST_POINTS:
+def _is_complete(report: BenchReport, metric: MetricInfo) -> bool:
+    """Whether every method has a value for every frame."""
+    counts = {len(row.per_frame.get(metric.name, ())) for row in report.rows}
+    return counts == {report.frames}
+
+
+def _drawn_frames(report: BenchReport) -> list[int]:
+    """Frames to draw: all of a short clip; of a long one the worst of each stretch.
+
+    The worst frame is that of the last method by the first metric.
+    """
+    if report.frames <= _MAX_POINTS:
         return list(range(report.frames))
-    row = report.rows[-1]
     metric = report.metrics[0]
-    values = np.asarray(row.per_frame[metric.name], np.float64) * (
-        1 if metric.higher_is_better else -1
-    )
-    values = np.where(np.isnan(values), np.inf, values)
-    bounds = np.linspace(0, report.frames, _MOST_POINTS + 1).astype(int)
-    return [
-        int(start + values[start:stop].argmin()) for start, stop in pairwise(bounds)
-    ]
+    last_row = report.rows[-1]
+    values = np.asarray(last_row.per_frame[metric.name], np.float64)
+    quality = values if metric.higher_is_better else -values
+    quality = np.where(np.isnan(quality), np.inf, quality)
+    bounds = np.linspace(0, report.frames, _MAX_POINTS + 1).astype(int)
+    frames = []
+    for start, stop in pairwise(bounds):
+        worst = start + quality[start:stop].argmin()
+        frames.append(int(worst))
+    return frames
 
 
-def _points(row: BenchRow, metric: MetricInfo, keep: list[int]) -> dict[str, Any]:
+def _curve(
+    row: BenchRow,
+    metric: MetricInfo,
+    frames: list[int],
+) -> dict[str, Any]:
     values = row.per_frame[metric.name]
+    points: list[float | None] = []
+    for frame in frames:
+        value = values[frame]
+        points.append(float(f"{value:.6g}") if math.isfinite(value) else None)
     return {
         "name": row.name,
         "baseline": row.is_baseline,
-        "y": [
-            float(f"{values[frame]:.6g}") if math.isfinite(values[frame]) else None
-            for frame in keep
-        ],
+        "y": points,
     }
 
 
-def _shot(number: int, shot: Shot, report: BenchReport) -> str:
-    names = [*shot.pictures, "ground truth"]
+def _shot(
+    number: int,
+    shot: Shot,
+    report: BenchReport,
+) -> str:
+    """The frame's element; its pictures are in the page's data."""
+    names = [*shot.pictures, _GROUND_TRUTH]
+    left, right = _chosen_pictures(shot, report)
+    height, width = shot.truth.shape
+    note = f"<small>{escape(shot.note)}</small>" if shot.note else ""
+    parts = [
+        f'<figure class="shot" data-shot="{number}">',
+        f"<figcaption>{escape(shot.title)}{note}</figcaption>",
+        '<div class="choices">',
+        _choice("Left", names, left),
+        _choice("Right", names, right),
+        '<label class="zoom"><input type="checkbox" data-zoom>Enlarge</label>',
+        "</div>",
+        '<div class="view">',
+        f'<div class="compare" style="--ratio:{width}/{height};--width:{width}px">',
+        '<img class="right" alt=""><img class="left" alt="">',
+        '<span class="bar"></span>',
+        '<input type="range" min="0" max="100" value="50" step="0.1" ',
+        'aria-label="Divide between left and right picture">',
+        "</div></div>",
+        '<div class="names">',
+        '<span class="left-name"></span><span class="right-name"></span>',
+        "</div></figure>",
+    ]
+    return "".join(parts)
+
+
+def _chosen_pictures(shot: Shot, report: BenchReport) -> tuple[str, str]:
+    """Which pictures are on the left and on the right at first."""
+    left = "bicubic"
+    if left not in shot.pictures:
+        left = next(iter(shot.pictures), _GROUND_TRUTH)
     networks = [
         row.name for row in report.rows if not row.is_baseline and row.name in shot.psnr
     ]
-    left = "bicubic" if "bicubic" in shot.pictures else names[0]
-    right = max(networks, key=lambda name: shot.psnr[name]) if networks else names[-1]
-    right = names[-1] if right == left else right  # a result that is compared alone
+    if not networks:
+        return left, _GROUND_TRUTH
+    right = max(networks, key=shot.psnr.__getitem__)
+    if right == left:  # a result that is compared on its own
+        right = _GROUND_TRUTH
+    return left, right
 
-    def choice(side: str, chosen: str) -> str:
-        options = "".join(
-            f"<option value={place}{' selected' if name == chosen else ''}>{escape(name)}</option>"
-            for place, name in enumerate(names)
-        )
-        return f'<label>{side}<select data-side="{side.lower()}">{options}</select></label>'
 
-    height, width = shot.truth.shape
-    note = f"<small>{escape(shot.note)}</small>" if shot.note else ""
+def _choice(
+    side: str,
+    names: list[str],
+    chosen: str,
+) -> str:
+    """The list to choose a side's picture from."""
+    options = []
+    for number, name in enumerate(names):
+        mark = " selected" if name == chosen else ""
+        options.append(f"<option value={number}{mark}>{escape(name)}</option>")
     return (
-        f'<figure class="shot" data-shot="{number}"><figcaption>{escape(shot.title)}{note}</figcaption><div class="choices">{choice("Left", left)}'
-        f'{choice("Right", right)}<label class="zoom"><input type="checkbox" data-zoom>Enlarge</label></div>'
-        f'<div class="view"><div class="compare" style="--ratio:{width}/{height};--width:{width}px"><img class="right" alt=""><img class="left" alt="">'
-        '<span class="bar"></span><input type="range" min="0" max="100" value="50" step="0.1" aria-label="Divide between left and right picture"></div></div>'
-        '<div class="names"><span class="left-name"></span><span class="right-name"></span></div></figure>'
+        f'<label>{side}<select data-side="{side.lower()}">'
+        f"{''.join(options)}</select></label>"
     )
 
 
 def _shot_data(shot: Shot) -> list[dict[str, Any]]:
-    pictures = [
+    """Name, picture and PSNR of every method, and of the ground truth."""
+    data: list[dict[str, Any]] = []
+    for name, picture in shot.pictures.items():
+        figure = shot.psnr[name]
+        data.append(
+            {
+                "name": name,
+                "src": _data_uri(picture, shot.full_range),
+                "psnr": figure if math.isfinite(figure) else None,
+            }
+        )
+    data.append(
         {
-            "name": name,
-            "src": _data_uri(picture, shot.full_range),
-            "psnr": shot.psnr[name] if math.isfinite(shot.psnr[name]) else None,
-        }
-        for name, picture in shot.pictures.items()
-    ]
-    return [
-        *pictures,
-        {
-            "name": "ground truth",
+            "name": _GROUND_TRUTH,
             "src": _data_uri(shot.truth, shot.full_range),
             "psnr": None,
-        },
-    ]
-
-
-def _data_uri(luma: NDArray[np.uint8], full_range: bool) -> str:
-    shown = (
-        luma
-        if full_range
-        else np.clip((luma.astype(np.float32) - 16) * (255 / 219) + 0.5, 0, 255).astype(
-            np.uint8
-        )
+        }
     )
-    return "data:image/png;base64," + base64.b64encode(_png(shown)).decode()
+    return data
 
 
-def _png(gray: NDArray[np.uint8]) -> bytes:
-    """An 8-bit gray PNG (ISO/IEC 15948), each row as the difference to the one above."""
+def _data_uri(luma: Bytes, full_range: bool) -> str:
+    gray = luma if full_range else _as_full_range(luma)
+    encoded = base64.b64encode(_png(gray)).decode()
+    return f"data:image/png;base64,{encoded}"
+
+
+def _as_full_range(luma: Bytes) -> Bytes:
+    gray = (luma.astype(np.float32) - 16) * (255 / 219)
+    codes: Bytes = np.clip(gray + 0.5, 0, 255).astype(np.uint8)
+    return codes
+
+
+def _png(gray: Bytes) -> bytes:
+    """An 8-bit gray PNG (ISO/IEC 15948), each row as the difference from the one above."""
     height, width = gray.shape
     rows = np.empty((height, width + 1), np.uint8)
     rows[:, 0] = 2
     rows[0, 1:] = gray[0]
     rows[1:, 1:] = gray[1:] - gray[:-1]
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data))
-            + kind
-            + data
-            + struct.pack(">I", zlib.crc32(kind + data))
-        )
-
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(rows.tobytes(), 9))
-        + chunk(b"IEND", b"")
-    )
+    chunks = [
+        b"\x89PNG\r\n\x1a\n",
+        _png_chunk(b"IHDR", header),
+        _png_chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        _png_chunk(b"IEND", b""),
+    ]
+    return b"".join(chunks)
+
+
+def _png_chunk(kind: bytes, data: bytes) -> bytes:
+    length = struct.pack(">I", len(data))
+    checksum = struct.pack(">I", zlib.crc32(kind + data))
+    return length + kind + data + checksum

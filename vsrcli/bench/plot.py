@@ -1,12 +1,15 @@
-"""The curves of a benchmark: every method's figure over the frames, one panel a metric."""
+"""The curves of a benchmark: every method's figures over the frames, one panel per metric."""
 
 from __future__ import annotations
 
 import io
 import math
-from itertools import pairwise
+from typing import Any
 
 from vsrcli.bench.report import BenchReport
+from vsrcli.metrics.info import MetricInfo
+
+_MAX_MARKED_FRAMES = 40
 
 
 def plot(report: BenchReport) -> bytes:
@@ -18,55 +21,58 @@ def plot(report: BenchReport) -> bytes:
     Returns:
         The file's content.
     """
-    # imported here: it takes a second, and most runs of vsr draw nothing
+    # Imported here: it takes a second, and most runs of vsr draw nothing.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    metrics = [
-        metric
-        for metric in report.metrics
-        if any(row.per_frame.get(metric.name) for row in report.rows)
-    ]
-    is_time = len(report.times) > 1 and all(
-        before < after for before, after in pairwise(report.times)
-    )
-    places = (
-        report.times if is_time else [float(number) for number in range(report.frames)]
-    )
+    metrics = [metric for metric in report.metrics if _has_curves(report, metric)]
     figure = Figure(figsize=(11, 0.8 + 2.8 * len(metrics)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(
-        f"{report.ground_truth}: {report.degradation}", fontsize=10, parse_math=False
-    )
-    panels = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, metric in zip(panels, metrics, strict=True):
-        for row in report.rows:
-            values = [
-                value if math.isfinite(value) else math.nan
-                for value in row.per_frame[metric.name]
-            ]
-            style = (
-                {"linestyle": "--", "linewidth": 1.0}
-                if row.is_baseline
-                else {"linewidth": 1.6}
-            )
-            axes.plot(
-                places,
-                values,
-                label=row.name,
-                marker="." if len(places) < 40 else None,
-                **style,
-            )
-        axes.set_ylabel(metric.title)
-        axes.grid(alpha=0.3)
-    # outside of the panels, so that it hides no curve
+    title = f"{report.ground_truth}: {report.degradation}"
+    figure.suptitle(title, fontsize=10, parse_math=False)
+    grid = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)
+    panels = grid[:, 0]
+    for panel, metric in zip(panels, metrics, strict=True):
+        _draw(panel, report, metric)
+    panels[-1].set_xlabel("time, s" if report.has_times else "frame")
+    handles, labels = panels[0].get_legend_handles_labels()
+    # The legend is outside of the panels, so that it hides no curve.
     figure.legend(
-        *panels[0].get_legend_handles_labels(),
+        handles,
+        labels,
         loc="outside lower center",
         fontsize=8,
         ncols=min(6, len(report.rows)),
     )
-    panels[-1].set_xlabel("time, s" if is_time else "frame")
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
+
+
+def _has_curves(report: BenchReport, metric: MetricInfo) -> bool:
+    return any(row.per_frame.get(metric.name) for row in report.rows)
+
+
+def _draw(
+    panel: Any,
+    report: BenchReport,
+    metric: MetricInfo,
+) -> None:
+    """Draw every method's curve of one metric."""
+    positions = report.positions
+    marker = "." if len(positions) < _MAX_MARKED_FRAMES else None
+    for row in report.rows:
+        values = [
+            value if math.isfinite(value) else math.nan
+            for value in row.per_frame[metric.name]
+        ]
+        panel.plot(
+            positions,
+            values,
+            label=row.name,
+            marker=marker,
+            linestyle="--" if row.is_baseline else "-",
+            linewidth=1.0 if row.is_baseline else 1.6,
+        )
+    panel.set_ylabel(metric.title)
+    panel.grid(alpha=0.3)

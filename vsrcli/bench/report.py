@@ -1,9 +1,13 @@
-"""What a benchmark found, as data: one row a method, one figure a metric, every frame's values kept for curves."""
+"""A benchmark's result as data: one row per method, one figure per metric.
+
+The values of every frame are kept for curves.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,16 +21,19 @@ class BenchRow:
     """One method's figures.
 
     Attributes:
-        name: ``nearest``, ``bicubic``, ``lanczos``, ``delta:video``, a checkpoint's name, or that of a file compared.
-        is_baseline: interpolation, not a network.
-        means: metric -> mean over the frames; infinite where any frame is identical to its truth and the metric has no bound.
-        per_frame: metric -> one value a frame (NaN where a metric has none, such as the first frame of a temporal one); of a
-            network ``temporal_gain_db`` as well.
-        gain_db: PSNR over bicubic's, mean over frames, or None where it is not known.
-        temporal_gain_db: PSNR over that of the same network when its window shows the middle frame
-            only, mean over frames: what the neighbours bring. None for what is no network.
-        frames_per_second: of the method alone, without reading and scoring; None where it did not run.
-        peak_memory_mb: of the process while the method ran (of the card, for CUDA); None where unknown.
+        name: ``nearest``, ``bicubic``, ``lanczos``, ``delta:video``, a checkpoint's name, or that
+            of a file compared.
+        is_baseline: True for interpolation, False for networks.
+        means: metric -> mean over the frames; infinite if any frame is identical to its truth and
+            the metric has no bound.
+        per_frame: metric -> one value per frame (NaN where a metric has none, such as the first
+            frame of a temporal one); for a network with ``temporal_gain_db`` as well.
+        gain_db: PSNR over bicubic's, mean over frames, or None if it is unknown.
+        temporal_gain_db: PSNR over that of the same network when its window holds the middle frame
+            only, mean over frames: what the neighbours bring. None for anything but networks.
+        frames_per_second: of the method alone, without reading and scoring; None if it did not run.
+        peak_memory_mb: of the process while the method ran (of the card, for CUDA); None if it is
+            unknown.
     """
 
     name: str
@@ -46,14 +53,14 @@ class BenchReport:
     Attributes:
         ground_truth: name of the file or folder.
         protocol: ``vsr`` or ``report``.
-        degradation: how the low-resolution input came about, in words for people.
+        degradation: how the low-resolution input was made, in words for people.
         width, height: size of the ground truth, pixels.
-        frames: frames scored.
+        frames: number of frames scored.
         crop: pixels left out at each border.
-        data_range: peak of the data, 255 or what ``--range`` said.
-        metrics: how each metric is shown, in order.
+        data_range: peak of the data, 255 or the value of ``--range``.
+        metrics: how each metric is presented, in order.
         rows: baselines first.
-        times: time of each frame in seconds, for curves; indices where a source has no times.
+        times: time of each frame in seconds, for curves; frame numbers if a source has no times.
     """
 
     ground_truth: str
@@ -68,45 +75,32 @@ class BenchReport:
     rows: tuple[BenchRow, ...]
     times: list[float] = field(default_factory=list)
 
+    @property
+    def has_times(self) -> bool:
+        """Whether curves can be drawn over time: there are times, and they increase."""
+        pairs = pairwise(self.times)
+        return len(self.times) > 1 and all(before < after for before, after in pairs)
+
+    @property
+    def positions(self) -> list[float]:
+        """Where each frame is on the axis of curves: times if ``has_times``, otherwise numbers."""
+        if self.has_times:
+            return self.times
+        return [float(number) for number in range(self.frames)]
+
     def as_json(self) -> dict[str, Any]:
-        """The report for JSON, which has no infinity: None instead, with the reason under ``undefined``."""
+        """The report for JSON.
+
+        JSON has no infinity: such figures are None, with the reason under ``undefined``.
+        """
         undefined: list[str] = []
-
-        def finite(value: float | None, what: str) -> float | None:
-            if value is None or math.isfinite(value):
-                return value
-            if what:
-                reason = (
-                    "infinite: at least one picture is identical to its truth"
-                    if math.isinf(value)
-                    else "the metric has no value here"
-                )
-                undefined.append(f"{what}: {reason}")
-            return None
-
-        rows = [
-            {
-                "name": row.name,
-                "is_baseline": row.is_baseline,
-                "means": {
-                    name: finite(value, f"{row.name}.{name}")
-                    for name, value in row.means.items()
-                },
-                "gain_over_bicubic_db": finite(
-                    row.gain_db, f"{row.name}.gain_over_bicubic_db"
-                ),
-                "temporal_gain_db": finite(
-                    row.temporal_gain_db, f"{row.name}.temporal_gain_db"
-                ),
-                "frames_per_second": row.frames_per_second,
-                "peak_memory_mb": row.peak_memory_mb,
-                "per_frame": {
-                    name: [finite(value, "") for value in values]
-                    for name, values in row.per_frame.items()
-                },
+        metrics: dict[str, Any] = {}
+        for metric in self.metrics:
+            metrics[metric.name] = {
+                "title": metric.title,
+                "higher_is_better": metric.higher_is_better,
+                "note": metric.note,
             }
-            for row in self.rows
-        ]
         return {
             "ground_truth": self.ground_truth,
             "protocol": self.protocol,
@@ -116,18 +110,39 @@ class BenchReport:
             "frames": self.frames,
             "crop": self.crop,
             "data_range": self.data_range,
-            "metrics": {
-                metric.name: {
-                    "title": metric.title,
-                    "higher_is_better": metric.higher_is_better,
-                    "note": metric.note,
-                }
-                for metric in self.metrics
-            },
+            "metrics": metrics,
             "times": self.times,
-            "rows": rows,
+            "rows": [_row_as_json(row, undefined) for row in self.rows],
             "undefined": undefined,
         }
+
+
+def _row_as_json(row: BenchRow, undefined: list[str]) -> dict[str, Any]:
+    """A row for JSON; the reasons for missing figures are added to ``undefined``."""
+
+    def finite(value: float | None, name: str) -> float | None:
+        if value is None or math.isfinite(value):
+            return value
+        reason = "the metric has no value here"
+        if math.isinf(value):
+            reason = "infinite: at least one picture is identical to its truth"
+        undefined.append(f"{row.name}.{name}: {reason}")
+        return None
+
+    means = {name: finite(value, name) for name, value in row.means.items()}
+    per_frame: dict[str, list[float | None]] = {}
+    for name, values in row.per_frame.items():
+        per_frame[name] = [value if math.isfinite(value) else None for value in values]
+    return {
+        "name": row.name,
+        "is_baseline": row.is_baseline,
+        "means": means,
+        "gain_over_bicubic_db": finite(row.gain_db, "gain_over_bicubic_db"),
+        "temporal_gain_db": finite(row.temporal_gain_db, "temporal_gain_db"),
+        "frames_per_second": row.frames_per_second,
+        "peak_memory_mb": row.peak_memory_mb,
+        "per_frame": per_frame,
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +151,11 @@ class Shot:
 
     Attributes:
         title: such as ``worst frame (57, 2.28 s)``.
-        truth: ground-truth luma, (H, W) uint8 codes; of large frames a part.
+        truth: ground-truth luma, (H, W) uint8 codes; a part of large frames.
         pictures: method -> luma of the same shape.
         psnr: method -> PSNR of the whole frame, dB.
         full_range: whether black and white are 0 and 255 instead of 16 and 235.
-        note: what else there is to say of the pictures.
+        note: a remark on the pictures, or nothing.
     """
 
     title: str

@@ -1,34 +1,32 @@
-"""Ground truth and low-resolution input as streams: a video, a folder of pictures, or a training pack's sequences."""
+"""Ground truth with its low-resolution input, as a stream of cases to score."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.bench.source import Luma, Picture, Source, aligned
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame, PixelFormat
-from vsrcli.media.folders import list_pictures
 from vsrcli.media.scenes import CutDetector
-from vsrcli.media.stills import read_picture
-from vsrcli.picture.color import rgb_to_luma
 from vsrcli.picture.windows import windows
-from vsrcli.training.data import Sequences, is_pack, load, validation_pairs
+from vsrcli.training.data import load
 from vsrcli.training.degradation import (
     DEGRADATIONS,
     compressed,
     half_blurred,
     half_clean,
 )
-
-# Luma on the scale of 8-bit codes, 0..255: uint8 where the source has 8 bits, else float64 with the source's own steps.
-Luma = NDArray[np.uint8] | NDArray[np.float64]
+from vsrcli.training.pack_reader import is_pack
+from vsrcli.training.sequences import Sequences, validation_pairs
 
 _GRAY = {
     8: PixelFormat("gray", 8, 0, 0, has_chroma=False),
@@ -36,19 +34,17 @@ _GRAY = {
 }
 _RADIUS = 2
 _LOOKAHEAD = 2 * _RADIUS
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One luma picture: (H, W) on the scale of 8-bit codes, and its time in seconds (None in a folder)."""
-
-    luma: Luma
-    time: Fraction | None
+_PACK_RATE = 25.0
+_DESCRIPTIONS = {
+    "clean": "antialiased bicubic half size (MATLAB imresize, a = -0.5)",
+    "blur3": "Gaussian blur of sigma 3, then 2x2 mean",
+    "video": "blur, half size, noise, x264 (training/degradation.py)",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A true picture, and the same at half its size as the networks see it."""
+    """A ground-truth picture, and the same at half its size as the networks see it."""
 
     truth: Picture
     low: Frame
@@ -56,206 +52,277 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is scored: the window that goes into a method, and the true picture."""
+    """What is scored: the window that goes into a method, and the ground-truth picture."""
 
     window: tuple[Frame, ...]
     truth: Picture
 
 
-class Source:
-    """Luma pictures of a video or a folder, read anew each time they are asked for.
+class GroundTruth(Protocol):
+    """What a benchmark scores methods on."""
+
+    @property
+    def width(self) -> int:
+        """Of the pictures scored, pixels."""
+
+    @property
+    def height(self) -> int:
+        """Of the pictures scored, pixels."""
+
+    @property
+    def rate(self) -> float:
+        """Pictures per second."""
+
+    @property
+    def count(self) -> int | None:
+        """Number of cases, or None if only reading them would tell."""
+
+    def cases(self, limit: int | None) -> Iterator[Case]:
+        """Every case in order, at most ``limit``."""
+
+    def description(self, limit: int | None) -> str:
+        """How the low-resolution input of at most ``limit`` cases is made, for people."""
+
+
+class StreamTruth:
+    """A video or a folder, with a degradation or a given low-resolution input.
+
+    Follows :class:`GroundTruth`.
 
     Args:
-        path: a video file, or a folder of numbered pictures of 8 or 16 bits or 32-bit float.
-        peak: value of floating-point data that becomes code 255.
-
-    Attributes:
-        width, height: of the pictures, pixels.
-        count: how many there are, or None where only reading them tells.
-        rate: pictures a second.
-        is_float: whether the data are floating-point numbers.
-
-    Raises:
-        InputError: missing, unreadable, or a folder that is no sequence.
+        source: the ground truth; an odd last row or column is left out.
+        degradation: ``clean``, ``blur3`` or ``crf:N``; unused with ``low``.
+        low: the low-resolution input, if it is given.
     """
 
-    def __init__(self, path: Path, peak: float = 255.0) -> None:
-        self.path, self._peak = path, peak
-        self._files = list_pictures(path) if path.is_dir() else None
-        self.is_float = False
-        if self._files is None:
-            # imported here: a training pack is read, and benchmarked, where there is no FFmpeg
-            from vsrcli.media.probe import probe
+    def __init__(
+        self,
+        source: Source,
+        degradation: str,
+        low: Source | None,
+    ) -> None:
+        self._source = source
+        self._degradation = degradation
+        self._low = low
+        self.width = source.width // 2 * 2
+        self.height = source.height // 2 * 2
+        self.rate = source.rate
+        self.count = source.count
 
-            info = probe(path)
-            self.width, self.height, self.rate = (
-                info.width,
-                info.height,
-                float(info.rate or 25),
-            )
-            self.count = (
-                None
-                if info.duration is None or info.rate is None
-                else round(info.duration * info.rate)
-            )
-        else:
-            first = read_picture(self._files[0])
-            self.height, self.width = first.shape[:2]
-            self.count, self.rate, self.is_float = (
-                len(self._files),
-                30.0,
-                first.dtype == np.float32,
-            )
+    def cases(self, limit: int | None) -> Iterator[Case]:
+        """See :class:`GroundTruth`."""
+        return truth_cases(self._source, self._degradation, self._low, limit)
 
-    def __iter__(self) -> Iterator[Picture]:
-        if self._files is None:
-            from vsrcli.media.reader import VideoReader
-
-            with VideoReader(self.path) as reader:
-                bits = reader.info.format.bits
-                for frame in reader:
-                    yield Picture(
-                        frame.luma.astype(np.uint8)
-                        if bits == 8
-                        else frame.luma.astype(np.float64) / (1 << (bits - 8)),
-                        frame.time,
-                    )
-            return
-        for file in self._files:
-            picture = read_picture(file)
-            if picture.shape[:2] != (self.height, self.width):
-                raise InputError(
-                    f"{file} has {picture.shape[1]}x{picture.shape[0]} pixels, the pictures before it {self.width}x{self.height}"
-                )
-            yield Picture(_luma(picture, self._peak), None)
+    def description(self, limit: int | None) -> str:
+        """See :class:`GroundTruth`."""
+        if self._low is not None:
+            return f"low resolution given: {self._low.path.name}"
+        bits = _low_bits(self._source, self._degradation)
+        return _describe(self._degradation, bits)
 
 
-def _luma(picture: NDArray[Any], peak: float) -> Luma:
-    if picture.dtype == np.float32:
-        gray = (
-            picture.astype(np.float64)
-            if picture.ndim == 2
-            else picture.mean(axis=2, dtype=np.float64)
+class PackTruth:
+    """The central parts of a training pack's sequences, as ``vsr train`` validates.
+
+    Follows :class:`GroundTruth`.
+
+    Args:
+        sequences: those of the pack.
+        degradation: ``clean``, ``blur3``, ``video`` or ``crf:N``.
+        count: maximum number of sequences to score.
+        size: maximum side of the central part, pixels.
+    """
+
+    def __init__(
+        self,
+        sequences: Sequences,
+        degradation: str,
+        count: int,
+        size: int,
+    ) -> None:
+        self._sequences = sequences
+        self._degradation = degradation
+        self._requested = count
+        self._size = size
+        height, width = sequences.clips[0].shape[1:]
+        self.width = min(size, width)
+        self.height = min(size, height)
+        self.rate = _PACK_RATE
+        self.count = min(count, len(sequences))
+
+    def cases(self, limit: int | None) -> Iterator[Case]:
+        """See :class:`GroundTruth`."""
+        cases = pack_cases(
+            self._sequences,
+            self._degradation,
+            self._requested,
+            self._size,
         )
-        return np.asarray(gray * (255.0 / peak))
-    if picture.ndim == 3:
-        luma = rgb_to_luma(picture)
+        return islice(cases, limit)
+
+    def description(self, limit: int | None) -> str:
+        """See :class:`GroundTruth`."""
+        count = self.count if limit is None else min(limit, self.count)
         return (
-            np.rint(luma).astype(np.uint8)
-            if picture.dtype == np.uint8
-            else luma.astype(np.float64)
+            f"{_describe(self._degradation, 8)}; middle {self.width}x{self.height} "
+            f"of the middle frames of {count} sequences"
         )
-    return picture if picture.dtype == np.uint8 else picture.astype(np.float64) / 257.0
+
+
+def _describe(degradation: str, bits: int) -> str:
+    description = _DESCRIPTIONS.get(degradation)
+    if description is None:
+        crf = degradation.removeprefix("crf:")
+        description = f"antialiased bicubic half size, then x264 at crf {crf}"
+    return f"{description}, {bits} bits"
+
+
+def read_pack(path: Path) -> Sequences | None:
+    """The sequences of a training pack, or None if ``path`` is something else."""
+    if path.is_dir() or not is_pack(path):
+        return None
+    return load([path])
 
 
 def truth_cases(
-    truth: Source, degradation: str, low: Source | None, limit: int | None
+    truth: Source,
+    degradation: str,
+    low: Source | None,
+    limit: int | None,
 ) -> Iterator[Case]:
-    """Every true picture with the window of low-resolution frames around the same moment, cuts respected, in order.
+    """Every ground-truth picture with the window of low-resolution frames around it, in order.
+
+    No window crosses a scene cut.
 
     Args:
-        truth: the ground truth; an odd last row or column is left off.
+        truth: the ground truth; an odd last row or column is left out.
         degradation: ``clean``, ``blur3`` or ``crf:N``; unused with ``low``.
-        low: the low-resolution input, where it is given.
-        limit: most cases.
+        low: the low-resolution input, if it is given.
+        limit: maximum number of cases.
 
     Raises:
         InputError: ``low`` has another count or size, or times that do not fit.
     """
-    pairs = _given(truth, low, limit) if low is not None else _made(truth, degradation)
+    pairs = (
+        _degraded_pairs(truth, degradation)
+        if low is None
+        else _given_pairs(truth, low, limit)
+    )
     if limit is not None:
-        pairs = _first(pairs, limit + _LOOKAHEAD)
-    for number, window in enumerate(
-        windows(pairs, _RADIUS, lambda pair: pair.low.scene_cut)
-    ):
-        if limit is not None and number >= limit:
-            break
-        yield Case(tuple(pair.low for pair in window), window[_RADIUS].truth)
+        pairs = islice(pairs, limit + _LOOKAHEAD)
+    pair_windows = windows(pairs, _RADIUS, lambda pair: pair.low.scene_cut)
+    for window in islice(pair_windows, limit):
+        frames = tuple(pair.low for pair in window)
+        yield Case(frames, window[_RADIUS].truth)
 
 
 def pack_cases(
-    sequences: Sequences, degradation: str, count: int, size: int
+    sequences: Sequences,
+    degradation: str,
+    count: int,
+    size: int,
 ) -> Iterator[Case]:
-    """The middle of each sequence's middle frame, as ``vsr train`` validates: same sequences, same degradation, same seed."""
-    name = (
-        compressed(float(degradation.removeprefix("crf:")))
-        if degradation.startswith("crf:")
-        else DEGRADATIONS[degradation]
-    )
-    for number, (window, high) in enumerate(
-        validation_pairs(sequences, name, count=count, size=size)
-    ):
-        frames = tuple(
-            Frame((plane.astype(np.uint8),), _GRAY[8], Fraction(number))
-            for plane in window
-        )
-        yield Case(frames, Picture(high.astype(np.uint8), Fraction(number)))
+    """The central part of each sequence's middle frame, as ``vsr train`` validates.
+
+    Sequences, degradation and seed are the same as there.
+    """
+    crf = _crf_of(degradation)
+    degrade = DEGRADATIONS[degradation] if crf is None else compressed(crf)
+    pairs = validation_pairs(sequences, degrade, count=count, size=size)
+    for number, (window, high) in enumerate(pairs):
+        frames = []
+        for plane in window:
+            codes = plane.astype(np.uint8)
+            frames.append(Frame((codes,), _GRAY[8], Fraction(number)))
+        truth = Picture(high.astype(np.uint8), time=None)
+        yield Case(tuple(frames), truth)
 
 
-def read_pack(path: Path) -> Sequences | None:
-    """The sequences of a training pack, or None where ``path`` is none."""
-    return load([path]) if not path.is_dir() and is_pack(path) else None
+def _crf_of(degradation: str) -> float | None:
+    """N of ``crf:N``, or None for other degradations."""
+    if not degradation.startswith("crf:"):
+        return None
+    return float(degradation.removeprefix("crf:"))
 
 
-def _first(pairs: Iterable[Pair], count: int) -> Iterator[Pair]:
-    for number, pair in enumerate(pairs):
-        if number >= count:
-            return
-        yield pair
+def _low_bits(truth: Source, degradation: str) -> int:
+    """Bits of low-resolution pictures: 8 by the protocol, of pictures and of x264.
+
+    Floating-point data would lose their fine steps in 8 bits.
+    """
+    if truth.is_float and _crf_of(degradation) is None:
+        return 16
+    return 8
 
 
-def _even(picture: Picture) -> Picture:
-    height, width = (side // 2 * 2 for side in picture.luma.shape)
-    return Picture(picture.luma[:height, :width], picture.time)
-
-
-def _made(truth: Source, degradation: str) -> Iterator[Pair]:
-    shrink: Callable[[NDArray[Any]], NDArray[np.float32]] = (
-        half_blurred if degradation == "blur3" else half_clean
-    )
-    # fields of floating-point data would lose their fine steps in 8 bits; pictures have 8 bits by the protocol
-    bits = 16 if truth.is_float and not degradation.startswith("crf:") else 8
-    waiting: deque[Picture] = deque()
+def _degraded_pairs(truth: Source, degradation: str) -> Iterator[Pair]:
+    """Pairs whose low resolution is made from the ground truth."""
+    crf = _crf_of(degradation)
+    shrink = half_blurred if degradation == "blur3" else half_clean
+    bits = _low_bits(truth, degradation)
+    pending: deque[Picture] = deque()
 
     def shrunk() -> Iterator[NDArray[Any]]:
         for picture in truth:
-            waiting.append(_even(picture))
-            codes = np.rint(shrink(waiting[-1].luma) * np.float32(1 << (bits - 8)))
-            yield np.clip(codes, 0, (1 << bits) - 1).astype(
-                np.uint8 if bits == 8 else np.uint16
-            )
+            even = _with_even_sides(picture)
+            pending.append(even)
+            yield _quantized(shrink(even.luma), bits)
 
-    lows: Iterator[NDArray[Any]] = shrunk()
-    if degradation.startswith("crf:"):
+    lows = shrunk()
+    if crf is not None:
         from vsrcli.media.roundtrip import x264_stream
 
-        lows = x264_stream(lows, crf=float(degradation.removeprefix("crf:")))
+        lows = x264_stream(lows, crf=crf)
     detector = CutDetector()
     for number, low in enumerate(lows):
-        picture = waiting.popleft()
-        yield Pair(picture, _frame(low, picture.time, number, detector))
+        picture = pending.popleft()
+        frame = _low_frame(low, picture.time, number, detector)
+        yield Pair(picture, frame)
 
 
-def _given(truth: Source, low: Source, limit: int | None) -> Iterator[Pair]:
-    if (low.width, low.height) != (truth.width // 2, truth.height // 2) and (
-        low.width,
-        low.height,
-    ) != (-(-truth.width // 2), -(-truth.height // 2)):
+def _given_pairs(
+    truth: Source,
+    low: Source,
+    limit: int | None,
+) -> Iterator[Pair]:
+    """Pairs whose low resolution is read from ``low``."""
+    rounded_down = (truth.width // 2, truth.height // 2)
+    rounded_up = ((truth.width + 1) // 2, (truth.height + 1) // 2)
+    if (low.width, low.height) not in (rounded_down, rounded_up):
         raise InputError(
-            f"{low.path} has {low.width}x{low.height} pixels: half of {truth.path} ({truth.width}x{truth.height}) is needed"
+            f"{low.path} has {low.width}x{low.height} pixels: "
+            f"half of {truth.path} ({truth.width}x{truth.height}) is needed"
         )
     detector = CutDetector()
     for number, (high, small) in enumerate(aligned(truth, low, limit)):
-        picture = _even(high)
-        height, width = (side // 2 for side in picture.luma.shape)
-        codes: NDArray[Any] = small.luma[:height, :width]
+        picture = _with_even_sides(high)
+        height, width = picture.luma.shape
+        codes: NDArray[Any] = small.luma[: height // 2, : width // 2]
         if codes.dtype != np.uint8:
-            codes = np.clip(np.rint(codes * 256.0), 0, 65535).astype(np.uint16)
-        yield Pair(picture, _frame(codes, high.time, number, detector))
+            codes = _quantized(codes, 16)
+        frame = _low_frame(codes, high.time, number, detector)
+        yield Pair(picture, frame)
 
 
-def _frame(
-    codes: NDArray[Any], time: Fraction | None, number: int, detector: CutDetector
+def _with_even_sides(picture: Picture) -> Picture:
+    height, width = picture.luma.shape
+    luma: Luma = picture.luma[: height // 2 * 2, : width // 2 * 2]
+    return Picture(luma, picture.time)
+
+
+def _quantized(luma: NDArray[Any], bits: int) -> NDArray[Any]:
+    """Codes of 8 or 16 bits for luma on the scale of 8-bit codes."""
+    step = np.float32(1 << (bits - 8))
+    peak = (1 << bits) - 1
+    codes = np.clip(np.rint(luma * step), 0, peak)
+    return codes.astype(np.uint8 if bits == 8 else np.uint16)
+
+
+def _low_frame(
+    codes: NDArray[Any],
+    time: Fraction | None,
+    number: int,
+    detector: CutDetector,
 ) -> Frame:
     bits = 8 if codes.dtype == np.uint8 else 16
     return Frame(
@@ -264,47 +331,3 @@ def _frame(
         Fraction(number) if time is None else time,
         scene_cut=detector.is_cut(codes, bits),
     )
-
-
-def aligned(
-    truth: Source, other: Source, needed: int | None = None
-) -> Iterator[tuple[Picture, Picture]]:
-    """Pictures of the same moment, by timestamp where both have some, else by number; each of both must find its partner.
-
-    Args:
-        truth: the one source.
-        other: the other.
-        needed: how many pairs must be there; where one source ends after that, so do the pairs.
-
-    Raises:
-        InputError: a picture is without a partner: missing, superfluous, or at another time.
-    """
-    tolerance = Fraction(1, 2) / Fraction(truth.rate).limit_denominator(100000)
-    first, second = iter(truth), iter(other)
-    number = 0
-    while True:
-        one, two = next(first, None), next(second, None)
-        if (one is None and two is None) or (
-            needed is not None and number >= needed and (one is None or two is None)
-        ):
-            return
-        if one is None or two is None:
-            longer, shorter = (truth, other) if two is None else (other, truth)
-            more = 1 + sum(1 for _ in (first if two is None else second))
-            raise InputError(
-                f"{longer.path} has {number + more} frames, {shorter.path} only {number}: compare files of the same frames "
-                f"(--frames {number} scores the first {number})"
-            )
-        if (
-            one.time is not None
-            and two.time is not None
-            and abs(one.time - two.time) > tolerance
-        ):
-            earlier, later = (truth, other) if one.time < two.time else (other, truth)
-            time = min(one.time, two.time)
-            raise InputError(
-                f"frame {number} of {earlier.path} is at {float(time):.3f} s, and {later.path} has no frame there (its next is at "
-                f"{float(max(one.time, two.time)):.3f} s): a frame is missing, or the timing differs"
-            )
-        yield one, two
-        number += 1

@@ -89,7 +89,8 @@ def command(
         )
     _check_outputs(outputs, len(truths), overwrite)
 
-    from vsrcli.bench.benchmark import Bench, BenchProgress
+    from vsrcli.bench.benchmark import Bench
+    from vsrcli.bench.progress import BenchProgress
 
     benches = [Bench(truth, options) for truth in truths]
     reports: list[BenchReport] = []

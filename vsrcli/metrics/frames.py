@@ -34,7 +34,12 @@ _BAND_ROWS = 64
 _MIN_FLOAT32_WINDOWS = 250_000
 
 
-def mse(reference: Array, distorted: Array, *, crop: int = 0) -> float:
+def mse(
+    reference: Array,
+    distorted: Array,
+    *,
+    crop: int = 0,
+) -> float:
     """Mean squared error.
 
     Args:
@@ -148,7 +153,11 @@ def _check_range(data_range: float) -> None:
         raise ValueError(f"data range {data_range}: it must be above 0")
 
 
-def _check_pair(reference: Array, distorted: Array, crop: int) -> None:
+def _check_pair(
+    reference: Array,
+    distorted: Array,
+    crop: int,
+) -> None:
     if reference.shape != distorted.shape or reference.ndim < 2:
         raise ValueError(
             f"pictures of {reference.shape} and {distorted.shape} cannot be compared: "
@@ -203,7 +212,10 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _similarity(
-    first: Array, second: Array, data_range: float, window: SsimWindow
+    first: Array,
+    second: Array,
+    data_range: float,
+    window: SsimWindow,
 ) -> float:
     """Sum of the similarities of all windows inside two planes."""
     weights = _weights(window)

@@ -12,7 +12,10 @@ from vsrcli.metrics.warping import WarpingError
 
 
 def sequence_metrics(
-    names: Sequence[str], width: int, height: int, frames_per_second: float
+    names: Sequence[str],
+    width: int,
+    height: int,
+    frames_per_second: float,
 ) -> list[SequenceMetric]:
     """New metrics for one clip of one method; the caller closes each.
 

@@ -60,7 +60,12 @@ class SequenceMetric(Protocol):
         """Release processes and files; safe at any time, repeatedly, and after errors."""
 
 
-def check_frame(truth: FloatLuma, picture: FloatLuma, width: int, height: int) -> None:
+def check_frame(
+    truth: FloatLuma,
+    picture: FloatLuma,
+    width: int,
+    height: int,
+) -> None:
     """Refuse luma of any shape other than (height, width), pixels.
 
     Raises:
@@ -74,7 +79,12 @@ def check_frame(truth: FloatLuma, picture: FloatLuma, width: int, height: int) -
         )
 
 
-def check_size(title: str, width: int, height: int, min_side: int) -> None:
+def check_size(
+    title: str,
+    width: int,
+    height: int,
+    min_side: int,
+) -> None:
     """Refuse pictures with a side below ``min_side`` pixels.
 
     Raises:

@@ -63,7 +63,12 @@ class Vmaf:
         BackendError: imageio-ffmpeg is not installed, or has no ffmpeg for this machine.
     """
 
-    def __init__(self, names: Sequence[str], width: int, height: int) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        width: int,
+        height: int,
+    ) -> None:
         check_size("VMAF", width, height, _MIN_SIDE)
         self.infos: tuple[MetricInfo, ...] = tuple(map(_info, names))
         self._names = tuple(names)

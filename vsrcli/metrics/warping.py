@@ -123,7 +123,12 @@ class WarpingError:
         error = difference[visible].astype(np.float64) / 255
         return float(np.mean(np.square(error))) * 1000
 
-    def _visible(self, backward: Floats, forward: Floats, source: Floats) -> Mask:
+    def _visible(
+        self,
+        backward: Floats,
+        forward: Floats,
+        source: Floats,
+    ) -> Mask:
         """Which pixels of the current frame are visible in the previous one; shape (H, W)."""
         last = (self._width - 1, self._height - 1)
         is_inside = np.all((source >= 0) & (source <= last), axis=-1)

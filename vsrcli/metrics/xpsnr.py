@@ -65,7 +65,12 @@ class Xpsnr:
 
     infos: tuple[MetricInfo, ...] = (INFO,)
 
-    def __init__(self, width: int, height: int, frames_per_second: float) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        frames_per_second: float,
+    ) -> None:
         check_size("XPSNR", width, height, _MIN_SIDE)
         rate = Fraction(frames_per_second).limit_denominator(1001)
         if rate <= 0:
@@ -148,7 +153,13 @@ class Xpsnr:
 class _FilterGraph:
     """FFmpeg's filter with its two sources; it closes its file when this object is released."""
 
-    def __init__(self, width: int, height: int, rate: Fraction, file: Path) -> None:
+    def __init__(
+        self,
+        width: int,
+        height: int,
+        rate: Fraction,
+        file: Path,
+    ) -> None:
         source = (
             f"video_size={width}x{height}:pix_fmt=gray:time_base={1 / rate}"
             f":frame_rate={rate}:pixel_aspect=1/1"

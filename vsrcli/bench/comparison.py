@@ -1,0 +1,78 @@
+"""Scores a result of any tool against a ground truth of the same size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from itertools import islice
+
+from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress
+from vsrcli.bench.protocols import RunResult
+from vsrcli.bench.report import BenchRow
+from vsrcli.bench.scores import OpenScores
+from vsrcli.bench.shots import ComparedFrame
+from vsrcli.bench.source import Source, aligned
+from vsrcli.errors import InputError
+
+
+class ComparisonRun:
+    """One result and its ground truth; follows :class:`~vsrcli.bench.protocols.BenchRun`.
+
+    Args:
+        truth: the ground truth.
+        result: what is scored.
+        limit: maximum number of frames to score.
+
+    Raises:
+        InputError: the sizes differ.
+    """
+
+    def __init__(
+        self,
+        truth: Source,
+        result: Source,
+        limit: int | None,
+    ) -> None:
+        if (result.width, result.height) != (truth.width, truth.height):
+            raise InputError(
+                f"{result.path} has {result.width}x{result.height} pixels, "
+                f"{truth.path} {truth.width}x{truth.height}: "
+                "only equal sizes can be compared"
+            )
+        self._truth = truth
+        self._result = result
+        self._limit = limit
+        self._name = result.path.name
+        self._count = limit
+        if truth.count is not None:
+            self._count = min(truth.count, limit or truth.count)
+        self.width = truth.width
+        self.height = truth.height
+        self.rate = truth.rate
+        self.description = f"none: {self._name} is compared as it is"
+
+    def score(self, open_scores: OpenScores, on_progress: OnProgress) -> RunResult:
+        """See :class:`~vsrcli.bench.protocols.BenchRun`."""
+        bar = BarSpan(0.0, 1.0)
+        pairs = aligned(self._truth, self._result, self._limit)
+        pairs = islice(pairs, self._limit)
+        with open_scores() as scores:
+            for done, (truth, picture) in enumerate(pairs, start=1):
+                scores.add(truth, picture.luma)
+                share = bar.share(done, self._count)
+                on_progress(BenchProgress(share, self._name, done))
+            scored = scores.finish()
+        row = BenchRow(
+            name=self._name,
+            is_baseline=False,
+            means=scored.means,
+            per_frame=scored.per_frame,
+        )
+        return RunResult([row], scored.times)
+
+    def frames(self) -> Iterator[ComparedFrame]:
+        """See :class:`~vsrcli.bench.protocols.BenchRun`."""
+        pairs = aligned(self._truth, self._result, self._limit)
+        for truth, picture in pairs:
+            pictures = {self._name: picture.luma}
+            yield ComparedFrame(truth, partial(dict, pictures))

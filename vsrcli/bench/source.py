@@ -1,0 +1,198 @@
+"""Luma pictures of a video or a folder as a stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsrcli.errors import InputError
+from vsrcli.media.folders import list_pictures
+from vsrcli.media.stills import read_picture
+from vsrcli.picture.color import rgb_to_luma
+
+# Luma on the scale of 8-bit codes, 0..255: uint8 if the source has 8 bits, otherwise float64 with
+# the source's own steps.
+Luma = NDArray[np.uint8] | NDArray[np.float64]
+
+_DEFAULT_VIDEO_RATE = 25.0
+_FOLDER_RATE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One luma picture.
+
+    Attributes:
+        luma: (H, W) on the scale of 8-bit codes.
+        time: seconds, or None without timestamps.
+    """
+
+    luma: Luma
+    time: Fraction | None
+
+
+class Source:
+    """Luma pictures of a video or a folder, read again by each iteration.
+
+    Args:
+        path: a video file, or a folder of numbered pictures of 8 or 16 bits or 32-bit float.
+        peak: value of floating-point data that corresponds to code 255.
+
+    Attributes:
+        width, height: of the pictures, pixels.
+        count: number of pictures, or None if only reading them would tell.
+        rate: pictures per second.
+        is_float: whether the data are floating-point numbers.
+
+    Raises:
+        InputError: missing, unreadable, or a folder that is not a sequence.
+    """
+
+    def __init__(self, path: Path, peak: float = 255.0) -> None:
+        self.path = path
+        self._peak = peak
+        self._files: list[Path] = []
+        self.is_float = False
+        self.count: int | None = None
+        if path.is_dir():
+            self._open_folder()
+        else:
+            self._open_video()
+
+    def __iter__(self) -> Iterator[Picture]:
+        if self._files:
+            return self._read_folder()
+        return self._read_video()
+
+    def _open_folder(self) -> None:
+        self._files = list_pictures(self.path)
+        first = read_picture(self._files[0])
+        self.height, self.width = first.shape[:2]
+        self.count = len(self._files)
+        self.rate = _FOLDER_RATE
+        self.is_float = first.dtype == np.float32
+
+    def _open_video(self) -> None:
+        # Imported here: a training pack can be benchmarked where there is no FFmpeg.
+        from vsrcli.media.probe import probe
+
+        info = probe(self.path)
+        self.width = info.width
+        self.height = info.height
+        self.rate = float(info.rate or _DEFAULT_VIDEO_RATE)
+        if info.duration is not None and info.rate is not None:
+            self.count = round(info.duration * info.rate)
+
+    def _read_folder(self) -> Iterator[Picture]:
+        for file in self._files:
+            picture = read_picture(file)
+            height, width = picture.shape[:2]
+            if (width, height) != (self.width, self.height):
+                raise InputError(
+                    f"{file} has {width}x{height} pixels, "
+                    f"but the pictures before it have {self.width}x{self.height}"
+                )
+            yield Picture(_luma_of_file(picture, self._peak), time=None)
+
+    def _read_video(self) -> Iterator[Picture]:
+        from vsrcli.media.reader import VideoReader
+
+        with VideoReader(self.path) as reader:
+            bits = reader.info.format.bits
+            for frame in reader:
+                yield Picture(_on_8_bit_scale(frame.luma, bits), frame.time)
+
+
+def _on_8_bit_scale(codes: NDArray[Any], bits: int) -> Luma:
+    if bits == 8:
+        return codes.astype(np.uint8)
+    return codes.astype(np.float64) / (1 << (bits - 8))
+
+
+def _luma_of_file(picture: NDArray[Any], peak: float) -> Luma:
+    """Luma of a picture (H, W) or (H, W, 3)."""
+    if picture.dtype == np.float32:
+        gray = picture.astype(np.float64)
+        if picture.ndim == 3:
+            gray = picture.mean(axis=2, dtype=np.float64)
+        return np.asarray(gray * (255.0 / peak))
+    is_8_bit = picture.dtype == np.uint8
+    if picture.ndim == 3:
+        luma = rgb_to_luma(picture)
+        if is_8_bit:
+            return np.rint(luma).astype(np.uint8)
+        return luma.astype(np.float64)
+    if is_8_bit:
+        return picture
+    return picture.astype(np.float64) / 257.0
+
+
+def aligned(
+    first: Source,
+    second: Source,
+    required: int | None = None,
+) -> Iterator[tuple[Picture, Picture]]:
+    """Pairs of pictures of the same moment, by timestamp if both have any, otherwise by number.
+
+    Args:
+        first: one source.
+        second: the other.
+        required: number of pairs that must exist; after these, the pairs end with the shorter
+            source. None: every picture needs a partner.
+
+    Raises:
+        InputError: a picture has no partner: missing, superfluous, or at another time.
+    """
+    rate = Fraction(first.rate).limit_denominator(100000)
+    tolerance = Fraction(1, 2) / rate
+    pictures1 = iter(first)
+    pictures2 = iter(second)
+    for number, (one, two) in enumerate(zip_longest(pictures1, pictures2)):
+        if one is None or two is None:
+            if required is not None and number >= required:
+                return
+            if two is None:
+                raise _unequal_counts(first, pictures1, second, number)
+            raise _unequal_counts(second, pictures2, first, number)
+        if one.time is not None and two.time is not None:
+            difference = one.time - two.time
+            if difference < -tolerance:
+                raise _unequal_times(number, first, one.time, second, two.time)
+            if difference > tolerance:
+                raise _unequal_times(number, second, two.time, first, one.time)
+        yield one, two
+
+
+def _unequal_counts(
+    longer: Source,
+    rest: Iterator[Picture],
+    shorter: Source,
+    common: int,
+) -> InputError:
+    """The error for sources that share ``common`` frames; one more was read, before ``rest``."""
+    count = common + 1 + sum(1 for _ in rest)
+    return InputError(
+        f"{longer.path} has {count} frames, {shorter.path} only {common}: "
+        f"compare files of the same frames (--frames {common} scores the first {common})"
+    )
+
+
+def _unequal_times(
+    number: int,
+    earlier: Source,
+    time: Fraction,
+    later: Source,
+    later_time: Fraction,
+) -> InputError:
+    return InputError(
+        f"frame {number} of {earlier.path} is at {float(time):.3f} s, and {later.path} "
+        f"has no frame there (its next is at {float(later_time):.3f} s): "
+        "a frame is missing, or the timing differs"
+    )
