@@ -1,8 +1,8 @@
 """Ship checkpoints that were judged better: python benchmarks/ship_weights.py DATA CHECKPOINT...
 
-Each checkpoint takes the place of the file in weights/ for its network and domain: its header gets
-the gain over bicubic on the usual 24 of the validation sequences in DATA (`val.mp4`), whatever it
-was validated on while it was trained, and `weights/SHA256SUMS` is written again. Judge it first, on
+Each checkpoint replaces the file in weights/ for its network and domain. Its header gets the gain
+over bicubic on the usual 24 of the validation sequences in DATA (`val.mp4`), whatever it was
+validated on during its training, and `weights/SHA256SUMS` is written again. Judge it first, on
 more than this (benchmarks/README.md), and write its card in weights/README.md afterwards.
 """
 
@@ -17,9 +17,9 @@ import torch
 
 from vsrcli.models.checkpoint import load, save
 from vsrcli.models.layers import Network
-from vsrcli.models.weights import CheckpointInfo, file_name, sha256
-from vsrcli.training.data import Sequences
+from vsrcli.models.weights import CheckpointInfo, sha256, weights_file_name
 from vsrcli.training.data import load as load_clips
+from vsrcli.training.sequences import Sequences
 from vsrcli.training.validation import Floats, Validation
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"
@@ -27,16 +27,17 @@ COUNT = 24
 
 
 def gains(
-    network: Network, info: CheckpointInfo, sequences: Sequences
+    network: Network,
+    info: CheckpointInfo,
+    sequences: Sequences,
 ) -> dict[str, float]:
     """Gain over bicubic on the domain of the weights and on `clean`, dB."""
     domains = dict.fromkeys(name for name in (info.domain, "clean") if name)
     validation = Validation(sequences, info.spec, domains, COUNT)
 
     def infer(windows: Floats) -> Floats:
-        result: torch.Tensor = network(
-            torch.from_numpy(np.ascontiguousarray(windows))[:, None]
-        )
+        batch = torch.from_numpy(np.ascontiguousarray(windows))[:, None]
+        result: torch.Tensor = network(batch)
         pictures: Floats = result[:, 0].numpy()
         return pictures
 
@@ -45,18 +46,23 @@ def gains(
 
 
 def ship(
-    checkpoint: Path, sequences: Sequences, trained_on: str | None, weights: Path
+    checkpoint: Path,
+    sequences: Sequences,
+    trained_on: str | None,
+    weights: Path,
 ) -> Path:
     """Write ``checkpoint`` to its place in ``weights`` with a header measured here."""
     network, info = load(checkpoint)
     if info.domain is None:
-        raise SystemExit(
-            f"{checkpoint}: its header names no domain, so it has no place to go to"
-        )
+        raise SystemExit(f"{checkpoint}: its header names no domain")
     measured = gains(network, info, sequences)
     rounded = {domain: round(gain, 3) for domain, gain in measured.items()}
-    path = weights / file_name(info.model, info.domain)
-    info = replace(info, gain_db=rounded, trained_on=trained_on or info.trained_on)
+    path: Path = weights / weights_file_name(info.model, info.domain)
+    info = replace(
+        info,
+        gain_db=rounded,
+        trained_on=trained_on or info.trained_on,
+    )
     save(path, network, info)
     return path
 

@@ -2,10 +2,10 @@
 
 For each network, with its recipe for a card: the processor's work for one step (choosing the
 patches and laying out their table), and how many operators the step launches when nothing is
-recorded (views and allocations not counted): what a CUDA graph replays with one call. On a card
-also kernels a step by PyTorch's profiler, milliseconds a step, pixels a second and memory; on a
-processor with --steps N milliseconds a step of the recipe for long runs there. Clips are generated:
-the figures do not depend on what they show.
+recorded (views and allocations not counted); a CUDA graph replays these with one call. On a card
+also kernels a step by PyTorch's profiler, milliseconds a step, pixels a second and memory. On a
+processor, with --steps N, also milliseconds a step of the recipe for long runs there. Clips are
+generated: the figures do not depend on their content.
 """
 
 from __future__ import annotations
@@ -20,23 +20,47 @@ from typing import Any
 
 import numpy as np
 import torch
+from script_parts import print_header, print_row
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vsrcli.models import MODELS
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import Recipe, recipe_for
+from vsrcli.training.sequences import SEQUENCE, Sequences
 from vsrcli.training.step import CARD_STEPS
 from vsrcli.training.trainer import Trainer
 
 # Operators that start nothing on a card.
 _FREE = (
-    "view", "_unsafe_view", "transpose", "permute", "t", "expand", "slice", "select", "split",
-    "split_with_sizes", "unbind", "alias", "detach", "as_strided", "unsqueeze", "squeeze", "empty",
-    "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "_reshape_alias",
-    "view_as_real", "view_as_complex", "unfold", "set_",
-)  # fmt: skip
+    "view",
+    "_unsafe_view",
+    "transpose",
+    "permute",
+    "t",
+    "expand",
+    "slice",
+    "select",
+    "split",
+    "split_with_sizes",
+    "unbind",
+    "alias",
+    "detach",
+    "as_strided",
+    "unsqueeze",
+    "squeeze",
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "new_empty",
+    "new_empty_strided",
+    "lift_fresh",
+    "_reshape_alias",
+    "view_as_real",
+    "view_as_complex",
+    "unfold",
+    "set_",
+)
 
 
 class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -58,20 +82,18 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def clips(count: int = 40, side: int = 256) -> Sequences:
     """Noise of the training pack's size."""
     rng = np.random.default_rng(2)
-    made = tuple(
-        rng.integers(16, 236, (SEQUENCE, side, side)).astype(np.uint8)
-        for _ in range(count)
-    )
-    return Sequences(made, tuple(f"clip {number}" for number in range(count)))
+    shape = (SEQUENCE, side, side)
+    made = [rng.integers(16, 236, shape).astype(np.uint8) for _ in range(count)]
+    names = [f"clip {number}" for number in range(count)]
+    return Sequences(tuple(made), tuple(names))
 
 
 def host_ms(model: str, sequences: Sequences, recipe: Recipe) -> float:
     """The processor's work for one step, milliseconds: the median of some tables."""
-    with Batches(
-        sequences, MODELS[model], "clean", recipe.patch, recipe.batch
-    ) as batches:
+    spec = MODELS[model]
+    times = []
+    with Batches(sequences, spec, "clean", recipe.patch, recipe.batch) as batches:
         batches.tables(0, CARD_STEPS)  # all clips are made and resident
-        times = []
         for number in range(1, 8):
             began = time.perf_counter()
             batches.tables(number * CARD_STEPS, CARD_STEPS)
@@ -80,20 +102,22 @@ def host_ms(model: str, sequences: Sequences, recipe: Recipe) -> float:
 
 
 def trainer_of(
-    model: str, sequences: Sequences, recipe: Recipe, device: str, folder: str
+    model: str,
+    sequences: Sequences,
+    recipe: Recipe,
+    device: str,
+    folder: str,
 ) -> Trainer:
     """A run whose every step is a whole one: the picture, the full recursion."""
-    recipe = replace(recipe, maps=0.0, passes=((0.0, None),))
-    precision = "fp32" if device == "cpu" else "fp16"
     few = Sequences(sequences.clips[:2], sequences.names[:2])
     plan = TrainingPlan(
         model,
         "clean",
-        recipe,
-        10**6,
-        None,
+        replace(recipe, maps=0.0, passes=((0.0, None),)),
+        steps=10**6,
+        seconds=None,
         device=device,
-        precision=precision,
+        precision="fp32" if device == "cpu" else "fp16",
         validation_count=1,
     )
     return Trainer(plan, Path(folder), sequences, few)
@@ -116,6 +140,7 @@ def operators(model: str, sequences: Sequences, recipe: Recipe) -> int:
 
 
 def on_processor(model: str, sequences: Sequences, steps: int) -> str:
+    """The cell of a long run on a processor."""
     recipe = recipe_for("long", model)
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(model, sequences, recipe, "cpu", folder)
@@ -124,13 +149,19 @@ def on_processor(model: str, sequences: Sequences, steps: int) -> str:
         before = trainer.pixels
         for _ in range(steps):
             trainer.advance()
-        took = time.perf_counter() - began
+        seconds = time.perf_counter() - began
         trainer.batches.close()
-    pixels = (trainer.pixels - before) / took
-    return f" {1e3 * took / steps:.0f} ms a step, {pixels:,.0f} pixels/s |"
+    pixels = (trainer.pixels - before) / seconds
+    return f"{1e3 * seconds / steps:.0f} ms a step, {pixels:,.0f} pixels/s"
 
 
-def on_card(model: str, sequences: Sequences, recipe: Recipe, device: str) -> str:
+def on_card(
+    model: str,
+    sequences: Sequences,
+    recipe: Recipe,
+    device: str,
+) -> list[str]:
+    """The cells of a card: kernels, time, pixels, memory."""
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(model, sequences, recipe, device, folder)
         torch.cuda.reset_peak_memory_stats()
@@ -138,15 +169,20 @@ def on_card(model: str, sequences: Sequences, recipe: Recipe, device: str) -> st
         began = time.perf_counter()
         for _ in range(3):
             trainer.advance()
-        took = (time.perf_counter() - began) / (3 * CARD_STEPS)
+        seconds = (time.perf_counter() - began) / (3 * CARD_STEPS)
         activities = [torch.profiler.ProfilerActivity.CUDA]
         with torch.profiler.profile(activities=activities) as profile:
             trainer.advance()
         kernels = sum(event.count for event in profile.key_averages()) / CARD_STEPS
         memory = torch.cuda.max_memory_allocated() / 1e9
         trainer.batches.close()
-    pixels = recipe.batch * (recipe.patch or 0) ** 2 / took
-    return f" {kernels:,.0f} | {1e3 * took:.2f} | {pixels / 1e6:.1f} million | {memory:.1f} GB |"
+    pixels = recipe.batch * (recipe.patch or 0) ** 2 / seconds
+    return [
+        f"{kernels:,.0f}",
+        f"{1e3 * seconds:.2f}",
+        f"{pixels / 1e6:.1f} million",
+        f"{memory:.1f} GB",
+    ]
 
 
 def main() -> None:
@@ -168,19 +204,20 @@ def main() -> None:
         columns += ["kernels", "ms a step", "pixels a second", "memory"]
     elif arguments.steps:
         columns += ["a long run here"]
-    print("| " + " | ".join(columns) + " |")
-    print("|" + "---|" * len(columns))
+    print_header(*columns)
     for model in arguments.model or MODELS:
         recipe = recipe_for("long", model, is_card=True)
-        row = (
-            f"| {model} | {recipe.batch} x {recipe.patch} | {host_ms(model, sequences, recipe):.2f} "
-            f"| {operators(model, sequences, recipe):,} |"
-        )
+        cells = [
+            model,
+            f"{recipe.batch} x {recipe.patch}",
+            f"{host_ms(model, sequences, recipe):.2f}",
+            f"{operators(model, sequences, recipe):,}",
+        ]
         if is_card:
-            row += on_card(model, sequences, recipe, arguments.device)
+            cells += on_card(model, sequences, recipe, arguments.device)
         elif arguments.steps:
-            row += on_processor(model, sequences, arguments.steps)
-        print(row, flush=True)
+            cells.append(on_processor(model, sequences, arguments.steps))
+        print_row(*cells)
 
 
 if __name__ == "__main__":
