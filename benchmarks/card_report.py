@@ -29,7 +29,7 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Limit:
-    """What a result may differ by from the processor's in float32.
+    """How far a result may be from the processor's in float32.
 
     Attributes:
         largest: difference, grey levels.
@@ -44,17 +44,24 @@ LIMITS = {"fp32": Limit(1e-3, 100.0), "fp16": Limit(1.5, 60.0)}
 
 
 @cache
-def reference(model: str, domain: str, batch: int, size: tuple[int, int]) -> Float:
-    """What the network itself makes of ``planes_for`` on the processor, in float32."""
+def reference(
+    model: str,
+    domain: str,
+    batch: int,
+    size: tuple[int, int],
+) -> Float:
+    """The network's own result for ``planes_for`` on the processor, in float32."""
     network = load(locate(model, domain))[0]
-    given = torch.from_numpy(planes_for(model, batch, *size))[:, None]
+    planes = torch.from_numpy(planes_for(model, batch, *size))[:, None]
     with torch.inference_mode():
-        result: Float = network(given)[:, 0].numpy()
+        result: Float = network(planes)[:, 0].numpy()
     return result
 
 
 def compare(
-    result: Float, expected: Float, limit: Limit
+    result: Float,
+    expected: Float,
+    limit: Limit,
 ) -> tuple[dict[str, Value], str]:
     """Measure the differences; the text says what is wrong with them, or is empty."""
     difference = np.abs(result.astype(np.float64) - expected)
@@ -66,7 +73,7 @@ def compare(
         "p999": float(np.quantile(difference, 0.999)),
         "psnr": psnr,
     }
-    # a comparison with NaN is false
+    # A comparison with NaN is false.
     if not largest <= limit.largest:
         return values, f"{largest:.4g} grey levels, at most {limit.largest}"
     if not psnr >= limit.psnr:
@@ -148,7 +155,7 @@ class Check:
 
     Attributes:
         name: one of ``NAMES``.
-        label: what tells it from the others of that name.
+        label: tells it from the others of that name.
         run: does it and adds its rows.
         is_speed: whether it is left out when time is short.
     """
@@ -172,14 +179,10 @@ def attempt(check: Check, report: Report, on_card: bool) -> None:
     except Exception as error:
         traceback.print_exc(limit=4)
         first_line = (str(error).splitlines() or [""])[0]
-        report.add(
-            check.name,
-            label=check.label,
-            failed=f"{type(error).__name__}: {first_line}",
-        )
+        failed = f"{type(error).__name__}: {first_line}"
+        report.add(check.name, label=check.label, failed=failed)
     gc.collect()
     if on_card:
-        with suppress(
-            RuntimeError
-        ):  # raised again by every call once the card has failed
+        # Once the card has failed, every call raises again.
+        with suppress(RuntimeError):
             torch.cuda.empty_cache()

@@ -2,9 +2,9 @@
 
 PACK is a folder of `vsr train --prepare`. The jobs below run one after the other in this process,
 each from the best weights of the one it continues, each for its share of the time. After every job
-weights.tar is written again, so that a cut loses one job at most; training.log says what was
-reached (both in OUT, or in --results DIR). Nothing here needs PyAV. On a processor
-`--device cpu --seconds 30 --tiny` goes through it; `--only NAME` picks jobs; `--trial 10` runs short
+weights.tar is written again, so that an interruption costs one job at most; training.log says what
+was reached (both in OUT, or in --results DIR). Nothing here needs PyAV. On a processor
+`--device cpu --seconds 30 --tiny` rehearses it; `--only NAME` picks jobs; `--trial 10` runs short
 jobs that compare recipes instead, ten seconds each.
 """
 
@@ -22,9 +22,10 @@ from typing import Any, TextIO
 import torch
 
 from vsrcli.errors import VsrError
-from vsrcli.training.data import Sequences, load
+from vsrcli.training.data import load
 from vsrcli.training.plan import Progress, TrainingPlan
 from vsrcli.training.recipe import Recipe, fine_tuning, recipe_for
+from vsrcli.training.sequences import Sequences
 from vsrcli.training.trainer import Trainer
 
 TINY: dict[str, Any] = {"batch": 1, "patch": 8, "maps_batch": 1, "warmup_steps": 1}
@@ -59,37 +60,60 @@ _RESTART = {"batch": 64, "patch": 32, "learning_rate": 1e-3}
 JOBS = (
     Job(
         "lite-clean",
-        "lite",
-        "clean",
-        0.40,
-        "weights/lite-clean-x2.safetensors",
-        _RESTART,
+        model="lite",
+        domain="clean",
+        share=0.40,
+        begin="weights/lite-clean-x2.safetensors",
+        changes=_RESTART,
     ),
-    Job("lite-video", "lite", "video", 0.22, "lite-clean", _RESTART),
-    Job("delta-small", "delta", "clean", 0.18, None, _SMALL_STEPS),
-    Job("delta-clean", "delta", "clean", 0.10, "delta-small"),
-    Job("delta-video", "delta", "video", 0.10, "delta-clean"),
+    Job(
+        "lite-video",
+        model="lite",
+        domain="video",
+        share=0.22,
+        begin="lite-clean",
+        changes=_RESTART,
+    ),
+    Job(
+        "delta-small",
+        model="delta",
+        domain="clean",
+        share=0.18,
+        changes=_SMALL_STEPS,
+    ),
+    Job(
+        "delta-clean",
+        model="delta",
+        domain="clean",
+        share=0.10,
+        begin="delta-small",
+    ),
+    Job(
+        "delta-video",
+        model="delta",
+        domain="video",
+        share=0.10,
+        begin="delta-clean",
+    ),
 )
+
+
+def _trial(name: str, model: str, **changes: Any) -> Job:
+    return Job(name, model, "clean", share=1.0, changes=changes)
+
 
 # Short runs from scratch, all of one length, that choose the recipe. The first of each network pays
 # for the choice of kernels: let it be one that does not matter.
 TRIALS = (
-    Job("lite", "lite", "clean", 1.0),
-    Job("lite, rate 2e-3", "lite", "clean", 1.0, None, {"learning_rate": 2e-3}),
-    Job("lite, batch 16", "lite", "clean", 1.0, None, {"batch": 16}),
-    Job("lite, Fourier", "lite", "clean", 1.0, None, {"fourier": 0.05}),
-    Job("lite, closing", "lite", "clean", 1.0, None, {"closing": 0.2}),
-    Job("delta", "delta", "clean", 1.0),
-    Job("delta, rate 2e-3", "delta", "clean", 1.0, None, {"learning_rate": 2e-3}),
-    # many small steps beat few large ones on a processor
-    Job(
-        "delta, 8 x 32",
-        "delta",
-        "clean",
-        1.0,
-        None,
-        {"batch": 8, "patch": 32, "maps_batch": 16},
-    ),
+    _trial("lite", "lite"),
+    _trial("lite, rate 2e-3", "lite", learning_rate=2e-3),
+    _trial("lite, batch 16", "lite", batch=16),
+    _trial("lite, Fourier", "lite", fourier=0.05),
+    _trial("lite, closing", "lite", closing=0.2),
+    _trial("delta", "delta"),
+    _trial("delta, rate 2e-3", "delta", learning_rate=2e-3),
+    # Many small steps beat few large ones on a processor.
+    _trial("delta, 8 x 32", "delta", batch=8, patch=32, maps_batch=16),
 )
 
 
@@ -108,7 +132,7 @@ class Log:
         self._file.flush()
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -130,6 +154,11 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     arguments.results = arguments.results or arguments.out
+    return arguments
+
+
+def main() -> None:
+    arguments = parse_arguments()
     for folder in (arguments.out, arguments.results):
         folder.mkdir(parents=True, exist_ok=True)
     jobs = list(TRIALS if arguments.trial else JOBS)
@@ -139,27 +168,28 @@ def main() -> None:
         log = Log(file)
         deadline = time.monotonic() + arguments.seconds
         clips = read(arguments.pack, log)
-        left = sum(job.share for job in jobs)
+        share_left = sum(job.share for job in jobs)
         for job in jobs:
-            # what reading and starting took is shared by all that is left
+            # All jobs that are left share the time that reading and starting took.
             remaining = max(1.0, deadline - time.monotonic())
-            seconds = arguments.trial or remaining * job.share / left
-            left -= job.share
+            seconds = arguments.trial or remaining * job.share / share_left
+            share_left -= job.share
             run(job, clips, arguments, seconds, log)
-            gc.collect()  # a finished run refers to itself, and holds its clips on the card
+            # A finished run refers to itself, and keeps its clips on the card.
+            gc.collect()
             if arguments.device != "cpu":
                 torch.cuda.empty_cache()
 
 
 def read(pack: Path, log: Log) -> tuple[Sequences, Sequences]:
-    """Clips to train and to validate on, with what was prepared of them."""
+    """Clips to train and to validate on, with everything prepared from them."""
     began = time.monotonic()
-    train, validate = (
-        load([pack / f"{name}.mp4"], domain="video") for name in ("train", "val")
-    )
+    train = load([pack / "train.mp4"], domain="video")
+    validate = load([pack / "val.mp4"], domain="video")
+    seconds = time.monotonic() - began
     log.say(
         f"{len(train)} clips to train on, {len(validate)} to validate on, "
-        f"read in {time.monotonic() - began:.1f} s"
+        f"read in {seconds:.1f} s"
     )
     return train, validate
 
@@ -173,7 +203,7 @@ def recipe_of(job: Job, arguments: argparse.Namespace) -> Recipe:
 
 
 def first_weights(job: Job, out: Path) -> Path | None:
-    """Weights that a job goes on from: a file, or the best of an earlier job."""
+    """Weights that a job continues: a file, or the best of an earlier job."""
     if job.begin is None:
         return None
     if job.begin.endswith(".safetensors"):
@@ -181,17 +211,14 @@ def first_weights(job: Job, out: Path) -> Path | None:
     return out / job.begin / "best.safetensors"
 
 
-def run(
+def plan_of(
     job: Job,
-    clips: tuple[Sequences, Sequences],
     arguments: argparse.Namespace,
     seconds: float,
-    log: Log,
-) -> None:
-    """Train one job; what goes wrong is said, and does not stop the next."""
+    clips: int,
+) -> TrainingPlan:
     is_card = arguments.device != "cpu"
-    train, validate = clips
-    plan = TrainingPlan(
+    return TrainingPlan(
         job.model,
         job.domain,
         recipe_of(job, arguments),
@@ -201,28 +228,40 @@ def run(
         device=arguments.device,
         precision="fp16" if is_card else "fp32",
         validation_count=1 if arguments.tiny else 24,
-        trained_on=f"{len(train)} clips of {arguments.pack.name}",
+        trained_on=f"{clips} clips of {arguments.pack.name}",
     )
+
+
+def run(
+    job: Job,
+    clips: tuple[Sequences, Sequences],
+    arguments: argparse.Namespace,
+    seconds: float,
+    log: Log,
+) -> None:
+    """Train one job; an error is logged, and does not stop the next."""
+    is_card = arguments.device != "cpu"
+    train, validate = clips
+    plan = plan_of(job, arguments, seconds, len(train))
     folder = arguments.out / job.name
     init = first_weights(job, arguments.out)
     began = time.monotonic()
     if is_card:
         torch.cuda.reset_peak_memory_stats()
+
+    def watch(progress: Progress) -> None:
+        if progress.gain_db is None:
+            return
+        gains = [f"{key} {gain:+.3f}" for key, gain in progress.gain_db.items()]
+        log.say(
+            f"{job.name}: step {progress.step}, {progress.seconds:.0f} s, "
+            f"loss {progress.loss:.5f}: {', '.join(gains)}"
+        )
+
     try:
         trainer = Trainer(plan, folder, train, validate, init)
-        # reading the network and cutting the validation pairs take their part of the time as well
+        # Reading the network and cutting the validation pairs are part of the time.
         trainer.seconds = time.monotonic() - began
-
-        def watch(progress: Progress) -> None:
-            if progress.gain_db is not None:
-                gains = ", ".join(
-                    f"{key} {gain:+.3f}" for key, gain in progress.gain_db.items()
-                )
-                log.say(
-                    f"{job.name}: step {progress.step}, {progress.seconds:.0f} s, "
-                    f"loss {progress.loss:.5f}: {gains}"
-                )
-
         gains = trainer.run(watch)
         took = time.monotonic() - began
         log.say(

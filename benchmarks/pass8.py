@@ -53,10 +53,10 @@ class PackedBlock:
 def pack_block(block: RecursiveBlock3d) -> PackedBlock:
     """Pack a block of 8 channels; the result is on the block's device."""
     return PackedBlock(
-        pack_weights(block.a.weight),
-        _bias(block.a),
-        pack_weights(block.b.weight),
-        _bias(block.b),
+        weight_a=pack_weights(block.a.weight),
+        bias_a=_bias(block.a),
+        weight_b=pack_weights(block.b.weight),
+        bias_b=_bias(block.b),
     )
 
 
@@ -74,13 +74,16 @@ def pack_weights(weight: Tensor) -> Tensor:
     halves = weight.detach().half().cpu().numpy()
     packed = np.zeros((3, 5, 32, 2, 2), np.float16)
     for tap in range(9):
+        row, column = divmod(tap, 3)
         step, place = divmod(tap, 2)
         for lane in range(32):
+            output = lane // 4
             first = 2 * (lane % 4)
             # (2 input channels, 3 taps in depth)
-            values = halves[lane // 4, first : first + 2, :, tap // 3, tap % 3]
+            values = halves[output, first : first + 2, :, row, column]
             packed[:, step, lane, place] = values.T
-    return torch.from_numpy(packed.view(np.int32)[..., 0].copy()).to(weight.device)
+    pairs = packed.view(np.int32)[..., 0].copy()
+    return torch.from_numpy(pairs).to(weight.device)
 
 
 def _bias(layer: SlicedConv3d) -> Tensor:
@@ -101,7 +104,7 @@ def launch(
     Args:
         x: (B, H, W, 5, 8) in half precision, contiguous, on the card.
         packed: on the same card.
-        result: where the result goes; as ``x``, and not ``x`` itself.
+        result: tensor to write, as ``x``, and not ``x`` itself; None for a new one.
         blocks: how many run; None for two on each multiprocessor.
 
     Returns:
@@ -114,7 +117,8 @@ def launch(
     if result is None:
         result = torch.empty_like(x)
     if blocks is None:
-        blocks = 2 * torch.cuda.get_device_properties(x.device).multi_processor_count
+        card = torch.cuda.get_device_properties(x.device)
+        blocks = 2 * card.multi_processor_count
     kernel(
         grid=(blocks, 1, 1),
         block=(THREADS, 1, 1),
@@ -127,9 +131,13 @@ def launch(
 @cache
 def _kernel() -> Any:
     source = (HERE / "pass8.cu").read_text()
-    # the form for Hopper alone is the one that was measured
-    capability = "90a" if torch.cuda.get_device_capability() == (9, 0) else None
-    kernel = torch.cuda._compile_kernel(source, "pass8", compute_capability=capability)
+    # The form for Hopper alone is the one that was measured.
+    is_hopper = torch.cuda.get_device_capability() == (9, 0)
+    kernel = torch.cuda._compile_kernel(
+        source,
+        "pass8",
+        compute_capability="90a" if is_hopper else None,
+    )
     kernel.set_shared_memory_config(SHARED_BYTES)
     return kernel
 
@@ -156,9 +164,8 @@ def emulate(x: Tensor, packed: PackedBlock, *, blocks: int = 2) -> Tensor:
     """
     library = _emulator()
     result = torch.full_like(x, float("nan"))
-    pointers = [
-        ctypes.c_void_p(each.data_ptr()) for each in (x, *packed.tensors, result)
-    ]
+    tensors = (x, *packed.tensors, result)
+    pointers = [ctypes.c_void_p(tensor.data_ptr()) for tensor in tensors]
     library.emulate_pass8(*pointers, *x.shape[:3], blocks)
     return result
 
@@ -168,12 +175,11 @@ def _emulator() -> ctypes.CDLL:
     program = compiler()
     if program is None:
         raise RuntimeError("the emulator of pass8 needs a C++ compiler")
+    source = HERE / "pass8_emulator.cpp"
+    flags = ["-O2", "-shared", "-fPIC", "-std=c++17", "-Wno-unknown-pragmas"]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "pass8.so"
-        flags = ["-O2", "-shared", "-fPIC", "-std=c++17", "-Wno-unknown-pragmas"]
-        subprocess.run(
-            [program, *flags, "-o", path, HERE / "pass8_emulator.cpp"], check=True
-        )
+        subprocess.run([program, *flags, "-o", path, source], check=True)
         library = ctypes.CDLL(str(path))
     assert library.shared_bytes() == SHARED_BYTES
     return library
@@ -193,13 +199,13 @@ def random_block() -> RecursiveBlock3d:
 
 def main() -> None:
     block = random_block()
+    packed = pack_block(block)
     for batch, height, width in ((1, 20, 40), (2, 16, 32), (1, 5, 7), (1, 33, 65)):
         x = torch.rand(batch, height, width, SLICES, CHANNELS).half()
         with torch.inference_mode():
             by_block = expected(x, block)
-        difference = float(
-            (emulate(x, pack_block(block)).float() - by_block).abs().max()
-        )
+        emulated = emulate(x, packed).float()
+        difference = float((emulated - by_block).abs().max())
         largest = float(by_block.max())
         size = f"{batch}x{height}x{width}"
         print(f"{size}: differs by {difference:.2g}, of values up to {largest:.3g}")
