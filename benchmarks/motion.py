@@ -1,11 +1,12 @@
 """What motion compensation gains and costs:
 python benchmarks/motion.py trials DATA [--steps N] [--only NAME]... | cost [--size WxH]...
 
-``trials`` trains the body of lite for equally many steps on the training pack in DATA, seeing
-different things of a window, and prints gains over bicubic: on validation sequences, on photographs
-under a moving camera that are held out of the training (every fifth such group), and on the scenes
-of ``standins.py``; behind each the temporal gain, what of it is lost with frame t five times.
-``cost`` times the parts of a frame in one thread, and the network in all, on a film that moves.
+``trials`` trains the body of lite for equally many steps on the training pack in DATA, each trial
+with other planes of a window, and prints gains over bicubic: on validation sequences, on
+photographs under a moving camera that are held out of the training (every fifth such group), and on
+the scenes of ``standins.py``. Behind each is the temporal gain: what is lost with frame t five
+times.
+``cost`` times the parts of a frame in one thread, and the network as a whole, on a film that moves.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
+from script_parts import parse_size, print_header, print_row
 from standins import CAMERAS
 from standins import motion as scene_frames
 from torch import Tensor, nn
@@ -32,20 +33,27 @@ from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES, ModelSpec
 from vsrcli.models.lite import Lite
 from vsrcli.picture import motion
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import SEQUENCE, Sequences, load, manifest_rows
+from vsrcli.training.data import load
+from vsrcli.training.pack_reader import manifest_rows
 from vsrcli.training.recipe import recipe_for
+from vsrcli.training.sequences import SEQUENCE, Sequences
 from vsrcli.training.step import Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
 LITE = MODELS["lite"]
 FRAMES = replace(LITE, is_motion_compensated=False)
 INNER = range(NEIGHBOUR_PLANES, LITE.planes - NEIGHBOUR_PLANES)
-SAMPLES = [
-    number
-    for number in range(LITE.planes)
-    if number == LITE.middle
-    or (number - (number > LITE.middle)) % NEIGHBOUR_PLANES < PHASES
-]
+
+
+def _is_sample(number: int) -> bool:
+    """Whether a plane of lite is a picture, and not a distance."""
+    if number == LITE.middle:
+        return True
+    place = number if number < LITE.middle else number - 1
+    return place % NEIGHBOUR_PLANES < PHASES
+
+
+SAMPLES = [number for number in range(LITE.planes) if _is_sample(number)]
 Search = Callable[[cv2.DISOpticalFlow], None]
 
 
@@ -70,26 +78,56 @@ def coarse(search: cv2.DISOpticalFlow) -> None:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a network is shown: which of its planes, and how motion is found."""
+    """What a network gets.
+
+    Attributes:
+        what: the trial in words.
+        spec: says which planes there are.
+        planes: those that the network gets.
+        search: sets how motion is found.
+        is_direct: whether the flow to t-2 and t+2 has a search of its own.
+    """
 
     what: str
     spec: ModelSpec = LITE
-    shown: Sequence[int] = range(LITE.planes)
+    planes: Sequence[int] = range(LITE.planes)
     search: Search = usual
     is_direct: bool = False
 
 
 TRIALS = {
-    "one": Trial("frame t alone", FRAMES, [FRAMES.middle]),
-    "frames": Trial("five frames as they are", FRAMES, range(FRAMES.planes)),
-    "motion": Trial("neighbours along their motion, with their distance (lite)"),
-    "samples": Trial("the same without the distance", shown=SAMPLES),
-    "inner": Trial("t-1 and t+1 only", shown=INNER),
-    "direct": Trial("flow to t-2 and t+2 by a search of its own", is_direct=True),
-    "medium": Trial(
-        "flow by MEDIUM, each by a search of its own", search=medium, is_direct=True
+    "one": Trial(
+        "frame t alone",
+        FRAMES,
+        [FRAMES.middle],
     ),
-    "coarse": Trial("flow by FAST, at a quarter of the size", search=coarse),
+    "frames": Trial(
+        "five frames as they are",
+        FRAMES,
+        range(FRAMES.planes),
+    ),
+    "motion": Trial("neighbours along their motion, with their distance (lite)"),
+    "samples": Trial(
+        "the same without the distance",
+        planes=SAMPLES,
+    ),
+    "inner": Trial(
+        "t-1 and t+1 only",
+        planes=INNER,
+    ),
+    "direct": Trial(
+        "flow to t-2 and t+2 by a search of its own",
+        is_direct=True,
+    ),
+    "medium": Trial(
+        "flow by MEDIUM, each by a search of its own",
+        search=medium,
+        is_direct=True,
+    ),
+    "coarse": Trial(
+        "flow by FAST, at a quarter of the size",
+        search=coarse,
+    ),
 }
 
 
@@ -99,13 +137,14 @@ class Picked(Lite):
     def __init__(self, trial: Trial) -> None:
         super().__init__()
         self.planes = trial.spec.planes
-        self._shown = list(trial.shown)
+        self._picked = list(trial.planes)
         width = self.head.out_channels
-        self.head = nn.Conv2d(len(self._shown), width, 3, padding=1)
+        self.head = nn.Conv2d(len(self._picked), width, 3, padding=1)
 
     def features(self, window: Tensor) -> Tensor:
         """As of ``Lite``."""
-        planes = window[:, 0, self._shown].contiguous(memory_format=torch.channels_last)
+        picked = window[:, 0, self._picked]
+        planes = picked.contiguous(memory_format=torch.channels_last)
         first = functional.relu_(self.head(planes))
         result: Tensor = self.body(first) + first
         return result
@@ -121,20 +160,21 @@ class Picked(Lite):
     @property
     def multiply_adds(self) -> float:
         """For an output pixel."""
-        weights = (
-            layer.weight for layer in self.modules() if isinstance(layer, nn.Conv2d)
-        )
-        return sum(weight.numel() for weight in weights) / 4
+        total = 0
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                total += layer.weight.numel()
+        return total / 4
 
 
 @contextmanager
 def motion_found_as(trial: Trial) -> Iterator[None]:
     """Let ``picture.motion`` search as the trial says."""
-    settings = motion.new_search
-    over = motion.Motion._flow_over
+    new_search = motion.new_search
+    flow_over = motion.Motion._flow_over
 
     def set_up() -> cv2.DISOpticalFlow:
-        search = settings()
+        search = new_search()
         trial.search(search)
         return search
 
@@ -144,8 +184,8 @@ def motion_found_as(trial: Trial) -> Iterator[None]:
     try:
         yield
     finally:
-        motion.new_search = settings
-        motion.Motion._flow_over = over  # type: ignore[method-assign]
+        motion.new_search = new_search
+        motion.Motion._flow_over = flow_over  # type: ignore[method-assign]
 
 
 def _direct(
@@ -162,13 +202,18 @@ def split(data: Path) -> tuple[Sequences, dict[str, Sequences]]:
     pack = load([data / "train.mp4"])
     rows = [row for row in manifest_rows(data / "train.mp4") if row["split"] == "train"]
     groups = sorted({name for name in pack.names if name.startswith("photo-")})
-    held = set(groups[::5])
-    is_ours = [row["shippable"] == "1" for row in rows]
-    training = [
-        k for k, name in enumerate(pack.names) if name not in held and is_ours[k]
-    ]
-    photos = [k for k, name in enumerate(pack.names) if name in held]
-    judged = {"val": load([data / "val.mp4"]), "photo": pack.subset(photos)}
+    held_out = set(groups[::5])
+    training = []
+    photos = []
+    for number, (name, row) in enumerate(zip(pack.names, rows, strict=True)):
+        if name in held_out:
+            photos.append(number)
+        elif row["shippable"] == "1":
+            training.append(number)
+    judged = {
+        "val": load([data / "val.mp4"]),
+        "photo": pack.subset(photos),
+    }
     for scene in CAMERAS:
         frames = np.stack(list(scene_frames(scene, 3 * SEQUENCE)))
         clips = tuple(frames.reshape(3, SEQUENCE, *frames.shape[1:]))
@@ -177,20 +222,39 @@ def split(data: Path) -> tuple[Sequences, dict[str, Sequences]]:
 
 
 def run_trial(
-    trial: Trial, training: Sequences, judged: dict[str, Sequences], steps: int
+    trial: Trial,
+    training: Sequences,
+    judged: dict[str, Sequences],
+    steps: int,
 ) -> list[str]:
     """Train, and judge: the cells of a row."""
+    with motion_found_as(trial):
+        network = train(trial, training, steps)
+        gains = [judge(network, trial, sequences) for sequences in judged.values()]
+    return [f"{network.multiply_adds:,.0f}", *gains]
+
+
+def train(trial: Trial, training: Sequences, steps: int) -> Picked:
+    """A network after so many steps, with the average of its weights."""
     recipe = recipe_for("long", "lite")
     torch.manual_seed(0)
     network = Picked(trial)
     network.initialise()
-    stage = Stage(is_maps=False, passes=None, loss=recipe.loss, fourier=recipe.fourier)
-    with (
-        motion_found_as(trial),
-        Batches(
-            training, trial.spec, "clean", recipe.patch, recipe.batch, workers=1
-        ) as batches,
-    ):
+    stage = Stage(
+        is_maps=False,
+        passes=None,
+        loss=recipe.loss,
+        fourier=recipe.fourier,
+    )
+    source = Batches(
+        training,
+        trial.spec,
+        "clean",
+        recipe.patch,
+        recipe.batch,
+        workers=1,
+    )
+    with source as batches:
         batches.prepare(0)
         step = TrainingStep(network.train(), trial.spec, recipe, batches, "bf16")
         for number in range(steps):
@@ -198,47 +262,44 @@ def run_trial(
             control = torch.tensor([[rate, recipe.decay_at(number)]])
             step.launch(batches.tables(number, 1), control, stage)
         network.load_state_dict(step.weights.in_codes(step.average))
-        cells = [f"{network.multiply_adds:,.0f}"]
-        for sequences in judged.values():
-            validation = Validation(sequences, trial.spec, ("clean",), 33, size=256)
-            with torch.inference_mode():
-                infer = partial(_inferred, network.eval())
-                gain = validation.gains(infer)["clean"]
-                still = validation.still_gains(infer)["clean"]
-            cells.append(f"{gain:+.2f} ({gain - still:+.2f})")
-    return cells
+    return network.eval()
 
 
-def _inferred(network: Lite, windows: Floats) -> Floats:
-    result: Tensor = network(torch.from_numpy(np.ascontiguousarray(windows))[:, None])
-    pictures: Floats = result[:, 0].numpy()
-    return pictures
+def judge(network: Picked, trial: Trial, sequences: Sequences) -> str:
+    """Gain over bicubic, and temporal gain, dB."""
+
+    def infer(windows: Floats) -> Floats:
+        batch = torch.from_numpy(np.ascontiguousarray(windows))[:, None]
+        result: Tensor = network(batch)
+        pictures: Floats = result[:, 0].numpy()
+        return pictures
+
+    validation = Validation(sequences, trial.spec, ("clean",), 33, size=256)
+    with torch.inference_mode():
+        gain = validation.gains(infer)["clean"]
+        still = validation.still_gains(infer)["clean"]
+    return f"{gain:+.2f} ({gain - still:+.2f})"
 
 
 def trials(data: Path, steps: int, names: Sequence[str]) -> None:
     torch.set_num_threads(1)
     training, judged = split(data)
-    print(f"| shown | multiply-adds | {' | '.join(judged)} |")
-    print("|---|---|" + "---|" * len(judged))
+    print_header("planes", "multiply-adds", *judged)
     for name in names or TRIALS:
-        cells = run_trial(TRIALS[name], training, judged, steps)
-        print(f"| {TRIALS[name].what} | {' | '.join(cells)} |", flush=True)
+        trial = TRIALS[name]
+        print_row(trial.what, *run_trial(trial, training, judged, steps))
 
 
 def film(width: int, height: int, count: int) -> list[Plane]:
-    """Smooth noise that moves by a part of a pixel more than one a frame."""
-    noise = (
-        np.random.default_rng(0)
-        .normal(size=(height + 40, width + 80))
-        .astype(np.float32)
-    )
-    smooth = cv2.GaussianBlur(noise, (0, 0), 1.2)
-    picture = 126 + 400 * smooth
+    """Smooth noise that moves by a little more than one pixel a frame."""
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(height + 40, width + 80)).astype(np.float32)
+    picture = 126 + 400 * cv2.GaussianBlur(noise, (0, 0), 1.2)
     frames: list[Plane] = []
     for number in range(count):
-        shift = np.array(
-            [[1, 0, 10 + 1.35 * number], [0, 1, 10 + 0.4 * number]], np.float32
-        )
+        x = 10 + 1.35 * number
+        y = 10 + 0.4 * number
+        shift = np.array([[1, 0, x], [0, 1, y]], np.float32)
         kind = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(picture, shift, (width, height), flags=kind)
         frames.append(moved.clip(16, 235).astype(np.uint8))
@@ -247,45 +308,47 @@ def film(width: int, height: int, count: int) -> list[Plane]:
 
 def cost(sizes: Sequence[str], backend: str) -> None:
     """Milliseconds a frame of the parts, on a film of which each window has one new frame."""
-    print(
-        "| size | search | sampling | all motion, one thread | network, all threads |"
+    print_header(
+        "size",
+        "search",
+        "sampling",
+        "all motion, one thread",
+        "network, all threads",
     )
-    print("|---|---|---|---|---|")
     network = open_backend(backend, "lite", "clean", device="cpu", precision=None)
+    warm_up = 4
+    counted = 6
     for size in sizes:
-        width, height = (int(side) for side in size.split("x"))
-        frames = film(width, height, 14)
+        frames = film(*parse_size(size), warm_up + counted + 4)
         taken: dict[str, float] = {}
-        with _timed("_search", taken), _timed("_sampled", taken):
-            made = motion.Motion(8)
-            for start in range(10):
-                if start == 4:
+        with _timed("_search", taken), _timed("_sample_rows", taken):
+            compensation = motion.Motion(8)
+            for start in range(warm_up + counted):
+                if start == warm_up:
                     taken.clear()
                     began = time.perf_counter()
-                planes = made.planes(made.window(frames[start : start + 5]))
+                window = compensation.window(frames[start : start + 5])
+                planes = compensation.planes(window)
             whole = time.perf_counter() - began
         values = planes[None].astype(np.float32)
         for _ in range(3):
             network.run(values)
         began = time.perf_counter()
-        for _ in range(6):
+        for _ in range(counted):
             network.run(values)
         alone = time.perf_counter() - began
-        cells = [taken["_search"], taken["_sampled"], whole, alone]
-        print(
-            f"| {size} | "
-            + " | ".join(f"{1e3 * cell / 6:.0f}" for cell in cells)
-            + " |"
-        )
+        parts = [taken["_search"], taken["_sample_rows"], whole, alone]
+        print_row(size, *[f"{1e3 * seconds / counted:.0f}" for seconds in parts])
 
 
 @contextmanager
 def _timed(name: str, taken: dict[str, float]) -> Iterator[None]:
+    """Add up the seconds of a function of ``picture.motion``."""
     function = getattr(motion, name)
 
-    def timed(*given: object) -> object:
+    def timed(*arguments: object) -> object:
         began = time.perf_counter()
-        result = function(*given)
+        result = function(*arguments)
         taken[name] = taken.get(name, 0.0) + time.perf_counter() - began
         return result
 
