@@ -58,7 +58,8 @@ Pair = tuple[Float, Float]
 def baseline(kernel: str) -> Method:
     def upscale(window: Float) -> Float:
         doubled = double(window[2], kernel)  # type: ignore[arg-type]
-        return np.clip(np.rint(doubled), 0, 255)
+        codes: Float = np.clip(np.rint(doubled), 0, 255)
+        return codes
 
     return upscale
 

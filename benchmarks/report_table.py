@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,7 +111,7 @@ def windows(data: StandIn, count: int) -> Iterator[tuple[Window, NDArray[np.floa
         centre = min(max(place, 2), data.frames - 3)
         frames = []
         truths = []
-        pictures = data.make(only=range(centre - 2, centre + 3))
+        pictures: Iterator[NDArray[Any]] = data.make(only=range(centre - 2, centre + 3))
         for time, picture in enumerate(pictures):
             truth = picture.astype(np.float64)
             codes = np.rint(half_blurred(truth) * (peak / data.data_range))

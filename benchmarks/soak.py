@@ -69,8 +69,9 @@ def run_on(arguments: argparse.Namespace) -> tuple[int, list[State]]:
         if len(states) < MIN_RUNS:
             return False
         if arguments.frames is not None:
-            return frames >= arguments.frames
-        return time.monotonic() - began >= 60 * arguments.minutes
+            return bool(frames >= arguments.frames)
+        minutes = (time.monotonic() - began) / 60
+        return bool(minutes >= arguments.minutes)
 
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "in.mp4"
