@@ -12,11 +12,12 @@ import av
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import Hdr, PixelFormat
-from vsrcli.media.encoders import CONTAINERS, ENCODERS
+from vsrcli.media.containers import CONTAINERS
+from vsrcli.media.encoders import ENCODERS
 from vsrcli.media.formats import choose_format
 from vsrcli.media.probe import probe_file
 from vsrcli.media.sidedata import hdr_settings
-from vsrcli.media.streams import CARRIAGE, StreamPlan, plan_streams
+from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.options import EncoderOptions
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -127,7 +128,6 @@ def container_table() -> str:
         for suffix, container in CONTAINERS.items():
             if suffix == ".m4v":
                 continue
-            carriage = CARRIAGE[container.format]
             found: dict[str, dict[str, StreamPlan]] = {
                 "audio": {},
                 "text": {},
@@ -147,10 +147,10 @@ def container_table() -> str:
                 "yes" if container.keeps_rotation else "no: `--bake-rotation`",
                 "yes" if container.keeps_colours else "range only" if container.keeps_range else "by the codec",
                 *(_said(found[kind]) for kind in ("audio", "text", "pictures")),
-                "yes" if carriage.attachments else "no",
-                {"attachment": "yes", "stream": "yes", None: "no"}[carriage.covers],
-                "yes" if carriage.chapters else "no",
-                "yes" if carriage.titles and carriage.languages else "titles" if carriage.titles else "languages" if carriage.languages else "no",
+                "yes" if container.holds_attachments else "no",
+                {"attachment": "yes", "stream": "yes", None: "no"}[container.covers],
+                "yes" if container.keeps_chapters else "no",
+                "yes" if container.keeps_titles and container.languages != "none" else "titles" if container.keeps_titles else "languages" if container.languages != "none" else "no",
             ])  # fmt: skip
     head = [
         "container", "frame times", "pixel aspect", "rotation", "colour tags", "audio", "text subtitles", "picture subtitles", "fonts", "cover", "chapters",

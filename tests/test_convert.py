@@ -18,12 +18,14 @@ from sources import output_video, packets_of, picture
 from vsrcli.frame import VideoInfo
 from vsrcli.media.convert import audio_encoder, layout_name, read_text, write_text
 from vsrcli.media.evidence import collect
+from vsrcli.media.languages import same_language
 from vsrcli.media.probe import probe
 from vsrcli.media.streams import plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.quality.certificate import Cut, compare_converted, same_language
+from vsrcli.quality.certificate import Cut, compare_converted
 from vsrcli.run.upscale import upscale
+from vsrcli.timing import TimeRange
 
 RATE = 48000
 CLICKS = (Fraction(3, 10), Fraction(1), Fraction(17, 10))
@@ -123,8 +125,7 @@ def carried(
         codec,
         source=info,
         plan=plan_streams(info, target, "copy"),
-        start=start,
-        end=end,
+        time_range=TimeRange(start, end),
     ) as writer:
         for number in range(frames):
             writer.write(picture(number, video), number, 1)

@@ -19,7 +19,7 @@ from clips import texture
 from fake import FakeBackend
 
 from vsrcli.frame import PixelFormat
-from vsrcli.media.encoders import container_of
+from vsrcli.media.containers import container_of
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
 

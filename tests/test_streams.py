@@ -15,13 +15,14 @@ from sources import AUDIO_RATE, describe, make_source, output_video, packets_of,
 
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import StreamInfo, VideoInfo
+from vsrcli.media.containers import container_of
 from vsrcli.media.copier import StreamCopier
-from vsrcli.media.encoders import container_of
 from vsrcli.media.probe import probe
 from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
+from vsrcli.timing import TimeRange
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +203,7 @@ def test_cut_is_exact_to_the_packet(
     sources: dict[str, VideoInfo], start: Fraction | None, end: Fraction | None
 ) -> None:
     info = sources["aac.mp4"]
-    _, packets = copied(info, start=start, end=end)
+    _, packets = copied(info, time_range=TimeRange(start, end))
     track = packets_of(info.path)[1]
     length = Fraction(1024, AUDIO_RATE)
     expected = [
@@ -241,7 +242,7 @@ def test_subtitle_that_is_shown_when_the_cut_begins_is_kept(
     sources: dict[str, VideoInfo],
 ) -> None:
     info = sources["pcm.mkv"]
-    _, packets = copied(info, start=Fraction(1, 4), end=Fraction(3, 5))
+    _, packets = copied(info, time_range=TimeRange(Fraction(1, 4), Fraction(3, 5)))
     lines = [
         (
             bytes(packet).decode(),
@@ -266,8 +267,7 @@ def test_chapters_and_tags_are_carried_and_cut(
             plan,
             output,
             container_of("o.mkv"),
-            start=Fraction(1, 2),
-            end=Fraction(3, 2),
+            time_range=TimeRange(Fraction(1, 2), Fraction(3, 2)),
         ).close()
         chapters: list[Any] = output.chapters()
         cut = [
@@ -340,7 +340,11 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
         copier = StreamCopier(
-            info, plan, output, container_of("out.mkv"), start=start, end=end
+            info,
+            plan,
+            output,
+            container_of("out.mkv"),
+            time_range=TimeRange(start, end),
         )
         demuxed: list[Fraction] = []
         place = copier._place

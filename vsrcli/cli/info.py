@@ -3,126 +3,85 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsrcli.cli.console import print_facts, print_json
-from vsrcli.frame import Hdr
+
+if TYPE_CHECKING:
+    from vsrcli.frame import Hdr, VideoInfo
 
 
-@click.command("info", short_help="Show what vsr sees in a video.")
+@click.command("info")
 @click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
     "--to",
     "target",
     metavar="OUT",
     type=click.Path(path_type=Path),
-    help="Judge streams for this output.  [default: FILE's own kind, or .mkv]",
+    help="Plan the streams for this output.  [default: FILE's own kind, or .mkv]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(source: Path, target: Path | None, as_json: bool) -> None:
-    """Show what vsr sees in the video FILE, and what `vsr upscale` would do with each of its streams.
+    """Show what vsr sees in the video FILE, and what `vsr upscale` would do with each stream.
 
     \b
     vsr info film.mkv
     vsr info film.mkv --to film-x2.mp4 --json
     """
-    found = _describe(source, target)
+    description = _describe(source, target)
     if as_json:
-        print_json(found)
-        return
-    facts = [
-        (name.replace("_", " "), "not said" if value is None else str(value))
-        for name, value in found["video"].items()
+        print_json(description)
+    else:
+        print_facts(str(source), _facts(description))
+
+
+def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    for name, value in description["video"].items():
+        text = "not specified" if value is None else str(value)
+        facts.append((name.replace("_", " "), text))
+    missing = description["missing_seconds"]
+    if missing:
+        facts.append(("damage", f"the last {missing:.2f} s are missing"))
+    suffix = description["target_suffix"]
+    for stream in description["streams"]:
+        plan = f"to {suffix}: {_action(stream)} ({stream['reason']})"
+        facts.append((f"stream {stream['index']}", f"{_about(stream)}; {plan}"))
+    return facts
+
+
+def _about(stream: dict[str, Any]) -> str:
+    parts = [
+        stream["kind"],
+        stream["codec"],
+        stream["detail"],
+        stream["language"],
     ]
-    if found["missing_seconds"]:
-        facts.append(
-            ("damage", f"the last {found['missing_seconds']:.2f} s are missing")
-        )
-    for stream in found["streams"]:
-        about = " ".join(
-            str(part)
-            for part in (
-                stream["kind"],
-                stream["codec"],
-                stream["detail"],
-                stream["language"],
-            )
-            if part
-        )
-        does = (
-            stream["action"]
-            if stream["becomes"] is None
-            else f"{stream['action']} to {stream['becomes']}"
-        )
-        facts.append(
-            (
-                f"stream {stream['index']}",
-                f"{about}; to {found['target_suffix']}: {does} ({stream['reason']})",
-            )
-        )
-    print_facts(str(source), facts)
+    return " ".join(str(part) for part in parts if part)
 
 
-def _mirrors(matrix: tuple[int, ...]) -> bool:
-    return matrix[0] * matrix[4] < matrix[1] * matrix[3]
-
-
-def _hdr(hdr: Hdr) -> str | None:
-    parts = []
-    if hdr.mastering is not None:
-        parts.append(
-            f"graded on {float(hdr.mastering.min_luminance):g} to {float(hdr.mastering.max_luminance):g} cd/m2"
-        )
-    if hdr.content_light is not None:
-        parts.append("MaxCLL {}, MaxFALL {} cd/m2".format(*hdr.content_light))
-    return "; ".join([*parts, *hdr.dynamic]) or None
+def _action(stream: dict[str, Any]) -> str:
+    if stream["becomes"] is None:
+        return str(stream["action"])
+    return f"{stream['action']} to {stream['becomes']}"
 
 
 def _describe(source: Path, target: Path | None) -> dict[str, Any]:
-    from vsrcli.media.encoders import CONTAINERS
+    from vsrcli.media.containers import DEFAULT_SUFFIX, can_be_written
     from vsrcli.media.probe import completeness, probe
     from vsrcli.media.streams import plan_streams
 
     info = probe(source)
-    suffix = (
-        target.suffix
-        if target is not None
-        else (source.suffix.lower() if source.suffix.lower() in CONTAINERS else ".mkv")
-    )
-    output = target or source.with_suffix(suffix)
-    plan = {each.stream.index: each for each in plan_streams(info, output, "copy")}
-    return {
-        "file": str(source),
-        "video": {
-            "container": info.container,
-            "codec": info.video.codec,
-            "size": f"{info.width}x{info.height}",
-            "upscaled_size": f"{2 * info.width}x{2 * info.height}",
-            "pixel_format": info.pixel_format,
-            "range": info.tags.range,
-            "matrix": info.tags.matrix,
-            "primaries": info.tags.primaries,
-            "transfer": info.tags.transfer,
-            "chroma_location": info.tags.chroma_location,
-            "hdr": _hdr(info.hdr),
-            "sample_aspect": None
-            if info.sample_aspect is None
-            else str(info.sample_aspect),
-            "rotation": info.rotation,
-            "mirrored": info.display_matrix is not None
-            and _mirrors(info.display_matrix),
-            "interlaced": info.interlaced,
-            "frame_rate": None if info.rate is None else str(info.rate),
-            "time_base": str(info.time_base),
-            "start_seconds": float(info.start),
-            "duration_seconds": None if info.duration is None else float(info.duration),
-        },
-        "missing_seconds": float(completeness(info).missing),
-        "metadata": info.metadata,
-        "target_suffix": suffix,
-        "streams": [
+    if target is None:
+        suffix = source.suffix.lower() if can_be_written(source) else DEFAULT_SUFFIX
+        target = source.with_suffix(suffix)
+    plans = {plan.stream.index: plan for plan in plan_streams(info, target, "copy")}
+    streams = []
+    for stream in info.streams:
+        plan = plans[stream.index]
+        streams.append(
             {
                 "index": stream.index,
                 "kind": stream.kind,
@@ -130,11 +89,64 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
                 "language": stream.language,
                 "title": stream.title,
                 "detail": stream.detail,
-                "action": plan[stream.index].action,
-                "becomes": plan[stream.index].codec,
-                "reason": plan[stream.index].reason,
-                "loses": plan[stream.index].loses,
+                "action": plan.action,
+                "becomes": plan.codec,
+                "reason": plan.reason,
+                "loses": plan.loses,
             }
-            for stream in info.streams
-        ],
+        )
+    return {
+        "file": str(source),
+        "video": _describe_video(info),
+        "missing_seconds": float(completeness(info).missing),
+        "metadata": info.metadata,
+        "target_suffix": target.suffix,
+        "streams": streams,
     }
+
+
+def _describe_video(info: VideoInfo) -> dict[str, Any]:
+    aspect = info.sample_aspect
+    rate = info.rate
+    duration = info.duration
+    return {
+        "container": info.container,
+        "codec": info.video.codec,
+        "size": f"{info.width}x{info.height}",
+        "upscaled_size": f"{2 * info.width}x{2 * info.height}",
+        "pixel_format": info.pixel_format,
+        "range": info.tags.range,
+        "matrix": info.tags.matrix,
+        "primaries": info.tags.primaries,
+        "transfer": info.tags.transfer,
+        "chroma_location": info.tags.chroma_location,
+        "hdr": _describe_hdr(info.hdr),
+        "sample_aspect": None if aspect is None else str(aspect),
+        "rotation": info.rotation,
+        "mirrored": _is_mirrored(info.display_matrix),
+        "interlaced": info.interlaced,
+        "frame_rate": None if rate is None else str(rate),
+        "time_base": str(info.time_base),
+        "start_seconds": float(info.start),
+        "duration_seconds": None if duration is None else float(duration),
+    }
+
+
+def _is_mirrored(matrix: tuple[int, ...] | None) -> bool:
+    if matrix is None:
+        return False
+    determinant = matrix[0] * matrix[4] - matrix[1] * matrix[3]
+    return determinant < 0
+
+
+def _describe_hdr(hdr: Hdr) -> str | None:
+    parts = []
+    if hdr.mastering is not None:
+        darkest = float(hdr.mastering.min_luminance)
+        brightest = float(hdr.mastering.max_luminance)
+        parts.append(f"graded on {darkest:g} to {brightest:g} cd/m2")
+    if hdr.content_light is not None:
+        pixel, frame_average = hdr.content_light
+        parts.append(f"MaxCLL {pixel}, MaxFALL {frame_average} cd/m2")
+    parts += hdr.dynamic
+    return "; ".join(parts) or None

@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Discard, Stream
 
 from vsrcli.frame import FileInfo
+from vsrcli.media.containers import Container
 from vsrcli.media.convert import (
     TEXT_HEADER,
     OneAtATime,
@@ -24,11 +25,10 @@ from vsrcli.media.convert import (
     read_text,
     write_text,
 )
-from vsrcli.media.encoders import Container
 from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
-from vsrcli.media.streams import CARRIAGE, StreamPlan, is_cut_off, lead_of, sound_for
-from vsrcli.media.timing import round_half_away
+from vsrcli.media.streams import StreamPlan, is_cut_off, lead_of, sound_for
+from vsrcli.timing import WHOLE, TimeRange, round_half_away
 
 # Tags that describe the source file rather than its content: the muxer writes its own.
 _FILE_TAGS = {
@@ -56,12 +56,6 @@ _MIME_TYPES = {
     "webp": ("image/webp", "cover.webp"),
     "bmp": ("image/bmp", "cover.bmp"),
 }
-# QuickTime numbers its languages, and FFmpeg's list of them has each by one name only.
-_MOV_LANGUAGES = {
-    "bod": "tib", "cym": "wel", "cze": "ces", "deu": "ger", "ell": "gre", "eus": "baq", "fas": "per", "fre": "fra", "hye": "arm", "isl": "ice", "kat": "geo",
-    "mkd": "mac", "msa": "may", "mya": "bur", "nld": "dut", "rum": "ron", "slo": "slk", "sqi": "alb", "swe": "sve", "zho": "chi",
-}  # fmt: skip
-
 # Before a range of time, this much is read, for lines of subtitles that are still shown; nearer to the file's beginning, all of it is.
 _RUN_UP_SECONDS = 30
 _LEAST_CLOCK_HZ = 90_000
@@ -86,8 +80,7 @@ class StreamCopier:
         output: OutputContainer,
         container: Container,
         *,
-        start: Fraction | None = None,
-        end: Fraction | None = None,
+        time_range: TimeRange = WHOLE,
     ) -> None:
         """Add the streams to ``output``, whose header must not be written yet, and whose stream 0 is the upscaled video.
 
@@ -96,21 +89,17 @@ class StreamCopier:
             plan: what to carry.
             output: the file.
             container: what kind it is.
-            start: source time at which the output begins (to within a frame: chapters are cut by it), seconds.
-            end: source time at which it ends, seconds.
+            time_range: source times that the output has (to within a frame: chapters are cut by it).
 
         Raises:
             InputError: the source cannot be opened any more.
             ValueError, av.FFmpegError: the container refuses a stream.
         """
-        self.origin = start or Fraction(0)
+        self.origin = time_range.begin
         self.delivered: dict[int, int] = {}
-        self._source, self._start, self._end, self._container = (
-            source,
-            start,
-            end,
-            container,
-        )
+        self._source = source
+        self._range = time_range
+        self._container = container
         self._plans = {item.stream.index: item for item in plan}
         self._pending: Packet[Any] | None = None
         self._copies: dict[int, Stream] = {}
@@ -135,11 +124,11 @@ class StreamCopier:
     def _add_streams(
         self, source: FileInfo, plan: tuple[StreamPlan, ...], output: OutputContainer
     ) -> None:
-        is_mov, is_old_mov = (
-            output.format.name in ("mp4", "mov"),
-            output.format.name == "mov",
+        container = self._container
+        tags = content_tags(
+            self._input.metadata, handler_names=container.has_handler_names
         )
-        output.metadata.update(content_tags(self._input.metadata, is_mov=is_mov))
+        output.metadata.update(tags)
         chapters: list[Any] = self._input.chapters()
         copied = {
             item.stream.index
@@ -148,18 +137,19 @@ class StreamCopier:
         }
         lead = (
             lead_of(source, copied, self._container, self._shift)
-            if chapters and not is_mov and not self._start
+            if chapters and not container.hides_samples and not self._range.begin
             else 0
         )
-        chapters = _cut_chapters(chapters, source.start, self.origin - lead, self._end)
+        chapters = _cut_chapters(
+            chapters, source.start, self.origin - lead, self._range.end
+        )
         if chapters:
             output.set_chapters(chapters)
         if source.video is not None:
             _carry(
                 self._input.streams[source.video.index],
                 output.streams[0],
-                is_mov=is_mov,
-                is_old_mov=is_old_mov,
+                container,
             )
         for item in plan:
             stream = self._input.streams[item.stream.index]
@@ -170,7 +160,7 @@ class StreamCopier:
             if copy is None:
                 stream.discard = Discard.all
                 continue
-            _carry(stream, copy, is_mov=is_mov, is_old_mov=is_old_mov)
+            _carry(stream, copy, container)
             self._copies[stream.index] = copy
             self.delivered[copy.index] = 0
 
@@ -233,7 +223,7 @@ class StreamCopier:
             )
             return
         picture = self._cover(stream.index)
-        if CARRIAGE[self._container.format].covers == "attachment":
+        if self._container.covers == "attachment":
             mime, name = _MIME_TYPES.get(
                 item.stream.codec, ("application/octet-stream", "cover")
             )
@@ -321,7 +311,7 @@ class StreamCopier:
 
     def _demuxed(self) -> Iterator[Packet[Any]]:
         """The source's packets, from its beginning or from well before the range of time."""
-        target = (self._start or Fraction(0)) - _RUN_UP_SECONDS
+        target = self._range.begin - _RUN_UP_SECONDS
         if target <= _RUN_UP_SECONDS or is_standard_input(self._source.path):
             return self._input.demux()
         sounds = {
@@ -365,23 +355,20 @@ class StreamCopier:
     @property
     def _stop(self) -> Fraction | None:
         """Output time at which the streams end, seconds."""
-        return None if self._end is None else self._end - self.origin
+        end = self._range.end
+        return None if end is None else end - self.origin
 
     def _place(self, packet: Packet[Any]) -> Literal["before", "inside", "after"]:
         if packet.pts is None or packet.time_base is None:
             return "inside"
         begin = packet.pts * packet.time_base - self._source.start
-        if self._end is not None and begin >= self._end:
+        if self._range.end is not None and begin >= self._range.end:
             return "after"
         run_up = _DECODER_SECONDS if packet.stream_index in self._converters else 0
         length = (packet.duration or 0) * packet.time_base
         if not self._container.keeps_timestamps:
             length /= 2  # counted from the first packet on: the one that is nearest to the beginning
-        if (
-            self._start is not None
-            and self._start > 0
-            and begin + length <= self.origin - run_up
-        ):
+        if self._range.begin > 0 and begin + length <= self.origin - run_up:
             return "before"
         return "inside"
 
@@ -491,29 +478,31 @@ def _joined(
     yield from rest
 
 
-def _carry(source: Stream, copy: Stream, *, is_mov: bool, is_old_mov: bool) -> None:
-    tags = content_tags(source.metadata, is_mov=is_mov)
-    if is_old_mov and "language" in tags:
-        tags["language"] = _MOV_LANGUAGES.get(tags["language"], tags["language"])
-    if is_mov and "title" in tags:
+def _carry(source: Stream, copy: Stream, container: Container) -> None:
+    tags = content_tags(source.metadata, handler_names=container.has_handler_names)
+    if "language" in tags:
+        tags["language"] = container.language_tag(tags["language"])
+    if container.has_handler_names and "title" in tags:
         tags.setdefault("handler_name", tags["title"])  # what some players show
     copy.metadata.update(tags)
     copy.disposition = source.disposition
 
 
-def content_tags(tags: dict[str, str], *, is_mov: bool) -> dict[str, str]:
+def content_tags(tags: dict[str, str], *, handler_names: bool) -> dict[str, str]:
     """Tags that describe the content, not the file they stand in.
 
     Args:
         tags: as they stand in the source.
-        is_mov: whether they are for mp4 or mov, which have handler names.
+        handler_names: whether the container that they are for has names of handlers.
     """
     kept = {
         key: value
         for key, value in tags.items()
         if key.lower() not in _FILE_TAGS
         and not key.lower().startswith(_FILE_TAG_STARTS)
-        and not (key == "handler_name" and (not is_mov or value in _DEFAULT_HANDLERS))
+        and not (
+            key == "handler_name" and (not handler_names or value in _DEFAULT_HANDLERS)
+        )
         and not (key == "language" and value == "und")
     }
     if "name" in kept:  # what mov calls the title of a track

@@ -16,73 +16,8 @@ from av.video.codeccontext import VideoCodecContext
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Hdr
-from vsrcli.media.pipe import piped_container
+from vsrcli.media.containers import Container, container_of
 from vsrcli.options import EncoderOptions
-
-
-@dataclass(frozen=True)
-class Container:
-    """One kind of output file.
-
-    Attributes:
-        format: FFmpeg's name of the muxer.
-        options: options it is opened with.
-        keeps_timestamps: False where frames can only stand at multiples of the frame time.
-        keeps_rotation: whether it has a place for the display rotation.
-        keeps_aspect: whether it stores the sample aspect ratio itself (PyAV cannot hand it to the others; there only the codec's own
-            header can carry it).
-        keeps_colours: whether it stores range, matrix, primaries and transfer itself.
-        keeps_range: whether it stores the range, if not the others.
-        codec: the encoder that ``auto`` means here; None where it depends on the source.
-    """
-
-    format: str
-    options: Mapping[str, str] = field(default_factory=dict)
-    keeps_timestamps: bool = True
-    keeps_rotation: bool = True
-    keeps_aspect: bool = False
-    keeps_colours: bool = True
-    keeps_range: bool = False
-    codec: str | None = None
-
-
-_FASTSTART = {"movflags": "+faststart"}
-
-CONTAINERS: dict[str, Container] = {
-    ".mp4": Container("mp4", _FASTSTART, keeps_aspect=True),
-    ".m4v": Container("mp4", _FASTSTART, keeps_aspect=True),
-    ".mov": Container("mov", _FASTSTART, keeps_aspect=True),
-    ".mkv": Container("matroska"),
-    ".webm": Container("webm", codec="libvpx-vp9"),
-    ".ts": Container("mpegts", keeps_rotation=False, keeps_colours=False),
-    ".avi": Container(
-        "avi",
-        keeps_timestamps=False,
-        keeps_rotation=False,
-        keeps_colours=False,
-        codec="libx264",
-    ),
-    ".nut": Container(
-        "nut", keeps_rotation=False, keeps_colours=False, codec="rawvideo"
-    ),
-    ".y4m": Container(
-        "yuv4mpegpipe",
-        keeps_timestamps=False,
-        keeps_rotation=False,
-        keeps_aspect=True,
-        keeps_colours=False,
-        keeps_range=True,
-        codec="wrapped_avframe",
-    ),
-}
-
-# What may go through a pipe: nothing in it is written twice.
-PIPED: dict[str, Container] = {
-    "nut": CONTAINERS[".nut"],
-    "y4m": CONTAINERS[".y4m"],
-    "matroska": Container("matroska", {"live": "1"}),
-    "mpegts": CONTAINERS[".ts"],
-}
 
 _X264_NAMES = (
     "ultrafast",
@@ -202,28 +137,6 @@ _SOFTWARE_TWINS = {
 _HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 and ARIB STD-B67 in ITU-T H.273
 
 
-def container_of(target: Path | str) -> Container:
-    """Return the container that the ending of ``target`` names, or that standard output is given.
-
-    Raises:
-        OutputError: an unknown ending, or none.
-    """
-    piped = piped_container(target)
-    if piped is not None:
-        if piped not in PIPED:
-            raise OutputError(
-                f"standard output cannot be {piped!r}: choose --format from {', '.join(PIPED)}"
-            )
-        return PIPED[piped]
-    suffix = Path(target).suffix.lower()
-    if suffix not in CONTAINERS:
-        what = (
-            f"unknown file name ending {suffix!r}" if suffix else "no file name ending"
-        )
-        raise OutputError(f"{target}: {what}: choose from {', '.join(CONTAINERS)}")
-    return CONTAINERS[suffix]
-
-
 def encoder_of(name: str) -> Encoder:
     """Return what is known of an encoder; for an unlisted one, that it has neither crf nor preset."""
     return ENCODERS.get(name, Encoder())
@@ -335,8 +248,8 @@ def resolve_codec(
     if options.codec != "auto":
         return options
     container = container_of(target)
-    if container.codec is not None:
-        return replace(options, codec=container.codec)
+    if container.default_codec is not None:
+        return replace(options, codec=container.default_codec)
     return replace(options, codec="libx265" if bits > 8 or is_hdr else "libx264")
 
 

@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
+from vsrcli.media.containers import container_of
 from vsrcli.media.encoders import (
-    container_of,
     encoder_of,
     encoder_settings,
     find_codec,
@@ -179,7 +179,7 @@ class VideoEncoder:
             output = av.open(
                 sink,
                 "w",
-                format=container.format,
+                format=container.muxer,
                 container_options=self._container_options(),
             )
             self.output = output
@@ -202,7 +202,7 @@ class VideoEncoder:
             self.format.log2_chroma_h,
         ) == (1, 1):
             settings.setdefault("chroma_sample_location", video.tags.chroma_location)
-        if container.format == "avi":
+        if not container.reorders_frames:
             settings.setdefault(
                 "bf", "0"
             )  # it has no place for the order of reordered frames
@@ -224,11 +224,11 @@ class VideoEncoder:
         return stream
 
     def _container_options(self) -> dict[str, str]:
-        options = dict(self.container.options)
-        if self.container.format in ("mp4", "mov"):
+        options = dict(self.container.muxer_options)
+        if self.container.timescale_option is not None:
             # the whole's length is written in these; in its milliseconds of old, the last frame would lose up to one
             unit = self._video.time_base.denominator
-            options["movie_timescale"] = str(unit * -(-_LEAST_TIMESCALE // unit))
+            options[self.container.timescale_option] = str(unit * -(-_LEAST_TIMESCALE // unit))
         return options
 
     def _configure(self, stream: VideoStream, is_full: bool) -> None:
@@ -254,11 +254,9 @@ class VideoEncoder:
         )
         if video.sample_aspect is not None:
             context.sample_aspect_ratio = video.sample_aspect
-        if (
-            container.format in ("mp4", "mov")
-            and context.codec.canonical_name == "hevc"
-        ):
-            context.codec_tag = "hvc1"
+        codec_tag = container.codec_tags.get(context.codec.canonical_name)
+        if codec_tag is not None:
+            context.codec_tag = codec_tag
         if container.keeps_rotation and video.display_matrix is not None:
             stream.set_display_matrix(video.display_matrix)
         elif container.keeps_rotation and video.rotation:

@@ -16,8 +16,9 @@ import numpy as np
 from av.stream import AttachmentStream, Disposition
 
 from vsrcli.frame import VideoInfo
+from vsrcli.media.containers import Container
 from vsrcli.media.copier import content_tags
-from vsrcli.media.encoders import Container, open_quietly
+from vsrcli.media.encoders import open_quietly
 from vsrcli.media.probe import find_video, open_input, promised_end
 from vsrcli.media.streams import is_cut_off
 from vsrcli.quality.certificate import NO_TIME, Chapter, Evidence, Track
@@ -77,7 +78,7 @@ def _chapter(found: Any, start: Fraction) -> Chapter:
 
 def described(tags: dict[str, str]) -> dict[str, str]:
     """The tags that describe the content, not the file, each once: mov says some again with a language behind the name."""
-    kept = content_tags(tags, is_mov=False)
+    kept = content_tags(tags, handler_names=False)
     return {
         key: value
         for key, value in kept.items()
@@ -92,10 +93,8 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
 
     def try_it() -> None:
-        with av.open(buffer, "w", format=container.format) as out:
-            stream: Any = out.add_stream(
-                "libvpx" if container.format == "webm" else "mpeg4", rate=25
-            )
+        with av.open(buffer, "w", format=container.muxer) as out:
+            stream: Any = out.add_stream(container.trial_codec, rate=25)
             stream.width, stream.height, stream.pix_fmt = 16, 16, "yuv420p"
             out.metadata.update(tags)
             out.mux(stream.encode(av.VideoFrame(16, 16, "yuv420p")))
@@ -196,7 +195,7 @@ class _Notes:
             is_cover=bool(stream.disposition & Disposition.attached_pic),
             file_name=tags.get("filename"),
             language=tags.get("language") or tags.get("LANGUAGE"),
-            title=content_tags(tags, is_mov=False).get("title"),
+            title=content_tags(tags, handler_names=False).get("title"),
             disposition=int(stream.disposition),
         )
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
-from vsrcli.media.encoders import container_of, encoder_of, is_full_range, says_colours
+from vsrcli.media.containers import container_of
+from vsrcli.media.encoders import encoder_of, is_full_range, says_colours
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
 
@@ -119,7 +120,7 @@ def kept_in(
         ):
             where = "--format matroska" if piped_container(target) else "an .mkv"
             notes.append(
-                f"{codec} in {container.format} loses the colour tags: {where} keeps them, or tell the program that reads it"
+                f"{codec} in {container.name} loses the colour tags: {where} keeps them, or tell the program that reads it"
             )
     if (only := encoder_of(codec).matrix) is not None and chosen.has_chroma:
         kept = replace(kept, tags=replace(kept.tags, matrix=only, chroma_location=None))
@@ -130,7 +131,7 @@ def kept_in(
     if (video.rotation or video.display_matrix) and not container.keeps_rotation:
         kept = replace(kept, rotation=0.0, display_matrix=None)
         notes.append(
-            f"a {container.format} file cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
+            f"{container.name} cannot hold the display rotation of {video.rotation:g} degrees: name the output .mp4 to keep it, or turn the "
             "pictures with --bake-rotation"
         )
     if (video.hdr.mastering or video.hdr.content_light) and not hdr_settings(
@@ -149,6 +150,6 @@ def kept_in(
     ):
         kept = replace(kept, sample_aspect=None)
         notes.append(
-            f"{codec} in {container.format} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it"
+            f"{codec} in {container.name} loses the pixel aspect ratio {video.sample_aspect}: name the output .mp4 to keep it"
         )
     return kept, notes

@@ -25,6 +25,7 @@ from vsrcli.frame import (
     StreamInfo,
     VideoInfo,
 )
+from vsrcli.media.containers import MATROSKA_DEMUXER
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.sidedata import display_matrix, hdr_metadata
 from vsrcli.media.siting import chroma_location
@@ -405,7 +406,7 @@ def _duration(container: InputContainer, start: Fraction) -> Fraction | None:
         return None
     duration = Fraction(container.duration, av.time_base)
     # Matroska's header counts from zero, the others from the first timestamp
-    counted_from_zero = "matroska" in container.format.name and 0 < start < duration
+    counted_from_zero = MATROSKA_DEMUXER in container.format.name and 0 < start < duration
     return duration - start if counted_from_zero else duration
 
 
@@ -420,7 +421,7 @@ def promised_end(stream: VideoStream, start: Fraction) -> Fraction | None:
     if (
         stream.duration
         and stream.time_base is not None
-        and "matroska" not in stream.container.format.name
+        and MATROSKA_DEMUXER not in stream.container.format.name
     ):
         return ((stream.start_time or 0) + stream.duration) * stream.time_base - start
     # Matroska: a tag that counts from zero; the language suffix is mkvmerge's

@@ -7,6 +7,8 @@ import io
 import av
 from av.video.stream import VideoStream
 
+from vsrcli.media.containers import MATROSKA_MUXER
+
 # Matroska's ChromaSitingHorz and ChromaSitingVert: element number, a length of one byte, then 1 for co-sited with the first luma sample or 2 for halfway.
 _HORIZONTAL, _VERTICAL = b"\x55\xb7\x81", b"\x55\xb8\x81"
 _LOCATIONS = {(1, 1): "topleft", (1, 2): "left", (2, 1): "top", (2, 2): "center"}
@@ -25,7 +27,7 @@ def chroma_location(stream: VideoStream) -> str | None:
     """
     header = io.BytesIO()
     try:
-        with av.open(header, "w", format="matroska") as scratch:
+        with av.open(header, "w", format=MATROSKA_MUXER) as scratch:
             # opaque: streams without a decoder of the container's default name (AV1) are described as well
             scratch.add_stream_from_template(stream, opaque=True)
             scratch.start_encoding()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,11 +15,12 @@ from av.packet import Packet
 from av.stream import Discard, Stream
 
 from vsrcli.frame import FileInfo, StreamInfo
+from vsrcli.media.containers import QUICKTIME_DEMUXER, Container, container_of
 from vsrcli.media.convert import TEXT_CODECS, Sound, audio_encoder, can_decode
-from vsrcli.media.encoders import Container, container_of, open_quietly
+from vsrcli.media.encoders import open_quietly
 from vsrcli.media.pipe import is_standard_input
 from vsrcli.media.probe import open_input
-from vsrcli.media.timing import round_half_away
+from vsrcli.timing import round_half_away
 
 _SAMPLE_PACKETS = 3
 _SAMPLE_BYTES = 16 << 20
@@ -29,69 +28,6 @@ _SAMPLE_BYTES = 16 << 20
 _PAUSE_SECONDS = Fraction(1, 50)
 # Longest delay of an encoder that a file hides before its start.
 _PRIMING_SECONDS = Fraction(1, 10)
-# FFmpeg writes these, but few players know them there; and in mp4 it reads Vorbis some milliseconds too early after a cut.
-_FEW_PLAYERS = {
-    "mp4": re.compile(r"pcm_.*le|vorbis"),
-    "mov": re.compile("vorbis"),
-    "avi": re.compile("vorbis|opus|flac|alac"),
-}
-# What reads a container back, where it is called otherwise.
-_DEMUXERS = {"mp4": "mov", "webm": "matroska"}
-
-
-@dataclass(frozen=True)
-class Carriage:
-    """What a container is given of the streams that it does not take as they are, and what it has a place for.
-
-    Attributes:
-        streams: whether it holds anything beside the picture.
-        audio: what refused audio is converted to: canonical names of codecs, the first that takes its channels.
-        text: what refused text subtitles are converted to; None: they are left out.
-        attachments: whether it holds fonts and other files.
-        covers: how a cover picture is kept: as an attachment, as a stream, or not at all.
-        chapters, titles, languages: whether it has a place for chapters, and for titles and languages of streams.
-    """
-
-    streams: bool = True
-    audio: tuple[str, ...] = ("aac",)
-    text: str | None = None
-    attachments: bool = False
-    covers: Literal["attachment", "stream"] | None = None
-    chapters: bool = True
-    titles: bool = True
-    languages: bool = True
-
-
-CARRIAGE: Mapping[str, Carriage] = {
-    "mp4": Carriage(text="mov_text", covers="stream"),
-    "mov": Carriage(text="mov_text"),
-    "matroska": Carriage(text="subrip", attachments=True, covers="attachment"),
-    "webm": Carriage(audio=("opus",), text="webvtt"),
-    "mpegts": Carriage(chapters=False, titles=False),
-    "avi": Carriage(audio=("mp3", "ac3"), chapters=False, languages=False),
-    "nut": Carriage(),
-    "yuv4mpegpipe": Carriage(
-        streams=False, audio=(), chapters=False, titles=False, languages=False
-    ),
-}
-
-
-# Those that QuickTime has numbers for, by their names in ISO 639-2; the others cannot be written into mov.
-_QUICKTIME_LANGUAGES = (
-    "eng fra fre ger deu ita dut nld swe spa dan por nor heb jpn ara fin gre ell ice isl mlt tur chi zho urd hin tha kor lit pol hun est lav per fas rus alb "
-    "sqi ron rum ces cze slk slo slv yid mac mkd bul ukr bel uzb kaz aze arm hye geo kat mol kir tgk tuk mon pus kur kas snd tib bod nep san mar ben asm guj "
-    "ori mal kan tam tel sin bur mya khm lao vie ind tgl may msa amh tir orm som swa kin run nya mlg epo wel cym baq eus cat lat que grn aym tat uig dzo "
-    "jav"
-)
-
-
-def keeps_language(container: Container, language: str | None) -> bool:
-    """Whether a container has a place for a stream's language (ISO 639-2)."""
-    if language in (None, "", "und"):
-        return True
-    return CARRIAGE[container.format].languages and (
-        container.format != "mov" or language in _QUICKTIME_LANGUAGES.split()
-    )
 
 
 @dataclass(frozen=True)
@@ -113,11 +49,6 @@ class StreamPlan:
     loses: bool = False
 
 
-def demuxer_of(container: Container) -> str:
-    """FFmpeg's name of the demuxer that reads a container."""
-    return _DEMUXERS.get(container.format, container.format)
-
-
 def plan_streams(
     info: FileInfo, target: Path | str, audio: Literal["copy", "none"]
 ) -> tuple[StreamPlan, ...]:
@@ -137,11 +68,10 @@ def plan_streams(
         InputError: the source cannot be opened.
     """
     container = container_of(target)
-    carriage = CARRIAGE[container.format]
     wanted = {
         s.index
         for s in info.streams
-        if carriage.streams
+        if container.holds_streams
         and (s.kind == "subtitle" or (s.kind == "audio" and audio == "copy"))
     }
     refused: set[int] = set()
@@ -183,20 +113,17 @@ def _plan(
     converted: dict[int, str | None],
     broken: set[int],
 ) -> StreamPlan:
-    carriage, name = (
-        CARRIAGE[container.format],
-        _NAMES.get(container.format, container.format),
-    )
+    name = container.name
     if info.video is not None and stream.index == info.video.index:
         return StreamPlan(stream, "upscale", "the picture")
     if stream.kind == "audio" and audio == "none":
         return StreamPlan(stream, "drop", "--audio none")
-    if not carriage.streams:
+    if not container.holds_streams:
         return StreamPlan(
             stream, "drop", f"{name} holds nothing but the picture", loses=True
         )
     if stream.is_cover or stream.kind == "attachment":
-        return _plan_attachment(stream, carriage, name)
+        return _plan_attachment(stream, container)
     if stream.kind not in ("audio", "subtitle"):
         return _plan_other(stream, info, container)
     if stream.index not in refused:
@@ -238,34 +165,30 @@ def _plan_other(stream: StreamInfo, info: FileInfo, container: Container) -> Str
     if (
         stream.detail == "bin_data"
         and info.chapters
-        and "mov" in info.container
-        and CARRIAGE[container.format].chapters
+        and QUICKTIME_DEMUXER in info.container
+        and container.keeps_chapters
     ):
         return StreamPlan(
             stream, "drop", "it holds the chapters, which are carried as such"
         )
-    if stream.detail == "timecode" and container.format in _KEEP_TIMECODE:
+    if stream.detail == "timecode" and container.keeps_timecode:
         return StreamPlan(stream, "drop", "the timecode is carried as the picture's")
     return StreamPlan(
         stream, "drop", f"{stream.kind} streams are not carried", loses=True
     )
 
 
-_KEEP_TIMECODE = ("mp4", "mov", "matroska")
-
-# How the user knows them.
-_NAMES = {"matroska": "mkv", "mpegts": "ts", "yuv4mpegpipe": "y4m"}
 _WORDS = {"audio": "audio", "subtitle": "subtitles"}
 
 
-def _plan_attachment(stream: StreamInfo, carriage: Carriage, name: str) -> StreamPlan:
+def _plan_attachment(stream: StreamInfo, container: Container) -> StreamPlan:
     what = "cover picture" if stream.is_cover else "attached file"
-    if carriage.covers is not None if stream.is_cover else carriage.attachments:
+    if container.covers is not None if stream.is_cover else container.holds_attachments:
         return StreamPlan(stream, "attach", f"{what}, byte for byte")
     return StreamPlan(
         stream,
         "drop",
-        f"{name} has no place for {'a' if stream.is_cover else 'an'} {what}: name the output .mkv to keep it",
+        f"{container.name} has no place for {'a' if stream.is_cover else 'an'} {what}: name the output .mkv to keep it",
         loses=True,
     )
 
@@ -277,7 +200,7 @@ def sound_for(stream: Stream, container: Container) -> Sound | None:
     return next(
         (
             sound
-            for codec in CARRIAGE[container.format].audio
+            for codec in container.audio_codecs
             if (sound := audio_encoder(stream, codec)) is not None
         ),
         None,
@@ -294,7 +217,7 @@ def _converted(stream: Stream, container: Container) -> str | None:
         if stream.codec_context is not None
         else ""
     )
-    return CARRIAGE[container.format].text if codec in TEXT_CODECS else None
+    return container.text_codec if codec in TEXT_CODECS else None
 
 
 def _first_packets(
@@ -354,15 +277,12 @@ def _with_pauses(info: FileInfo, tracks: set[int]) -> set[int]:
 def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) -> bool:
     """Whether the container takes the stream's packets and gives them back as the same codec."""
     codec = stream.codec_context.name if stream.codec_context is not None else ""
-    if not codec or (
-        container.format in _FEW_PLAYERS
-        and _FEW_PLAYERS[container.format].fullmatch(codec)
-    ):
+    if not codec or container.is_unsupported(codec):
         return False
     buffer = io.BytesIO()
 
     def write() -> None:
-        with av.open(buffer, "w", format=container.format) as out:
+        with av.open(buffer, "w", format=container.muxer) as out:
             copy = out.add_stream_from_template(stream)
             out.start_encoding()
             for packet in packets:
@@ -371,7 +291,7 @@ def _is_taken(stream: Stream, packets: list[Packet[Any]], container: Container) 
 
     def read() -> None:
         buffer.seek(0)
-        with av.open(buffer, "r", format=demuxer_of(container)) as back:
+        with av.open(buffer, "r", format=container.demuxer) as back:
             found = back.streams[0]
             if found.codec_context is None or found.codec_context.name != codec:
                 raise ValueError("comes back as something else")
@@ -394,11 +314,7 @@ def is_cut_off(packet: Packet[Any], start: Fraction, container: Container) -> bo
         start: of the source's clock (``FileInfo.start``), seconds.
         container: what it would be written to.
     """
-    if (
-        container.format in ("mp4", "mov")
-        or packet.pts is None
-        or packet.time_base is None
-    ):
+    if container.hides_samples or packet.pts is None or packet.time_base is None:
         return False
     begin = packet.pts * packet.time_base - start
     length = (packet.duration or 0) * packet.time_base
@@ -460,14 +376,14 @@ def _moved_by(container: Container, packet: Packet[Any], shift: Fraction) -> Fra
     ticks = round_half_away(shift / unit)
 
     def try_it() -> None:
-        with av.open(buffer, "w", format=container.format) as out:
+        with av.open(buffer, "w", format=container.muxer) as out:
             copy = out.add_stream_from_template(packet.stream)
             out.start_encoding()
             packet.stream = copy
             packet.pts = packet.dts = pts - ticks
             out.mux(packet)
         buffer.seek(0)
-        with av.open(buffer, "r", format=demuxer_of(container)) as back:
+        with av.open(buffer, "r", format=container.demuxer) as back:
             moved.extend(
                 found.pts * found.time_base - (pts - ticks) * unit
                 for found in back.demux()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,14 +13,16 @@ from av.packet import Packet
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import FileInfo, Frame
+from vsrcli.media.containers import container_of
 from vsrcli.media.copier import StreamCopier
 from vsrcli.media.destination import FileDestination, PipeDestination
-from vsrcli.media.encoders import container_of, find_codec, open_quietly
+from vsrcli.media.encoders import find_codec, open_quietly
 from vsrcli.media.encoding import VideoEncoder, failure
 from vsrcli.media.output import OutputVideo
 from vsrcli.media.pipe import piped_container
-from vsrcli.media.streams import StreamPlan, demuxer_of
+from vsrcli.media.streams import StreamPlan
 from vsrcli.options import EncoderOptions
+from vsrcli.timing import WHOLE, TimeRange
 
 
 class _Span:
@@ -80,8 +81,7 @@ class VideoWriter:
         *,
         source: FileInfo | None,
         plan: tuple[StreamPlan, ...] = (),
-        start: Fraction | None = None,
-        end: Fraction | None = None,
+        time_range: TimeRange = WHOLE,
         folder: Path | None = None,
     ) -> None:
         """Open encoder and file, and write the header.
@@ -92,15 +92,14 @@ class VideoWriter:
             encoder: how.
             source: the file whose streams, chapters and tags are carried over; None where there is none.
             plan: what happens to its streams.
-            start: source time at which the output begins, seconds; None where nothing is cut off.
-            end: source time at which copied streams end, seconds; None for their own end.
+            time_range: source times that the output has; copied streams are cut by it.
             folder: where the file lies until it is whole, on the same disk; None: beside the target.
 
         Raises:
             OutputError: encoder, option, pixel format, container or folder refuse.
             InputError: the source cannot be opened any more.
         """
-        self.origin = start or Fraction(0)
+        self.origin = time_range.begin
         self.frames = 0
         self._shown = target
         self._container = container_of(target)
@@ -109,7 +108,7 @@ class VideoWriter:
             video.rate is None or video.rate * video.time_base != 1
         ):
             raise OutputError(
-                f"{target}: {self._container.format} keeps no timestamps: give a constant --fps, or name the output .mkv"
+                f"{target}: {self._container.name} keeps no timestamps: give a constant --fps, or name the output .mkv"
             )
         if encoder.codec != "auto":
             find_codec(encoder.codec)
@@ -129,7 +128,7 @@ class VideoWriter:
         try:
             self._encoder = VideoEncoder(target, video, encoder, self._place.sink)
             self._codec_name, self.format = self._encoder.codec, self._encoder.format
-            self._add_copies(source, plan, start, end)
+            self._add_copies(source, plan, time_range)
         except BaseException:
             self.abort()
             raise
@@ -225,15 +224,14 @@ class VideoWriter:
         self,
         source: FileInfo | None,
         plan: tuple[StreamPlan, ...],
-        start: Fraction | None,
-        end: Fraction | None,
+        time_range: TimeRange,
     ) -> None:
         output = self._output()
 
         def begin() -> None:
             if source is not None:
                 self._copier = StreamCopier(
-                    source, plan, output, self._container, start=start, end=end
+                    source, plan, output, self._container, time_range=time_range
                 )
             output.start_encoding()
 
@@ -280,7 +278,7 @@ class VideoWriter:
         if not self._is_spliced:
             self._mux(self._opened().flush())
         if self._held is not None:
-            if self._container.format in ("mp4", "mov"):
+            if self._container.sums_durations:
                 self._held.duration = self._span.last_length
             self._deliver(self._held)
         if self._copier is not None:
@@ -293,7 +291,7 @@ class VideoWriter:
     def _check(self, part: Path, expected_frames: int) -> None:
         counts: dict[int, int] = {}
         try:
-            with av.open(str(part), "r", format=demuxer_of(self._container)) as written:
+            with av.open(str(part), "r", format=self._container.demuxer) as written:
                 for packet in written.demux():
                     if packet.size:
                         counts[packet.stream_index] = (

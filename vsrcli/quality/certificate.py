@@ -24,11 +24,6 @@ OFFSET_SECONDS = Fraction(1, 1000)
 _CONVERTED_SECONDS = Fraction(1, 20)
 # Headers of these have no word for "range not said": their decoders report limited.
 _ALWAYS_SAY_A_RANGE = ("hevc", "av1", "vp9")
-# Two names of a language in ISO 639-2, bibliographic and terminological: containers know one or the other.
-_LANGUAGES = {
-    "alb": "sqi", "arm": "hye", "baq": "eus", "bur": "mya", "chi": "zho", "cze": "ces", "dut": "nld", "fre": "fra", "geo": "kat", "ger": "deu", "gre": "ell",
-    "ice": "isl", "mac": "mkd", "mao": "mri", "may": "msa", "per": "fas", "rum": "ron", "slo": "slk", "sve": "swe", "tib": "bod", "wel": "cym",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,17 +389,6 @@ def compare_tags(source: dict[str, str], target: dict[str, str]) -> list[str]:
         for key, value in source.items()
         if found.get(key.lower()) != value
     ]
-
-
-def same_language(one: str | None, other: str | None) -> bool:
-    """Whether two language tags mean the same: ``fre`` is ``fra``, and ``und`` is none."""
-    first, second = (
-        None
-        if tag in (None, "", "und")
-        else _LANGUAGES.get(str(tag).lower(), str(tag).lower())
-        for tag in (one, other)
-    )
-    return first == second
 
 
 def compare_colour(source: ColorTags, target: ColorTags, codec: str) -> list[str]:

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vsrcli.errors import OptionError, OutputError, VsrError
-from vsrcli.media.encoders import CONTAINERS
+from vsrcli.media.containers import DEFAULT_SUFFIX, can_be_written
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.run.journal import clear_finished
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
 from vsrcli.run.upscale import upscale
-
-_DEFAULT_SUFFIX = ".mkv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +39,11 @@ class BatchItem:
 def target_for(source: Path, folder: Path) -> Path:
     """The output of a video in a folder: its own name, with another ending where it names no container that can be written."""
     if source.is_dir():
-        return folder / (source.resolve().name + _DEFAULT_SUFFIX)
+        return folder / (source.resolve().name + DEFAULT_SUFFIX)
     return (
         folder / source.name
-        if source.suffix.lower() in CONTAINERS
-        else folder / (source.name + _DEFAULT_SUFFIX)
+        if can_be_written(source)
+        else folder / (source.name + DEFAULT_SUFFIX)
     )
 
 

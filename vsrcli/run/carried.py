@@ -12,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from vsrcli.frame import VideoInfo
-from vsrcli.media.encoders import Container, container_of
+from vsrcli.media.containers import DEFAULT_FLAG, Container, container_of
 from vsrcli.media.evidence import payload_sum, sound_begins, tags_that_fit
-from vsrcli.media.streams import CARRIAGE, StreamPlan, keeps_language, plan_streams
+from vsrcli.media.languages import same_language
+from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.quality.certificate import (
     OFFSET_SECONDS,
     Check,
@@ -27,19 +28,9 @@ from vsrcli.quality.certificate import (
     compare_offsets,
     compare_payloads,
     compare_tags,
-    same_language,
 )
 
 _CONVERTED_OFFSET = Fraction(1, 20)
-_NO_VIDEO_LANGUAGE = ("mpegts",)
-# What FFmpeg's muxers have a place for: flags of streams (AV_DISPOSITION_*).
-_DEFAULT, _ORIGINAL, _COMMENT, _FORCED, _HEARING, _VISUAL = 1, 4, 8, 64, 128, 256
-_FLAGS = {
-    "matroska": _DEFAULT | _ORIGINAL | _COMMENT | _FORCED | _HEARING | _VISUAL,
-    "webm": _DEFAULT | _FORCED,
-    "mp4": _DEFAULT | _COMMENT | _FORCED | _HEARING,
-    "mov": _DEFAULT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,11 +265,11 @@ def _chapters_checks(
 ) -> Iterator[Check]:
     if not here.chapters and not there.chapters:
         return
-    if not CARRIAGE[container.format].chapters:
+    if not container.keeps_chapters:
         yield Check(
             "chapters",
             True,
-            f"a {container.format} file has no place for the source's {len(here.chapters)}",
+            f"{container.name} has no place for the source's {len(here.chapters)}",
         )
         return
     is_cut = cut.begin is not None or cut.end is not None
@@ -357,25 +348,23 @@ def _tag_checks(
         )
         left = [key for key in here.tags if key.lower() not in fitting]
         text = f"{len(here.tags) - len(left)} tags" + (
-            f"; a {container.format} file has no place for {', '.join(left)}"
-            if left
-            else ""
+            f"; {container.name} has no place for {', '.join(left)}" if left else ""
         )
         yield Check("metadata", not lost, "; ".join(lost) or text)
 
 
 def _stream_tags(container: Container, source: Track, target: Track) -> Iterator[str]:
-    if CARRIAGE[container.format].titles and source.title != target.title:
+    if container.keeps_titles and source.title != target.title:
         yield f"{target.label} is called {target.title!r}, the source's {source.title!r}"
-    has_language = keeps_language(container, source.language) and not (
-        target.kind == "video" and container.format in _NO_VIDEO_LANGUAGE
+    has_language = container.keeps_language(source.language) and not (
+        target.kind == "video" and not container.keeps_video_language
     )
     if has_language and not same_language(source.language, target.language):
         yield f"{target.label} is in {target.language or 'no language'}, the source's in {source.language or 'none'}"
-    flags = _FLAGS.get(container.format, 0)
+    flags = int(container.dispositions)
     lost = source.disposition & flags & ~target.disposition
     # a lone default is what some muxers add by themselves
-    gained = target.disposition & flags & ~source.disposition & ~_DEFAULT
+    gained = target.disposition & flags & ~source.disposition & ~DEFAULT_FLAG
     if lost or gained:
         yield f"{target.label} has flags {target.disposition & flags}, the source's {source.disposition & flags}"
 

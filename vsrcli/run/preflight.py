@@ -9,9 +9,8 @@ from typing import Literal
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
+from vsrcli.media.containers import DEFAULT_PIPED, Container, container_of
 from vsrcli.media.encoders import (
-    Container,
-    container_of,
     encoder_of,
     is_full_range,
     is_hdr,
@@ -27,8 +26,7 @@ from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.streams import CARRIAGE, StreamPlan, keeps_language, plan_streams
-from vsrcli.media.timing import Schedule
+from vsrcli.media.streams import StreamPlan, plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
@@ -41,6 +39,7 @@ from vsrcli.run.pictures import (
     picture_tags,
     plan_conversion,
 )
+from vsrcli.timing import Schedule, TimeRange
 
 STANDARD_OUTPUT = "-"
 
@@ -113,7 +112,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     info, pictures = describe(source, options)
     if to_folder:
         _check_folder(source, target, pictures, options)
-    check_range(info, options.start, options.end)
+    check_range(info, options.range)
     turned = (options.bake_rotation or to_folder) and info.display_matrix is not None
     conversion = plan_conversion(
         info,
@@ -142,8 +141,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
     schedule = Schedule(
         plan.fps,
         time_base=time_base(info, options),
-        start=options.start,
-        end=options.end,
+        time_range=options.range,
         fill=fill,
     )
     video = replace(video, time_base=schedule.time_base)
@@ -198,7 +196,7 @@ def _plan_file(
     if is_full_range(encoder.codec, video.tags, container) != video.tags.is_full_range:
         only = "limited" if video.tags.is_full_range else "full"
         plan.notes.append(
-            f"{encoder.codec} in {container.format} is always {only} range: luma and chroma codes are converted"
+            f"{encoder.codec} in {container.name} is always {only} range: luma and chroma codes are converted"
         )
     if (
         plan.fps == "source"
@@ -207,7 +205,7 @@ def _plan_file(
     ):
         plan.fps = video.rate
         plan.losses.append(
-            f"{container.format} keeps no timestamps: the output runs at a constant {float(plan.fps):.6g} frames/s, whatever the source's frames "
+            f"{container.name} keeps no timestamps: the output runs at a constant {float(plan.fps):.6g} frames/s, whatever the source's frames "
             "are apart; name the output .mkv to keep them"
         )
     if not source.is_dir():
@@ -256,7 +254,7 @@ def open_reader(
     options: UpscaleOptions,
     context: int,
     *,
-    within: tuple[Fraction | None, Fraction | None] | None = None,
+    within: TimeRange | None = None,
 ) -> VideoReader | FolderReader:
     """Open the source of a job.
 
@@ -264,25 +262,29 @@ def open_reader(
         job: what to do.
         options: the run's.
         context: frames to give before and after the range asked for.
-        within: first time and end of a stretch of it, seconds, in which there may be no frame; None: all that was asked for.
+        within: a part of that range, in which there may be no frame; None: all of it.
 
     Raises:
         InputError: it cannot be opened any more.
     """
-    start, end = within or (options.start, options.end)
+    time_range = within or options.range
     if job.is_folder:
         return FolderReader(
             job.source,
             rate=folder_rate(options),
-            start=start,
-            end=end,
+            time_range=time_range,
             context=context,
             value_range=options.value_range,
         )
     return VideoReader(
-        job.source, start=start, end=end, context=context, deinterlace=options.deinterlace, strict=options.strict, hwaccel=options.hwaccel,
+        job.source,
+        time_range=time_range,
+        context=context,
+        deinterlace=options.deinterlace,
+        strict=options.strict,
+        hwaccel=options.hwaccel,
         allow_empty=within is not None,
-    )  # fmt: skip
+    )
 
 
 def open_writer(
@@ -315,8 +317,7 @@ def open_writer(
         job.encoder,
         source=source,
         plan=job.streams,
-        start=options.start,
-        end=options.end,
+        time_range=options.range,
         folder=folder,
     )
 
@@ -337,7 +338,7 @@ def named(target: Path, container: str | None) -> Path:
         OptionError: a container was asked for, and the target is no pipe.
     """
     if str(target) == STANDARD_OUTPUT:
-        return output_pipe(container or "nut")
+        return output_pipe(container or DEFAULT_PIPED)
     if container is not None:
         raise OptionError(
             f"--format {container} is for standard output: the ending of {target} names its container"
@@ -349,10 +350,9 @@ def _labels_lost(
     info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
 ) -> list[str]:
     """Chapters, tags, and names of streams that the container has no place for."""
-    carriage = CARRIAGE[container.format]
     lost = (
         [f"the {info.chapters} chapter{'s' * (info.chapters > 1)}"]
-        if info.chapters and not carriage.chapters
+        if info.chapters and not container.keeps_chapters
         else []
     )
     tags = described(info.metadata)
@@ -366,14 +366,14 @@ def _labels_lost(
     kept = [plan.stream for plan in streams if plan.action != "drop"]
     lost += (
         ["titles of streams"]
-        if any(stream.title for stream in kept) and not carriage.titles
+        if any(stream.title for stream in kept) and not container.keeps_titles
         else []
     )
     languages = sorted(
         {
             str(stream.language)
             for stream in kept
-            if not keeps_language(container, stream.language)
+            if not container.keeps_language(stream.language)
         }
     )
     lost += (
@@ -383,7 +383,7 @@ def _labels_lost(
     )
     return (
         [
-            f"{container.format} has no place for {' and '.join(lost)}: name the output .mkv to keep them"
+            f"{container.name} has no place for {' and '.join(lost)}: name the output .mkv to keep them"
         ]
         if lost
         else []
@@ -496,13 +496,14 @@ def _stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
     ]
 
 
-def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -> None:
+def check_range(info: VideoInfo, time_range: TimeRange) -> None:
     """Refuse a range of time that the source does not have.
 
     Raises:
         OptionError: it begins after the end.
         InputError: the source is cut off before the range ends.
     """
+    start = time_range.start
     if start is not None and info.duration is not None and start >= info.duration:
         raise OptionError(
             f"--start {float(start):g} is after the end of {info.path} ({float(info.duration):.3f} s)"
@@ -510,7 +511,7 @@ def check_range(info: VideoInfo, start: Fraction | None, end: Fraction | None) -
     if info.path.is_dir() or is_standard_input(info.path):
         return
     found = completeness(info)
-    if found.missing and (end is None or end > found.present):
+    if found.missing and (time_range.end is None or time_range.end > found.present):
         promised = float(info.duration or 0)
         raise InputError(
             f"{info.path} is cut off: {float(found.present):.2f} s of the {promised:.2f} s its header promises are there; "

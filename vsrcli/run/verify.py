@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.frame import ColorTags, Damage, Frame, PixelFormat, VideoInfo
-from vsrcli.media.encoders import Container, container_of
+from vsrcli.media.containers import Container, container_of
 from vsrcli.media.evidence import collect
 from vsrcli.media.output import OutputVideo
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.timing import Schedule, Scheduled
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.resize import double, half
@@ -54,12 +53,12 @@ from vsrcli.run.carried import carried_checks
 from vsrcli.run.pictures import plan_conversion
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import output_video, time_base
+from vsrcli.timing import Schedule, Scheduled
 
 _DECODED_AHEAD = 4
 _CONTEXT = 2
 # MP4 says how long the whole lasts in units of its own, as a rule milliseconds.
 _HEADER_SECONDS = Fraction(1, 1000)
-_KEEPS_NO_LENGTHS = ("mpegts", "avi")
 
 Policy = Fraction | Literal["source"]
 
@@ -194,7 +193,7 @@ class _Job:
     @property
     def end(self) -> int | None:
         """When the output says that its video ends, ticks of its time base; None where the container keeps no length of the last frame."""
-        if self.there.end is None or self.container.format in _KEEPS_NO_LENGTHS:
+        if self.there.end is None or not self.container.keeps_last_duration:
             return None
         return round(self.there.end / self.target.time_base)
 
@@ -268,8 +267,7 @@ def _compare(
     with (
         VideoReader(
             job.source.path,
-            start=options.start,
-            end=options.end,
+            time_range=options.range,
             context=_CONTEXT,
             deinterlace=options.deinterlace,
         ) as reader,
@@ -281,8 +279,7 @@ def _compare(
             name: Schedule(
                 rate,
                 time_base=time_base(job.source, options),
-                start=options.start,
-                end=options.end,
+                time_range=options.range,
                 fill=not job.container.keeps_timestamps,
             )
             for name, rate in policies.items()
