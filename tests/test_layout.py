@@ -17,16 +17,18 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "_version": set(),
     "frame": set(),
+    "timing": {"errors", "frame"},
     "models": {"errors"},
-    "options": {"errors", "models", "backends"},
+    "options": {"errors", "timing", "models", "backends"},
     "backends": {"_version", "errors", "models"},
     "picture": {"errors", "frame", "models"},
     "metrics": {"errors", "frame"},
     "quality": {"errors", "frame"},
-    "media": {"errors", "frame", "options", "picture", "quality"},
+    "media": {"errors", "frame", "timing", "options", "picture", "quality"},
     "run": {
         "errors",
         "frame",
+        "timing",
         "options",
         "models",
         "backends",
@@ -37,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {
         "errors",
         "frame",
+        "timing",
         "options",
         "models",
         "backends",
@@ -47,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "bench": {
         "errors",
         "frame",
+        "timing",
         "options",
         "models",
         "backends",
@@ -60,6 +64,7 @@ ALLOWED: dict[str, set[str]] = {
         "_version",
         "errors",
         "frame",
+        "timing",
         "options",
         "models",
         "media",
@@ -78,12 +83,17 @@ HOMES: dict[str, tuple[str, ...]] = {
     "rich": ("cli/",),
     "threading": ("run/prefetch.py", "training/interrupts.py", "media/pipe.py"),
     "queue": ("run/prefetch.py",),
-    "cv2": ("picture/resize.py", "picture/motion.py", "media/stills.py", "metrics/frames.py", "metrics/warping.py", "training/", "picture/drawing.py", "picture/demo_clip.py"),
+    "cv2": (
+        "metrics/frames.py", "metrics/warping.py", "media/stills.py",
+        "picture/demo_clip.py", "picture/drawing.py", "picture/motion.py", "picture/resize.py",
+        "training/degradation.py", "training/pack_decoder.py",
+    ),
     "matplotlib": ("training/curves.py", "bench/plot.py"),
     "torch": (
         "models/banded.py", "models/layers.py", "models/delta.py", "models/five_parallel.py",
         "models/lite.py", "models/previous.py", "models/checkpoint.py", "models/export.py",
         "models/half.py", "backends/", "training/batches.py", "training/flat.py",
+        "training/patches.py", "training/checkpoints.py", "training/state.py",
         "training/step.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("metrics/vmaf.py",),
@@ -183,6 +193,42 @@ def test_help_imports_no_torch(arguments: list[str]) -> None:
     subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT
     )
+
+
+# each takes longer to import than all that `vsr --help` needs
+HEAVY = {
+    "av",
+    "cv2",
+    "matplotlib",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+    "ray",
+    "rich",
+    "safetensors",
+    "torch",
+}
+
+
+@pytest.mark.parametrize("argument", ["--help", "--version"])
+def test_help_imports_no_heavy_library(argument: str) -> None:
+    code = (
+        "import sys\n"
+        "from vsrcli.cli import _run\n"
+        f"assert _run([{argument!r}]) == 0\n"
+        "print('loaded', *sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    _, *loaded = result.stdout.splitlines()[-1].split()
+    assert "click" in loaded
+    assert HEAVY.isdisjoint(loaded)
 
 
 def test_the_library_imports_no_heavy_library_until_it_is_used() -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vsrcli.cli import COMMANDS
-from vsrcli.training.data import SEQUENCE
+from vsrcli.training.sequences import SEQUENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -198,6 +198,6 @@ def test_another_package_that_is_missing_is_no_case_of_pyav(
     """The message would send the user the wrong way."""
     from vsrcli.cli import _run as run
 
-    monkeypatch.setitem(COMMANDS, "models", "vsrcli.cli.none_of_that_name")
+    monkeypatch.setitem(COMMANDS, "none_of_that_name", "No module has it.")
     with pytest.raises(ModuleNotFoundError, match="none_of_that_name"):
-        run(["models"])
+        run(["none_of_that_name"])

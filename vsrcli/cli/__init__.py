@@ -1,4 +1,4 @@
-"""The command ``vsr``: its subcommands, and the one place where errors become a line and an exit code.
+"""The command ``vsr``: its subcommands, and the one place that turns errors into exit codes.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (143 when terminated).
 """
@@ -9,7 +9,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from types import FrameType
 
@@ -19,24 +19,29 @@ from vsrcli._version import __version__
 from vsrcli.cli.console import note
 from vsrcli.errors import OptionError, VsrError
 
-_PATIENT_INTERRUPTS = 2
-
+# Commands and their summaries. Each is `command` in the module of its name in this package.
 COMMANDS: dict[str, str] = {
-    "upscale": "vsrcli.cli.upscale",
-    "verify": "vsrcli.cli.verify",
-    "extract": "vsrcli.cli.extract",
-    "assemble": "vsrcli.cli.assemble",
-    "info": "vsrcli.cli.info",
-    "models": "vsrcli.cli.models",
-    "demo": "vsrcli.cli.demo",
-    "bench": "vsrcli.cli.bench",
-    "train": "vsrcli.cli.train",
-    "export": "vsrcli.cli.export",
+    "upscale": "Double the resolution of a video.",
+    "verify": "Check an upscaled video against its source.",
+    "extract": "Write the frames of a video as numbered pictures.",
+    "assemble": "Make a video from numbered pictures.",
+    "info": "Show what vsr sees in a video.",
+    "models": "List the networks and their weights.",
+    "demo": "Make a short test clip.",
+    "bench": "Score networks or results against ground truth.",
+    "train": "Train a network on your own footage.",
+    "export": "Write a network as an ONNX file.",
 }
+
+# One Ctrl-C ends the work in order, and one more is answered with a request to wait.
+_MAX_INTERRUPTS = 2
 
 
 class _Commands(click.Group):
-    """The subcommands of ``COMMANDS``; a command's module is imported when it is asked for."""
+    """The subcommands of ``COMMANDS``; a command's module is imported only to run it.
+
+    Each module brings in libraries that take longer to import than ``vsr --help`` may take.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -44,13 +49,26 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        module = import_module(f"vsrcli.cli.{cmd_name}")
+        command: click.Command = module.command
+        command.short_help = COMMANDS[cmd_name]
         return command
+
+    def format_commands(
+        self,
+        ctx: click.Context,
+        formatter: click.HelpFormatter,
+    ) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.group(
     cls=_Commands,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 120,
+    },
 )
 @click.version_option(__version__, "-V", "--version", prog_name="vsr")
 def group() -> None:
@@ -66,26 +84,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit the process.
 
     Args:
-        arguments: as after ``vsr``; those of the process where None.
+        arguments: as after ``vsr``; those of the process if None.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(
-                errors="backslashreplace"
-            )  # names of files may be no text at all
-    for number, handler in (
-        (signal.SIGINT, _interrupt),
-        (signal.SIGTERM, _terminate),
-        (signal.SIGHUP, _terminate),
-    ):
-        if (
-            signal.getsignal(number) != signal.SIG_IGN
-        ):  # as nohup, and shells for what runs in the background, set it
-            signal.signal(number, handler)
+            # file names need not be valid text
+            stream.reconfigure(errors="backslashreplace")
+    _handle_signal(signal.SIGINT, _interrupt)
+    _handle_signal(signal.SIGTERM, _terminate)
+    _handle_signal(signal.SIGHUP, _terminate)
     sys.exit(_run(arguments))
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    """Run the command line; returns the exit code."""
     try:
         status = group.main(args=arguments, prog_name="vsr", standalone_mode=False)
     except click.UsageError as error:
@@ -103,44 +115,55 @@ def _run(arguments: Sequence[str] | None) -> int:
         note(f"error: {error}")
         return 1
     except ImportError as error:
-        if (error.name or "").partition(".")[0] != "av":
+        missing = (error.name or "").partition(".")[0]
+        if missing != "av":
             raise
-        # only what reads or writes video files imports it: a machine for training may have none
+        # only what reads or writes video files imports it: a machine for training may lack it
         note(
-            f"error: PyAV, which reads and writes video, cannot be loaded ({error}): pip install av"
+            "error: PyAV, which reads and writes video, "
+            f"cannot be loaded ({error}): pip install av"
         )
         return 1
     except MemoryError:
         note(
-            "error: the machine has no memory left: try --tile 256, or end other programs; what is finished is kept"
+            "error: the machine has no memory left: try --tile 256, or end other programs; "
+            "finished work is kept"
         )
         return 1
     except BrokenPipeError:
-        # whoever read our output has gone; keep the interpreter from failing again at its last flush
+        # whoever read the output is gone; keep the interpreter's last flush from failing again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")
         return 130
-    return (
-        status if isinstance(status, int) else 0
-    )  # click hands on what ``Exit`` was raised with
+    # click returns what ``Exit`` was raised with, or what the command returned
+    return status if isinstance(status, int) else 0
+
+
+_Handler = Callable[[int, FrameType | None], None]
+
+
+def _handle_signal(number: signal.Signals, handler: _Handler) -> None:
+    """Set a handler, unless the signal is ignored: by nohup, or in a shell's background job."""
+    if signal.getsignal(number) != signal.SIG_IGN:
+        signal.signal(number, handler)
 
 
 _interrupts = 0
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C ends the work in order, the second is told to wait, the third ends at once."""
+    """The first Ctrl-C ends the work in order, the second asks to wait, the third ends at once."""
     global _interrupts
     _interrupts += 1
     if _interrupts == 1:
         raise KeyboardInterrupt
-    if _interrupts > _PATIENT_INTERRUPTS:
+    if _interrupts > _MAX_INTERRUPTS:
         os._exit(128 + number)
     note("cleaning up; once more ends at once")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # it is being done
+    signal.signal(number, signal.SIG_IGN)  # the work is already ending
     raise SystemExit(128 + number)

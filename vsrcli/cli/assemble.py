@@ -8,24 +8,31 @@ from typing import Any
 
 import click
 
-from vsrcli.cli.console import log_to_stderr, note, print_json, progress_bar, stderr
-from vsrcli.cli.flags import option_flags, with_encoder
+from vsrcli.cli.console import (
+    log_to_stderr,
+    note,
+    plural,
+    print_json,
+    progress_bar,
+)
+from vsrcli.cli.flags import (
+    json_summary_flag,
+    no_progress_flag,
+    option_flags,
+    quiet_flag,
+    with_encoder,
+)
 from vsrcli.errors import OptionError
 from vsrcli.options import AssembleOptions, EncoderOptions
 
 
-@click.command("assemble", short_help="Make a video of numbered pictures.")
+@click.command("assemble")
 @click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
 @option_flags(AssembleOptions, EncoderOptions)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print a summary of the run as JSON on stdout.",
-)
+@quiet_flag
+@no_progress_flag
+@json_summary_flag
 def command(
     source: Path,
     target: Path,
@@ -34,7 +41,9 @@ def command(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Make the video OUT of the numbered pictures (PNG, TIFF, ...) in DIR. A gap in the numbering is an error.
+    """Make the video OUT from the numbered pictures (PNG, TIFF, ...) in DIR.
+
+    A gap in the numbering is an error.
 
     \b
     vsr assemble frames out.mp4
@@ -50,19 +59,26 @@ def command(
     from vsrcli.run.assemble import assemble
 
     with progress_bar(
-        source.name, "pictures", enabled=not (quiet or no_progress)
+        source.name,
+        "pictures",
+        enabled=not (quiet or no_progress),
     ) as show:
         report = assemble(
             source,
             target,
             options,
-            on_progress=lambda share, frames: show(share, frames, f"{frames} pictures"),
+            on_progress=lambda share, frames: show(
+                share,
+                frames,
+                plural(frames, "picture"),
+            ),
             on_note=None if quiet else note,
         )
     if as_json:
         print_json(asdict(report))
     elif not quiet:
-        stderr().print(
-            f"vsr: {target}: {report.frames} frames of {report.width}x{report.height}, {report.codec} {report.pixel_format}, in {report.seconds:.1f} s",
-            markup=False,
+        frames = plural(report.frames, "frame")
+        note(
+            f"{target}: {frames} of {report.width}x{report.height}, "
+            f"{report.codec} {report.pixel_format}, in {report.seconds:.1f} s"
         )

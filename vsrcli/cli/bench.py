@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrcli.cli.console import log_to_stderr, note, print_table, progress_bar
-from vsrcli.cli.flags import option_flags
+from vsrcli.cli.bench_tables import as_csv, print_mean, print_report
+from vsrcli.cli.console import ShowProgress, log_to_stderr, note, progress_bar
+from vsrcli.cli.flags import no_progress_flag, option_flags, verbose_flag
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.options import BenchOptions
 
 if TYPE_CHECKING:
-    from vsrcli.bench.report import BenchReport, BenchRow
+    from vsrcli.bench.benchmark import Bench
+    from vsrcli.bench.progress import BenchProgress
+    from vsrcli.bench.report import BenchReport
 
-_GAINS = ("over bicubic dB", "temporal gain dB")
+_STDOUT = "-"
+# kind of output -> file, _STDOUT, or None if it is not wanted
+_Outputs = dict[str, str | None]
 
 
-@click.command("bench", short_help="Score networks or results against ground truth.")
+@click.command("bench")
 @click.argument(
-    "truths", metavar="GT...", nargs=-1, required=True, type=click.Path(path_type=Path)
+    "truths",
+    metavar="GT...",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path),
 )
 @option_flags(BenchOptions)
 @click.option(
@@ -51,26 +57,39 @@ _GAINS = ("over bicubic dB", "temporal gain dB")
     "--html",
     "html_file",
     metavar="FILE.html",
-    help="Write a page of its own: table, curves, worst and median frame to compare.",
+    help="Write a self-contained page: table, curves, worst and median frame to compare.",
 )
 @click.option(
-    "--overwrite", "-y", is_flag=True, help="Replace such files if they exist."
+    "--overwrite",
+    "-y",
+    is_flag=True,
+    help="Replace these files if they exist.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but results and errors.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print results and errors only.",
+)
+@no_progress_flag
+@verbose_flag
 def command(
     truths: tuple[Path, ...],
+    json_file: str | None,
+    csv_file: str | None,
+    plot_file: str | None,
+    html_file: str | None,
     overwrite: bool,
     quiet: bool,
     no_progress: bool,
     verbose: int,
     **values: Any,
 ) -> None:
-    """Score networks and plain interpolation on the ground truth GT: videos, folders of frames (PNG, TIFF), or a training pack.
+    """Score networks and plain interpolation on the ground truth GT.
 
-    Each GT is halved, doubled again by every method through the code of `vsr upscale`, and compared with itself; or its low-resolution version is given with
-    --lr; or a result of any tool is scored with --compare.
+    A GT is a video, a folder of frames (PNG, TIFF), or a training pack. Each is halved, doubled
+    again by every method through the code of `vsr upscale`, and compared with itself. With --lr its
+    low-resolution version is given instead, and with --compare a result of any tool is scored.
 
     \b
     vsr bench film.mp4 --frames 50
@@ -79,183 +98,114 @@ def command(
     vsr bench --compare result.mp4 original.mp4 --metrics psnr,ssim
     """
     log_to_stderr(0 if quiet else verbose)
-    outputs = {
-        kind: values.pop(f"{kind}_file") for kind in ("json", "csv", "plot", "html")
-    }
     options = BenchOptions(**values)
     if len(truths) > 1 and (options.lr or options.compare):
         raise OptionError(
-            "--lr and --compare belong to one ground truth: give one GT, or run them one by one"
+            "--lr and --compare belong to one ground truth: "
+            "give one GT, or run them one by one"
         )
+    outputs: _Outputs = {
+        "json": json_file,
+        "csv": csv_file,
+        "plot": plot_file,
+        "html": html_file,
+    }
     _check_outputs(outputs, len(truths), overwrite)
 
     from vsrcli.bench.benchmark import Bench
-    from vsrcli.bench.progress import BenchProgress
 
+    prints_tables = _STDOUT not in outputs.values()
     benches = [Bench(truth, options) for truth in truths]
     reports: list[BenchReport] = []
     for bench in benches:
-        with progress_bar(
-            bench.path.name, "frames", enabled=not (quiet or no_progress)
-        ) as show:
-
-            def on_progress(
-                progress: BenchProgress,
-                show: Callable[[float | None, int, str], None] = show,
-            ) -> None:
-                show(progress.share, progress.frames, progress.method)
-
-            reports.append(bench.run(on_progress))
-        if "-" not in outputs.values():
-            _print(reports[-1])
-    if len(reports) > 1 and "-" not in outputs.values():
-        _print_mean(reports)
-    if outputs["json"]:
-        everything = [report.as_json() for report in reports]
-        _deliver(
-            outputs["json"],
-            json.dumps(
-                everything if len(everything) > 1 else everything[0],
-                indent=1,
-                allow_nan=False,
-            )
-            + "\n",
-        )
-    if outputs["csv"]:
-        _deliver(outputs["csv"], _csv(reports))
-    if outputs["plot"]:
-        from vsrcli.bench.plot import plot
-
-        _deliver(outputs["plot"], plot(reports[0]))
-    if outputs["html"]:
-        from vsrcli.bench.page import render
-
-        _deliver(outputs["html"], render(reports[0], benches[0].shots(reports[0])))
-    for file in outputs.values():
-        if file and file != "-" and not quiet:
+        name = bench.path.name
+        with progress_bar(name, "frames", enabled=not (quiet or no_progress)) as show:
+            report = _run(bench, show)
+        reports.append(report)
+        if prints_tables:
+            print_report(report)
+    if prints_tables and len(reports) > 1:
+        print_mean(reports)
+    _write_outputs(outputs, benches, reports)
+    if not quiet:
+        for file in _files(outputs).values():
             note(f"wrote {file}")
 
 
-def _check_outputs(
-    outputs: dict[str, str | None], truths: int, overwrite: bool
-) -> None:
-    if truths > 1 and (outputs["plot"] or outputs["html"]):
+def _run(bench: Bench, show: ShowProgress) -> BenchReport:
+    def on_progress(progress: BenchProgress) -> None:
+        show(progress.share, progress.frames, progress.method)
+
+    return bench.run(on_progress)
+
+
+def _files(outputs: _Outputs) -> dict[str, str]:
+    """Those outputs that are files."""
+    return {kind: file for kind, file in outputs.items() if file and file != _STDOUT}
+
+
+def _check_outputs(outputs: _Outputs, truths: int, overwrite: bool) -> None:
+    pictures = (outputs["plot"], outputs["html"])
+    if truths > 1 and any(pictures):
         raise OptionError(
-            "--plot and --html show one ground truth: give one GT, or run them one by one"
+            "--plot and --html show one ground truth: "
+            "give one GT, or run them one by one"
         )
-    if sum(file == "-" for file in outputs.values()) > 1 or "-" in (
-        outputs["plot"],
-        outputs["html"],
-    ):
+    to_stdout = list(outputs.values()).count(_STDOUT)
+    if to_stdout > 1 or _STDOUT in pictures:
         raise OptionError("only one of --json and --csv can go to stdout (-)")
     for kind, file in outputs.items():
-        if file is None or file == "-":
+        if file is None or file == _STDOUT:
             continue
-        if not Path(file).parent.is_dir():
-            raise OutputError(
-                f"--{kind} {file}: there is no folder {Path(file).parent}"
-            )
-        if Path(file).is_dir():
+        path = Path(file)
+        if not path.parent.is_dir():
+            raise OutputError(f"--{kind} {file}: there is no folder {path.parent}")
+        if path.is_dir():
             raise OutputError(f"--{kind} {file}: this is a folder; name a file")
-        if Path(file).exists() and not overwrite:
+        if path.exists() and not overwrite:
             raise OutputError(
                 f"--{kind} {file} exists: name another file, or replace it with -y"
             )
 
 
-def _deliver(file: str, content: str | bytes) -> None:
-    if file == "-" and isinstance(content, str):
+def _write_outputs(
+    outputs: _Outputs,
+    benches: Sequence[Bench],
+    reports: Sequence[BenchReport],
+) -> None:
+    if outputs["json"]:
+        _write(outputs["json"], _as_json(reports))
+    if outputs["csv"]:
+        _write(outputs["csv"], as_csv(reports))
+    if outputs["plot"]:
+        from vsrcli.bench.plot import plot
+
+        _write(outputs["plot"], plot(reports[0]))
+    if outputs["html"]:
+        from vsrcli.bench.page import render
+
+        shots = benches[0].shots(reports[0])
+        _write(outputs["html"], render(reports[0], shots))
+
+
+def _as_json(reports: Sequence[BenchReport]) -> str:
+    """One report as an object, several as a list."""
+    entries: list[Any] = [report.as_json() for report in reports]
+    value = entries if len(entries) > 1 else entries[0]
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
+
+
+def _write(file: str, content: str | bytes) -> None:
+    """Write to a file, which gets its name when it is whole, or to stdout."""
+    if file == _STDOUT and isinstance(content, str):
         sys.stdout.write(content)
         return
     data = content.encode() if isinstance(content, str) else content
-    temporary = Path(file).with_name(f".{Path(file).name}.part")
+    path = Path(file)
+    temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(data)
-        temporary.replace(file)
+        temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise OutputError(f"{file}: cannot be written: {error.strerror}") from error
-
-
-def _csv(reports: list[BenchReport]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [metric.name for metric in reports[0].metrics]
-    writer.writerow(["ground_truth", "method", "frame", "time", *names])
-    for report in reports:
-        for row in report.rows:
-            for frame, time in enumerate(report.times):
-                writer.writerow(
-                    [
-                        report.ground_truth,
-                        row.name,
-                        frame,
-                        f"{time:.6f}",
-                        *(f"{row.per_frame[name][frame]:.9g}" for name in names),
-                    ]
-                )
-    return text.getvalue()
-
-
-def _print(report: BenchReport) -> None:
-    count = f"{report.frames} frame{'' if report.frames == 1 else 's'}"
-    inner = f"{report.width}x{report.height}, {count}, {report.degradation}; protocol {report.protocol}, crop {report.crop}"
-    header = [
-        "method",
-        *(metric.title for metric in report.metrics),
-        *_GAINS,
-        "frames/s",
-        "peak MB",
-    ]
-    rows = [_cells(report, row) for row in report.rows]
-    if all(row.gain_db is None for row in report.rows):
-        header = header[:-4]
-        rows = [row[:-4] for row in rows]
-    print_table(f"{report.ground_truth}: {inner}", header, rows)
-
-
-def _cells(report: BenchReport, row: BenchRow) -> list[str]:
-    figures = [
-        _shown(row.means[metric.name], f".{metric.digits}f")
-        for metric in report.metrics
-    ]
-    gain = "" if row.gain_db is None else _shown(row.gain_db, "+.2f")
-    temporal = (
-        "" if row.temporal_gain_db is None else _shown(row.temporal_gain_db, "+z.2f")
-    )
-    rate = (
-        ""
-        if row.frames_per_second is None
-        else f"{row.frames_per_second:{'.0f' if row.frames_per_second >= 100 else '.3g'}}"
-    )
-    memory = "" if row.peak_memory_mb is None else f"{row.peak_memory_mb:.0f}"
-    return [row.name, *figures, gain, temporal, rate, memory]
-
-
-def _print_mean(reports: list[BenchReport]) -> None:
-    first = reports[0]
-    header = ["method", *(metric.title for metric in first.metrics), *_GAINS]
-    rows = []
-    for place, row in enumerate(first.rows):
-        same = [report.rows[place] for report in reports]
-        figures = [
-            _shown(
-                sum(each.means[metric.name] for each in same) / len(same),
-                f".{metric.digits}f",
-            )
-            for metric in first.metrics
-        ]
-        gains = [each.gain_db for each in same if each.gain_db is not None]
-        gain = _shown(sum(gains) / len(gains), "+.2f") if gains else ""
-        gains = [
-            each.temporal_gain_db for each in same if each.temporal_gain_db is not None
-        ]
-        temporal = _shown(sum(gains) / len(gains), "+z.2f") if gains else ""
-        rows.append([row.name, *figures, gain, temporal])
-    print_table(f"mean of {len(reports)} ground truths", header, rows)
-
-
-def _shown(value: float, digits: str) -> str:
-    if math.isfinite(value):
-        return f"{value:{digits}}"
-    return "inf" if value > 0 else "-inf" if math.isinf(value) else "-"

@@ -7,14 +7,22 @@ from pathlib import Path
 import click
 
 from vsrcli.cli.console import note
+from vsrcli.cli.flags import quiet_flag
 
 
-@click.command("demo", short_help="Make a short test clip.")
+@click.command("demo")
 @click.argument("target", metavar="OUT.mp4", type=click.Path(path_type=Path))
-@click.option("-y", "--overwrite", is_flag=True, help="Replace OUT.mp4 if it exists.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option(
+    "-y",
+    "--overwrite",
+    is_flag=True,
+    help="Replace OUT.mp4 if it exists.",
+)
+@quiet_flag
 def command(target: Path, overwrite: bool, quiet: bool) -> None:
-    """Make a clip of a few seconds to try vsr on: moving texture, text, a cut, and a tone. Nothing is downloaded.
+    """Make a clip of a few seconds to try vsr on: moving texture, text, a cut, and a tone.
+
+    Nothing is downloaded.
 
     \b
     vsr demo clip.mp4
@@ -23,4 +31,4 @@ def command(target: Path, overwrite: bool, quiet: bool) -> None:
 
     write_demo(target, overwrite=overwrite)
     if not quiet:
-        note(f"{target} is there; now try: vsr upscale {target} big.mp4")
+        note(f"{target} is ready; now try: vsr upscale {target} big.mp4")

@@ -8,19 +8,24 @@ from typing import Any
 
 import click
 
-from vsrcli.cli.console import log_to_stderr, note, print_json, stderr
+from vsrcli.cli.console import log_to_stderr, note, print_json
 from vsrcli.cli.flags import option_flags
 from vsrcli.options import ExportOptions
 
 
-@click.command("export", short_help="Write a network as an ONNX file.")
+@click.command("export")
 @click.argument("target", metavar="OUT.onnx", type=click.Path(path_type=Path))
 @option_flags(ExportOptions)
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print a summary as JSON on stdout."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a summary as JSON on stdout.",
 )
 def command(target: Path, as_json: bool, **values: Any) -> None:
-    """Write a network and its weights as the ONNX file OUT.onnx, for any size of picture, once its results are those of PyTorch.
+    """Write a network and its weights as the ONNX file OUT.onnx, for pictures of any size.
+
+    The file gets its name once its results match PyTorch's.
 
     \b
     vsr export delta.onnx --model delta --domain clean
@@ -35,11 +40,12 @@ def command(target: Path, as_json: bool, **values: Any) -> None:
     if as_json:
         print_json(asdict(report))
         return
-    also = f", and {report.script}" if report.script else ""
-    stderr().print(
-        f"vsr: {report.target}: {report.model} ({report.domain or 'own weights'}), {report.layout}, {report.precision}, {report.bytes / 1e6:.2f} MB{also}; "
-        f"at most {report.max_difference:.2g} grey levels off PyTorch",
-        markup=False,
+    megabytes = report.bytes / 1e6
+    script = f", and {report.script}" if report.script else ""
+    note(
+        f"{report.target}: {report.model} ({report.domain or 'own weights'}), "
+        f"{report.layout}, {report.precision}, {megabytes:.2f} MB{script}; "
+        f"at most {report.max_difference:.2g} grey levels off PyTorch"
     )
     for line in report.notes:
         note(line)

@@ -8,25 +8,29 @@ from typing import Any
 
 import click
 
-from vsrcli.cli.console import log_to_stderr, note, print_json, progress_bar, stderr
-from vsrcli.cli.flags import option_flags
+from vsrcli.cli.console import (
+    log_to_stderr,
+    note,
+    plural,
+    print_json,
+    progress_bar,
+)
+from vsrcli.cli.flags import (
+    json_summary_flag,
+    no_progress_flag,
+    option_flags,
+    quiet_flag,
+)
 from vsrcli.options import ExtractOptions
 
 
-@click.command(
-    "extract", short_help="Write the frames of a video as numbered pictures."
-)
+@click.command("extract")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
 @option_flags(ExtractOptions)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print a summary of the run as JSON on stdout.",
-)
+@quiet_flag
+@no_progress_flag
+@json_summary_flag
 def command(
     source: Path,
     target: Path,
@@ -37,7 +41,8 @@ def command(
 ) -> None:
     """Write every frame of the video IN as a picture in DIR, numbered from 1.
 
-    Colours become RGB by the matrix and range that IN says, or that players assume; `vsr assemble` brings them back. DIR holds all pictures or none.
+    Colours are converted to RGB by the matrix and range that IN is tagged with, or that players
+    assume; `vsr assemble` converts them back. DIR gets all pictures or none.
 
     \b
     vsr extract in.mp4 frames
@@ -49,19 +54,26 @@ def command(
     from vsrcli.run.extract import extract
 
     with progress_bar(
-        source.name, "frames", enabled=not (quiet or no_progress)
+        source.name,
+        "frames",
+        enabled=not (quiet or no_progress),
     ) as show:
         report = extract(
             source,
             target,
             options,
-            on_progress=lambda share, frames: show(share, frames, f"{frames} frames"),
+            on_progress=lambda share, frames: show(
+                share,
+                frames,
+                plural(frames, "frame"),
+            ),
             on_note=None if quiet else note,
         )
     if as_json:
         print_json(asdict(report))
     elif not quiet:
-        stderr().print(
-            f"vsr: {target}: {report.frames} pictures of {report.width}x{report.height}, {report.bits} bits, in {report.seconds:.1f} s",
-            markup=False,
+        pictures = plural(report.frames, "picture")
+        note(
+            f"{target}: {pictures} of {report.width}x{report.height}, "
+            f"{report.bits} bits, in {report.seconds:.1f} s"
         )

@@ -1,4 +1,7 @@
-"""Command-line flags made from the option dataclasses, and values back into them: no default or help text stands here."""
+"""Command-line flags made from the option dataclasses, and their values back into these.
+
+Defaults and help texts are in ``vsrcli/options``; here are only the flags that say what to print.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, TypeVar
 import click
 
 from vsrcli.errors import OptionError
-from vsrcli.media.timing import parse_rate, parse_time
+from vsrcli.timing import parse_rate, parse_time
 from vsrcli.options import (
     AssembleOptions,
     EncoderOptions,
@@ -21,15 +24,43 @@ from vsrcli.options import (
 F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options", UpscaleOptions, AssembleOptions)
 
+quiet_flag = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print errors only.",
+)
+no_progress_flag = click.option(
+    "--no-progress",
+    is_flag=True,
+    help="Show no progress bar.",
+)
+json_summary_flag = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print a summary of the run as JSON on stdout.",
+)
+verbose_flag = click.option(
+    "-v",
+    "--verbose",
+    count=True,
+    help="Print more; twice for everything.",
+)
+
 
 class _Parsed(click.ParamType[Any]):
     """A value read by one of the library's parsers."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
-        self.name, self._parse = name, parse
+        self.name = name
+        self._parse = parse
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> Any:
         if not isinstance(value, str):
             return value
@@ -39,32 +70,37 @@ class _Parsed(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
-def _key_value(text: str) -> tuple[str, str]:
+def _parse_key_value(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not (key and equals):
         raise OptionError(f"{text!r} is not of the form KEY=VALUE")
     return key, value
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+def _parse_names(text: str) -> tuple[str, ...]:
+    names = [name.strip() for name in text.split(",")]
+    return tuple(name for name in names if name)
 
 
-def _tile(text: str) -> int | str:
-    if text != "auto" and not text.isdecimal():
+def _parse_tile(text: str) -> int | str:
+    if text == "auto":
+        return text
+    if not text.isdecimal():
         raise OptionError(f"{text!r} is neither a number of pixels nor `auto`")
-    return text if text == "auto" else int(text)
+    return int(text)
 
 
 _TIME = _Parsed("TIME", parse_time)
+_DURATION = _Parsed("TIME", parse_duration)
+# The types of fields whose default does not say it.
 _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
-    "tile": _Parsed("N|auto", _tile),
+    "tile": _Parsed("N|auto", _parse_tile),
     "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
     "start": _TIME,
     "end": _TIME,
-    "extra": _Parsed("KEY=VALUE", _key_value),
-    "metrics": _Parsed("LIST", _names),
+    "extra": _Parsed("KEY=VALUE", _parse_key_value),
+    "metrics": _Parsed("LIST", _parse_names),
     "segment": click.FLOAT,
     "frames": click.INT,
     "crop": click.INT,
@@ -74,25 +110,22 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "learning_rate": click.FLOAT,
     "threads": click.IntRange(min=1),
     "val_count": click.INT,
-    "time": _Parsed("TIME", parse_duration),
-    "budget": _Parsed("TIME", parse_duration),
+    "time": _DURATION,
+    "budget": _DURATION,
 }
 
 
 def option_flags(*dataclasses: type[Any]) -> Callable[[F], F]:
-    """Decorate a command with one flag for every field of the dataclasses, in their order."""
+    """Decorate a command with a flag for every field of the dataclasses, in their order."""
+    decorators: list[Callable[[F], F]] = []
+    for dataclass in dataclasses:
+        for field in _flag_fields(dataclass):
+            decorators += _decorators(field)
 
     def decorate(command: F) -> F:
-        for declared in reversed(
-            [
-                field
-                for dataclass in dataclasses
-                for field in fields(dataclass)
-                if "help" in field.metadata
-            ]
-        ):
-            for decorator in reversed(_decorators(declared)):
-                command = decorator(command)
+        # as if written above each other: the last decorator is applied first
+        for decorator in reversed(decorators):
+            command = decorator(command)
         return command
 
     return decorate
@@ -104,77 +137,86 @@ def with_encoder(dataclass: type[Options], values: Mapping[str, Any]) -> Options
     Raises:
         OptionError: a value makes no sense.
     """
-    encoder = EncoderOptions(
-        **{field.name: values[field.name] for field in fields(EncoderOptions)}
-    )
-    own = {
-        field.name: values[field.name]
-        for field in fields(dataclass)
-        if "help" in field.metadata
-    }
-    return dataclass(**own, encoder=encoder)
+    encoder = EncoderOptions(**field_values(EncoderOptions, values))
+    return dataclass(**field_values(dataclass, values), encoder=encoder)
+
+
+def field_values(dataclass: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a command's parameters that are fields of a dataclass."""
+    return {field.name: values[field.name] for field in _flag_fields(dataclass)}
+
+
+def _flag_fields(dataclass: type[Any]) -> list[Field[Any]]:
+    return [field for field in fields(dataclass) if "help" in field.metadata]
 
 
 def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
-    meta = field.metadata
-    names = list(meta["flags"]) or ["--" + field.name.replace("_", "-")]
+    metadata = field.metadata
+    names = list(metadata["flags"]) or ["--" + field.name.replace("_", "-")]
+    choices = metadata["choices"]
     default = None if field.default is MISSING else field.default
-    if len(names) == len(meta["choices"]) > 1 and all(
-        name == f"--{choice}"
-        for name, choice in zip(names, meta["choices"], strict=True)
-    ):
-        # a pair such as --fp16/--fp32: each sets the field to its own name
-        return [
-            click.option(
-                name,
-                field.name,
-                flag_value=choice,
-                default=None,
-                help=meta["help"] if place == 0 else f"The opposite of {names[0]}.",
-            )
-            for place, (name, choice) in enumerate(
-                zip(names, meta["choices"], strict=True)
-            )
-        ]
+    if len(names) > 1 and names == [f"--{choice}" for choice in choices]:
+        return _choice_decorators(field, names)
     if isinstance(default, bool):
-        return [
-            click.option(
-                *names, field.name, is_flag=True, default=default, help=meta["help"]
-            )
-        ]
-    kind: Any = (
-        click.Choice(meta["choices"])
-        if meta["choices"]
-        else _TYPES.get(field.name, str if default in (None, ()) else type(default))
-    )
-    shown = (
-        str(default)
-        if isinstance(default, Fraction)
-        else ",".join(default)
-        if isinstance(default, tuple) and default
-        else default
-    )
-    if meta["flag_value"] is not None:
-        return [
-            click.option(
-                *names,
-                field.name,
-                is_flag=False,
-                flag_value=meta["flag_value"],
-                default=None,
-                metavar=meta["metavar"],
-                help=meta["help"],
-            )
-        ]
-    return [
-        click.option(
+        decorator = click.option(
             *names,
             field.name,
-            type=kind,
-            default=shown,
+            is_flag=True,
+            default=default,
+            help=metadata["help"],
+        )
+    elif metadata["flag_value"] is not None:
+        decorator = click.option(
+            *names,
+            field.name,
+            is_flag=False,
+            flag_value=metadata["flag_value"],
+            default=None,
+            metavar=metadata["metavar"],
+            help=metadata["help"],
+        )
+    else:
+        decorator = click.option(
+            *names,
+            field.name,
+            type=_type_of(field, default),
+            default=_default_text(default),
             multiple=default == (),
             show_default=default not in (None, ()),
-            metavar=meta["metavar"],
-            help=meta["help"],
+            metavar=metadata["metavar"],
+            help=metadata["help"],
         )
-    ]
+    return [decorator]
+
+
+def _choice_decorators(field: Field[Any], names: list[str]) -> list[Callable[[F], F]]:
+    """A flag per choice, such as --fp16 and --fp32: each sets the field to its own name."""
+    decorators = []
+    for name in names:
+        is_first = name == names[0]
+        decorator = click.option(
+            name,
+            field.name,
+            flag_value=name.removeprefix("--"),
+            default=None,
+            help=field.metadata["help"] if is_first else f"The opposite of {names[0]}.",
+        )
+        decorators.append(decorator)
+    return decorators
+
+
+def _type_of(field: Field[Any], default: Any) -> Any:
+    if field.metadata["choices"]:
+        return click.Choice(field.metadata["choices"])
+    if field.name in _TYPES:
+        return _TYPES[field.name]
+    return str if default in (None, ()) else type(default)
+
+
+def _default_text(default: Any) -> Any:
+    """A default as the user would write it."""
+    if isinstance(default, Fraction):
+        return str(default)
+    if isinstance(default, tuple) and default:
+        return ",".join(default)
+    return default

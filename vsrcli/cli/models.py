@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from vsrcli.cli.console import print_facts, print_json
 
+if TYPE_CHECKING:
+    from vsrcli.models import ModelSpec
 
-@click.command("models", short_help="List the networks and their weights.")
+
+@click.command("models")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """List the networks and the weights that ship for them.
@@ -19,7 +22,9 @@ def command(as_json: bool) -> None:
     vsr models
     vsr models --json
     """
-    rows = _rows()
+    from vsrcli.models import MODELS
+
+    rows = [_describe_model(spec) for spec in MODELS.values()]
     if as_json:
         print_json(rows)
         return
@@ -28,62 +33,54 @@ def command(as_json: bool) -> None:
 
 
 def _facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    no_weights = "no weights ship yet: train some with `vsr train`"
     yield "parameters", f"{row['parameters']:,}"
     yield "frames, scale", f"{row['frames']} frames, x{row['scale']}"
-    yield (
-        "domains",
-        ", ".join(row["domains"]) or "no weights ship yet: train some with `vsr train`",
-    )
+    yield "domains", ", ".join(row["domains"]) or no_weights
     for weights in row["checkpoints"]:
-        gains = ", ".join(
-            f"{gain:+.2f} dB on {domain}" for domain, gain in weights["gain_db"].items()
-        )
         yield weights["domain"], f"{weights['file']}, licence {weights['licence']}"
         yield "", f"sha256 {weights['sha256']}"
-        seen = (
-            f" ({weights['pixels'] / 1e6:,.0f} million pixels)"
-            if weights["pixels"]
-            else ""
-        )
-        yield (
-            "",
-            f"trained for {weights['steps']:,} steps{seen} on {weights['trained_on']}",
-        )
-        yield "", f"over bicubic {gains}"
+        yield "", f"trained for {_training(weights)}"
+        yield "", f"over bicubic {_gains(weights['gain_db'])}"
 
 
-def _rows() -> list[dict[str, Any]]:
-    from vsrcli.models import MODELS
+def _training(weights: dict[str, Any]) -> str:
+    steps = f"{weights['steps']:,} steps"
+    if weights["pixels"]:
+        steps += f" ({weights['pixels'] / 1e6:,.0f} million pixels)"
+    return f"{steps} on {weights['trained_on']}"
+
+
+def _gains(gain_db: dict[str, float]) -> str:
+    gains = [f"{gain:+.2f} dB on {domain}" for domain, gain in gain_db.items()]
+    return ", ".join(gains)
+
+
+def _describe_model(spec: ModelSpec) -> dict[str, Any]:
+    return {
+        "name": spec.name,
+        "summary": spec.summary,
+        "parameters": spec.parameters,
+        "frames": spec.frames,
+        "scale": spec.scale,
+        "domains": list(spec.domains),
+        "checkpoints": [_describe_weights(spec, domain) for domain in spec.domains],
+    }
+
+
+def _describe_weights(spec: ModelSpec, domain: str) -> dict[str, Any]:
     from vsrcli.models.weights import locate, read_info, sha256
 
-    rows = []
-    for spec in MODELS.values():
-        checkpoints = []
-        for domain in spec.domains:
-            path = locate(spec.name, domain)
-            info = read_info(path)
-            checkpoints.append(
-                {
-                    "domain": domain,
-                    "file": path.name,
-                    "sha256": sha256(path),
-                    "licence": info.licence,
-                    "trained_on": info.trained_on,
-                    "recipe": info.recipe,
-                    "steps": info.step,
-                    "pixels": info.pixels,
-                    "gain_db": dict(info.gain_db),
-                }
-            )
-        rows.append(
-            {
-                "name": spec.name,
-                "summary": spec.summary,
-                "parameters": spec.parameters,
-                "frames": spec.frames,
-                "scale": spec.scale,
-                "domains": list(spec.domains),
-                "checkpoints": checkpoints,
-            }
-        )
-    return rows
+    path = locate(spec.name, domain)
+    info = read_info(path)
+    return {
+        "domain": domain,
+        "file": path.name,
+        "sha256": sha256(path),
+        "licence": info.licence,
+        "trained_on": info.trained_on,
+        "recipe": info.recipe,
+        "steps": info.step,
+        "pixels": info.pixels,
+        "gain_db": dict(info.gain_db),
+    }

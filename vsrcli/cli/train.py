@@ -5,35 +5,52 @@ from __future__ import annotations
 import math
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrcli.cli.console import log_to_stderr, note, print_json, progress_bar
-from vsrcli.cli.flags import option_flags
+from vsrcli.cli.console import (
+    ShowProgress,
+    log_to_stderr,
+    note,
+    plural,
+    print_json,
+    progress_bar,
+)
+from vsrcli.cli.flags import (
+    json_summary_flag,
+    no_progress_flag,
+    option_flags,
+    quiet_flag,
+    verbose_flag,
+)
 from vsrcli.options import TrainOptions
 
+if TYPE_CHECKING:
+    from vsrcli.training.plan import Progress
+    from vsrcli.training.prepare import PrepareReport
 
-@click.command("train", short_help="Train a network on your own footage.")
+
+@click.command("train")
 @option_flags(TrainOptions)
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
-@click.option(
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="Print a summary of the run as JSON on stdout.",
-)
-@click.option("-v", "--verbose", count=True, help="Say more; twice for everything.")
+@quiet_flag
+@no_progress_flag
+@json_summary_flag
+@verbose_flag
 def command(
-    quiet: bool, no_progress: bool, as_json: bool, verbose: int, **values: Any
+    quiet: bool,
+    no_progress: bool,
+    as_json: bool,
+    verbose: int,
+    **values: Any,
 ) -> None:
-    """Train a network, from scratch or from a checkpoint, and report its gain over bicubic on clips held out.
+    """Train a network, and report its gain over bicubic on held-out clips.
 
-    Ctrl-C saves the run; `--resume DIR` goes on exactly where it stopped.
+    It starts from scratch or from a checkpoint. Ctrl-C saves the run; `--resume DIR` continues
+    exactly where it stopped.
 
-    A machine without PyAV can train on packs alone. Make one elsewhere with `--prepare DIR`: it holds
-    the clips, and degraded versions of them for the video domain.
+    A machine without PyAV can train on packs alone. Make one elsewhere with `--prepare DIR`: it
+    holds the clips, and degraded versions of them for the video domain.
 
     \b
     vsr train --data footage/ --out run --time 2h
@@ -43,71 +60,101 @@ def command(
     """
     log_to_stderr(0 if quiet else verbose)
     options = TrainOptions(**values)
+    shows_progress = not (quiet or no_progress)
     if options.prepare is not None:
-        _prepare(options, as_json=as_json, quiet=quiet, no_progress=no_progress)
-        return
+        _prepare(options, as_json, quiet, shows_progress)
+    else:
+        _train(options, as_json, quiet, shows_progress)
 
-    from vsrcli.training.plan import Progress
-    from vsrcli.training.run import train
 
-    with progress_bar("training", "steps", enabled=not (quiet or no_progress)) as show:
-        gain = ""
+def _train(
+    options: TrainOptions,
+    as_json: bool,
+    quiet: bool,
+    shows_progress: bool,
+) -> None:
+    from vsrcli.training.job import train
 
-        def on_progress(progress: Progress) -> None:
-            nonlocal gain
-            if progress.gain_db:
-                gain = f", {next(iter(progress.gain_db.values())):+.2f} dB over bicubic"
-            loss = "" if math.isnan(progress.loss) else f"loss {progress.loss:.4f}"
-            show(progress.share, progress.step, f"{loss}{gain}".removeprefix(", "))
-            if progress.gain_db is not None and not quiet:
-                temporal = progress.temporal_gain_db or {}
-                gains = ", ".join(
-                    f"{value:+.3f} dB on {domain} (temporal {temporal.get(domain, 0.0):+.3f})"
-                    for domain, value in progress.gain_db.items()
-                )
-                note(
-                    f"step {progress.step}, {progress.seconds:.0f} s: over bicubic {gains}"
-                )
-
-        report = train(options, on_progress, (lambda line: None) if quiet else note)
+    with progress_bar("training", "steps", enabled=shows_progress) as show:
+        display = _ProgressDisplay(show, notes=not quiet)
+        report = train(options, display.update, _ignore if quiet else note)
     if as_json:
         print_json(asdict(report))
     elif not quiet:
         note(f"use it with: vsr upscale IN OUT --model {report.best}")
 
 
+class _ProgressDisplay:
+    """Shows a running training in the progress bar, and its validations as notes."""
+
+    def __init__(self, show: ShowProgress, *, notes: bool) -> None:
+        self._show = show
+        self._notes = notes
+        self._gain = ""  # by the last validation
+
+    def update(self, progress: Progress) -> None:
+        """Show a report of the training."""
+        if progress.gain_db:
+            first_gain = next(iter(progress.gain_db.values()))
+            self._gain = f"{first_gain:+.2f} dB over bicubic"
+        loss = "" if math.isnan(progress.loss) else f"loss {progress.loss:.4f}"
+        texts = [text for text in (loss, self._gain) if text]
+        self._show(progress.share, progress.step, ", ".join(texts))
+        if progress.gain_db is not None and self._notes:
+            note(
+                f"step {progress.step}, {progress.seconds:.0f} s: "
+                f"over bicubic {_gains(progress)}"
+            )
+
+
+def _gains(progress: Progress) -> str:
+    temporal_gains = progress.temporal_gain_db or {}
+    texts = []
+    for domain, gain in (progress.gain_db or {}).items():
+        temporal = temporal_gains.get(domain, 0.0)
+        texts.append(f"{gain:+.3f} dB on {domain} (temporal {temporal:+.3f})")
+    return ", ".join(texts)
+
+
+def _ignore(line: str) -> None:
+    del line
+
+
 def _prepare(
-    options: TrainOptions, *, as_json: bool, quiet: bool, no_progress: bool
+    options: TrainOptions,
+    as_json: bool,
+    quiet: bool,
+    shows_progress: bool,
 ) -> None:
-    """Write a prepared pack, and say what it holds and how to train from it."""
     from vsrcli.training.prepare import prepare
 
-    def ignore(line: str) -> None:
-        del line
-
-    with progress_bar(
-        "preparing", "versions", enabled=not (quiet or no_progress)
-    ) as show:
+    with progress_bar("preparing", "versions", enabled=shows_progress) as show:
 
         def on_progress(done: int, total: int) -> None:
             show(done / total, done, f"{done} of {total} degraded versions")
 
-        report = prepare(options, on_progress, ignore if quiet else note)
+        report = prepare(options, on_progress, _ignore if quiet else note)
     if as_json:
         print_json(asdict(report))
     elif not quiet:
-        total = sum(report.files.values())
-        note(f"wrote {report.folder} in {report.seconds:.0f} s, {total / 1e6:.1f} MB:")
-        for name, size in sorted(report.files.items()):
-            note(f"  {name} {size / 1e6:.2f} MB")
-        plural = "" if report.variants == 1 else "s"
-        versions = f"{report.variants} degraded version{plural}"
-        note(
-            f"{report.training_clips} clips to train on, {versions} of each; "
-            f"{report.validation_clips} to validate on"
-        )
-        train = Path(report.folder) / "train.mp4"
-        val = Path(report.folder) / "val.mp4"
-        note(
-            f"train from it with: vsr train --data {train} --val {val} --out DIR --time 2h"
-        )
+        _print_prepared(report)
+
+
+def _print_prepared(report: PrepareReport) -> None:
+    """Say what a pack holds and how to train from it."""
+    folder = Path(report.folder)
+    total = sum(report.files.values())
+    note(f"wrote {folder} in {report.seconds:.0f} s, {total / 1e6:.1f} MB:")
+    for name, size in sorted(report.files.items()):
+        note(f"  {name} {size / 1e6:.2f} MB")
+    clips = plural(report.training_clips, "clip")
+    versions = plural(report.variants, "degraded version")
+    note(
+        f"{clips} to train on, {versions} of each; "
+        f"{report.validation_clips} to validate on"
+    )
+    train = folder / "train.mp4"
+    val = folder / "val.mp4"
+    note(
+        f"train from it with: vsr train --data {train} --val {val} --out DIR --time 2h"
+    )

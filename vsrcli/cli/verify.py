@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -11,44 +11,65 @@ from click.core import ParameterSource
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
+    plural,
     print_facts,
     print_json,
     progress_bar,
 )
-from vsrcli.cli.flags import option_flags
+from vsrcli.cli.flags import no_progress_flag, option_flags
 from vsrcli.options import UpscaleOptions
 from vsrcli.quality.agreement import DEFAULT_THRESHOLD_DB
 
-_NAMES = ("fps", "start", "end", "audio", "deinterlace", "bake_rotation")
+if TYPE_CHECKING:
+    from vsrcli.quality.certificate import Certificate
+
+# The options of ``vsr upscale`` that say what the output should be.
+_OPTIONS = (
+    "fps",
+    "start",
+    "end",
+    "audio",
+    "deinterlace",
+    "bake_rotation",
+)
 
 
-def _some_flags(command: Any) -> Any:
-    """The flags of ``vsr upscale`` that say what the output should be."""
+def _upscale_flags(command: Any) -> Any:
+    """Decorate a command with the flags of ``_OPTIONS``."""
     command = option_flags(UpscaleOptions)(command)
+    unused = set(UpscaleOptions.__dataclass_fields__).difference(_OPTIONS)
+    parameters = command.__click_params__
     command.__click_params__ = [
-        parameter
-        for parameter in command.__click_params__
-        if parameter.name in _NAMES or parameter.name not in _ALL
+        parameter for parameter in parameters if parameter.name not in unused
     ]
     return command
 
 
-_ALL = set(UpscaleOptions.__dataclass_fields__)
-
-
-@click.command("verify", short_help="Check an upscaled video against its source.")
+@click.command("verify")
 @click.argument("source", metavar="IN", type=click.Path(path_type=Path))
 @click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
-@_some_flags
+@_upscale_flags
 @click.option(
-    "--threshold", type=float, default=DEFAULT_THRESHOLD_DB, show_default=True, metavar="DB",
+    "--threshold",
+    type=float,
+    default=DEFAULT_THRESHOLD_DB,
+    show_default=True,
+    metavar="DB",
     help="PSNR of the halved OUT against IN that is always close enough.",
-)  # fmt: skip
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print everything as JSON on stdout."
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but what fails.")
-@click.option("--no-progress", is_flag=True, help="Show no progress bar.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print everything as JSON on stdout.",
+)
+@click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="Print only what fails.",
+)
+@no_progress_flag
 def command(
     source: Path,
     target: Path,
@@ -58,11 +79,15 @@ def command(
     no_progress: bool,
     **values: Any,
 ) -> None:
-    """Check that OUT holds everything of IN, at twice the size: every frame at its time and showing the right picture, every copied packet, the offset
-    between sound and picture, colours, HDR metadata, rotation, chapters, tags, attachments.
+    """Check that OUT holds everything of IN, at twice the size.
 
-    Give the options that OUT was made with. Without --fps, `--fps source` and OUT's own constant rate pass as well. The exit code is 0 only when all holds;
-    each check that does not is one line on stderr.
+    Every frame is at its expected time and is the right picture. Every copied packet, the offset
+    between sound and picture, colours, HDR metadata, rotation, chapters, tags and attachments are
+    checked too.
+
+    Give the options that OUT was made with. Without --fps, `--fps source` and OUT's own constant
+    rate pass as well. The exit code is 0 only if all checks pass. Each check that fails is one line
+    on stderr.
 
     \b
     vsr verify in.mp4 out.mp4
@@ -71,37 +96,43 @@ def command(
     """
     log_to_stderr(0)
     options = UpscaleOptions(**values)
-    fps_given = (
-        click.get_current_context().get_parameter_source("fps")
-        is not ParameterSource.DEFAULT
-    )
+    fps_source = click.get_current_context().get_parameter_source("fps")
 
     from vsrcli.run.verify import verify
 
     with progress_bar(
-        target.name, "frames", enabled=not (quiet or no_progress)
+        target.name,
+        "frames",
+        enabled=not (quiet or no_progress),
     ) as show:
         certificate = verify(
             source,
             target,
             options,
-            fps_given=fps_given,
+            fps_given=fps_source is not ParameterSource.DEFAULT,
             threshold_db=threshold,
-            on_progress=lambda share, frames: show(share, frames, f"{frames} frames"),
+            on_progress=lambda share, frames: show(
+                share,
+                frames,
+                plural(frames, "frame"),
+            ),
         )
     if as_json:
         print_json(certificate.as_dict())
     elif not quiet:
-        title = (
-            "everything holds"
-            if certificate.ok
-            else f"{len(certificate.failed)} of {len(certificate.checks)} checks fail; these hold"
-        )
-        print_facts(
-            f"{target}: {title}",
-            [(check.name, check.text) for check in certificate.checks if check.passed],
-        )
+        _print_passed(target, certificate)
     for check in certificate.failed:
         note(f"{check.name}: {check.text}")
     if not certificate.ok:
         raise click.exceptions.Exit(1)
+
+
+def _print_passed(target: Path, certificate: Certificate) -> None:
+    checks = certificate.checks
+    passed = [(check.name, check.text) for check in checks if check.passed]
+    title = "all checks pass"
+    if certificate.failed:
+        failed = len(certificate.failed)
+        verb = "fails" if failed == 1 else "fail"
+        title = f"{failed} of {plural(len(checks), 'check')} {verb}; these pass"
+    print_facts(f"{target}: {title}", passed)
