@@ -16,6 +16,7 @@ from vsrcli.errors import InputError
 from vsrcli.frame import Frame
 from vsrcli.media.probe import completeness, delivered_format, open_input, probe
 from vsrcli.media.reader import VideoReader
+from vsrcli.timing import TimeRange
 
 
 def _plain(path: Path) -> list[Fraction]:
@@ -28,8 +29,14 @@ def _plain(path: Path) -> list[Fraction]:
         ]
 
 
-def _frames(path: Path, **options: Any) -> list[Frame]:
-    with VideoReader(path, **options) as reader:
+def _frames(
+    path: Path,
+    *,
+    start: Fraction | None = None,
+    end: Fraction | None = None,
+    **options: Any,
+) -> list[Frame]:
+    with VideoReader(path, time_range=TimeRange(start, end), **options) as reader:
         return list(reader)
 
 
@@ -450,7 +457,7 @@ def test_damage_outside_the_range_does_not_count(tmp_path: Path) -> None:
         )
     path.write_bytes(content)
     assert len(_frames(path, start=Fraction(4), strict=True)) == 50
-    with VideoReader(path, start=Fraction(4)) as reader:
+    with VideoReader(path, time_range=TimeRange(start=Fraction(4))) as reader:
         assert list(reader)
         assert not reader.damage
 

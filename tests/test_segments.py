@@ -31,7 +31,6 @@ from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.timeline import timeline
-from vsrcli.media.timing import Schedule
 from vsrcli.metrics.frames import psnr
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
@@ -41,6 +40,7 @@ from vsrcli.run.journal import Journal
 from vsrcli.run.plan import Plan, plan_segments, stretches
 from vsrcli.run.preflight import prepare
 from vsrcli.run.upscale import upscale
+from vsrcli.timing import Schedule, TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")
 
@@ -657,7 +657,9 @@ def test_a_schedule_that_begins_later_gives_the_same_ticks(
     for gap in gaps:
         times.append(times[-1] + Fraction(gap, 1000))
     start = data.draw(st.sampled_from([None, times[len(times) // 3]]))
-    schedule = Schedule(fps, time_base=Fraction(1, 1000), start=start, end=None)
+    schedule = Schedule(
+        fps, time_base=Fraction(1, 1000), time_range=TimeRange(start=start)
+    )
     whole = [
         (item.frame.time, item.ticks, item.duration)
         for item in schedule.run(frames_at(times))

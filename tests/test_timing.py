@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import Frame, PixelFormat
-from vsrcli.media.timing import (
+from vsrcli.timing import (
     Schedule,
     Scheduled,
+    TimeRange,
     parse_rate,
     parse_time,
     round_half_away,
@@ -99,7 +100,7 @@ def test_constant_rate_is_that_of_ffmpegs_filter(
 ) -> None:
     unit = Fraction(1, 1) / (rate.numerator * 10)
     frames = even(rate, 83, begin)
-    schedule = Schedule(target, time_base=unit, start=None, end=None)
+    schedule = Schedule(target, time_base=unit)
     assert shown(list(schedule.run(frames))) == by_filter(frames, target, unit)
     assert schedule.origin == 0
     assert schedule.time_base == 1 / target
@@ -119,9 +120,7 @@ THREE_SECONDS = [
 def test_three_seconds_are_ninety_frames(
     rate: Fraction, count: int, expected: int
 ) -> None:
-    schedule = Schedule(
-        Fraction(30), time_base=Fraction(1, 90000), start=None, end=None
-    )
+    schedule = Schedule(Fraction(30), time_base=Fraction(1, 90000))
     list(schedule.run(even(Fraction(rate), count)))
     assert schedule.frames_out == expected
 
@@ -142,7 +141,7 @@ def test_variable_rate_is_that_of_ffmpegs_filter(
     for gap in gaps:
         times.append(times[-1] + gap * unit)
     frames = frames_at(times, 40 * unit)
-    ours = shown(list(Schedule(rate, time_base=unit, start=None, end=None).run(frames)))
+    ours = shown(list(Schedule(rate, time_base=unit).run(frames)))
     theirs = by_filter(frames, rate, unit)
     assert ours == theirs or (not theirs and len(ours) == 1)
 
@@ -177,7 +176,9 @@ maybe_time = st.one_of(st.none(), st.integers(0, 1500).map(lambda n: Fraction(n,
 def test_constant_rate_leaves_no_gap(
     frames: list[Frame], start: Fraction | None, end: Fraction | None, rate: Fraction
 ) -> None:
-    schedule = Schedule(rate, time_base=Fraction(1, 600), start=start, end=end)
+    schedule = Schedule(
+        rate, time_base=Fraction(1, 600), time_range=TimeRange(start, end)
+    )
     scheduled = list(schedule.run(frames))
     assert [item.frame for item in scheduled] == frames
     kept = [
@@ -214,7 +215,7 @@ def test_source_times_are_exact(
     frames: list[Frame], start: Fraction | None, end: Fraction | None
 ) -> None:
     unit = Fraction(1, 600)
-    schedule = Schedule("source", time_base=unit, start=start, end=end)
+    schedule = Schedule("source", time_base=unit, time_range=TimeRange(start, end))
     scheduled = list(schedule.run(frames))
     kept = [item for item in scheduled if item.ticks]
     assert [item.frame for item in kept] == [
@@ -239,9 +240,7 @@ def test_source_times_are_exact(
 def test_source_times_that_repeat_or_run_back_still_increase() -> None:
     unit = Fraction(1, 1000)
     frames = [Frame((BLACK,), GRAY, tick * unit) for tick in (0, 40, 40, 30, 120, 160)]
-    scheduled = list(
-        Schedule("source", time_base=unit, start=None, end=None).run(frames)
-    )
+    scheduled = list(Schedule("source", time_base=unit).run(frames))
     assert [item.ticks for item in scheduled] == [
         (0,),
         (40,),
@@ -259,10 +258,7 @@ def test_source_clock_that_begins_between_two_ticks_keeps_its_spacing() -> None:
     frames = [
         Frame((BLACK,), GRAY, k * 3003 * unit + Fraction(1, 44100)) for k in range(50)
     ]
-    ticks = [
-        item.ticks[0]
-        for item in Schedule("source", time_base=unit, start=None, end=None).run(frames)
-    ]
+    ticks = [item.ticks[0] for item in Schedule("source", time_base=unit).run(frames)]
     assert ticks == [2 + 3003 * k for k in range(50)]
 
 
@@ -276,9 +272,7 @@ def test_one_frame_of_look_ahead() -> None:
             yield frame
 
     for count, _ in enumerate(
-        Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(
-            source()
-        ),
+        Schedule(Fraction(30), time_base=Fraction(1, 25)).run(source()),
         start=1,
     ):
         assert pulled <= count + 1
@@ -286,7 +280,7 @@ def test_one_frame_of_look_ahead() -> None:
 
 def test_no_frames_make_no_output() -> None:
     schedule = Schedule(
-        Fraction(30), time_base=Fraction(1, 25), start=Fraction(1), end=None
+        Fraction(30), time_base=Fraction(1, 25), time_range=TimeRange(start=Fraction(1))
     )
     assert list(schedule.run([])) == []
     assert schedule.origin is None
@@ -297,9 +291,7 @@ def test_single_frame_without_duration_is_shown_once() -> None:
     frames = [Frame((BLACK,), GRAY, Fraction(0))]
     assert [
         item.ticks
-        for item in Schedule(
-            Fraction(30), time_base=Fraction(1, 25), start=None, end=None
-        ).run(frames)
+        for item in Schedule(Fraction(30), time_base=Fraction(1, 25)).run(frames)
     ] == [(0,)]
 
 
@@ -309,11 +301,7 @@ def test_timestamps_that_jump_by_days_are_refused() -> None:
         Frame((BLACK,), GRAY, Fraction(10**9)),
     ]
     with pytest.raises(InputError, match="timestamps jump"):
-        list(
-            Schedule(Fraction(30), time_base=Fraction(1, 25), start=None, end=None).run(
-                frames
-            )
-        )
+        list(Schedule(Fraction(30), time_base=Fraction(1, 25)).run(frames))
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from vsrcli.media.output import OutputVideo, check_target
 from vsrcli.media.streams import plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions
+from vsrcli.timing import TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")
 UNEVEN = (0, 3003, 5000, 9009, 20000, 21000, 24003, 40000, 43003, 46006)
@@ -290,8 +291,7 @@ def test_trimmed_run_stays_in_sync(source: VideoInfo, folder: Path) -> None:
         FAST,
         source=source,
         plan=plan,
-        start=Fraction(39, 100),
-        end=Fraction(4, 5),
+        time_range=TimeRange(Fraction(39, 100), Fraction(4, 5)),
     ) as writer:
         writer.origin = Fraction(2, 5)
         for tick in range(10):

@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from vsrcli.media.encoders import open_quietly
-from vsrcli.media.timing import round_half_away
+from vsrcli.timing import round_half_away
 
 # canonical name of the codec -> FFmpeg's encoder
 SOUND_ENCODERS = {"aac": "aac", "mp3": "libmp3lame", "ac3": "ac3", "opus": "libopus"}

@@ -25,6 +25,7 @@ from vsrcli.frame import (
 from vsrcli.media.folders import FramePattern, list_pictures, number_of
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.stills import read_picture, read_tags
+from vsrcli.timing import WHOLE, TimeRange
 
 _RGB = 0
 _FLOAT_BITS = 16
@@ -49,8 +50,7 @@ class FolderReader:
         folder: Path,
         *,
         rate: Fraction,
-        start: Fraction | None = None,
-        end: Fraction | None = None,
+        time_range: TimeRange = WHOLE,
         context: int = 0,
         value_range: tuple[float, float] | None = None,
     ) -> None:
@@ -59,8 +59,7 @@ class FolderReader:
         Args:
             folder: where they lie.
             rate: pictures a second.
-            start: as in ``VideoReader``.
-            end: the same.
+            time_range: as in ``VideoReader``.
             context: the same.
             value_range: the values that are black and white in floating-point pictures.
 
@@ -89,10 +88,8 @@ class FolderReader:
         self._format = _layout(picture)
         self.info = self._describe(folder, picture)
         count = len(self._files)
-        begin, stop = (
-            max(0, math.ceil((start or 0) * rate)),
-            count if end is None else min(count, math.ceil(end * rate)),
-        )
+        begin = max(0, math.ceil(time_range.begin * rate))
+        stop = math.ceil((time_range.end_within(self.info.duration) or 0) * rate)
         if begin >= stop:
             raise InputError(
                 f"{folder} gives no frame in that range: its {count} pictures last {float(count / rate):.3f} s at {float(rate):g} a second"

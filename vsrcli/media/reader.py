@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
 from vsrcli.frame import Damage, Frame, VideoInfo
+from vsrcli.media.containers import AVI_DEMUXER
 from vsrcli.media.decoding import Unpacker, deinterlaced, device_for
 from vsrcli.media.probe import (
     decoder_of,
@@ -29,6 +30,7 @@ from vsrcli.media.probe import (
     tolerated_gap,
 )
 from vsrcli.media.scenes import CutDetector
+from vsrcli.timing import WHOLE, TimeRange
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +60,7 @@ class VideoReader:
         self,
         path: Path,
         *,
-        start: Fraction | None = None,
-        end: Fraction | None = None,
+        time_range: TimeRange = WHOLE,
         context: int = 0,
         deinterlace: Literal["auto", "off", "field"] = "auto",
         strict: bool = False,
@@ -71,9 +72,8 @@ class VideoReader:
 
         Args:
             path: the file.
-            start: first time wanted, seconds; None for the beginning.
-            end: time before which to stop, seconds; None for the end.
-            context: frames to give before ``start`` and from ``end`` on, where there are any; their times tell them apart.
+            time_range: source times to give.
+            context: frames to give before and after the range, where there are any; their times tell them apart.
             deinterlace: ``auto``: interlaced pictures go through FFmpeg's bwdif, one frame for each; ``field``: one for each field; ``off``: they stay.
             strict: whether the first damage raises.
             keep_rgb: whether RGB pictures stay planes of green, blue and red.
@@ -85,13 +85,10 @@ class VideoReader:
         """
         self.info: VideoInfo = probe(path, keep_rgb=keep_rgb)
         self.damage = Damage()
-        self._path, self._start, self._end, self._context, self._strict = (
-            path,
-            start,
-            end,
-            context,
-            strict,
-        )
+        self._path = path
+        self._range = time_range
+        self._context = context
+        self._strict = strict
         self._deinterlace = deinterlace
         self._unwanted_damage = 0
         self._allow_empty = allow_empty
@@ -140,10 +137,10 @@ class VideoReader:
         before: deque[Frame] = deque(maxlen=self._context)
         inside, after = 0, 0
         for frame in self._all():
-            if self._start is not None and frame.time < self._start:
+            if frame.time < self._range.begin and self._range.start is not None:
                 before.append(frame)
                 continue
-            if self._end is None or frame.time < self._end:
+            if self._range.contains(frame.time):
                 inside += 1
             elif after < self._context:
                 after += 1
@@ -153,17 +150,13 @@ class VideoReader:
             before.clear()
             yield frame
         if not inside and not self._allow_empty:
-            asked = (
-                ""
-                if self._start is None and self._end is None
-                else f" {_shown_range(self._start, self._end)}"
-            )
+            asked = "" if self._range.is_whole else f" {self._range}"
             raise InputError(
                 f"{self._path} gives no frame{asked}: the video lasts {_shown(self.info.duration)}"
             )
 
     def _all(self) -> Iterator[Frame]:
-        start = self._start or Fraction(0)
+        start = self._range.begin
         spacing = 1 / self.info.rate if self.info.rate else Fraction(1, 25)
         for seconds in _RUN_UPS_SECONDS:
             run_up = max(Fraction(seconds), (self._context + _MEMORY + 1) * spacing)
@@ -190,7 +183,7 @@ class VideoReader:
         frames = self._frames_of(container, stream, sought=True)
         head: deque[Frame] = deque(maxlen=self._context + _MEMORY)
         for frame in frames:
-            if self._start is None or frame.time >= self._start:
+            if frame.time >= self._range.begin:
                 # MPEG-TS lands late, and frames whose references lie before the landing are damaged
                 is_enough = (
                     len(head) == head.maxlen
@@ -247,7 +240,7 @@ class VideoReader:
         packets, decode = container.demux(stream), decoder_of(stream)
         # AVI holds the order of decoding alone: what FFmpeg makes of it for reordered frames runs to and fro
         by_order = (
-            container.format.name == "avi"
+            container.format.name == AVI_DEMUXER
             and stream.codec_context.codec.canonical_name in _REORDERED
         )
         while True:
@@ -302,11 +295,11 @@ class VideoReader:
 
     def _hurt(self, counter: str, what: str, pts: int | None) -> None:
         time = None if pts is None else pts * self.info.time_base - self.info.start
-        if time is not None and not (
-            (self._start or 0) <= time and (self._end is None or time < self._end)
-        ):
-            self._unwanted_damage += 1
-            return
+        if time is not None:
+            is_wanted = time >= self._range.begin and self._range.contains(time)
+            if not is_wanted:
+                self._unwanted_damage += 1
+                return
         setattr(self.damage, counter, getattr(self.damage, counter) + 1)
         if self._strict:
             raise InputError(
@@ -318,7 +311,7 @@ class VideoReader:
         missing = (
             Fraction(0)
             if promised is None
-            else min(promised, self._end or promised) - end
+            else min(promised, self._range.end or promised) - end
         )
         if missing > tolerated_gap(self.info):
             self.damage.missing_seconds = float(missing)
@@ -330,11 +323,3 @@ class VideoReader:
 
 def _shown(time: Fraction | None) -> str:
     return "an unknown time" if time is None else f"{float(time):.3f} s"
-
-
-def _shown_range(start: Fraction | None, end: Fraction | None) -> str:
-    return " ".join(
-        f"{word} {float(time):g} s"
-        for word, time in (("from", start), ("before", end))
-        if time is not None
-    )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import Any
 
 from vsrcli.errors import OptionError
+from vsrcli.timing import TimeRange
 
 
 def check_choices(options: Any, *names: str) -> None:
@@ -45,22 +45,23 @@ def check_minima(options: Any, minima: Mapping[str, int]) -> None:
             )
 
 
-def check_time_range(start: Fraction | None, end: Fraction | None) -> None:
-    """Check ``--start`` and ``--end``, in seconds.
+def check_time_range(time_range: TimeRange) -> None:
+    """Check ``--start`` and ``--end``.
 
     Raises:
         OptionError: one is negative, or nothing is between them.
     """
-    for flag, value in (("--start", start), ("--end", end)):
+    for flag, value in (("--start", time_range.start), ("--end", time_range.end)):
         if value is not None and value < 0:
             raise OptionError(
                 f"{flag} {float(value):g} is negative: "
                 "times count from the beginning of the file"
             )
-    first = start or Fraction(0)
-    if end is not None and end <= first:
+    begin = time_range.begin
+    end = time_range.end
+    if end is not None and end <= begin:
         raise OptionError(
-            f"--end {float(end):g} is not after --start {float(first):g}: "
+            f"--end {float(end):g} is not after --start {float(begin):g}: "
             "nothing would be left"
         )
 

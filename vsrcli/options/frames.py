@@ -20,6 +20,7 @@ from vsrcli.options.declare import (
     option,
 )
 from vsrcli.options.encoder import EncoderOptions
+from vsrcli.timing import TimeRange
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,12 @@ class ExtractOptions:
     )
 
     def __post_init__(self) -> None:
-        check_time_range(self.start, self.end)
+        check_time_range(self.range)
+
+    @property
+    def range(self) -> TimeRange:
+        """The source times to extract."""
+        return TimeRange(self.start, self.end)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

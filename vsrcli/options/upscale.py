@@ -26,6 +26,7 @@ from vsrcli.options.declare import (
 )
 from vsrcli.options.encoder import EncoderOptions
 from vsrcli.options.parse import parse_devices
+from vsrcli.timing import TimeRange
 
 AUTO = "auto"  # as a model: one is chosen
 MIN_TILE_PX = 32  # below, nearly all work would be halo
@@ -188,7 +189,7 @@ class UpscaleOptions:
             raise OptionError(
                 f"--tile {self.tile} is too small: {MIN_TILE_PX} or more, or `auto`"
             )
-        check_time_range(self.start, self.end)
+        check_time_range(self.range)
         check_value_range(self.value_range)
         check_choices(
             self,
@@ -199,6 +200,11 @@ class UpscaleOptions:
             "hwaccel",
             "backend",
         )
+
+    @property
+    def range(self) -> TimeRange:
+        """The source times to upscale."""
+        return TimeRange(self.start, self.end)
 
     def _check_segments(self) -> None:
         is_length = MIN_SEGMENT_SECONDS <= self.segment <= MAX_SEGMENT_SECONDS

@@ -128,17 +128,14 @@ def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
     )
     if options.fps != "source":
         rate = min(rate, options.fps)
-    end = min(
-        (value for value in (options.end, info.duration) if value is not None),
-        default=None,
-    )
+    end = options.range.end_within(info.duration)
     if end is None:
         if options.budget is not None:
             raise OptionError(
                 "--budget needs a source whose length is known: give --end, or name a model"
             )
         return Work(None, float(1 / rate))
-    seconds = float(max(Fraction(0), end - (options.start or 0)))
+    seconds = float(max(Fraction(0), end - options.range.begin))
     frames = max(1, ceil(seconds * rate))
     return Work(
         frames, (seconds if options.budget is None else options.budget) / frames

@@ -74,11 +74,15 @@ def extract(
         )
     pattern = FramePattern.parse(options.pattern)
     reader = VideoReader(
-        source, start=options.start, end=options.end, deinterlace=options.deinterlace, strict=options.strict, keep_rgb=not options.luma
-    )  # fmt: skip
+        source,
+        time_range=options.range,
+        deinterlace=options.deinterlace,
+        strict=options.strict,
+        keep_rgb=not options.luma,
+    )
     with reader:
         info = reader.info
-        check_range(info, options.start, options.end)
+        check_range(info, options.range)
         convert, video = _plan(info, options)
         report = ExtractReport(
             str(source),
@@ -100,7 +104,7 @@ def extract(
         ) as writer:
             for line in _notes(info, options):
                 note(line)
-            wanted = (frame for frame in reader if _is_inside(frame, options))
+            wanted = (frame for frame in reader if options.range.contains(frame.time))
             if is_standard_input(source):
                 standard_input().seal()
             with Prefetch(map(convert, wanted), _AHEAD, "decode") as frames:
@@ -109,7 +113,8 @@ def extract(
                     report.frames += 1
                     lengths.add(frame.duration)
                     if on_progress is not None:
-                        on_progress(_share(frame, info, options), report.frames)
+                        share = options.range.share(frame.time, info.duration)
+                        on_progress(share, report.frames)
             writer.finish(report.frames)
         if len(lengths) > 2:
             note(
@@ -199,20 +204,3 @@ def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
             f"pictures hold no pixel aspect ratio ({info.sample_aspect}): they look {'narrow' if (info.sample_aspect or 1) > 1 else 'wide'}"
         )
     return lines
-
-
-def _is_inside(frame: Frame, options: ExtractOptions) -> bool:
-    return (options.start is None or frame.time >= options.start) and (
-        options.end is None or frame.time < options.end
-    )
-
-
-def _share(frame: Frame, info: VideoInfo, options: ExtractOptions) -> float | None:
-    begin, end = options.start or Fraction(0), options.end or info.duration
-    return (
-        None
-        if end is None or end <= begin
-        else float(
-            min(Fraction(1), max(Fraction(0), (frame.time - begin) / (end - begin)))
-        )
-    )

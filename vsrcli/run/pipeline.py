@@ -16,7 +16,6 @@ from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.media.pipe import is_standard_input, standard_input
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.timing import Schedule, Scheduled
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
@@ -24,6 +23,7 @@ from vsrcli.run.clock import Clock
 from vsrcli.run.network import LumaNetwork, Work
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
+from vsrcli.timing import Schedule, Scheduled, TimeRange
 
 _DECODED_AHEAD = 8
 _LUMA_AHEAD = 2
@@ -211,11 +211,7 @@ def run_stages(
 
     stalled = reader.stalled if isinstance(reader, VideoReader) else lambda: None
     schedule, frames_before = schedule or job.schedule, report.frames_upscaled
-    begin = options.start or Fraction(0)
-    end = min(
-        (value for value in (options.end, job.info.duration) if value is not None),
-        default=None,
-    )
+    time_range = options.range
     with (
         Prefetch(
             clocks["decode"].each(map(job.conversion.incoming, reader)),
@@ -225,7 +221,7 @@ def run_stages(
         ) as decoded,
         Prefetch(
             _with_luma(
-                _counted(schedule.run(decoded), options, report, segments),
+                _counted(schedule.run(decoded), time_range, report, segments),
                 network,
                 job,
                 clocks,
@@ -249,7 +245,7 @@ def run_stages(
             if on_progress is not None:
                 on_progress(
                     UpscaleProgress(
-                        _share(item.frame.time, begin, end),
+                        time_range.share(item.frame.time, job.info.duration),
                         report.frames_upscaled,
                         report.frames_out,
                     )
@@ -268,12 +264,12 @@ def run_stages(
 
 def _counted(
     items: Iterable[Scheduled],
-    options: UpscaleOptions,
+    time_range: TimeRange,
     report: UpscaleReport,
     segments: SegmentSink | None,
 ) -> Iterator[Scheduled]:
     for item in items:
-        in_range = _in_range(item.frame, options)
+        in_range = time_range.contains(item.frame.time)
         report.frames_in += in_range
         yield item if segments is None else segments.see(item, in_range)
 
@@ -325,17 +321,3 @@ def _finished(
                 )
             )
         yield Scheduled(frame, item.ticks, item.duration, item.segment)
-
-
-def _share(time: Fraction, begin: Fraction, end: Fraction | None) -> float | None:
-    return (
-        None
-        if end is None or end <= begin
-        else float(min(Fraction(1), max(Fraction(0), (time - begin) / (end - begin))))
-    )
-
-
-def _in_range(frame: Frame, options: UpscaleOptions) -> bool:
-    return (options.start is None or frame.time >= options.start) and (
-        options.end is None or frame.time < options.end
-    )

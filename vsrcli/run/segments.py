@@ -17,7 +17,6 @@ from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.parts import PartWriter, joined
 from vsrcli.media.pipe import is_standard_input, piped_container
 from vsrcli.media.timeline import Timeline, timeline
-from vsrcli.media.timing import Scheduled
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.journal import Journal, Mark, Segment, fingerprint, mark_of, part_path
@@ -25,6 +24,7 @@ from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan, plan_segments, stretches
 from vsrcli.run.preflight import Job, is_folder_target, open_reader, open_writer
 from vsrcli.run.space import check_space
+from vsrcli.timing import Scheduled, TimeRange
 
 # Options that change nothing of what is written.
 _FREE = {
@@ -58,14 +58,9 @@ def cut_up(job: Job, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
     """
     if not options.segment or one_go(job) is not None:
         return None
-    begin, length = (
-        options.start or Fraction(0),
-        Fraction(options.segment).limit_denominator(1000),
-    )
-    end = min(
-        (value for value in (options.end, job.info.duration) if value is not None),
-        default=begin,
-    )
+    begin = options.range.begin
+    end = options.range.end_within(job.info.duration) or begin
+    length = Fraction(options.segment).limit_denominator(1000)
     if len(plan_segments(begin, end, length)) == 1:
         return None
     found = timeline(job.info)
@@ -382,16 +377,17 @@ def make_stretch(
         VsrError: whatever a stage raises.
     """
     is_late = first > 0 and is_seekable
-    begin = plan.begin(first) if is_late else options.start
+    within = TimeRange(
+        plan.begin(first) if is_late else options.start, plan.end(last) or options.end
+    )
     schedule = job.schedule.anew(first_time(job, options) if is_late else None)
-    until = plan.end(last)
     with (
         Stretch(job, plan, first, last, folder, hooks.on_segment) as stretch,
         open_reader(
             job,
             options,
             max(1, backend.spec.radius),
-            within=(begin, options.end if until is None else until),
+            within=within,
         ) as reader,
     ):
         stretch.damage = reader.damage
@@ -460,7 +456,7 @@ def join(
     frames = sum(segment.frames for segment in segments)
     if not frames:
         raise InputError(
-            f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}"
+            f"{job.source}: no frame of it could be decoded{'' if options.range.is_whole else ' in that range'}"
         )
     check_space(
         job,

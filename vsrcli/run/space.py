@@ -95,7 +95,7 @@ def estimated_bytes(job: Job, options: UpscaleOptions) -> int:
     """About what a run needs on the disk, parts and finished video together, before anything of it is there."""
     video, seconds = (
         job.video,
-        float((options.end or job.info.duration or 0) - (options.start or 0)),
+        float((options.range.end_within(job.info.duration) or 0) - options.range.begin),
     )
     crf = encoder_of(job.encoder.codec).crf
     bits = (

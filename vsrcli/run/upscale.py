@@ -179,7 +179,7 @@ def _in_one_go(
         report.damage = reader.damage.as_dict()
         if not report.frames_out:
             raise InputError(
-                f"{job.source}: no frame of it could be decoded{' in that range' if options.start or options.end else ''}"
+                f"{job.source}: no frame of it could be decoded{'' if options.range.is_whole else ' in that range'}"
             )
         writer.finish(report.frames_out, check)
     return reader.damage

@@ -268,22 +268,12 @@ class Crew:
 
     def _share(self, number: int) -> float:
         """How much of the video lies before a segment."""
-        begin = float(self._options.start or 0)
-        end = float(
-            min(
-                value
-                for value in (self._options.end, self._job.info.duration)
-                if value is not None
-            )
-        )
-        cut = (
-            begin
-            if number == 0
-            else end
-            if number >= len(self._plan)
-            else float(self._plan.cuts[number - 1])
-        )
-        return (cut - begin) / (end - begin)
+        if number >= len(self._plan):
+            return 1.0
+        begin = self._plan.begin(number)
+        if begin is None:
+            return 0.0
+        return self._options.range.share(begin, self._job.info.duration) or 0.0
 
     def _under_way(self, left: set[int]) -> float:
         """How much of the video is done in segments that are not whole yet."""
