@@ -308,9 +308,10 @@ def _read_folder(folder: Path, whole: bool) -> list[Clip]:
 def _read_video(file: Path, limit: int, whole: bool) -> list[Clip]:
     from vsrcli.media.probe import probe
     from vsrcli.media.reader import VideoReader
+    from vsrcli.timing import TimeRange
 
     def frames(start: Fraction | None = None) -> Iterator[tuple[Clip, bool]]:
-        with VideoReader(file, start=start) as reader:
+        with VideoReader(file, time_range=TimeRange(start=start)) as reader:
             bits, full = reader.info.format.bits, reader.info.tags.is_full_range
             for frame in reader:
                 yield _limited_codes(frame.luma, bits, full), frame.scene_cut
