@@ -13,15 +13,21 @@ import av
 import cv2
 import numpy as np
 
-SIZE = (64, 48)
-PICTURE_SIZE = (40, 32)
+WIDTH = 64
+HEIGHT = 48
 FRAMES = 24
 CUT = 12
 FROZEN = range(4, 11)
 DEEP_FRAMES = 12
-AUDIO_RATE = 8000
 # Which frame of the doubled video shows something else.
 WRONG_FRAME = 9
+
+AUDIO_RATE = 8000
+STILL_WIDTH = 40
+STILL_HEIGHT = 32
+
+# The planes of a 4:2:0 frame.
+Planes = list[Any]
 
 _FRAME_TIME = Fraction(1, 25)
 _MILLISECOND = Fraction(1, 1000)
@@ -52,50 +58,67 @@ def write_sources(folder: Path) -> None:
     _write_frames(folder / "frames")
 
 
-def _picture(number: int) -> list[Any]:
-    """The planes of a 4:2:0 frame, uint8: a texture that changes and a square that moves.
+def _picture(number: int) -> Planes:
+    """The planes of a frame, uint8: a texture that changes and a square that moves.
 
     It is computed with integers only, and curved everywhere: on a straight ramp interpolation gives
     values halfway between two codes, which processors round differently.
     """
     if number in FROZEN:
         number = FROZEN[0]
-    width, height = SIZE
-    rows, columns = np.mgrid[:height, :width]
-    texture = (3 * rows**2 + 5 * columns**2 + 7 * rows * columns) // 16
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    texture = _quadratic(rows, columns, (3, 5, 7)) // 16
     luma = 40 + (texture + 5 * number) % 140
     if number >= CUT:
         luma = 235 - luma
     top = 8 + number
     left = 4 + 2 * number % 40
     luma[top : top + 9, left : left + 12] = 210
-    rows = rows[::2, ::2]
-    columns = columns[::2, ::2]
-    texture = (11 * rows**2 + 13 * columns**2 + 3 * rows * columns) // 32
+
+    rows, columns = np.mgrid[:HEIGHT:2, :WIDTH:2]
+    texture = _quadratic(rows, columns, (11, 13, 3)) // 32
     blue = 100 + (texture + 2 * number) % 50
     red = 150 - (texture * 3 // 2 + number) % 40
-    return [plane.astype(np.uint8) for plane in (luma, blue, red)]
+    return [
+        luma.astype(np.uint8),
+        blue.astype(np.uint8),
+        red.astype(np.uint8),
+    ]
 
 
-def _as_frame(planes: list[Any], pixel_format: str) -> av.VideoFrame:
-    """A frame of 4:2:0 planes."""
-    stacked = np.concatenate([plane.ravel() for plane in planes])
+def _quadratic(rows: Any, columns: Any, factors: tuple[int, int, int]) -> Any:
+    """A quadratic form of the coordinates."""
+    down, across, mixed = factors
+    result = down * rows * rows
+    result += across * columns * columns
+    result += mixed * rows * columns
+    return result
+
+
+def _as_frame(planes: Planes, pixel_format: str) -> av.VideoFrame:
     height, width = planes[0].shape
-    array = stacked.reshape(height * 3 // 2, width)
+    rows = height * 3 // 2
+    samples = np.concatenate([plane.ravel() for plane in planes])
+    array = samples.reshape(rows, width)
     return av.VideoFrame.from_ndarray(array, format=pixel_format)
 
 
 def _add_video(
     container: Any,
     codec: str,
-    size: tuple[int, int],
+    *,
+    scale: int = 1,
     pixel_format: str = "yuv420p",
     time_base: Fraction = _FRAME_TIME,
     options: dict[str, str] | None = None,
 ) -> Any:
-    stream = container.add_stream(codec, rate=25, options=options or {})
-    stream.width = size[0]
-    stream.height = size[1]
+    stream = container.add_stream(
+        codec,
+        rate=25,
+        options=options or {},
+    )
+    stream.width = scale * WIDTH
+    stream.height = scale * HEIGHT
     stream.pix_fmt = pixel_format
     stream.time_base = time_base
     stream.codec_context.time_base = time_base
@@ -103,44 +126,61 @@ def _add_video(
     return stream
 
 
-def _write_clip(path: Path, pictures: list[list[Any]]) -> None:
+def _encode(container: Any, stream: Any, planes: Planes, time: int) -> None:
+    """Encode a frame; ``time`` is in units of the stream's time base."""
+    frame = _as_frame(planes, stream.pix_fmt)
+    frame.pts = time
+    frame.time_base = stream.codec_context.time_base
+    container.mux(stream.encode(frame))
+
+
+def _write_clip(path: Path, pictures: list[Planes]) -> None:
     with av.open(str(path), "w") as container:
-        lossless = {"qp": "0", "preset": "ultrafast", "g": "8"}
-        video = _add_video(container, "libx264", SIZE, options=lossless)
-        video.codec_context.sample_aspect_ratio = Fraction(4, 3)
-        video.codec_context.color_range = 1  # limited
-        video.codec_context.color_primaries = 6  # BT.601, 525 lines
-        video.codec_context.color_trc = 6  # the same
-        video.codec_context.colorspace = 6  # the same
+        video = _add_lossless_h264(container)
         audio = _add_audio(container)
         text: Any = container.add_stream("mov_text")
         text.codec_context.subtitle_header = _SUBTITLE_HEADER
         text.metadata["language"] = "eng"
-        container.metadata.update({"title": "A golden clip", "artist": "Someone"})
+        container.metadata["title"] = "A golden clip"
+        container.metadata["artist"] = "Someone"
         container.set_chapters(
-            [_chapter(1, 0, 480, "Texture"), _chapter(2, 480, 960, "Inverted texture")]
+            [
+                _chapter(0, "Texture"),
+                _chapter(1, "Inverted texture"),
+            ]
         )
         for number, planes in enumerate(pictures):
-            frame = _as_frame(planes, "yuv420p")
-            frame.pts = number
-            frame.time_base = _FRAME_TIME
-            container.mux(video.encode(frame))
+            _encode(container, video, planes, number)
         container.mux(video.encode(None))
         container.mux(audio.encode(_sound()))
         container.mux(audio.encode(None))
-        for begin, words in ((120, b"First line"), (560, b"Second line")):
-            packet: Any = av.Packet(len(words).to_bytes(2, "big") + words)
-            packet.stream = text
-            packet.time_base = _MILLISECOND
-            packet.pts = begin
-            packet.dts = begin
-            packet.duration = 320
-            container.mux(packet)
+        _mux_text(container, text, 120, b"First line")
+        _mux_text(container, text, 560, b"Second line")
+
+
+def _add_lossless_h264(container: Any) -> Any:
+    options = {
+        "qp": "0",
+        "preset": "ultrafast",
+        "g": "8",
+    }
+    video = _add_video(container, "libx264", options=options)
+    context = video.codec_context
+    context.sample_aspect_ratio = Fraction(4, 3)
+    context.color_range = 1  # limited
+    context.color_primaries = 6  # BT.601, 525 lines
+    context.color_trc = 6  # the same
+    context.colorspace = 6  # the same
+    return video
 
 
 def _add_audio(container: Any) -> Any:
     """A FLAC track; without linear prediction its encoder computes with integers only."""
-    audio = container.add_stream("flac", rate=AUDIO_RATE, options={"lpc_type": "fixed"})
+    audio = container.add_stream(
+        "flac",
+        rate=AUDIO_RATE,
+        options={"lpc_type": "fixed"},
+    )
     audio.layout = "mono"
     audio.format = "s16"
     audio.metadata["language"] = "fre"
@@ -148,11 +188,13 @@ def _add_audio(container: Any) -> Any:
 
 
 def _sound() -> av.AudioFrame:
-    """As long as the clip: a sawtooth with a slower one on it."""
+    """As long as the clip: two sawtooths."""
     samples = np.arange(AUDIO_RATE * FRAMES // 25)
-    wave = (samples * 97) % 4001 + (samples * 5) % 2003 - 3000
+    fast = samples * 97 % 4001
+    slow = samples * 5 % 2003
+    wave = (fast + slow - 3000).astype(np.int16)
     frame = av.AudioFrame.from_ndarray(
-        wave.astype(np.int16)[None],
+        wave.reshape(1, -1),
         format="s16",
         layout="mono",
     )
@@ -162,19 +204,37 @@ def _sound() -> av.AudioFrame:
     return frame
 
 
-def _chapter(number: int, begin: int, end: int, title: str) -> Any:
+def _mux_text(container: Any, stream: Any, begin: int, words: bytes) -> None:
+    """Write a line of subtitles that begins at a time in milliseconds."""
+    length = len(words).to_bytes(2, "big")
+    packet: Any = av.Packet(length + words)
+    packet.stream = stream
+    packet.time_base = _MILLISECOND
+    packet.pts = begin
+    packet.dts = begin
+    packet.duration = 320
+    container.mux(packet)
+
+
+def _chapter(number: int, title: str) -> Any:
+    """One half of the clip."""
     return {
-        "id": number,
-        "start": begin,
-        "end": end,
+        "id": number + 1,
+        "start": 480 * number,
+        "end": 480 * (number + 1),
         "time_base": _MILLISECOND,
         "metadata": {"title": title},
     }
 
 
-def _write_deep(path: Path, pictures: list[list[Any]]) -> None:
+def _write_deep(path: Path, pictures: list[Planes]) -> None:
     with av.open(str(path), "w") as container:
-        video = _add_video(container, "ffv1", SIZE, "yuv420p10le", _MILLISECOND)
+        video = _add_video(
+            container,
+            "ffv1",
+            pixel_format="yuv420p10le",
+            time_base=_MILLISECOND,
+        )
         video.set_display_rotation(90)
         context = video.codec_context
         context.color_range = 1  # limited
@@ -182,39 +242,42 @@ def _write_deep(path: Path, pictures: list[list[Any]]) -> None:
         context.color_trc = 14  # BT.2020, 10 bits
         context.colorspace = 9  # BT.2020, non-constant luminance
         for number, planes in enumerate(pictures):
-            codes = [plane.astype(np.uint16) * 4 + number % 4 for plane in planes]
-            frame = _as_frame(codes, "yuv420p10le")
-            frame.pts = number * 40 + 7 * (number % 3)
-            frame.time_base = _MILLISECOND
-            container.mux(video.encode(frame))
+            phase = number % 4
+            codes = [4 * plane.astype(np.uint16) + phase for plane in planes]
+            jitter = 7 * (number % 3)
+            _encode(container, video, codes, 40 * number + jitter)
         container.mux(video.encode(None))
 
 
-def _write_doubled(path: Path, pictures: list[list[Any]]) -> None:
-    width, height = SIZE
+def _write_doubled(path: Path, pictures: list[Planes]) -> None:
     with av.open(str(path), "w") as container:
-        video = _add_video(container, "ffv1", (2 * width, 2 * height))
+        video = _add_video(container, "ffv1", scale=2)
         for number, planes in enumerate(pictures):
-            doubled = [plane.repeat(2, axis=0).repeat(2, axis=1) for plane in planes]
+            doubled = [_double(plane) for plane in planes]
             if number == WRONG_FRAME:
                 doubled[0] = 255 - doubled[0]
-            frame = _as_frame(doubled, "yuv420p")
-            frame.pts = number
-            frame.time_base = _FRAME_TIME
-            container.mux(video.encode(frame))
+            _encode(container, video, doubled, number)
         container.mux(video.encode(None))
+
+
+def _double(plane: Any) -> Any:
+    wide = plane.repeat(2, axis=1)
+    return wide.repeat(2, axis=0)
 
 
 def _write_frames(folder: Path) -> None:
     """RGB pictures."""
     folder.mkdir()
-    width, height = PICTURE_SIZE
-    rows, columns = np.mgrid[:height, :width]
+    rows, columns = np.mgrid[:STILL_HEIGHT, :STILL_WIDTH]
+    red_texture = _quadratic(rows, columns, (1, 0, 3)) // 5
+    green_texture = _quadratic(rows, columns, (5, 1, 0)) // 7
+    blue_texture = _quadratic(rows, columns, (0, 5, 1)) // 9
     for number in range(DEEP_FRAMES):
-        red = 30 + ((rows**2 + 3 * rows * columns) // 5 + 4 * number) % 190
-        green = 40 + ((columns**2 + 5 * rows**2) // 7 + 2 * number) % 170
-        blue = 200 - ((5 * columns**2 + rows * columns) // 9 + number) % 180
-        picture = np.stack([blue, green, red], axis=2)
+        red = 30 + (red_texture + 4 * number) % 190
+        green = 40 + (green_texture + 2 * number) % 170
+        blue = 200 - (blue_texture + number) % 180
+        picture = np.dstack([blue, green, red])
         name = folder / f"frame{number + 1:06d}.png"
-        if not cv2.imwrite(str(name), picture.astype(np.uint8)):
+        is_written = cv2.imwrite(str(name), picture.astype(np.uint8))
+        if not is_written:
             raise OSError(f"{name}: cannot be written")
