@@ -33,9 +33,9 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -43,6 +43,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from script_parts import print_header, print_row
 from standins import CAMERAS
 from standins import motion as render
 from torch import Tensor, nn
@@ -55,8 +56,8 @@ from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import locate
 from vsrcli.picture.motion import Motion
 from vsrcli.picture.resize import double
-from vsrcli.training.data import manifest_rows, read_pack
 from vsrcli.training.degradation import clean
+from vsrcli.training.pack_reader import manifest_rows, read_pack
 from vsrcli.training.step import loss_of
 
 Codes = NDArray[np.uint8]
@@ -143,6 +144,26 @@ class Batch:
     truth: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """A patch of an example.
+
+    Attributes:
+        windows: for each form, (5, h, w) codes.
+        flows: (4, 2, h, w) float32, for the window of the warped form.
+        truth: (2h, 2w) codes.
+    """
+
+    windows: dict[str, Codes]
+    flows: Flows
+    truth: Codes
+
+    def moved(self, move: Callable[[Any], Any]) -> Patch:
+        """The patch with its pixels elsewhere; its flows are copied."""
+        windows = {form: move(window) for form, window in self.windows.items()}
+        return Patch(windows, move(self.flows).copy(), move(self.truth))
+
+
 def warp(maps: Tensor, flow: Tensor) -> Tensor:
     """Sample maps along a flow, by cubic interpolation.
 
@@ -153,9 +174,14 @@ def warp(maps: Tensor, flow: Tensor) -> Tensor:
     rows, columns = maps.shape[-2:]
     x = torch.arange(columns) + flow[:, 0]
     y = torch.arange(rows)[:, None] + flow[:, 1]
-    grid = torch.stack(((2 * x + 1) / columns - 1, (2 * y + 1) / rows - 1), dim=-1)
+    across = (2 * x + 1) / columns - 1
+    down = (2 * y + 1) / rows - 1
     return functional.grid_sample(
-        maps, grid, mode="bicubic", padding_mode="border", align_corners=False
+        maps,
+        torch.stack((across, down), dim=-1),
+        mode="bicubic",
+        padding_mode="border",
+        align_corners=False,
     )
 
 
@@ -164,22 +190,27 @@ def check_warp() -> float:
     shift = torch.tensor([1.3, -2.6])
 
     def waves(x: Tensor, y: Tensor) -> Tensor:
-        return (
-            128 + 50 * torch.sin(0.2 * x + 0.1 * y) + 40 * torch.cos(0.1 * x - 0.2 * y)
-        )
+        first = 50 * torch.sin(0.2 * x + 0.1 * y)
+        second = 40 * torch.cos(0.1 * x - 0.2 * y)
+        return 128 + first + second
 
     y, x = torch.meshgrid(torch.arange(40.0), torch.arange(56.0), indexing="ij")
     flow = shift[:, None, None].expand(2, *x.shape)
     moved = warp(waves(x, y)[None, None], flow[None])[0, 0]
-    difference = (moved - waves(x + shift[0], y + shift[1])).abs()
+    expected = waves(x + shift[0], y + shift[1])
+    difference = (moved - expected).abs()
     return float(difference[8:-8, 8:-8].max())
 
 
 def doubled(flow: Tensor) -> Tensor:
     """A flow at twice the size, in pixels of that size: (B, 2, h, w) to (B, 2, 2h, 2w)."""
-    return 2 * functional.interpolate(
-        flow, scale_factor=2, mode="bilinear", align_corners=False
+    enlarged = functional.interpolate(
+        flow,
+        scale_factor=2,
+        mode="bilinear",
+        align_corners=False,
     )
+    return 2 * enlarged
 
 
 class Form:
@@ -192,7 +223,11 @@ class Form:
     """
 
     def __init__(
-        self, name: str, network: WindowNetwork, rate: float, is_half: bool
+        self,
+        name: str,
+        network: WindowNetwork,
+        rate: float,
+        is_half: bool,
     ) -> None:
         self.name = name
         self.network = copy.deepcopy(network).train()
@@ -200,13 +235,15 @@ class Form:
         self.seconds = 0.0
         self._rate = rate
         self._is_half = is_half
-        groups: dict[float, list[nn.Parameter]] = {1.0: [], UNIT: []}
+        biases = []
+        weights = []
         for parameter_name, parameter in self.network.named_parameters():
-            groups[UNIT if parameter_name.endswith("bias") else 1.0].append(parameter)
+            is_bias = parameter_name.endswith("bias")
+            (biases if is_bias else weights).append(parameter)
         self._optimizer = torch.optim.Adam(
             [
-                {"params": parameters, "unit": unit}
-                for unit, parameters in groups.items()
+                {"params": weights, "unit": 1.0},
+                {"params": biases, "unit": UNIT},
             ]
         )
 
@@ -219,56 +256,64 @@ class Form:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["unit"]
         picture = self._upscale(
-            self.network, batch.windows[self.name], batch.flows, is_half=self._is_half
+            self.network,
+            batch.windows[self.name],
+            batch.flows,
+            is_half=self._is_half,
         )
-        loss = loss_of(
-            "charbonnier", 0.0, (picture - batch.truth[..., 2:-2, 2:-2]) / 255
-        )
+        error = picture - batch.truth[..., 2:-2, 2:-2]
+        loss = loss_of("charbonnier", 0.0, error / 255)
         self._optimizer.zero_grad(set_to_none=True)
         cast("Any", loss).backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self._optimizer.step()
-        decay = min(DECAY, (2 + number) / (11 + number))
-        with torch.no_grad():
-            for mean, value in zip(
-                self.average.parameters(), self.network.parameters(), strict=True
-            ):
-                mean.lerp_(value, 1 - decay)
+        self._update_average(number)
         self.seconds += time.process_time() - began
         return float(loss.detach())
+
+    def _update_average(self, number: int) -> None:
+        decay = min(DECAY, (2 + number) / (11 + number))
+        means = self.average.parameters()
+        values = self.network.parameters()
+        with torch.no_grad():
+            for mean, value in zip(means, values, strict=True):
+                mean.lerp_(value, 1 - decay)
 
     def gain(self, example: Example) -> float:
         """PSNR gain over bicubic, dB, in single precision."""
         window = torch.from_numpy(example.window.astype(np.float32))[None, None]
         flows = torch.from_numpy(example.flows.astype(np.float32))[None]
         with torch.inference_mode():
-            picture = self._upscale(self.average, window, flows, is_half=False)[
-                0, 0
-            ].numpy()
-        crop = 2 * MARGIN_PX
+            upscaled = self._upscale(self.average, window, flows, is_half=False)
+        picture = upscaled[0, 0].numpy()
         bicubic = double(example.window[RADIUS].astype(np.float32))
-        scores = [
-            psnr(truth, np.clip(np.rint(upscaled), 0, 255), crop=border)
-            for truth, upscaled, border in (
-                (example.truth, bicubic, crop),
-                (example.truth[2:-2, 2:-2], picture, crop - 2),
-            )
-        ]
-        return scores[1] - scores[0]
+        crop = 2 * MARGIN_PX
+        score = _psnr(example.truth[2:-2, 2:-2], picture, crop - 2)
+        return score - _psnr(example.truth, bicubic, crop)
 
     def _upscale(
-        self, network: WindowNetwork, window: Tensor, flows: Tensor, *, is_half: bool
+        self,
+        network: WindowNetwork,
+        window: Tensor,
+        flows: Tensor,
+        *,
+        is_half: bool,
     ) -> Tensor:
         with _half(is_half):
             maps = network.frame_maps(window)
         if self.name == "warped":
             outer = torch.cat([maps[place] for place in OUTER]).float()
-            moved = warp(outer, doubled(flows.transpose(0, 1).flatten(0, 1)))
-            for place, moved_map in zip(OUTER, moved.chunk(len(OUTER)), strict=True):
+            flow = doubled(flows.transpose(0, 1).flatten(0, 1))
+            moved = warp(outer, flow).chunk(len(OUTER))
+            for place, moved_map in zip(OUTER, moved, strict=True):
                 maps[place] = moved_map
         with _half(is_half):
-            features = network.of_groups(maps)
+            features = network.fuse_groups(maps)
         return network.picture(features.float(), window[:, :, RADIUS])
+
+
+def _psnr(truth: Codes, picture: Floats, crop: int) -> float:
+    return psnr(truth, np.clip(np.rint(picture), 0, 255), crop=crop)
 
 
 def _half(enabled: bool) -> AbstractContextManager[Any]:
@@ -301,17 +346,23 @@ def examples_of(clip: Codes, centres: Iterable[int]) -> Iterator[Example]:
 
 def middle_part(example: Example) -> Example:
     """The part of an example that is evaluated."""
-    rows, columns = (
-        slice(start, start + EVALUATED_PX)
-        for start in ((side - EVALUATED_PX) // 2 for side in example.window.shape[1:])
-    )
-    top = 2 * rows.start
-    left = 2 * columns.start
-    side = 2 * EVALUATED_PX
-    truth = example.truth[top : top + side, left : left + side]
+    height, width = example.window.shape[1:]
+    top = (height - EVALUATED_PX) // 2
+    left = (width - EVALUATED_PX) // 2
+    rows = slice(top, top + EVALUATED_PX)
+    columns = slice(left, left + EVALUATED_PX)
     return Example(
-        example.window[:, rows, columns], example.flows[..., rows, columns], truth
+        window=example.window[:, rows, columns],
+        flows=example.flows[..., rows, columns],
+        truth=_doubled_part(example.truth, top, left, EVALUATED_PX),
     )
+
+
+def _doubled_part(truth: Codes, top: int, left: int, side: int) -> Codes:
+    """The square of a picture of twice the size; arguments in pixels of the input."""
+    rows = slice(2 * top, 2 * (top + side))
+    columns = slice(2 * left, 2 * (left + side))
+    return truth[rows, columns]
 
 
 def sequences(data: Path, split: str) -> tuple[list[Codes], list[str]]:
@@ -322,31 +373,40 @@ def sequences(data: Path, split: str) -> tuple[list[Codes], list[str]]:
 
 
 def read_sets(
-    data: Path, limit: int | None
+    data: Path,
+    limit: int | None,
 ) -> tuple[list[Example], dict[str, list[Example]]]:
     """What is trained on, and the sets that are evaluated."""
     clips, names = sequences(data, "train")
-    photos = sorted({name for name in names if name.startswith("photo-")})
-    held_out = set(photos[::5])
-    sets: dict[str, list[Example]] = {"val": [], "photos": [], "slow photos": []}
+    scenes = sorted({name for name in names if name.startswith("photo-")})
+    held_out = set(scenes[::5])
     training: list[Example] = []
-    for clip, name in zip(clips[:limit], names, strict=False):
-        if name not in held_out:
-            training += examples_of(clip, CENTRES)
-    for clip, name in zip(clips, names, strict=True):
+    photos: list[Example] = []
+    for number, (clip, name) in enumerate(zip(clips, names, strict=True)):
         if name in held_out:
-            sets["photos"] += map(middle_part, examples_of(clip, [MIDDLE]))
-    sets["slow photos"] = [item for item in sets["photos"] if item.speed_px <= SLOW_PX]
+            photos += map(middle_part, examples_of(clip, [MIDDLE]))
+        elif limit is None or number < limit:
+            training += examples_of(clip, CENTRES)
+    validation: list[Example] = []
     for clip in sequences(data, "val")[0][:limit:4]:
-        sets["val"] += map(middle_part, examples_of(clip, [MIDDLE]))
+        validation += map(middle_part, examples_of(clip, [MIDDLE]))
+    sets = {
+        "val": validation,
+        "photos": photos,
+        "slow photos": [item for item in photos if item.speed_px <= SLOW_PX],
+    }
     for scene in CAMERAS:
-        sets[scene] = []
-        for centre in SCENE_FRAMES:
-            shown = render(scene, only=range(centre - RADIUS, centre + RADIUS + 1))
-            sets[scene] += map(
-                middle_part, examples_of(np.stack(list(shown)), [RADIUS])
-            )
+        sets[scene] = scene_examples(scene)
     return training, sets
+
+
+def scene_examples(scene: str) -> list[Example]:
+    examples: list[Example] = []
+    for centre in SCENE_FRAMES:
+        places = range(centre - RADIUS, centre + RADIUS + 1)
+        frames = np.stack(list(render(scene, only=places)))
+        examples += map(middle_part, examples_of(frames, [RADIUS]))
+    return examples
 
 
 def spread(examples: list[Example], count: int) -> list[Example]:
@@ -356,9 +416,12 @@ def spread(examples: list[Example], count: int) -> list[Example]:
 
 
 def cut_patch(
-    example: Example, top: int, left: int, side: int
-) -> tuple[dict[str, Codes], Flows, Codes]:
-    """A patch of an example: a window for each form, flows for the warped one, and the truth.
+    example: Example,
+    top: int,
+    left: int,
+    side: int,
+) -> Patch:
+    """A patch of an example.
 
     In a whole picture a flow finds what it points to however far away. So the neighbours of the
     warped form are cut where the flow points to on the whole, and only the rest of it is left.
@@ -369,74 +432,60 @@ def cut_patch(
     followed = plain.copy()
     rows, columns = example.window.shape[1:]
     for flow, place in zip(flows, OUTER, strict=True):
-        across, down = (round(float(np.median(part))) for part in flow)
+        across = round(float(np.median(flow[0])))
+        down = round(float(np.median(flow[1])))
         x = min(max(left + across, 0), columns - side)
         y = min(max(top + down, 0), rows - side)
         followed[place] = example.window[place, y : y + side, x : x + side]
         flow[0] -= x - left
         flow[1] -= y - top
-    truth = example.truth[2 * top : 2 * (top + side), 2 * left : 2 * (left + side)]
-    return {"plain": plain, "warped": followed}, flows, truth
-
-
-def turned(
-    windows: dict[str, Codes], flows: Flows, truth: Codes, moves: Sequence[bool]
-) -> tuple[dict[str, Codes], Flows, Codes]:
-    """Mirror, turn upside down, transpose and reverse in time, each where ``moves`` says so."""
-    mirrored, upside_down, transposed, reversed_ = moves
-    if mirrored:
-        windows, flows, truth = _each(
-            windows, flows, truth, lambda plane: plane[..., ::-1]
-        )
-        flows = flows * np.array([-1, 1], np.float32)[:, None, None]
-    if upside_down:
-        windows, flows, truth = _each(
-            windows, flows, truth, lambda plane: plane[..., ::-1, :]
-        )
-        flows = flows * np.array([1, -1], np.float32)[:, None, None]
-    if transposed:
-        windows, flows, truth = _each(
-            windows, flows, truth, lambda plane: plane.swapaxes(-1, -2)
-        )
-        flows = flows[:, ::-1]
-    if reversed_:
-        windows = {form: window[::-1] for form, window in windows.items()}
-        flows = flows[::-1]
-    return windows, flows, truth
-
-
-def _each(
-    windows: dict[str, Codes], flows: Flows, truth: Codes, move: Any
-) -> tuple[dict[str, Codes], Flows, Codes]:
-    return (
-        {form: move(window) for form, window in windows.items()},
-        move(flows),
-        move(truth),
+    return Patch(
+        windows={"plain": plain, "warped": followed},
+        flows=flows,
+        truth=_doubled_part(example.truth, top, left, side),
     )
 
 
+def turned(patch: Patch, moves: Sequence[bool]) -> Patch:
+    """Mirror, turn upside down, transpose and reverse in time, each where ``moves`` says so."""
+    is_mirrored, is_upside_down, is_transposed, is_reversed = moves
+    if is_mirrored:
+        patch = patch.moved(lambda plane: plane[..., ::-1])
+        patch.flows[:, 0] *= -1
+    if is_upside_down:
+        patch = patch.moved(lambda plane: plane[..., ::-1, :])
+        patch.flows[:, 1] *= -1
+    if is_transposed:
+        patch = patch.moved(lambda plane: plane.swapaxes(-1, -2))
+        patch = replace(patch, flows=patch.flows[:, ::-1])
+    if is_reversed:
+        windows = {form: window[::-1] for form, window in patch.windows.items()}
+        patch = replace(patch, windows=windows, flows=patch.flows[::-1])
+    return patch
+
+
 def draw(
-    training: Sequence[Example], rng: np.random.Generator, batch: int, side: int
+    training: Sequence[Example],
+    rng: np.random.Generator,
+    batch: int,
+    side: int,
 ) -> Batch:
     """Choose, cut and turn the patches of a step."""
-    windows: dict[str, list[Codes]] = {form: [] for form in FORMS}
-    flows: list[Flows] = []
-    truths: list[Codes] = []
+    patches = []
     for index in rng.integers(0, len(training), batch):
         example = training[index]
-        top, left = (
-            int(rng.integers(0, length - side + 1))
-            for length in example.window.shape[1:]
-        )
-        patch = turned(*cut_patch(example, top, left, side), list(rng.random(4) < 0.5))
-        for form in FORMS:
-            windows[form].append(patch[0][form])
-        flows.append(patch[1])
-        truths.append(patch[2])
+        height, width = example.window.shape[1:]
+        top = int(rng.integers(0, height - side + 1))
+        left = int(rng.integers(0, width - side + 1))
+        moves = list(rng.random(4) < 0.5)
+        patches.append(turned(cut_patch(example, top, left, side), moves))
+    windows = {}
+    for form in FORMS:
+        windows[form] = _tensor([patch.windows[form] for patch in patches])[:, None]
     return Batch(
-        {form: _tensor(parts)[:, None] for form, parts in windows.items()},
-        _tensor(flows),
-        _tensor(truths)[:, None],
+        windows=windows,
+        flows=_tensor([patch.flows for patch in patches]),
+        truth=_tensor([patch.truth for patch in patches])[:, None],
     )
 
 
@@ -461,19 +510,22 @@ def starting_network(model: str, init: str, passes: int | None) -> WindowNetwork
 
 
 def evaluate(form: Form, sets: dict[str, list[Example]]) -> dict[str, Score]:
-    """The mean score of each set."""
-    scores: dict[int, Score] = {}
-    for example in (example for examples in sets.values() for example in examples):
-        if id(example) not in scores:
-            scores[id(example)] = Score(form.gain(example), form.gain(example.still()))
-    return {
-        name: Score(
-            float(np.mean([scores[id(example)].gain for example in examples])),
-            float(np.mean([scores[id(example)].still_gain for example in examples])),
+    """The mean score of each set; an example may be in several."""
+    known: dict[int, Score] = {}
+    means = {}
+    for name, examples in sets.items():
+        if not examples:
+            continue
+        for example in examples:
+            if id(example) not in known:
+                still_gain = form.gain(example.still())
+                known[id(example)] = Score(form.gain(example), still_gain)
+        scores = [known[id(example)] for example in examples]
+        means[name] = Score(
+            gain=float(np.mean([score.gain for score in scores])),
+            still_gain=float(np.mean([score.still_gain for score in scores])),
         )
-        for name, examples in sets.items()
-        if examples
-    }
+    return means
 
 
 def train(
@@ -489,27 +541,26 @@ def train(
     for number in range(options.steps):
         batch = draw(training, rng, options.batch, options.patch)
         losses += [form.step(batch, number, options.steps) for form in forms]
-        if (number + 1) % LOGGED_STEPS == 0:
-            report = ", ".join(
-                f"{form.name} {loss / LOGGED_STEPS:.5f}"
-                for form, loss in zip(forms, losses, strict=True)
-            )
-            print(f"step {number + 1}: loss {report}", file=sys.stderr, flush=True)
+        done = number + 1
+        if done % LOGGED_STEPS == 0:
+            means = losses / LOGGED_STEPS
+            pairs = zip(forms, means, strict=True)
+            report = ", ".join(f"{form.name} {loss:.5f}" for form, loss in pairs)
+            print(f"step {done}: loss {report}", file=sys.stderr, flush=True)
             losses[:] = 0
-        if number + 1 in (options.steps // 2, options.steps):
+        if done in (options.steps // 2, options.steps):
             stages.append({form.name: evaluate(form, sets) for form in forms})
     return stages
 
 
 def print_table(
-    stages: Sequence[dict[str, dict[str, Score]]], sets: dict[str, list[Example]]
+    stages: Sequence[dict[str, dict[str, Score]]],
+    sets: dict[str, list[Example]],
 ) -> None:
     """The gains as a table in Markdown."""
     when = ("start", "half", "end")
-    print(
-        f"| set | windows | form | {' | '.join(when)} | temporal, {' | temporal, '.join(when)} |"
-    )
-    print("|---" * (3 + 2 * len(when)) + "|")
+    temporal = [f"temporal, {stage}" for stage in when]
+    print_header("set", "windows", "form", *when, *temporal)
     for name, examples in sets.items():
         if not examples:
             continue
@@ -517,14 +568,15 @@ def print_table(
         for form in FORMS:
             scores = [stage[form][name] for stage in stages]
             gains = [score.gain for score in scores]
-            by_form[form] = np.array(gains + [score.temporal_gain for score in scores])
+            temporal_gains = [score.temporal_gain for score in scores]
+            by_form[form] = np.array(gains + temporal_gains)
         by_form["difference"] = by_form["warped"] - by_form["plain"]
         for form, figures in by_form.items():
-            cells = " | ".join(f"{figure:+.2f}" for figure in figures)
-            print(f"| {name} | {len(examples)} | {form} | {cells} |")
+            cells = [f"{figure:+.2f}" for figure in figures]
+            print_row(name, len(examples), form, *cells)
 
 
-def main() -> None:
+def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -542,7 +594,7 @@ def main() -> None:
         "--patch", type=int, default=40, help="side, pixels of the input"
     )
     parser.add_argument(
-        "--rate", type=float, default=2e-4, help="Adam's, at its height"
+        "--rate", type=float, default=2e-4, help="Adam's, at its highest"
     )
     parser.add_argument(
         "--passes", type=int, default=2, help="of the recursive 3D blocks, at most"
@@ -558,31 +610,34 @@ def main() -> None:
     parser.add_argument(
         "--limit", type=int, help="read the first so many sequences only"
     )
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = parse_arguments()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.manual_seed(options.seed)
     print(f"largest error of a known shift: {check_warp():.3f} codes", file=sys.stderr)
     began = time.process_time()
     training, sets = read_sets(options.data, options.limit)
+    seconds = time.process_time() - began
     print(
-        f"{len(training)} windows to train on, with their flows: "
-        f"{time.process_time() - began:.0f} s",
+        f"{len(training)} windows to train on, with their flows: {seconds:.0f} s",
         file=sys.stderr,
         flush=True,
     )
     sets = {name: spread(examples, options.windows) for name, examples in sets.items()}
     network = starting_network(options.model, options.init, options.passes)
-    forms = [
-        Form(name, network, options.rate, options.precision == "bf16") for name in FORMS
-    ]
+    is_half = options.precision == "bf16"
+    forms = [Form(name, network, options.rate, is_half) for name in FORMS]
     stages = train(forms, training, sets, options)
     pixels = options.steps * options.batch * options.patch**2
+    costs = [f"{form.name} {form.seconds / options.steps:.3f}" for form in forms]
     print(
         f"{options.model} from {options.init}: {options.steps} steps of {options.batch} patches of "
         f"{options.patch}, {pixels / 1e6:.1f} million pixels, {options.passes} passes, "
-        f"{options.precision}; seconds a step: "
-        + ", ".join(f"{form.name} {form.seconds / options.steps:.3f}" for form in forms)
+        f"{options.precision}; seconds a step: {', '.join(costs)}"
     )
     print_table(stages, sets)
 
