@@ -28,8 +28,8 @@ from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.weights import read_info, sha256
 from vsrcli.picture.resize import double
-from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import half_clean
+from vsrcli.training.sequences import SEQUENCE, Sequences
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 

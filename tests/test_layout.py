@@ -94,6 +94,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "models/lite.py", "models/previous.py", "models/checkpoint.py", "models/export.py",
         "models/half.py", "backends/", "training/batches.py", "training/flat.py",
         "training/patches.py", "training/checkpoints.py", "training/state.py",
+        "training/unit_network.py",
         "training/step.py", "training/trainer.py",
     ),
     "imageio_ffmpeg": ("metrics/vmaf.py",),

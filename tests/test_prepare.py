@@ -19,16 +19,16 @@ from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.media import roundtrip
 from vsrcli.media.packs import copy_sequences, encode_sequence, write_sequences
 from vsrcli.options import TrainOptions
-from vsrcli.training.data import (
+from vsrcli.training.data import load
+from vsrcli.training.degradation import DEGRADATIONS, video
+from vsrcli.training.job import train
+from vsrcli.training.prepare import _publishing_order, prepare
+from vsrcli.training.sequences import (
     SEQUENCE,
     Sequences,
-    load,
     split_held_out,
     validation_pairs,
 )
-from vsrcli.training.degradation import DEGRADATIONS, video
-from vsrcli.training.prepare import _place_in_order, prepare
-from vsrcli.training.run import train
 
 FILES = {
     "manifest.csv",
@@ -165,7 +165,7 @@ def test_without_pyav_an_unprepared_clip_says_what_to_do() -> None:
         "import sys; sys.modules['av'] = None\n"
         "import numpy as np\n"
         "from vsrcli.errors import InputError\n"
-        "from vsrcli.training.data import Sequences\n"
+        "from vsrcli.training.sequences import Sequences\n"
         "sequences = Sequences((np.zeros((7, 32, 32), np.uint8),), ('a',))\n"
         "try:\n"
         "    [sequences.low_resolution('video', 0, 0, seed) for seed in range(9)]\n"
@@ -345,10 +345,10 @@ def _swap_versions(file: Path) -> None:
         ("train.video.h264", _change, "train.video.h264"),
         ("train.video.h264", _lengthen, "more frames"),
         ("train.video.h264", Path.unlink, "train.video.h264"),
-        ("train.video.json", _shorten, "no index"),
-        ("train.video.json", lambda file: file.write_text("[]"), "no index"),
+        ("train.video.json", _shorten, "not an index"),
+        ("train.video.json", lambda file: file.write_text("[]"), "not an index"),
         ("train.video.json", _forget_a_clip, "train.video.json"),
-        ("train.video.json", _swap_versions, "no index"),
+        ("train.video.json", _swap_versions, "not an index"),
         (
             "train.video.json",
             lambda file: file.write_text('{"format":2}'),
@@ -439,7 +439,7 @@ def test_footage_that_cannot_be_read_is_named_and_not_the_folder(
     def load_nothing(*arguments: object, **named: object) -> Sequences:
         raise PermissionError(13, "Permission denied", "film.mp4")
 
-    monkeypatch.setattr("vsrcli.training.prepare.load", load_nothing)
+    monkeypatch.setattr("vsrcli.training.prepare.load_clips", load_nothing)
     with pytest.raises(
         InputError, match=r"film.mp4: cannot be read \(Permission denied\)"
     ):
@@ -454,7 +454,7 @@ def test_a_pack_killed_while_it_was_moved_may_be_made_again(
     source = _write_pack(tmp_path / "source")
     for moved in range(1, len(FILES)):
         out = tmp_path / f"out{moved}"
-        for file in sorted(pack.iterdir(), key=_place_in_order)[:moved]:
+        for file in sorted(pack.iterdir(), key=_publishing_order)[:moved]:
             out.mkdir(exist_ok=True)
             (out / file.name).write_bytes(file.read_bytes())
         _prepare(out, source)

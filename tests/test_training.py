@@ -29,17 +29,17 @@ from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import (
+from vsrcli.training.data import load
+from vsrcli.training.degradation import DEGRADATIONS, clean, video
+from vsrcli.training.job import _choose_recipe, _verdict, train
+from vsrcli.training.plan import TrainingPlan
+from vsrcli.training.recipe import RECIPES, recipe_for
+from vsrcli.training.sequences import (
     SEQUENCE,
     Sequences,
-    load,
     split_held_out,
     validation_pairs,
 )
-from vsrcli.training.degradation import DEGRADATIONS, clean, video
-from vsrcli.training.plan import TrainingPlan
-from vsrcli.training.recipe import RECIPES, recipe_for
-from vsrcli.training.run import _recipe, _verdict, train
 from vsrcli.training.trainer import Trainer
 
 
@@ -576,7 +576,7 @@ def test_a_pack_needs_no_pyav(tmp_path: Path) -> None:
         "import sys\n"
         "sys.modules['av'] = None\n"
         "from vsrcli.options import TrainOptions\n"
-        "from vsrcli.training.run import train\n"
+        "from vsrcli.training.job import train\n"
         "options = TrainOptions(\n"
         "    model='previous', domain='blur3', data=(sys.argv[1],), out=sys.argv[2],\n"
         "    steps=1, batch=1, patch=8, device='cpu', threads=1)\n"
@@ -715,7 +715,7 @@ def test_resuming_keeps_what_the_run_was_started_with(
         {"recipe": "report"},
     ):
         flag = "--" + next(iter(changes)).replace("_", "-")
-        with pytest.raises(OptionError, match=f"leave {flag} away"):
+        with pytest.raises(OptionError, match=f"omit {flag}"):
             train(TrainOptions(resume=str(tmp_path / "run"), steps=2, **changes))
     train(TrainOptions(resume=str(tmp_path / "run"), steps=2, threads=1, device="cpu"))
     kept = json.loads((tmp_path / "run" / "options.json").read_text())
@@ -839,10 +839,12 @@ def test_long_runs_take_the_long_recipe_unless_told_otherwise(
     time: float, name: str
 ) -> None:
     options = TrainOptions(data=("x",), out="y", time=time)
-    assert _recipe(options, is_card=False).name == name
-    assert _recipe(options, is_card=True).name == "long"
-    assert _recipe(replace(options, recipe="report"), is_card=True).name == "report"
-    small = _recipe(
+    assert _choose_recipe(options, is_card=False).name == name
+    assert _choose_recipe(options, is_card=True).name == "long"
+    assert (
+        _choose_recipe(replace(options, recipe="report"), is_card=True).name == "report"
+    )
+    small = _choose_recipe(
         replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True
     )
     assert (small.batch, small.patch, small.learning_rate, small.maps_batch) == (
@@ -984,7 +986,7 @@ def test_long_films_are_sampled_all_over(
 ) -> None:
     path = write_clip(tmp_path / "film.mp4", frames=300, size=(64, 48))
     assert len(load([path])) > 30
-    monkeypatch.setattr("vsrcli.training.data._PLACES", 5)
+    monkeypatch.setattr("vsrcli.training.data._SAMPLED_PLACES", 5)
     few = load([path], limit=5).clips
     assert len(few) == 5
     means = [float(np.abs(a.astype(int) - b).mean()) for a, b in pairwise(few)]

@@ -11,9 +11,9 @@ from vsrcli.frame import Plane
 from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES
 from vsrcli.picture.motion import Motion
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import Clip
 from vsrcli.training.planes import MotionPlanes, clip_planes
+from vsrcli.training.sequences import SEQUENCE, Sequences
 from vsrcli.training.validation import Floats, Validation
 
 LITE = MODELS["lite"]
@@ -26,7 +26,7 @@ class _TruthAsPhases(MotionPlanes):
     def __init__(self, truth: Clip) -> None:
         self._truth = truth
 
-    def of_clip(self, clip: Clip) -> Clip:
+    def compute(self, clip: Clip) -> Clip:
         blocks = []
         for centre in (2, 3, 4):
             high = self._truth[centre]
@@ -51,7 +51,7 @@ def test_phases_are_turned_as_the_truth_is() -> None:
     with Batches(
         sequences, LITE, "clean", patch=12, batch=64, edge_share=0.5
     ) as batches:
-        batches._kept = _TruthAsPhases(sequences.clips[0])
+        batches._clip_planes = _TruthAsPhases(sequences.clips[0])
         window, truth = batches.at(0)
         choices = batches.choose(0)
     turns = set(
@@ -92,7 +92,7 @@ def test_windows_show_what_motion_compensation_makes_of_their_frames() -> None:
 
 def test_kept_planes_are_bytes_and_few() -> None:
     kept = clip_planes(LITE)
-    planes = kept.of_clip(np.full((SEQUENCE, 8, 8), 90, np.uint8))
+    planes = kept.compute(np.full((SEQUENCE, 8, 8), 90, np.uint8))
     assert planes.dtype == np.uint8
     assert planes.shape == (kept.count, 8, 8)
     assert kept.count == 78

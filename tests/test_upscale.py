@@ -74,7 +74,8 @@ def test_the_network_beats_bicubic_on_clips_it_never_saw(
     shared: Path, name: str
 ) -> None:
     from vsrcli.backends.torch import TorchBackend
-    from vsrcli.training.data import load, validation_pairs
+    from vsrcli.training.data import load
+    from vsrcli.training.sequences import validation_pairs
 
     backend = TorchBackend(name, device="cpu")
     layout = PixelFormat.parse("gray")

@@ -1,17 +1,16 @@
-"""Batches of training patches: chosen from (seed, step) alone, cut by gathers out of clips that
-live as bytes on the training device.
+"""Batches of training patches, chosen from (seed, step) alone.
 
-What a step trains on is a table of integers, a few kilobytes: only that crosses the bus to a card,
-and cutting has no branch and no allocation that depends on values, so that a CUDA graph can hold
-it. Degraded versions of the clips are made by a pool of threads (x264 and OpenCV release Python's
-lock) in the order in which the steps will ask for them.
+The clips are kept as bytes on the training device. What a step trains on is a table of integers, a
+few kilobytes: only that is copied to a card. Patches are cut out by gathers, without branches or
+allocations that depend on values, so that a CUDA graph can hold them. Degraded versions of the
+clips are made by a pool of threads (x264 and OpenCV release Python's lock), in the order in which
+the steps will ask for them.
 """
 
 from __future__ import annotations
 
 import os
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import lru_cache, partial
 
 import numpy as np
@@ -20,51 +19,10 @@ from torch import Tensor
 
 from vsrcli.errors import BackendError, InputError
 from vsrcli.models import ModelSpec
-from vsrcli.training.data import SEQUENCE, Sequences
 from vsrcli.training.degradation import SEEDED, Clip
-from vsrcli.training.planes import ClipPlanes, Flags, Integers, clip_planes
-
-_WINDOW = 5
-_RADIUS = _WINDOW // 2
-
-# Columns of a table: where a patch lies, how it is turned, which frame is its truth, and which of
-# the planes kept of its clip the network is shown. Offsets, widths (pixels a row) and
-# planes (pixels a frame) are those of its clip in the flat buffers.
-_LOW_OFFSET = 0
-_LOW_WIDTH = 1
-_LOW_PLANE = 2
-_HIGH_OFFSET = 3
-_HIGH_WIDTH = 4
-_HIGH_PLANE = 5
-_TOP = 6
-_LEFT = 7
-_MIRRORED = 8
-_UPSIDE_DOWN = 9
-_TRANSPOSED = 10
-_TRUTH = 11
-_FIRST_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """The patches of a batch, one in each row of every array.
-
-    Attributes:
-        clip, variant: (B,) int64, which clip, in which of its degraded versions.
-        frames: (B, 5) int64, the frames of the window, the middle one upscaled; repeated as at the
-            ends of a clip and at cuts; running backwards where time is reversed.
-        top, left: (B,) int64, low-resolution corner of the patch.
-        mirrored, upside_down, transposed: (B,) bool, flips of window and truth, in this order.
-    """
-
-    clip: Integers
-    variant: Integers
-    frames: Integers
-    top: Integers
-    left: Integers
-    mirrored: Flags
-    upside_down: Flags
-    transposed: Flags
+from vsrcli.training.patches import Choices, PatchTable, choose_patches, patch_indices
+from vsrcli.training.planes import ClipPlanes, Integers, clip_planes
+from vsrcli.training.sequences import SEQUENCE, Sequences
 
 
 class Batches:
@@ -73,24 +31,25 @@ class Batches:
     Use it as a context manager, or ``close`` it.
 
     Args:
-        sequences: where they come from.
+        sequences: the clips to cut them from.
         spec: the network that is trained.
         domain: key in ``DEGRADATIONS``.
         patch: side of the low-resolution patch, pixels; None for whole pictures, of as many rows
             and columns as every clip has.
         batch: patches a step.
-        seed: of everything random.
-        device: where the clips live.
-        variants: how many differently degraded versions of a clip are made, where the domain's
+        seed: of all random choices.
+        device: where the clips are kept.
+        variants: how many differently degraded versions of a clip are made, if the domain's
             degradation is random at all; of prepared clips, at most as many as were prepared.
-        augment: whether patches are turned and mirrored and run backwards in time, and windows
-            have edges.
-        edge_share: share of windows whose first or last frames stand in for missing neighbours, as
-            at the ends of a clip and at cuts.
+        augment: whether patches are flipped, transposed and reversed in time, and windows have
+            edges.
+        edge_share: share of windows whose first or last frames replace missing neighbours, as at
+            the ends of a clip and at cuts.
         workers: threads that degrade clips; None for one a core.
 
     Raises:
         InputError: the clips are smaller than a patch.
+        BackendError: the device has no memory for the clips.
     """
 
     def __init__(
@@ -108,45 +67,41 @@ class Batches:
         edge_share: float = 0.1,
         workers: int | None = None,
     ) -> None:
-        self._kept = clip_planes(spec)
-        self.table_columns = _FIRST_SHOWN + spec.planes
-        self._shapes = np.array([clip.shape[1:] for clip in sequences.clips], np.int64)
-        rows, columns = (int(side) for side in self._shapes.min(axis=0) // 2)
-        smallest = min(rows, columns)
-        if patch and smallest < patch:
-            raise InputError(
-                f"the clips are too small ({2 * smallest} pixels) for training patches of "
-                f"{2 * patch}: use larger ones, or --patch {smallest}"
-            )
+        self._clip_planes = clip_planes(spec)
+        self.table_columns = PatchTable.FIRST_PLANE_NUMBER + spec.planes
+        shapes = [clip.shape[1:] for clip in sequences.clips]
+        self._shapes = np.array(shapes, np.int64)
         self.sequences = sequences
         self.domain = domain
         self.batch = batch
         self.seed = seed
-        self.patch = (patch, patch) if patch else (rows, columns)
+        self.patch = self._patch_shape(patch)
         self.variants = _count_variants(sequences, domain, variants)
         self.augment = augment
         self.edge_share = edge_share
         self.device = torch.device(device)
         self._pool = ThreadPoolExecutor(
-            workers or os.cpu_count() or 1, thread_name_prefix="vsr-degrade"
+            workers or os.cpu_count() or 1,
+            thread_name_prefix="vsr-degrade",
         )
-        # no method of its own: a circle would keep the pool's threads and the clips alive
+        # not a method: a reference cycle would keep the pool's threads and the clips alive
         shuffled = partial(_shuffled, seed, len(sequences))
         self._order = lru_cache(self.variants + 1)(shuffled)
-        high_sizes = SEQUENCE * self._shapes.prod(axis=1)
-        low_sizes = self._kept.count * self._shapes.prod(axis=1) // 4
-        low_sizes = np.repeat(low_sizes, self.variants)
-        self._high_offsets = np.cumsum(high_sizes) - high_sizes
-        self._low_offsets = (np.cumsum(low_sizes) - low_sizes).reshape(
-            -1, self.variants
-        )
         self._pending: dict[tuple[int, int], Future[Clip]] = {}
-        self._is_resident = np.zeros(self._low_offsets.shape, bool)
-        self.high = torch.from_numpy(
-            np.concatenate([clip.ravel() for clip in sequences.clips])
-        )
+        versions = (len(sequences), self.variants)
+        self._is_resident = np.zeros(versions, bool)
+        # where each clip begins in ``high``, and each version in ``low``
+        pixels = self._shapes.prod(axis=1)
+        high_sizes = SEQUENCE * pixels
+        self._high_offsets = np.cumsum(high_sizes) - high_sizes
+        low_sizes = self._clip_planes.count * pixels // 4
+        low_sizes = np.repeat(low_sizes, self.variants)
+        low_offsets = np.cumsum(low_sizes) - low_sizes
+        self._low_offsets = low_offsets.reshape(versions)
+        high = [clip.ravel() for clip in sequences.clips]
+        self.high = torch.from_numpy(np.concatenate(high))
         self.high = self.high.to(self.device)
-        self.low = self._room_for(int(low_sizes.sum()))
+        self.low = self._allocate(int(low_sizes.sum()))
 
     def __enter__(self) -> Batches:
         return self
@@ -158,14 +113,19 @@ class Batches:
         """Stop degrading."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def prepare(self, step: int, batch: int | None = None) -> None:
+    def prepare(
+        self,
+        step: int,
+        batch: int | None = None,
+    ) -> None:
         """Begin to degrade in the background what the steps from ``step`` on will ask for.
 
         Args:
             step: counted from 0.
-            batch: patches a step, where that is not the usual number.
+            batch: patches a step, if not the usual number.
         """
-        first = step * (batch or self.batch) // len(self.sequences)
+        patches_before = step * (batch or self.batch)
+        first = patches_before // len(self.sequences)
         for epoch in range(first, first + self.variants):
             variant = epoch % self.variants
             for index in self._order(epoch):
@@ -176,72 +136,60 @@ class Batches:
         """What is kept of clip ``index`` after its domain's degradation, (N, H/2, W/2) uint8."""
         return self._request(index, variant).result()
 
-    def choose(self, step: int, batch: int | None = None) -> Choices:
-        """What the batch of ``step`` consists of, by the seed, ``step`` and ``batch`` alone.
+    def choose(
+        self,
+        step: int,
+        batch: int | None = None,
+    ) -> Choices:
+        """The patches of ``step``; they depend on the seed, ``step`` and ``batch`` alone.
 
         Args:
             step: counted from 0.
-            batch: patches, where that is not the usual number.
+            batch: number of patches, if not the usual one.
         """
         count = batch or self.batch
         position = step * count + np.arange(count)
-        epoch, place = np.divmod(position, len(self.sequences))
-        clip = np.array(
-            [self._order(int(e))[p] for e, p in zip(epoch, place, strict=True)],
-            np.int64,
-        )
-        # a row for everything drawn, whether it is used or not: a draw never shifts another
-        draws = np.random.default_rng((self.seed, 1, step)).random((10, count))
-
-        def below(row: int, limit: Integers | int) -> Integers:
-            drawn: Integers = (draws[row] * limit).astype(np.int64)
-            return drawn
-
-        rows, columns = self._shapes[clip].T // 2
-        top = below(0, rows - self.patch[0] + 1)
-        left = below(1, columns - self.patch[1] + 1)
-        centre = _RADIUS + below(2, SEQUENCE - 2 * _RADIUS)
-        first = centre - _RADIUS
-        last = centre + _RADIUS
-        flips = np.zeros((4, count), bool)
-        if self.augment:
-            has_edge = draws[3] < self.edge_share
-            first = np.where(has_edge, first + below(4, _RADIUS + 1), first)
-            last = np.where(has_edge, centre + below(5, _RADIUS + 1), last)
-            flips = draws[6:10] < 0.5
-            flips[2] &= self.patch[0] == self.patch[1]
-        frames = centre[:, None] + np.arange(-_RADIUS, _RADIUS + 1)
-        frames = frames.clip(first[:, None], last[:, None])
-        mirrored, upside_down, transposed, is_reversed = flips
-        frames = np.where(is_reversed[:, None], frames[:, ::-1], frames)
-        return Choices(
-            clip,
-            epoch % self.variants,
-            frames,
-            top,
-            left,
-            mirrored,
-            upside_down,
-            transposed,
+        epochs, places = np.divmod(position, len(self.sequences))
+        clips = []
+        for epoch, place in zip(epochs, places, strict=True):
+            order = self._order(int(epoch))
+            clips.append(order[place])
+        clip = np.array(clips, np.int64)
+        generator = np.random.default_rng((self.seed, 1, step))
+        return choose_patches(
+            generator,
+            clip=clip,
+            variant=epochs % self.variants,
+            shapes=self._shapes[clip] // 2,
+            patch=self.patch,
+            augment=self.augment,
+            edge_share=self.edge_share,
         )
 
-    def tables(self, step: int, count: int, batch: int | None = None) -> Tensor:
-        """What ``count`` steps from ``step`` on train on, as ``cut`` takes it.
+    def tables(
+        self,
+        step: int,
+        count: int,
+        batch: int | None = None,
+    ) -> Tensor:
+        """What ``count`` steps from ``step`` on train on, as ``crop`` takes it.
 
-        Their clips are made, and put on the device, before this returns.
+        The clips are degraded and copied to the device before this returns.
 
         Returns:
-            (count, batch, table_columns) int64 on the CPU, in pinned memory where a card will ask.
+            (count, batch, table_columns) int64 on the CPU, in pinned memory for a card.
         """
-        tables = [
-            self._table(self.choose(number, batch))
-            for number in range(step, step + count)
-        ]
-        table = torch.from_numpy(np.stack(tables))
-        return table.pin_memory() if self.device.type == "cuda" else table
+        tables = []
+        for number in range(step, step + count):
+            choices = self.choose(number, batch)
+            tables.append(self._table(choices))
+        stacked = torch.from_numpy(np.stack(tables))
+        if self.device.type == "cuda":
+            stacked = stacked.pin_memory()
+        return stacked
 
-    def cut(self, table: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut the patches of one step.
+    def crop(self, table: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut out the patches of one step.
 
         Args:
             table: (B, table_columns) int64, on the device.
@@ -250,59 +198,112 @@ class Batches:
             Windows (B, 1, planes, h, w) of the patch's size and frames (B, 1, 2h, 2w), float32,
             limited-range codes, on the device.
         """
-        shown = table[:, _FIRST_SHOWN:]
-        place = _places(table, self.patch, 1, _LOW_OFFSET, _LOW_WIDTH)
-        planes = (shown * table[:, _LOW_PLANE, None])[:, :, None, None]
-        window = self.low.take(place[:, None] + planes)
-        place = _places(table, self.patch, 2, _HIGH_OFFSET, _HIGH_WIDTH)
-        plane = (table[:, _TRUTH] * table[:, _HIGH_PLANE])[:, None, None]
-        truth = self.high.take(place + plane)
-        return window[:, None].float(), truth[:, None].float()
+        plane_numbers = table[:, PatchTable.FIRST_PLANE_NUMBER :]
+        plane_size = table[:, PatchTable.LOW_PLANE, None]
+        plane_offsets = (plane_numbers * plane_size)[:, :, None, None]
+        low_indices = patch_indices(
+            table,
+            self.patch,
+            scale=1,
+            offset_column=PatchTable.LOW_OFFSET,
+            width_column=PatchTable.LOW_WIDTH,
+        )
+        window = self.low.take(low_indices[:, None] + plane_offsets)
+        frame_number = table[:, PatchTable.TRUTH]
+        frame_size = table[:, PatchTable.HIGH_PLANE]
+        frame_offsets = (frame_number * frame_size)[:, None, None]
+        high_indices = patch_indices(
+            table,
+            self.patch,
+            scale=2,
+            offset_column=PatchTable.HIGH_OFFSET,
+            width_column=PatchTable.HIGH_WIDTH,
+        )
+        truth = self.high.take(high_indices + frame_offsets)
+        return (
+            window[:, None].float(),
+            truth[:, None].float(),
+        )
 
-    def at(self, step: int, batch: int | None = None) -> tuple[Tensor, Tensor]:
-        """The batch of ``step``, as ``cut`` gives it."""
-        return self.cut(self.tables(step, 1, batch)[0].to(self.device))
+    def at(
+        self,
+        step: int,
+        batch: int | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """The batch of ``step``, as ``crop`` returns it."""
+        table = self.tables(step, 1, batch)[0]
+        return self.crop(table.to(self.device))
 
-    def _room_for(self, size: int) -> Tensor:
+    def _patch_shape(self, side: int | None) -> tuple[int, int]:
+        """Rows and columns of a low-resolution patch."""
+        rows, columns = self._shapes.min(axis=0).tolist()
+        rows = rows // 2
+        columns = columns // 2
+        if not side:
+            return (rows, columns)
+        smallest = min(rows, columns)
+        if smallest < side:
+            raise InputError(
+                f"the clips are too small ({2 * smallest} pixels) for training patches of "
+                f"{2 * side}: use larger ones, or --patch {smallest}"
+            )
+        return (side, side)
+
+    def _allocate(self, size: int) -> Tensor:
         try:
             return torch.empty(size, dtype=torch.uint8, device=self.device)
-        except RuntimeError as error:  # what PyTorch says of any memory is one
+        except RuntimeError as error:  # PyTorch reports all lack of memory as one
             raise BackendError(
                 f"{self.device} has no memory for {size / 1e9:.1f} GB of low-resolution clips: "
                 f"give fewer than {len(self.sequences)} with --clips"
             ) from error
 
     def _table(self, choices: Choices) -> Integers:
+        """The table of one step, (batch, table_columns); its clips are put on the device."""
         is_missing = ~self._is_resident[choices.clip, choices.variant]
-        for place in np.flatnonzero(is_missing):
-            self._make_resident(int(choices.clip[place]), int(choices.variant[place]))
+        for row in np.flatnonzero(is_missing):
+            index = int(choices.clip[row])
+            variant = int(choices.variant[row])
+            self._make_resident(index, variant)
         height, width = self._shapes[choices.clip].T
-        shown = self._kept.numbers(
-            choices.frames, choices.mirrored, choices.upside_down, choices.transposed
-        )
-        columns = [
-            self._low_offsets[choices.clip, choices.variant],
-            width // 2,
-            (height // 2) * (width // 2),
-            self._high_offsets[choices.clip],
-            width,
-            height * width,
-            choices.top,
-            choices.left,
+        plane_numbers = self._clip_planes.plane_numbers(
+            choices.frames,
             choices.mirrored,
             choices.upside_down,
             choices.transposed,
-            choices.frames[:, _RADIUS],
-            *shown.T,
-        ]
-        return np.stack(columns, axis=1).astype(np.int64)
+        )
+        low_height = height // 2
+        low_width = width // 2
+        columns = {
+            PatchTable.LOW_OFFSET: self._low_offsets[choices.clip, choices.variant],
+            PatchTable.LOW_WIDTH: low_width,
+            PatchTable.LOW_PLANE: low_height * low_width,
+            PatchTable.HIGH_OFFSET: self._high_offsets[choices.clip],
+            PatchTable.HIGH_WIDTH: width,
+            PatchTable.HIGH_PLANE: height * width,
+            PatchTable.TOP: choices.top,
+            PatchTable.LEFT: choices.left,
+            PatchTable.MIRRORED: choices.mirrored,
+            PatchTable.UPSIDE_DOWN: choices.upside_down,
+            PatchTable.TRANSPOSED: choices.transposed,
+            PatchTable.TRUTH: choices.truth,
+        }
+        shape = (len(choices.clip), self.table_columns)
+        table = np.empty(shape, np.int64)
+        for column, values in columns.items():
+            table[:, column] = values
+        table[:, PatchTable.FIRST_PLANE_NUMBER :] = plane_numbers
+        return table
 
     def _make_resident(self, index: int, variant: int) -> None:
+        """Put a degraded clip on the device, unless it is there."""
         if self._is_resident[index, variant]:
             return
         clip = self.planes_of(index, variant)
         start = int(self._low_offsets[index, variant])
-        self.low[start : start + clip.size].copy_(torch.from_numpy(clip.reshape(-1)))
+        target = self.low[start : start + clip.size]
+        values = torch.from_numpy(clip.reshape(-1))
+        target.copy_(values)
         self._is_resident[index, variant] = True
         del self._pending[index, variant]
 
@@ -311,8 +312,8 @@ class Batches:
         if key not in self._pending:
             seed = (self.seed * 1_000_003 + index) * 101 + variant
             self._pending[key] = self._pool.submit(
-                _planes_of,
-                self._kept,
+                _degrade,
+                self._clip_planes,
                 self.sequences,
                 self.domain,
                 index,
@@ -322,53 +323,34 @@ class Batches:
         return self._pending[key]
 
 
-def _planes_of(
-    kept: ClipPlanes,
+def _degrade(
+    planes: ClipPlanes,
     sequences: Sequences,
     domain: str,
     index: int,
     variant: int,
     seed: int,
 ) -> Clip:
-    return kept.of_clip(sequences.low_resolution(domain, index, variant, seed))
+    low = sequences.low_resolution(domain, index, variant, seed)
+    return planes.compute(low)
 
 
-def _shuffled(seed: int, count: int, epoch: int) -> Integers:
-    """The order in which ``count`` clips are seen in an epoch."""
-    return np.random.default_rng((seed, 2, epoch)).permutation(count)
+def _shuffled(
+    seed: int,
+    count: int,
+    epoch: int,
+) -> Integers:
+    """The order of ``count`` clips in an epoch."""
+    generator = np.random.default_rng((seed, 2, epoch))
+    return generator.permutation(count)
 
 
-def _count_variants(sequences: Sequences, domain: str, wanted: int) -> int:
+def _count_variants(
+    sequences: Sequences,
+    domain: str,
+    requested: int,
+) -> int:
     if domain not in SEEDED:
         return 1
     prepared = sequences.variants(domain)
-    return wanted if prepared is None else min(wanted, prepared)
-
-
-def _places(
-    table: Tensor, patch: tuple[int, int], scale: int, offset: int, width: int
-) -> Tensor:
-    """Index of every pixel of a patch in the flat buffer, for its clip's frame 0: (B, h, w).
-
-    A patch is turned over first and transposed last; from the result back to the clip it is
-    transposed first.
-    """
-
-    def column(number: int) -> Tensor:
-        return table[:, number, None, None]
-
-    height, width_px = (scale * side for side in patch)
-    rows = torch.arange(height, device=table.device)[None, :, None]
-    columns = torch.arange(width_px, device=table.device)[None, None, :]
-    if height == width_px:  # only squares are transposed
-        is_transposed = column(_TRANSPOSED).bool()
-        rows, columns = (
-            torch.where(is_transposed, columns, rows),
-            torch.where(is_transposed, rows, columns),
-        )
-    y = torch.where(
-        column(_UPSIDE_DOWN).bool(), height - 1 - rows, rows
-    ) + scale * column(_TOP)
-    x = torch.where(column(_MIRRORED).bool(), width_px - 1 - columns, columns)
-    x = x + scale * column(_LEFT)
-    return column(offset) + y * column(width) + x
+    return requested if prepared is None else min(requested, prepared)

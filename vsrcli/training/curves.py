@@ -11,24 +11,23 @@ LOG_NAME = "log.csv"
 
 def append_row(
     folder: Path,
-    facts: Mapping[str, float | str],
+    values: Mapping[str, float | str],
     gains: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Add a row to ``log.csv`` of a run's folder.
+    """Add a row to ``log.csv`` in a run's folder. An existing log keeps its columns.
 
     Args:
         folder: the run's.
-        facts: values by column.
-        gains: kinds of gain, each by degradation, dB. A log that is there keeps its own columns.
+        values: by column.
+        gains: kinds of gain, each by degradation, dB.
     """
-    row = {
-        name: f"{value:.6g}" if isinstance(value, float) else value
-        for name, value in facts.items()
-    }
+    row: dict[str, float | str] = {}
+    for name, value in values.items():
+        is_float = isinstance(value, float)
+        row[name] = f"{value:.6g}" if is_float else value
     for kind, by_domain in gains.items():
-        row |= {
-            f"{kind}_{domain}_db": f"{gain:.4f}" for domain, gain in by_domain.items()
-        }
+        for domain, gain in by_domain.items():
+            row[f"{kind}_{domain}_db"] = f"{gain:.4f}"
     path = folder / LOG_NAME
     columns = list(row)
     if path.is_file() and path.stat().st_size:
@@ -36,7 +35,11 @@ def append_row(
             columns = next(csv.reader(text))
     with path.open("a", newline="") as text:
         writer = csv.DictWriter(
-            text, columns, restval="", extrasaction="ignore", lineterminator="\n"
+            text,
+            columns,
+            restval="",
+            extrasaction="ignore",
+            lineterminator="\n",
         )
         if not text.tell():
             writer.writeheader()
@@ -44,10 +47,10 @@ def append_row(
 
 
 def draw(folder: Path) -> Path | None:
-    """Draw ``log.csv`` of a run's folder as ``curves.png`` beside it.
+    """Draw ``log.csv`` in a run's folder as ``curves.png`` beside it.
 
     Returns:
-        The picture, or None where the log has nothing to draw yet.
+        The picture, or None if the log has nothing to draw yet.
     """
     log = folder / LOG_NAME
     if not log.is_file():
@@ -65,22 +68,22 @@ def draw(folder: Path) -> Path | None:
     FigureCanvasAgg(figure)
     gains, loss = figure.subplots(2, 1, sharex=True)
     for name in rows[0]:
-        if name.startswith("gain_"):
-            gains.plot(
-                steps,
-                [float(row[name]) for row in rows],
-                marker=".",
-                label=name.removeprefix("gain_").removesuffix("_db"),
-            )
+        if not name.startswith("gain_"):
+            continue
+        domain = name.removeprefix("gain_").removesuffix("_db")
+        values = [float(row[name]) for row in rows]
+        gains.plot(steps, values, marker=".", label=domain)
     gains.axhline(0, color="grey", linewidth=0.8)
     gains.set_ylabel("PSNR gain over bicubic, dB")
     gains.legend()
-    loss.plot(steps, [float(row["loss"]) for row in rows], marker=".", color="tab:red")
+    losses = [float(row["loss"]) for row in rows]
+    loss.plot(steps, losses, marker=".", color="tab:red")
     loss.set_ylabel("training loss (running mean, 0..1 units)")
     loss.set_xlabel("step")
-    for axes in (gains, loss):
-        axes.grid(alpha=0.3)
-    temporary, path = folder / ".curves.part", folder / "curves.png"
+    gains.grid(alpha=0.3)
+    loss.grid(alpha=0.3)
+    path = folder / "curves.png"
+    temporary = folder / ".curves.part"
     figure.savefig(temporary, format="png", dpi=100)
     temporary.replace(path)
     return path

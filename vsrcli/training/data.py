@@ -1,31 +1,32 @@
-"""Training clips: sequences of luma frames from the training pack, video files, frame folders, or folders of all these."""
+"""Loading of training clips from packs, video files, frame folders, and folders of all these."""
 
 from __future__ import annotations
 
-import csv
-import logging
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
+from vsrcli.options import TrainOptions
 from vsrcli.picture.color import from_model, rgb_to_luma, to_model
-from vsrcli.training import prepared
-from vsrcli.training.degradation import DEGRADATIONS, Clip, Degradation
-
-log = logging.getLogger(__name__)
-
-SEQUENCE = 7  # frames; the training pack's length, two more than a window so that the window can begin in three places
-VALIDATION_SEED = (
-    1000  # of the degradation of the first validation clip; the next has the next
+from vsrcli.training.degradation import Clip
+from vsrcli.training.pack_reader import manifest_rows, read_pack
+from vsrcli.training.sequences import (
+    SEQUENCE,
+    PackPlace,
+    Sequences,
+    Versions,
+    split_held_out,
 )
-_TILE = 256  # pixels; larger pictures are cut into tiles of this size
-_PLACES = 250  # of a film too long to keep, so many places are read, each a seek
+
+# Larger pictures are cut into tiles with this side, in pixels.
+_TILE = 256
+# Of a film too long to keep, clips are read at this many places; each takes a seek.
+_SAMPLED_PLACES = 250
 _VIDEO_SUFFIXES = {
     ".mp4",
     ".mkv",
@@ -39,79 +40,31 @@ _VIDEO_SUFFIXES = {
 }
 
 
-@dataclass(frozen=True)
-class PackPlace:
-    """Where a clip lies in a training pack: its file, and which of its sequences it is, from 0."""
+@dataclass
+class _LoadedClips:
+    """The clips loaded so far, with what is known about each: see ``Sequences``."""
 
-    file: Path
-    sequence: int
+    clips: list[Clip] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    versions: list[Versions] = field(default_factory=list)
+    places: list[PackPlace | None] = field(default_factory=list)
 
+    def add_pack(self, pack: Sequences) -> None:
+        self.clips += pack.clips
+        self.names += pack.names
+        self.versions += pack.versions
+        self.places += pack.places
 
-@dataclass(frozen=True)
-class Sequences:
-    """Clips of ``SEQUENCE`` luma frames.
-
-    Attributes:
-        clips: each (SEQUENCE, H, W), uint8, limited-range codes, H and W even.
-        names: where each came from: ``FILE#NUMBER``, or its scene's name in a training pack.
-        versions: for each clip, its prepared degraded versions by domain, in the order of their
-            variants, each (SEQUENCE, H/2, W/2) uint8. No versions at all: nothing is prepared.
-        places: for each clip, where it lies in a training pack; None for other footage.
-    """
-
-    clips: tuple[Clip, ...]
-    names: tuple[str, ...]
-    versions: tuple[Mapping[str, tuple[Clip, ...]], ...] = ()
-    places: tuple[PackPlace | None, ...] = ()
-
-    def __len__(self) -> int:
-        return len(self.clips)
-
-    def subset(self, indices: Sequence[int]) -> Sequences:
-        """The clips of these indices, in this order, with all that is known of them."""
-        return Sequences(
-            tuple(self.clips[index] for index in indices),
-            tuple(self.names[index] for index in indices),
-            tuple(self.versions[index] for index in indices) if self.versions else (),
-            tuple(self.places[index] for index in indices) if self.places else (),
-        )
-
-    def variants(self, domain: str) -> int | None:
-        """How many prepared versions every clip has for ``domain``; None if any clip has none."""
-        count = min(
-            (len(versions.get(domain, ())) for versions in self.versions), default=0
-        )
-        return count or None
-
-    def low_resolution(self, domain: str, index: int, variant: int, seed: int) -> Clip:
-        """The degraded version of a clip: the prepared one where there is one, else made here.
-
-        Args:
-            domain: key in ``DEGRADATIONS``.
-            index: which clip.
-            variant: which of its prepared versions, modulo their number.
-            seed: of the degradation, where no version is prepared.
-
-        Returns:
-            (SEQUENCE, H/2, W/2) uint8, limited-range codes.
-
-        Raises:
-            InputError: no version is prepared, and the degradation needs PyAV, which is missing.
-        """
-        prepared_versions = (
-            self.versions[index].get(domain, ()) if self.versions else ()
-        )
-        if prepared_versions:
-            return prepared_versions[variant % len(prepared_versions)]
-        try:
-            return DEGRADATIONS[domain](self.clips[index], seed)
-        except ModuleNotFoundError as error:
-            if error.name is None or error.name.partition(".")[0] != "av":
-                raise
-            raise InputError(
-                f"this machine has no PyAV, so the `{domain}` domain needs a prepared pack: make one "
-                "on a machine that has it, with `vsr train --prepare`, and give it with --data and --val"
-            ) from error
+    def add_footage(
+        self,
+        source: Path,
+        clips: list[Clip],
+    ) -> None:
+        self.clips += clips
+        for number in range(len(clips)):
+            self.names.append(f"{source}#{number}")
+        self.versions += [{}] * len(clips)
+        self.places += [None] * len(clips)
 
 
 def load(
@@ -122,339 +75,267 @@ def load(
     whole: bool = False,
     domain: str | None = None,
 ) -> Sequences:
-    """Read the clips of training packs, video files, frame folders, and folders that hold any of these.
+    """Read the clips of packs, video files, frame folders, and folders that hold any of these.
 
     Args:
-        paths: files or folders. A video with a ``manifest.csv`` beside it that lists it is a training pack.
+        paths: files or folders. A video with a ``manifest.csv`` beside it that lists it is a
+            training pack.
         shippable_only: of packs, take only the rows whose licence allows shipping weights.
-        limit: most clips to keep of footage other than packs (a clip of full size takes 0.5 MB, its
-            four low-resolution versions as much again, for lite 5 MB);
-            where there would be more, they are spread over each file.
-        whole: leave large pictures whole instead of cutting them into tiles; each counts as that many clips.
-        domain: read the versions that packs hold prepared for this domain, too; None for no versions.
+        limit: maximum number of clips to keep of footage other than packs. Where there are more,
+            they are spread over each file. A clip of full size takes 0.5 MB, and its four
+            low-resolution versions as much again (for lite 5 MB).
+        whole: keep large pictures whole instead of cutting them into tiles; each counts as that
+            many clips.
+        domain: also read the versions that packs hold for this domain; None for no versions.
 
     Raises:
         InputError: nothing usable is there, or a prepared pack is incomplete or damaged.
     """
-    sources = [source for path in paths for source in _sources(path)]
-    clips: list[Clip] = []
-    names: list[str] = []
-    versions: list[Mapping[str, tuple[Clip, ...]]] = []
-    places: list[PackPlace | None] = []
-    used = 0
-    for left, source in zip(range(len(sources), 0, -1), sources, strict=True):
+    sources: list[Path] = []
+    for path in paths:
+        sources += _sources(path)
+    loaded = _LoadedClips()
+    used = 0  # clips of full tile size, packs included
+    for index, source in enumerate(sources):
         rows = [] if source.is_dir() else manifest_rows(source)
+        before = len(loaded.clips)
         if rows:
-            pack = read_pack(source, rows, shippable_only, domain)
-            found = list(pack.clips)
-            origin = list(pack.names)
-            versions += pack.versions
-            places += pack.places
+            loaded.add_pack(read_pack(source, rows, shippable_only, domain))
         else:
-            share = max(1, (limit - used) // left)
-            found = (
-                _read_folder(source, whole)
-                if source.is_dir()
-                else _read_video(source, share, whole)
-            )
-            found = _spread(
-                found, max(1, share // _tile_count(found[0])) if found else 1
-            )
-            origin = [f"{source}#{index}" for index in range(len(found))]
-            versions += [{}] * len(found)
-            places += [None] * len(found)
-        used += sum(map(_tile_count, found))
-        clips += found
-        names += origin
-    if not clips:
+            remaining_sources = len(sources) - index
+            share = max(1, (limit - used) // remaining_sources)
+            loaded.add_footage(source, _read_footage(source, share, whole))
+        for clip in loaded.clips[before:]:
+            used += _tile_count(clip)
+    if not loaded.clips:
+        names = ", ".join(str(path) for path in paths)
         raise InputError(
-            f"{', '.join(map(str, paths))}: no {SEQUENCE} consecutive frames of one scene to train on"
+            f"{names}: no {SEQUENCE} consecutive frames of one scene to train on"
         )
-    return Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
+    return Sequences(
+        clips=tuple(loaded.clips),
+        names=tuple(loaded.names),
+        versions=tuple(loaded.versions),
+        places=tuple(loaded.places),
+    )
+
+
+def load_clips(
+    options: TrainOptions,
+    on_note: Callable[[str], None],
+    *,
+    whole: bool = False,
+    domain: str | None = None,
+) -> tuple[Sequences, Sequences]:
+    """The clips to train on, and those to validate on.
+
+    Args:
+        options: where they are, and how many to keep.
+        on_note: called with lines for people.
+        whole: as in ``load``, for the clips to train on.
+        domain: as in ``load``.
+
+    Raises:
+        InputError: nothing usable is there, or a prepared pack is incomplete or damaged.
+    """
+    training = load(
+        [Path(path) for path in options.data],
+        shippable_only=options.shippable,
+        limit=options.clips,
+        whole=whole,
+        domain=domain,
+    )
+    if options.val:
+        validation = load(
+            [Path(path) for path in options.val],
+            limit=options.clips,
+            domain=domain,
+        )
+        return training, validation
+    on_note("no --val: the last tenth of each file's clips is held out")
+    return split_held_out(training)
 
 
 def _sources(path: Path) -> list[Path]:
-    """The video files and frame folders that ``path`` means."""
+    """The video files and frame folders in ``path``, or ``path`` itself if it is a file."""
     from vsrcli.media.folders import is_frame_folder
 
     if not path.is_dir():
         return [path]
-    found = [
-        folder
-        for folder in [path, *(item for item in path.rglob("*") if item.is_dir())]
-        if is_frame_folder(folder)
-    ]
-    found += [
-        file for file in path.rglob("*") if file.suffix.lower() in _VIDEO_SUFFIXES
-    ]
-    if not found:
+    sources = [path] if is_frame_folder(path) else []
+    for item in path.rglob("*"):
+        if item.is_dir() and is_frame_folder(item):
+            sources.append(item)
+        # not `elif`: a folder may be called NAME.mp4
+        if item.suffix.lower() in _VIDEO_SUFFIXES:
+            sources.append(item)
+    if not sources:
         raise InputError(
             f"{path}: no video file and no pictures in this folder to train on"
         )
-    return sorted(found)
+    return sorted(sources)
 
 
-def _spread(clips: list[Clip], limit: int) -> list[Clip]:
-    """At most ``limit`` of ``clips``, evenly taken."""
-    return (
-        clips
-        if len(clips) <= limit
-        else [clips[index * len(clips) // limit] for index in range(limit)]
+def _read_footage(
+    source: Path,
+    limit: int,
+    whole: bool,
+) -> list[Clip]:
+    """The clips of a video file or frame folder that take as much memory as ``limit`` tiles."""
+    clips = (
+        _cut_into_clips(_folder_frames(source), source, whole)
+        if source.is_dir()
+        else _read_video(source, limit, whole)
     )
+    if not clips:
+        return []
+    max_clips = max(1, limit // _tile_count(clips[0]))
+    return _sample_evenly(clips, max_clips)
 
 
-def is_pack(file: Path) -> bool:
-    """Whether a manifest beside ``file`` lists its sequences."""
-    return bool(manifest_rows(file))
+def _sample_evenly(clips: list[Clip], limit: int) -> list[Clip]:
+    """At most ``limit`` of ``clips``, taken evenly."""
+    if len(clips) <= limit:
+        return clips
+    return [clips[number * len(clips) // limit] for number in range(limit)]
 
 
-def manifest_rows(file: Path) -> list[dict[str, str]]:
-    """The rows of the manifest beside ``file`` that list its sequences; none where it is no pack.
-
-    Raises:
-        InputError: prepared versions lie beside the file, but no manifest lists it.
-    """
-    manifest = file.with_name("manifest.csv")
-    rows = []
-    if manifest.is_file():
-        with manifest.open(newline="") as text:
-            rows = [
-                row for row in csv.DictReader(text) if row.get("split") == file.stem
-            ]
-    if not rows and prepared.has_versions(file):
-        # the manifest is written last: without it, the file would pass for ordinary footage
-        raise InputError(
-            f"{file}: was not prepared to the end, or {manifest.name} was not copied with it; "
-            "prepare the folder again with `vsr train --prepare`"
-        )
-    return rows
-
-
-def read_pack(
-    file: Path,
-    rows: Sequence[Mapping[str, str]],
-    shippable_only: bool,
-    domain: str | None = None,
-) -> Sequences:
-    """Read the sequences of one file of a training pack.
-
-    Args:
-        file: the video file.
-        rows: its rows of the manifest, one for each sequence.
-        shippable_only: take only the rows whose licence allows shipping weights.
-        domain: read the versions prepared for this domain, too.
-
-    Raises:
-        InputError: the file ends before its manifest does, or its prepared versions are damaged.
-    """
-    # OpenCV hands the luma codes through unchanged, and a training machine may have no PyAV
-    capture = cv2.VideoCapture(str(file))
-    clips = []
-    try:
-        for _ in rows:
-            frames = [capture.read()[1] for _ in range(SEQUENCE)]
-            if any(frame is None for frame in frames):
-                raise InputError(
-                    f"{file}: ends before its manifest does; copy the training pack again"
-                )
-            clips.append(
-                np.stack([frame[:, :, 0] for frame in frames]).astype(np.uint8)
-            )
-    finally:
-        capture.release()
-    names = [row.get("content_group", file.stem) for row in rows]
-    versions: list[Mapping[str, tuple[Clip, ...]]] = [{}] * len(clips)
-    if domain is not None:
-        versions = [
-            {domain: lows} if lows else {}
-            for lows in prepared.read_versions(file, domain, clips)
-        ]
-    places = [PackPlace(file, sequence) for sequence in range(len(clips))]
-    everything = Sequences(tuple(clips), tuple(names), tuple(versions), tuple(places))
-    if not shippable_only:
-        return everything
-    return everything.subset(
-        [place for place, row in enumerate(rows) if row.get("shippable") == "1"]
-    )
-
-
-def _read_folder(folder: Path, whole: bool) -> list[Clip]:
+def _folder_frames(folder: Path) -> Iterator[tuple[Clip, bool]]:
+    """The luma of each picture, and whether a scene begins with it."""
     from vsrcli.media.folders import list_pictures
     from vsrcli.media.scenes import CutDetector
     from vsrcli.media.stills import read_picture
 
-    def frames() -> Iterator[tuple[Clip, bool]]:
-        detector = CutDetector()
-        for file in list_pictures(folder):
-            picture = read_picture(file)
-            if picture.dtype == np.float32:
-                raise InputError(
-                    f"{file}: networks are trained on pictures of 8 or 16 bits, not on floating-point data"
-                )
-            if picture.ndim == 3:
-                luma = np.rint(rgb_to_luma(picture)).astype(np.uint8)
-            else:
-                # gray pictures hold luma codes as they are, like those of `vsr extract --luma`
-                luma = (
-                    picture
-                    if picture.dtype == np.uint8
-                    else np.rint(picture / 257).astype(np.uint8)
-                )
-            yield luma, detector.is_cut(luma, 8)
-
-    return _runs(frames(), folder, whole)
+    detector = CutDetector()
+    for file in list_pictures(folder):
+        picture = read_picture(file)
+        if picture.dtype == np.float32:
+            raise InputError(
+                f"{file}: networks are trained on pictures of 8 or 16 bits, "
+                "not on floating-point data"
+            )
+        # gray pictures hold luma codes as they are, like those of `vsr extract --luma`
+        luma = picture
+        if picture.ndim == 3:
+            luma = _rounded(rgb_to_luma(picture))
+        elif picture.dtype != np.uint8:
+            luma = _rounded(picture / 257)
+        yield luma, detector.is_cut(luma, 8)
 
 
-def _read_video(file: Path, limit: int, whole: bool) -> list[Clip]:
+def _rounded(values: NDArray[np.floating]) -> Clip:
+    codes: Clip = np.rint(values).astype(np.uint8)
+    return codes
+
+
+def _read_video(
+    file: Path,
+    limit: int,
+    whole: bool,
+) -> list[Clip]:
+    """The clips of a video file; of a long film, about ``limit``, read at places all over it."""
     from vsrcli.media.probe import probe
-    from vsrcli.media.reader import VideoReader
-    from vsrcli.timing import TimeRange
-
-    def frames(start: Fraction | None = None) -> Iterator[tuple[Clip, bool]]:
-        with VideoReader(file, time_range=TimeRange(start=start)) as reader:
-            bits, full = reader.info.format.bits, reader.info.tags.is_full_range
-            for frame in reader:
-                yield _limited_codes(frame.luma, bits, full), frame.scene_cut
 
     info = probe(file)
-    count = int((info.duration or 0) * (info.rate or 0))
-    tiles = max(1, info.width // _TILE) * max(1, info.height // _TILE)
-    if count // SEQUENCE * tiles <= 2 * limit or count < 4 * _PLACES * SEQUENCE:
-        return _runs(frames(), file, whole)
+    duration = info.duration or Fraction(0)
+    frame_count = int(duration * (info.rate or 0))
+    columns = max(1, info.width // _TILE)
+    rows = max(1, info.height // _TILE)
+    fits_limit = frame_count // SEQUENCE * rows * columns <= 2 * limit
+    is_short = frame_count < 4 * _SAMPLED_PLACES * SEQUENCE
+    if fits_limit or is_short:
+        return _cut_into_clips(_video_frames(file), file, whole)
+    clips_per_place = max(1, -(-limit // _SAMPLED_PLACES))
     clips: list[Clip] = []
-    for place in range(_PLACES):
-        found = _runs(
-            frames((info.duration or 0) * (2 * place + 1) / Fraction(2 * _PLACES)),
-            file,
-            whole,
-            runs=1,
-        )
-        clips += _spread(found, max(1, -(-limit // _PLACES)))
+    for place in range(_SAMPLED_PLACES):
+        start = duration * Fraction(2 * place + 1, 2 * _SAMPLED_PLACES)
+        frames = _video_frames(file, start)
+        sampled = _cut_into_clips(frames, file, whole, max_runs=1)
+        clips += _sample_evenly(sampled, clips_per_place)
     return clips
 
 
-def _runs(
+def _video_frames(
+    file: Path,
+    start: Fraction | None = None,
+) -> Iterator[tuple[Clip, bool]]:
+    """The luma of each frame from ``start`` on, and whether a scene begins with it."""
+    from vsrcli.media.reader import VideoReader
+    from vsrcli.timing import TimeRange
+
+    with VideoReader(file, time_range=TimeRange(start=start)) as reader:
+        bits = reader.info.format.bits
+        is_full_range = reader.info.tags.is_full_range
+        for frame in reader:
+            luma = _limited_codes(frame.luma, bits, is_full_range)
+            yield luma, frame.scene_cut
+
+
+def _limited_codes(
+    luma: NDArray[np.uint8] | NDArray[np.uint16],
+    bits: int,
+    is_full_range: bool,
+) -> Clip:
+    """Luma codes as 8-bit limited-range codes."""
+    values = to_model(luma, bits, is_full_range, "limited")
+    codes = from_model(values, 8, False, "limited")
+    return codes.astype(np.uint8)
+
+
+def _cut_into_clips(
     frames: Iterator[tuple[Clip, bool]],
     source: Path,
     whole: bool,
-    runs: int | None = None,
+    max_runs: int | None = None,
 ) -> list[Clip]:
-    """Cut frames, each with whether a scene begins there, into clips of ``SEQUENCE`` frames of one scene, at most ``runs`` of whole pictures."""
+    """Cut frames into clips of one scene each: tiles of at most ``max_runs`` runs of frames.
+
+    Each frame comes with whether a scene begins with it. A run is ``SEQUENCE`` consecutive frames.
+    """
+    side = None if whole else _TILE
     clips: list[Clip] = []
     run: list[Clip] = []
+    run_count = 0
     for luma, is_cut in frames:
         if is_cut:
             run.clear()
         if run and luma.shape != run[-1].shape:
             raise InputError(
-                f"{source}: its pictures change from {run[-1].shape[::-1]} to {luma.shape[::-1]} pixels; train on one size at a time"
+                f"{source}: its pictures change from {run[-1].shape[::-1]} to "
+                f"{luma.shape[::-1]} pixels; train on one size at a time"
             )
         run.append(luma)
-        if len(run) == SEQUENCE:
-            clips += _tiles(np.stack(run), None if whole else _TILE)
-            run.clear()
-            if runs is not None and (runs := runs - 1) == 0:
-                break
+        if len(run) < SEQUENCE:
+            continue
+        clips += _tiles(np.stack(run), side)
+        run.clear()
+        run_count += 1
+        if run_count == max_runs:
+            break
     return clips
 
 
-def _limited_codes(
-    luma: NDArray[np.uint8] | NDArray[np.uint16], bits: int, full: bool
-) -> Clip:
-    return from_model(
-        to_model(luma, bits, full, "limited"), 8, False, "limited"
-    ).astype(np.uint8)
-
-
 def _tiles(clip: Clip, side: int | None) -> list[Clip]:
-    height, width = clip.shape[1] // 2 * 2, clip.shape[2] // 2 * 2
+    """Tiles of a clip, even in height and width; None for the whole picture as one tile."""
+    height = clip.shape[1] // 2 * 2
+    width = clip.shape[2] // 2 * 2
     if side is None:
-        return [np.ascontiguousarray(clip[:, :height, :width])]
-    return [
-        np.ascontiguousarray(
-            clip[:, top : min(top + side, height), left : min(left + side, width)]
-        )
-        for top in range(0, max(height - side // 2, 1), side)
-        for left in range(0, max(width - side // 2, 1), side)
-    ]
+        even = clip[:, :height, :width]
+        return [np.ascontiguousarray(even)]
+    # what is left at the bottom and right is kept only where it is half a tile or more
+    max_top = max(height - side // 2, 1)
+    max_left = max(width - side // 2, 1)
+    tiles = []
+    for top in range(0, max_top, side):
+        for left in range(0, max_left, side):
+            bottom = min(top + side, height)
+            right = min(left + side, width)
+            tile = clip[:, top:bottom, left:right]
+            tiles.append(np.ascontiguousarray(tile))
+    return tiles
 
 
 def _tile_count(clip: Clip) -> int:
     """How many clips of full tile size take as much memory as ``clip``, 1 or more."""
-    return max(1, int(clip[0].size) // _TILE**2)
-
-
-def validation_pairs(
-    sequences: Sequences, domain: str | Degradation, *, count: int, size: int
-) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """A fixed set of validation pairs, spread evenly over the sequences: the middle window of each and its true frame.
-
-    Args:
-        sequences: clips that are never trained on.
-        domain: key in ``DEGRADATIONS``, or a degradation.
-        count: how many sequences, at most.
-        size: side of the middle part used, high-resolution pixels.
-
-    Returns:
-        Pairs of (5, h, w) and (2h, 2w), float32, limited-range codes.
-    """
-
-    def degraded(index: int) -> Clip:
-        seed = VALIDATION_SEED + index
-        if isinstance(domain, str):
-            return sequences.low_resolution(domain, index, 0, seed)
-        return domain(sequences.clips[index], seed)
-
-    step = Fraction(len(sequences), min(count, len(sequences)))
-    pairs = []
-    for index in (int(step * number) for number in range(min(count, len(sequences)))):
-        clip = sequences.clips[index]
-        top, left = (max(0, (side - size) // 4) for side in clip.shape[1:])
-        low = degraded(index)[1:6, top : top + size // 2, left : left + size // 2]
-        high = clip[
-            3,
-            2 * top : 2 * top + 2 * low.shape[1],
-            2 * left : 2 * left + 2 * low.shape[2],
-        ]
-        pairs.append((low.astype(np.float32), high.astype(np.float32)))
-    return pairs
-
-
-def split_held_out(
-    sequences: Sequences, share: float = 0.1
-) -> tuple[Sequences, Sequences]:
-    """Cut the last ``share`` of each file's clips off for validation; of training packs, the last scenes.
-
-    Raises:
-        InputError: too few clips to hold any out.
-    """
-    files: dict[str, list[int]] = {}
-    for index, name in enumerate(sequences.names):
-        file, separator, _ = name.rpartition("#")
-        files.setdefault(file if separator else "", []).append(index)
-    held: set[int] = set()
-    for file, indices in files.items():
-        first = len(indices) - max(1, round(len(indices) * share))
-        if (
-            not file
-        ):  # a scene of a pack goes to one side as a whole, unless it is the only one
-            scene = next(
-                place
-                for place, index in enumerate(indices)
-                if sequences.names[index] == sequences.names[indices[first]]
-            )
-            first = scene or first
-        if first > 0:
-            held.update(indices[first:])
-    if not held:
-        raise InputError(
-            f"only {len(sequences)} training clip(s): too few to hold one out; give more footage or --val"
-        )
-
-    def part(is_held: bool) -> Sequences:
-        chosen = [
-            index for index in range(len(sequences)) if (index in held) == is_held
-        ]
-        return sequences.subset(chosen)
-
-    return part(False), part(True)
+    pixels = int(clip[0].size)
+    return max(1, pixels // _TILE**2)

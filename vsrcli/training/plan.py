@@ -1,4 +1,4 @@
-"""What a training run is to do, and what it says on the way."""
+"""What a training run does, and what it reports on the way."""
 
 from __future__ import annotations
 
@@ -7,24 +7,29 @@ from dataclasses import dataclass
 from vsrcli.errors import OptionError
 from vsrcli.training.recipe import Recipe
 
+# A gain over bicubic by degradation, dB.
+Gains = dict[str, float]
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What is trained on what, for how long.
+    """What to train, on what, and for how long.
 
     Attributes:
-        model, domain: keys in ``MODELS`` and ``DOMAINS``.
-        recipe: how.
-        steps: the run's length; None where ``seconds`` limits it.
-        seconds: training time, validations on the way included; None where ``steps`` limits it.
+        model: key in ``MODELS``.
+        domain: key in ``DOMAINS``.
+        recipe: the settings.
+        steps: length of the run; None for no limit.
+        seconds: training time, including the validations between its steps; None for no limit.
         validate_every: seconds between validations.
-        seed: of everything random.
-        device: torch's name of it.
+        seed: of all random choices.
+        device: its name in torch.
         threads: CPU threads, or None for torch's choice.
         precision: ``fp32``, or ``fp16`` (CUDA) or ``bf16`` for all layers but the last; the weights
             and the loss stay in float32.
-        validation_count: sequences validated on.
-        trained_on, licence: for the checkpoint's header.
+        validation_count: maximum number of sequences to validate on.
+        trained_on: description of the clips, for the checkpoint's header.
+        licence: for the checkpoint's header.
     """
 
     model: str
@@ -45,6 +50,17 @@ class TrainingPlan:
         if self.steps is None and self.seconds is None:
             raise OptionError("a training run needs an end: give --steps or --time")
 
+    def share_at(self, step: int, seconds: float) -> float:
+        """Share of the run that is done, 0..1, by steps or by time, whichever is further.
+
+        Args:
+            step: steps done.
+            seconds: training time so far.
+        """
+        by_steps = step / self.steps if self.steps else 0.0
+        by_time = seconds / self.seconds if self.seconds else 0.0
+        return min(1.0, max(by_steps, by_time))
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -57,7 +73,7 @@ class Progress:
         steps_per_second: of this session.
         seconds: of training so far.
         gain_db: after a validation the PSNR gain over bicubic by degradation, dB.
-        temporal_gain_db: what of it is lost when the network is shown frame t five times.
+        temporal_gain_db: the part of it that is lost when the network gets frame t five times.
     """
 
     step: int
@@ -65,5 +81,5 @@ class Progress:
     loss: float
     steps_per_second: float
     seconds: float
-    gain_db: dict[str, float] | None = None
-    temporal_gain_db: dict[str, float] | None = None
+    gain_db: Gains | None = None
+    temporal_gain_db: Gains | None = None

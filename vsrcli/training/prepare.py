@@ -1,7 +1,7 @@
 """``vsr train --prepare``: a training pack with degraded versions, for machines without PyAV.
 
 The folder holds, for ``train`` and ``val``, a video file, and a stream and an index of the degraded
-versions (``vsrcli/training/prepared.py`` describes them), and one manifest for both.
+versions (described in ``prepared.py``), and one manifest for both.
 """
 
 from __future__ import annotations
@@ -32,17 +32,9 @@ from vsrcli.media.packs import (
 )
 from vsrcli.media.roundtrip import x264_round_trip
 from vsrcli.options import TrainOptions
-from vsrcli.training.data import (
-    SEQUENCE,
-    VALIDATION_SEED,
-    PackPlace,
-    Sequences,
-    load,
-    manifest_rows,
-    read_pack,
-    split_held_out,
-)
+from vsrcli.training.data import load_clips
 from vsrcli.training.degradation import Clip, video
+from vsrcli.training.pack_reader import MANIFEST_NAME, manifest_rows, read_pack
 from vsrcli.training.prepared import (
     Version,
     checksum,
@@ -50,10 +42,17 @@ from vsrcli.training.prepared import (
     stream_file,
     write_index,
 )
+from vsrcli.training.sequences import (
+    SEQUENCE,
+    VALIDATION_SEED,
+    PackPlace,
+    Sequences,
+)
 
-_DOMAIN = "video"  # the one degradation that needs PyAV
-_UNFINISHED = ".unfinished"  # the folder's files lie there until all are whole
-_MANIFEST = "manifest.csv"
+# The one degradation that needs PyAV.
+_DOMAIN = "video"
+# The folder inside the pack's that holds the files until all of them are complete.
+_UNFINISHED = ".unfinished"
 
 Row = dict[str, str]
 
@@ -63,7 +62,7 @@ class PrepareReport:
     """What was prepared.
 
     Attributes:
-        folder: where it lies.
+        folder: where it is.
         files: name of each file, and its size in bytes.
         training_clips: how many clips there are to train on.
         validation_clips: how many clips there are to validate on.
@@ -87,31 +86,22 @@ def prepare(
     """Write a prepared pack to the folder ``options.prepare``.
 
     Args:
-        options: ``prepare`` and what it is made of.
+        options: ``prepare`` and the footage to take.
         on_progress: called with how many degraded versions are made, and how many there will be.
         on_note: called with lines for people.
 
     Raises:
         InputError: no usable clips.
-        OptionError: the folder lies among the footage, which it would become part of.
+        OptionError: the folder is inside the footage, which it would become part of.
         OutputError: the folder holds other things, or cannot be written to.
     """
     started = time.monotonic()
     folder = Path(str(options.prepare))
-    for path in map(Path, (*options.data, *options.val)):
-        if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
-            raise OptionError(
-                f"--prepare {folder} lies in {path}: name a folder outside the footage"
-            )
+    _refuse_folder_in_footage(folder, options)
     with _unfinished_folder(folder) as unfinished:
-        try:
-            parts = _parts(options, on_note)
-        except OSError as error:
-            name = error.filename or ", ".join(options.data)
-            raise InputError(
-                f"{name}: cannot be read ({error.strerror or error})"
-            ) from error
-        total = len(parts["train"]) * options.variants + len(parts["val"])
+        parts = _load_parts(options, on_note)
+        training_versions = len(parts["train"]) * options.variants
+        total = training_versions + len(parts["val"])
         threads = options.threads or os.cpu_count() or 1
         pool = ThreadPoolExecutor(threads, thread_name_prefix="vsr-prepare")
         rows: list[Row] = []
@@ -125,20 +115,21 @@ def prepare(
         try:
             for name, part in parts.items():
                 file = unfinished / f"{name}.mp4"
-                part_rows = _rows(part, name)
+                part_rows = _manifest_rows(part, name)
                 clips = _write_pack(file, part, part_rows, pool)
                 seeds = _seeds(name, len(part), options.variants)
                 _write_versions(file, clips, seeds, pool, count_version)
-                # what was written has to be read as the training machine will read it
+                # make sure that the training machine can read what was written
                 read_pack(file, part_rows, False, _DOMAIN)
                 rows += part_rows
-            _write_manifest(unfinished / _MANIFEST, rows)
+            _write_manifest(unfinished / MANIFEST_NAME, rows)
         finally:
             pool.shutdown(cancel_futures=True)
         files = _publish(unfinished, folder)
+        sizes = {file.name: file.stat().st_size for file in files}
     return PrepareReport(
         folder=str(folder),
-        files={file.name: file.stat().st_size for file in files},
+        files=sizes,
         training_clips=len(parts["train"]),
         validation_clips=len(parts["val"]),
         variants=options.variants,
@@ -146,22 +137,30 @@ def prepare(
     )
 
 
+def _refuse_folder_in_footage(
+    folder: Path,
+    options: TrainOptions,
+) -> None:
+    resolved = folder.resolve()
+    for name in (*options.data, *options.val):
+        path = Path(name)
+        is_inside = resolved.is_relative_to(path.resolve())
+        if path.is_dir() and is_inside:
+            raise OptionError(
+                f"--prepare {folder} is in {path}: name a folder outside the footage"
+            )
+
+
 @contextmanager
 def _unfinished_folder(folder: Path) -> Iterator[Path]:
-    """A folder inside ``folder`` to write to, removed at the end; refuse what is in the way."""
+    """A folder inside ``folder`` to write to, removed at the end."""
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder} is a file: name a folder with --prepare")
     unfinished = folder / _UNFINISHED
     existed = folder.is_dir()
     try:
-        others = (
-            [file for file in folder.iterdir() if file != unfinished] if existed else []
-        )
-        if others and not index_file(folder / "train.mp4", _DOMAIN).exists():
-            raise OutputError(
-                f"{folder} holds other things than a prepared pack ({others[0].name}): "
-                "name a new folder with --prepare"
-            )
+        if existed:
+            _refuse_other_content(folder)
         shutil.rmtree(unfinished, ignore_errors=True)  # a killed run leaves it
         unfinished.mkdir(parents=True)
     except OSError as error:
@@ -171,8 +170,9 @@ def _unfinished_folder(folder: Path) -> Iterator[Path]:
     try:
         yield unfinished
     except OSError as error:
+        reason = error.strerror or error
         raise OutputError(
-            f"{folder}: cannot be written to ({error.strerror or error}); check its free space"
+            f"{folder}: cannot be written to ({reason}); check its free space"
         ) from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -181,29 +181,44 @@ def _unfinished_folder(folder: Path) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def _parts(
-    options: TrainOptions, on_note: Callable[[str], None]
+def _refuse_other_content(folder: Path) -> None:
+    """Raise ``OutputError`` if a folder holds anything but a prepared pack."""
+    others = [file for file in folder.iterdir() if file.name != _UNFINISHED]
+    is_pack = index_file(folder / "train.mp4", _DOMAIN).exists()
+    if others and not is_pack:
+        raise OutputError(
+            f"{folder} holds other things than a prepared pack ({others[0].name}): "
+            "name a new folder with --prepare"
+        )
+
+
+def _load_parts(
+    options: TrainOptions,
+    on_note: Callable[[str], None],
 ) -> dict[str, Sequences]:
     """The clips to train on and those to validate on, all of one size in each part."""
-    training = load(
-        [Path(path) for path in options.data],
-        shippable_only=options.shippable,
-        limit=options.clips,
-    )
-    if options.val:
-        validation = load([Path(path) for path in options.val], limit=options.clips)
-    else:
-        on_note("no --val: the last tenth of each file's clips is held out")
-        training, validation = split_held_out(training)
+    try:
+        training, validation = load_clips(options, on_note)
+    except OSError as error:
+        name = error.filename or ", ".join(options.data)
+        reason = error.strerror or error
+        raise InputError(f"{name}: cannot be read ({reason})") from error
     training = _of_one_size(training, "training", on_note)
     validation = _of_one_size(validation, "validation", on_note)
-    count = min(options.val_count or len(validation), len(validation))
+    count = len(validation)
+    if options.val_count is not None:
+        count = min(count, options.val_count)
     spread = [number * len(validation) // count for number in range(count)]
-    return {"train": training, "val": validation.subset(spread)}
+    return {
+        "train": training,
+        "val": validation.subset(spread),
+    }
 
 
 def _of_one_size(
-    part: Sequences, name: str, on_note: Callable[[str], None]
+    part: Sequences,
+    name: str,
+    on_note: Callable[[str], None],
 ) -> Sequences:
     """The clips of the most frequent size: a video file has one size."""
     sizes = Counter(clip.shape for clip in part.clips)
@@ -213,35 +228,46 @@ def _of_one_size(
             f"{len(part) - count} of {len(part)} {name} clips are left out: "
             f"a prepared pack holds one size, here {shape[2]}x{shape[1]}"
         )
-    return part.subset(
-        [index for index, clip in enumerate(part.clips) if clip.shape == shape]
-    )
+    fitting = []
+    for index, clip in enumerate(part.clips):
+        if clip.shape == shape:
+            fitting.append(index)
+    return part.subset(fitting)
 
 
-def _rows(part: Sequences, name: str) -> list[Row]:
-    """The manifest's rows: those of the pack that a clip comes from, or new ones."""
+def _manifest_rows(part: Sequences, name: str) -> list[Row]:
+    """A row for each clip: that of the pack it comes from, or a new one."""
     rows_of = cache(manifest_rows)
-    rows = []
+    rows: list[Row] = []
     for origin, place in zip(part.names, part.places, strict=True):
-        if place is None:
-            # --shippable never leaves out footage that is given as it is, so it must not later
-            rows.append({"split": name, "shippable": "1", "content_group": origin})
-        else:
-            rows.append(rows_of(place.file)[place.sequence] | {"split": name})
+        # --shippable never leaves out ordinary footage, so it must not do so here either
+        row = {
+            "split": name,
+            "shippable": "1",
+            "content_group": origin,
+        }
+        if place is not None:
+            pack_rows = rows_of(place.file)
+            row = pack_rows[place.sequence] | {"split": name}
+        rows.append(row)
     return rows
 
 
 def _write_pack(
-    file: Path, part: Sequences, rows: Sequence[Row], pool: ThreadPoolExecutor
+    file: Path,
+    part: Sequences,
+    rows: Sequence[Row],
+    pool: ThreadPoolExecutor,
 ) -> tuple[Clip, ...]:
     """Write a pack's video file, and return its clips as they are read from it."""
     # with an index beside it, a video without a manifest is refused from the beginning
     index_file(file, _DOMAIN).touch()
     height, width = part.clips[0].shape[1:]
-    copied = _copyable(part)
-    write_sequences(file, height, width, _packets(part, copied, pool))
+    origins = _copyable_places(part)
+    packets = _packets(part, origins, pool)
+    write_sequences(file, height, width, packets)
     written = read_pack(file, rows, False).clips
-    for place, source, clip in zip(copied, part.clips, written, strict=True):
+    for place, source, clip in zip(origins, part.clips, written, strict=True):
         if place is not None and not np.array_equal(source, clip):
             raise InputError(
                 f"{place.file}: sequence {place.sequence} changes when its packets are copied; "
@@ -250,37 +276,53 @@ def _write_pack(
     return written
 
 
-def _copyable(part: Sequences) -> list[PackPlace | None]:
-    """For each clip, the place in a pack that its packets are copied from; None: it is encoded."""
+def _copyable_places(part: Sequences) -> list[PackPlace | None]:
+    """For each clip, the place in a pack to copy its packets from; None if it must be encoded."""
     can_copy_file = cache(lambda file: can_copy(file, SEQUENCE))
-    return [
-        place if place is not None and can_copy_file(place.file) else None
-        for place in part.places
-    ]
+    places = []
+    for place in part.places:
+        is_copyable = place is not None and can_copy_file(place.file)
+        places.append(place if is_copyable else None)
+    return places
 
 
 def _packets(
-    part: Sequences, copied: Sequence[PackPlace | None], pool: ThreadPoolExecutor
+    part: Sequences,
+    origins: Sequence[PackPlace | None],
+    pool: ThreadPoolExecutor,
 ) -> Iterator[list[bytes]]:
     """The packets of each clip, in the order of the clips."""
-    clips_and_places = zip(part.clips, copied, strict=True)
-    for file, group in groupby(clips_and_places, lambda pair: pair[1] and pair[1].file):
+
+    def file_of(pair: tuple[Clip, PackPlace | None]) -> Path | None:
+        place = pair[1]
+        return None if place is None else place.file
+
+    clips_and_places = zip(part.clips, origins, strict=True)
+    for file, group in groupby(clips_and_places, file_of):
         pairs = list(group)
         if file is None:
-            yield from pool.map(encode_sequence, [clip for clip, _ in pairs])
+            clips = [clip for clip, _ in pairs]
+            yield from pool.map(encode_sequence, clips)
         else:
-            numbers = [place.sequence for _, place in pairs if place is not None]
+            places = [place for _, place in pairs if place is not None]
+            numbers = [place.sequence for place in places]
             yield from copy_sequences(file, numbers, SEQUENCE)
 
 
-def _seeds(name: str, clips: int, variants: int) -> list[list[int]]:
+def _seeds(
+    name: str,
+    clip_count: int,
+    variants: int,
+) -> list[list[int]]:
     """For each clip the seeds of its versions: those that training and validation use."""
     if name == "val":
-        return [[VALIDATION_SEED + index] for index in range(clips)]
-    # as vsrcli/training/batches.py counts for --seed 0
-    return [
-        [index * 101 + variant for variant in range(variants)] for index in range(clips)
-    ]
+        return [[VALIDATION_SEED + index] for index in range(clip_count)]
+    # as ``Batches`` counts for --seed 0
+    seeds = []
+    for index in range(clip_count):
+        first = index * 101
+        seeds.append(list(range(first, first + variants)))
+    return seeds
 
 
 def _write_versions(
@@ -291,25 +333,34 @@ def _write_versions(
     on_done: Callable[[], None],
 ) -> None:
     """Write the stream and index of a pack's degraded versions; call ``on_done`` after each."""
-    numbers = [
-        (index, variant)
-        for index, own in enumerate(seeds)
-        for variant in range(len(own))
-    ]
-    made = pool.map(
-        lambda number: _degrade(clips[number[0]], seeds[number[0]][number[1]]), numbers
-    )
+    numbers = []
+    for index, clip_seeds in enumerate(seeds):
+        numbers += [(index, variant) for variant in range(len(clip_seeds))]
+
+    def degrade(number: tuple[int, int]) -> tuple[int, bytes]:
+        index, variant = number
+        return _degrade(clips[index], seeds[index][variant])
+
+    degraded = pool.map(degrade, numbers)
     versions = []
     with stream_file(file, _DOMAIN).open("wb") as stream:
-        for (index, variant), (crc32, coded) in zip(numbers, made, strict=True):
-            stream.write(coded)
-            versions.append(Version(index, variant, bool(coded), crc32))
+        for number, (crc32, packets) in zip(numbers, degraded, strict=True):
+            index, variant = number
+            stream.write(packets)
+            version = Version(
+                clip=index,
+                variant=variant,
+                coded=bool(packets),
+                crc32=crc32,
+            )
+            versions.append(version)
             on_done()
-    write_index(index_file(file, _DOMAIN), [checksum(clip) for clip in clips], versions)
+    checksums = [checksum(clip) for clip in clips]
+    write_index(index_file(file, _DOMAIN), checksums, versions)
 
 
 def _degrade(clip: Clip, seed: int) -> tuple[int, bytes]:
-    """The checksum of a degraded version, and its packets; no packets where it stays ``clean``."""
+    """The checksum of a degraded version, and its packets; no packets if it stays ``clean``."""
     packets: list[bytes] = []
 
     def round_trip(low: Clip, crf: float) -> Clip:
@@ -330,8 +381,8 @@ def _write_manifest(file: Path, rows: Sequence[Row]) -> None:
 
 def _publish(unfinished: Path, folder: Path) -> list[Path]:
     """Move the files to their folder, the manifest last: without it, nothing there is loaded."""
-    (folder / _MANIFEST).unlink(missing_ok=True)
-    files = sorted(unfinished.iterdir(), key=_place_in_order)
+    (folder / MANIFEST_NAME).unlink(missing_ok=True)
+    files = sorted(unfinished.iterdir(), key=_publishing_order)
     for file in files:
         sync(file)
         file.replace(folder / file.name)
@@ -339,7 +390,11 @@ def _publish(unfinished: Path, folder: Path) -> list[Path]:
     return [folder / file.name for file in files]
 
 
-def _place_in_order(file: Path) -> tuple[bool, bool, str]:
-    # a folder is known by an index, and a video without a manifest is refused because of one, so
-    # indexes come first
-    return file.name == _MANIFEST, file.suffix != ".json", file.name
+def _publishing_order(file: Path) -> tuple[bool, bool, str]:
+    # indexes come first: they mark the folder as a pack, and a video beside one is refused until
+    # it has a manifest
+    return (
+        file.name == MANIFEST_NAME,
+        file.suffix != ".json",
+        file.name,
+    )

@@ -1,6 +1,6 @@
-"""Degraded versions prepared beside a training pack: their files, and how OpenCV alone reads them.
+"""Degraded versions prepared beside a training pack: their files, and how they are read.
 
-Beside ``NAME.mp4`` lie, for each prepared domain:
+Reading needs no PyAV (``pack_decoder.py``). Beside ``NAME.mp4`` are, for each prepared domain:
 
 ``NAME.DOMAIN.h264``
     An Annex B stream of low-resolution clips of ``SEQUENCE`` gray frames. Each clip begins with its
@@ -21,13 +21,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vsrcli.errors import InputError
 from vsrcli.training.degradation import DEGRADATIONS, Clip, clean
+from vsrcli.training.pack_decoder import PackDecoder
 
 _FORMAT = 1
+_WAY_OUT = "prepare the folder again with `vsr train --prepare`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def stream_file(pack: Path, domain: str) -> Path:
 
 
 def has_versions(pack: Path) -> bool:
-    """Whether an index of prepared versions lies beside ``pack``, for any domain."""
+    """Whether an index of prepared versions is beside ``pack``, for any domain."""
     return any(index_file(pack, domain).is_file() for domain in DEGRADATIONS)
 
 
@@ -67,7 +68,11 @@ def checksum(clip: Clip) -> int:
     return zlib.crc32(np.ascontiguousarray(clip).data)
 
 
-def write_index(file: Path, clips: Sequence[int], versions: Sequence[Version]) -> None:
+def write_index(
+    file: Path,
+    clips: Sequence[int],
+    versions: Sequence[Version],
+) -> None:
     """Write an index.
 
     Args:
@@ -78,13 +83,19 @@ def write_index(file: Path, clips: Sequence[int], versions: Sequence[Version]) -
     Raises:
         OSError: the file cannot be written.
     """
-    entries = [asdict(version) for version in versions]
-    index = {"format": _FORMAT, "clips": list(clips), "versions": entries}
-    file.write_text(json.dumps(index, separators=(",", ":")) + "\n")
+    index = {
+        "format": _FORMAT,
+        "clips": list(clips),
+        "versions": [asdict(version) for version in versions],
+    }
+    text = json.dumps(index, separators=(",", ":"))
+    file.write_text(text + "\n")
 
 
 def read_versions(
-    pack: Path, domain: str, clips: Sequence[Clip]
+    pack: Path,
+    domain: str,
+    clips: Sequence[Clip],
 ) -> list[tuple[Clip, ...]]:
     """Read the prepared versions of a pack's clips.
 
@@ -106,22 +117,28 @@ def read_versions(
     checksums, versions = _read_index(file)
     if len(checksums) != len(clips):
         raise _damaged(
-            file, f"lists {len(checksums)} clips, but {pack.name} has {len(clips)}"
+            file,
+            f"lists {len(checksums)} clips, but {pack.name} has {len(clips)}",
         )
     for number, (clip, crc32) in enumerate(zip(clips, checksums, strict=True)):
         if checksum(clip) != crc32:
             raise _damaged(pack, f"clip {number} is not the one that was prepared")
     stream = stream_file(pack, domain)
-    found: list[list[Clip]] = [[] for _ in clips]
-    for version, low in zip(versions, _decoded(stream, versions, clips), strict=True):
+    decoded = _decode(stream, versions, clips)
+    by_clip: list[list[Clip]] = [[] for _ in clips]
+    for version, low in zip(versions, decoded, strict=True):
         if checksum(low) != version.crc32:
-            what = f"version {version.variant} of clip {version.clip} does not decode as prepared"
-            raise _damaged(stream, what)
-        found[version.clip].append(low)
-    return [tuple(lows) for lows in found]
+            raise _damaged(
+                stream,
+                f"version {version.variant} of clip {version.clip} "
+                "does not decode as prepared",
+            )
+        by_clip[version.clip].append(low)
+    return [tuple(lows) for lows in by_clip]
 
 
 def _read_index(file: Path) -> tuple[list[int], list[Version]]:
+    """The checksums of the pack's clips, and the versions."""
     try:
         index: dict[str, Any] = json.loads(file.read_text())
         if index["format"] != _FORMAT:
@@ -130,51 +147,78 @@ def _read_index(file: Path) -> tuple[list[int], list[Version]]:
             )
         checksums: list[int] = index["clips"]
         versions = [Version(**entry) for entry in index["versions"]]
-        counts = [0] * len(checksums)
-        for version in versions:
-            if version.variant != counts[version.clip]:
-                raise ValueError(
-                    f"variant {version.variant} of clip {version.clip}: out of order"
-                )
-            counts[version.clip] += 1
-    except (OSError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise _damaged(file, "is no index of prepared clips") from error
+        _check_order(versions, len(checksums))
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        IndexError,
+    ) as error:
+        raise _damaged(file, "is not an index of prepared clips") from error
     return checksums, versions
 
 
-def _decoded(
-    stream: Path, versions: Sequence[Version], clips: Sequence[Clip]
+def _check_order(
+    versions: list[Version],
+    clip_count: int,
+) -> None:
+    """Raise ``ValueError`` unless the variants of each clip are numbered from 0 in their order."""
+    counts = [0] * clip_count
+    for version in versions:
+        if version.variant != counts[version.clip]:
+            raise ValueError(
+                f"variant {version.variant} of clip {version.clip}: out of order"
+            )
+        counts[version.clip] += 1
+
+
+def _decode(
+    stream: Path,
+    versions: Sequence[Version],
+    clips: Sequence[Clip],
 ) -> Iterator[Clip]:
-    """Yield each version's frames, from the stream or made again, and check the stream's length."""
-    capture = (
-        cv2.VideoCapture(str(stream)) if any(one.coded for one in versions) else None
-    )
-    try:
+    """Yield each version, from the stream or computed again; check the stream's length."""
+    if not any(version.coded for version in versions):
+        for version in versions:
+            yield clean(clips[version.clip], 0)
+        return
+    with PackDecoder(stream) as decoder:
         for version in versions:
             clip = clips[version.clip]
-            if capture is None or not version.coded:
+            if not version.coded:
                 yield clean(clip, 0)
                 continue
-            height = clip.shape[1] // 2
-            width = clip.shape[2] // 2
-            low = np.empty((len(clip), height, width), np.uint8)
-            for place in range(len(clip)):
-                is_read, picture = capture.read()
-                # a side of odd length was padded by one pixel for the encoder
-                if not is_read or picture.shape[0] < height or picture.shape[1] < width:
-                    raise _damaged(
-                        stream, f"ends at clip {version.clip}, or holds other frames"
-                    )
-                low[place] = picture[:height, :width, 0]
+            low = _decode_half_size(decoder, clip)
+            if low is None:
+                raise _damaged(
+                    stream,
+                    f"ends at clip {version.clip}, or holds other frames",
+                )
             yield low
-        if capture is not None and capture.read()[0]:
+        if decoder.read() is not None:
             raise _damaged(stream, "holds more frames than its index lists")
-    finally:
-        if capture is not None:
-            capture.release()
 
 
-_WAY_OUT = "prepare the folder again with `vsr train --prepare`"
+def _decode_half_size(
+    decoder: PackDecoder,
+    clip: Clip,
+) -> Clip | None:
+    """The next version, of half the size of ``clip``; None if the stream ends or does not fit."""
+    frame_count = clip.shape[0]
+    height = clip.shape[1] // 2
+    width = clip.shape[2] // 2
+    shape = (frame_count, height, width)
+    low = np.empty(shape, np.uint8)
+    for place in range(frame_count):
+        plane = decoder.read()
+        if plane is None:
+            return None
+        # a side of odd length was padded by one pixel for the encoder
+        if plane.shape[0] < height or plane.shape[1] < width:
+            return None
+        low[place] = plane[:height, :width]
+    return low
 
 
 def _damaged(file: Path, what: str) -> InputError:

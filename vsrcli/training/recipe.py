@@ -18,29 +18,29 @@ class Recipe:
         name: key in ``RECIPES``.
         loss: of the difference d in 0..1 units: ``charbonnier`` (sqrt(d^2 + eps^2), eps = 1e-3;
             Lai et al. 2017), ``l1`` or ``mse``.
-        fourier: weight of a further term, the mean absolute real and imaginary part of the
-            difference's Fourier transform (as SMFANet trains: Zheng et al. 2024); 0 for none.
-        closing: share of the run, at its end, in which the loss is the squared error alone.
-        learning_rate: Adam's, at its height.
-        floor: what the rate falls to by a half cosine, as a share of its height; 1 for a constant
+        learning_rate: Adam's, at its peak.
+        floor: what the rate falls to by a half cosine, as a share of its peak; 1 for a constant
             rate.
         batch: patches a step.
         patch: side of the low-resolution patch, pixels; None for whole pictures (of the smallest
             clip's size).
-        augment: whether patches are turned and mirrored, run backwards in time, and windows shown
-            as at the ends of a clip and at cuts.
+        augment: whether patches are flipped, transposed and reversed in time, and windows have
+            edges as at the ends of a clip and at cuts.
         warmup_steps: steps over which the rate rises from zero.
         ema: decay of the running average of the weights that is validated and saved; 0 for none.
-        clip_norm: largest gradient norm, in 0..1 units; 0 for none. Recursion needs it.
-        maps: share of the run, at its beginning, in which a network of two parts is trained by its
-            five frame maps alone: each is to be the true frame. The 3D part, which costs most,
-            stays the plain start that hands the middle map on.
+        clip_norm: maximum gradient norm, in 0..1 units; 0 for none. Recursion needs it.
+        maps: share of the run, at its beginning, in which only the five frame maps of a network of
+            two parts are trained: each should be the true frame. The 3D part, which costs most,
+            keeps its initial weights, which pass the middle map on.
         maps_batch: patches a step in that share.
         passes: (share of the run, passes) pairs: how often recursive 3D blocks are applied from
-            that share of the run on.
+            that share of the run on; None for all passes.
         near_plain_start: whether an untrained network begins as a bilinear upsampler.
         patience: validations without a new best after which the run stops early; 0 for never.
-        domain: what the recipe is meant for.
+        domain: the domain that the recipe is meant for.
+        fourier: weight of another term of the loss, the mean absolute real and imaginary part of
+            the difference's Fourier transform (as SMFANet trains: Zheng et al. 2024); 0 for none.
+        closing: share of the run, at its end, in which the loss is the squared error alone.
     """
 
     name: str
@@ -64,24 +64,46 @@ class Recipe:
 
     def rate_at(self, step: int, share: float) -> float:
         """Adam's learning rate for ``step``, before which ``share`` (0..1) of the run is done."""
-        rate = self.learning_rate * min(1.0, (step + 1) / max(self.warmup_steps, 1))
+        warmup_steps = max(self.warmup_steps, 1)
+        warmup = min(1.0, (step + 1) / warmup_steps)
+        rate = self.learning_rate * warmup
         half_cosine = 0.5 * (1 + math.cos(math.pi * share))
-        return rate * (self.floor + (1 - self.floor) * half_cosine)
+        height = self.floor + (1 - self.floor) * half_cosine
+        return rate * height
 
     def decay_at(self, step: int) -> float:
-        """Decay of the running average behind ``step``.
+        """Decay of the running average after ``step``.
 
-        A young average would remember the start for a thousand steps.
+        It starts low: otherwise the average would remember the initial weights for a thousand
+        steps.
         """
-        return min(self.ema, (2 + step) / (11 + step))
+        early_decay = (2 + step) / (11 + step)
+        return min(self.ema, early_decay)
 
     def passes_at(self, share: float) -> int | None:
-        """Most passes of the recursive 3D blocks once ``share`` (0..1) of the run is done."""
-        return next(passes for start, passes in reversed(self.passes) if share >= start)
+        """Maximum passes of the recursive 3D blocks once ``share`` (0..1) of the run is done."""
+        for start, passes in reversed(self.passes):
+            if share >= start:
+                return passes
+        raise ValueError(f"the passes of recipe {self.name} begin after {share:.3f}")
 
-    def loss_at(self, share: float, *, is_maps: bool) -> tuple[str, float]:
+    def batch_size(self, *, is_maps: bool) -> int:
+        """Patches a step, while the frame maps are trained or after."""
+        return self.maps_batch if is_maps else self.batch
+
+    def is_out_of_patience(self, stale: int) -> bool:
+        """Whether a run stops after ``stale`` validations without a new best."""
+        return self.patience > 0 and stale >= self.patience
+
+    def loss_at(
+        self,
+        share: float,
+        *,
+        is_maps: bool,
+    ) -> tuple[str, float]:
         """Kind of the loss and weight of its Fourier term after ``share`` (0..1) of the run."""
-        if self.closing and not is_maps and share >= 1 - self.closing:
+        is_closing = self.closing > 0 and share >= 1 - self.closing
+        if is_closing and not is_maps:
             return "mse", 0.0
         return self.loss, self.fourier
 
@@ -101,12 +123,16 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=0.5,
         maps=0.4,
         maps_batch=4,
-        passes=((0.0, 1), (0.8, 2), (0.9, None)),
+        passes=(
+            (0.0, 1),
+            (0.8, 2),
+            (0.9, None),
+        ),
         near_plain_start=True,
         patience=0,
         domain="video",
     ),
-    # a night of a processor, or a card: as many pixels as can be had
+    # a night of a processor, or a card: as many pixels as possible
     "long": Recipe(
         name="long",
         loss="charbonnier",
@@ -120,7 +146,10 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=0.5,
         maps=0.25,
         maps_batch=8,
-        passes=((0.0, 1), (0.6, None)),
+        passes=(
+            (0.0, 1),
+            (0.6, None),
+        ),
         near_plain_start=True,
         patience=0,
         domain="video",
@@ -145,11 +174,19 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-_WHOLE_RECURSION: dict[str, Any] = {"maps": 0.0, "passes": ((0.0, None),)}
+# Recipe, network, whether on a card.
+_Key = tuple[str, str, bool]
+# Settings of a recipe by name.
+_Changes = dict[str, Any]
 
-# Where a recipe that is right for the recursive networks on a processor is not for another network,
-# or not for a card (measured: benchmarks/RESULTS.md): what differs, by recipe, network and card.
-_DIFFERENCES: dict[tuple[str, str, bool], dict[str, Any]] = {
+_WHOLE_RECURSION: _Changes = {
+    "maps": 0.0,
+    "passes": ((0.0, None),),
+}
+
+# The recipes suit the recursive networks on a processor. This is what differs for another network,
+# or on a card, by recipe, network and card (measured: benchmarks/RESULTS.md).
+_DIFFERENCES: dict[_Key, _Changes] = {
     ("ship", "lite", False): {
         "learning_rate": 2e-3,
         "batch": 8,
@@ -165,19 +202,29 @@ _DIFFERENCES: dict[tuple[str, str, bool], dict[str, Any]] = {
         "clip_norm": 0.0,
     }
     | _WHOLE_RECURSION,
-    ("long", "previous", False): {"batch": 8, "patch": 48} | _WHOLE_RECURSION,
+    ("long", "previous", False): {
+        "batch": 8,
+        "patch": 48,
+    }
+    | _WHOLE_RECURSION,
     ("long", "delta", True): {
         "learning_rate": 1.5e-3,
         "batch": 16,
         "patch": 64,
         "maps_batch": 64,
-        "passes": ((0.0, 1), (0.5, None)),
+        "passes": (
+            (0.0, 1),
+            (0.5, None),
+        ),
     },
     ("long", "5-parallel", True): {
         "batch": 16,
         "patch": 64,
         "maps_batch": 64,
-        "passes": ((0.0, 1), (0.5, None)),
+        "passes": (
+            (0.0, 1),
+            (0.5, None),
+        ),
     },
     ("long", "lite", True): {
         "learning_rate": 2e-3,
@@ -186,35 +233,52 @@ _DIFFERENCES: dict[tuple[str, str, bool], dict[str, Any]] = {
         "clip_norm": 0.0,
     }
     | _WHOLE_RECURSION,
-    ("long", "previous", True): {"batch": 64, "patch": 64} | _WHOLE_RECURSION,
+    ("long", "previous", True): {
+        "batch": 64,
+        "patch": 64,
+    }
+    | _WHOLE_RECURSION,
 }
 
 # A run that begins with trained weights takes smaller steps: larger ones undo more of what the
-# weights could do before (benchmarks/RESULTS.md).
-_FINE_TUNING_RATE = {"ship": 1 / 20, "long": 1 / 4, "report": 1 / 20}
+# weights have learned (benchmarks/RESULTS.md).
+_FINE_TUNING_RATE = {
+    "ship": 1 / 20,
+    "long": 1 / 4,
+    "report": 1 / 20,
+}
+# Smaller low-resolution patches are doubled for fine-tuning, pixels.
+_MIN_FINE_TUNING_PATCH = 48
 
 
-def recipe_for(name: str, model: str, *, is_card: bool = False) -> Recipe:
-    """The recipe ``name`` as it is for the network ``model``, on a processor or on a card."""
-    exact = _DIFFERENCES.get((name, model, is_card))
-    changes = _DIFFERENCES.get((name, model, False), {}) if exact is None else exact
+def recipe_for(
+    name: str,
+    model: str,
+    *,
+    is_card: bool = False,
+) -> Recipe:
+    """The recipe ``name`` for the network ``model``, on a processor or on a card."""
+    on_processor = _DIFFERENCES.get((name, model, False), {})
+    changes = _DIFFERENCES.get((name, model, is_card), on_processor)
     return replace(RECIPES[name], **changes)
 
 
 def fine_tuning(recipe: Recipe) -> Recipe:
     """The recipe for a run that begins with trained weights: the whole recursion, in small steps.
 
-    Small patches grow and batches shrink: the whole recursion sees 37 pixels around it, and in a
-    small patch it would learn to live with borders that pictures do not have.
+    Small patches grow and batches shrink. The whole recursion sees 37 pixels around each pixel: in
+    a small patch it would adapt to borders that pictures do not have.
     """
-    is_small = recipe.patch is not None and recipe.patch < 48
+    patch = recipe.patch
+    batch = recipe.batch
+    if patch is not None and patch < _MIN_FINE_TUNING_PATCH:
+        patch = 2 * patch
+        batch = max(1, batch // 2)
     return replace(
         recipe,
         learning_rate=recipe.learning_rate * _FINE_TUNING_RATE[recipe.name],
-        batch=max(1, recipe.batch // 2) if is_small else recipe.batch,
-        patch=2 * recipe.patch
-        if is_small and recipe.patch is not None
-        else recipe.patch,
+        batch=batch,
+        patch=patch,
         maps=0.0,
         passes=((0.0, None),),
     )

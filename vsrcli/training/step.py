@@ -1,7 +1,7 @@
 """One training step, from the batch to the running average; on a card one CUDA graph.
 
-A step asks the host for nothing but its launch: what it trains on and how fast lies on the device
-in tables for some steps ahead, a counter walks through them, and a step whose gradients overflowed
+A step asks nothing of the host but its launch. What it trains on, and at what rate, is in tables on
+the device for some steps ahead, and a counter walks through them. A step whose gradients overflow
 half precision changes nothing but the loss scale. On a processor the same code runs step by step.
 """
 
@@ -17,32 +17,36 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from vsrcli.backends.graphed import end_broken_capture
+from vsrcli.backends.cuda_graphs import end_broken_capture
 from vsrcli.models import ModelSpec
-from vsrcli.models.banded import BandedVolume
-from vsrcli.models.layers import Network, WindowNetwork
+from vsrcli.models.layers import Network
 from vsrcli.training.batches import Batches
 from vsrcli.training.flat import UNIT, FlatWeights
 from vsrcli.training.recipe import Recipe
+from vsrcli.training.unit_network import UnitNetwork
 
 log = logging.getLogger(__name__)
 
-# Steps that one table holds on a card: the host is waited for no more often.
+# Steps that one table holds on a card: the host does not wait for the card more often.
 CARD_STEPS = 32
-# Steps of a stage that run as they are before it is recorded: libraries choose their kernels.
+# Steps of a stage that run without a graph before one is recorded: libraries choose their kernels.
 _WARM_UPS = 3
-_HALVES = {"fp16": torch.float16, "bf16": torch.bfloat16}
-_PART_PREFIX = "network."
-_CODES = 255.0  # what the loss counts as 1
+_HALF_PRECISION = {
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
+_PARAMETER_PREFIX = "network."
+# The difference in codes that the loss counts as 1.
+_CODES = 255.0
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What is the same for many steps, and so one graph.
+    """What many steps have in common; they share one graph.
 
     Attributes:
         is_maps: the five frame maps are trained, not the picture.
-        passes: most passes of the recursive 3D blocks; None for all.
+        passes: maximum passes of the recursive 3D blocks; None for all.
         loss: as in ``Recipe``.
         fourier: as in ``Recipe``.
     """
@@ -60,15 +64,15 @@ class TrainingStep:
         weights: the weights, on the device.
         average: their running average, laid out like ``weights.values``.
         optimizer: Adam over ``weights.parts``.
-        scaler: of the loss in half precision, on the device.
+        scaler: scales the loss in half precision, on the device.
         loss: running mean of the loss, 0..1 units, on the device; not a number before the first
             step.
 
     Args:
-        network: where the weights begin; its recursion is that of the stage at hand.
+        network: gives the initial weights; its recursion is that of the current stage.
         spec: its description.
         recipe: decays and clipping.
-        batches: where patches are cut.
+        batches: cuts the patches.
         precision: ``fp32``, or ``fp16`` or ``bf16`` for all layers but the last.
     """
 
@@ -85,13 +89,20 @@ class TrainingStep:
         self._batches = batches
         self._device = batches.device
         self._is_card = self._device.type == "cuda"
-        self._dtype = _HALVES.get(precision, torch.float32)
-        self._network = _UnitNetwork(network, self._dtype, is_banded=self._is_card)
+        self._dtype = _HALF_PRECISION.get(precision, torch.float32)
+        self._network = UnitNetwork(
+            network,
+            self._dtype,
+            is_banded=self._is_card,
+        )
         self.weights = FlatWeights(network, self._device)
         self.average = self.weights.values.clone()
         self._rate = torch.zeros((), device=self._device)
         self.optimizer = torch.optim.Adam(
-            self.weights.parts, lr=self._rate, fused=True, capturable=self._is_card
+            self.weights.parts,
+            lr=self._rate,
+            fused=True,
+            capturable=self._is_card,
         )
         self.scaler = torch.amp.GradScaler(
             self._device.type,
@@ -100,7 +111,11 @@ class TrainingStep:
             enabled=precision == "fp16",
         )
         self.loss = torch.full((), torch.nan, device=self._device)
-        self._counter = torch.zeros((), dtype=torch.int64, device=self._device)
+        self._counter = torch.zeros(
+            (),
+            dtype=torch.int64,
+            device=self._device,
+        )
         self._control = torch.zeros(CARD_STEPS, 2, device=self._device)
         self._tables: dict[int, Tensor] = {}
         self._warm_ups: dict[Stage, int] = {}
@@ -111,39 +126,49 @@ class TrainingStep:
             self._pool = torch.cuda.graph_pool_handle()
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
-    def launch(self, tables: Tensor, control: Tensor, stage: Stage) -> None:
+    def launch(
+        self,
+        tables: Tensor,
+        control: Tensor,
+        stage: Stage,
+    ) -> None:
         """Begin some steps, all of one stage; on a card this returns before they are done.
 
         Args:
-            tables: (steps, B, columns) int64 as of ``Batches.tables``, at most CARD_STEPS.
+            tables: (steps, B, columns) int64 from ``Batches.tables``, at most CARD_STEPS.
             control: (steps, 2) float32: learning rate and decay of the average.
             stage: what is trained.
         """
         if self._stream is None:
             self._launch(tables, control, stage)
             return
-        # what came before, such as weights adapted to another recursion, was on another stream
-        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+        # earlier work, such as weights adapted to another recursion, was on another stream
+        earlier = torch.cuda.current_stream(self._device)
+        self._stream.wait_stream(earlier)
         with (
             torch.cuda.stream(self._stream),
-            # float32 means float32: the last layer, and all of a run in single precision
-            torch.backends.cudnn.flags(enabled=True, benchmark=True, allow_tf32=False),
+            # float32 means float32: in the last layer, and in a whole run in single precision
+            torch.backends.cudnn.flags(
+                enabled=True,
+                benchmark=True,
+                allow_tf32=False,
+            ),
         ):
             self._launch(tables, control, stage)
 
     def wait(self) -> float:
-        """Wait for what was launched, and return the running mean of the loss."""
+        """Wait for the launched steps, and return the running mean of the loss."""
         if self._stream is not None:
             self._stream.synchronize()
         return float(self.loss)
 
-    def grow(self, factors: dict[str, float]) -> None:
+    def scale_weights(self, factors: dict[str, float]) -> None:
         """Multiply the parameters named in ``factors``: see ``layers.set_passes``."""
-        for flat in (self.weights.values, self.average):
-            self.weights.scale(flat, factors)
+        self.weights.scale(self.weights.values, factors)
+        self.weights.scale(self.average, factors)
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to go on exactly."""
+        """Everything needed to continue exactly."""
         return {
             "weights": self.weights.values.detach(),
             "average": self.average,
@@ -153,38 +178,52 @@ class TrainingStep:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` gave, on whatever device it was.
+        """Continue from what ``state`` returned, on any device.
 
         Raises:
             RuntimeError, KeyError, ValueError, TypeError: it is that of another network.
         """
         self.weights.values.copy_(state["weights"])
         self.average.copy_(state["average"])
-        # the settings are this device's, the moments the run's
+        # the moments come from the state, the settings from this device
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict(
-            {"state": state["optimizer"], "param_groups": groups}
+            {
+                "state": state["optimizer"],
+                "param_groups": groups,
+            }
         )
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate
-        if state["scaler"]:  # empty where the run was in single precision so far
+        if state["scaler"]:  # empty if the run was in single precision so far
             self.scaler.load_state_dict(state["scaler"])
         self.loss.fill_(state["loss"])
 
-    def _launch(self, tables: Tensor, control: Tensor, stage: Stage) -> None:
+    def _launch(
+        self,
+        tables: Tensor,
+        control: Tensor,
+        stage: Stage,
+    ) -> None:
         steps, batch = tables.shape[:2]
         if batch not in self._tables:
-            shape = (CARD_STEPS, batch, self._batches.table_columns)
             self._tables[batch] = torch.zeros(
-                shape, dtype=torch.int64, device=self._device
+                CARD_STEPS,
+                batch,
+                self._batches.table_columns,
+                dtype=torch.int64,
+                device=self._device,
             )
-        self._tables[batch][:steps].copy_(tables, non_blocking=True)
-        self._control[:steps].copy_(control, non_blocking=True)
+        tables_on_device = self._tables[batch][:steps]
+        tables_on_device.copy_(tables, non_blocking=True)
+        control_on_device = self._control[:steps]
+        control_on_device.copy_(control, non_blocking=True)
         self._counter.zero_()
         for _ in range(steps):
-            self._one(batch, stage)
+            self._run_step(batch, stage)
 
-    def _one(self, batch: int, stage: Stage) -> None:
+    def _run_step(self, batch: int, stage: Stage) -> None:
+        """Run one step, by the graph of its stage if there is one; record it after the warm-up."""
         tables = self._tables[batch]
         if stage in self._graphs:
             self._graphs[stage]()
@@ -196,25 +235,32 @@ class TrainingStep:
             return
         self._warm_ups[stage] = warm_ups + 1
         with warnings.catch_warnings():
-            # Adam wonders why it may be captured when it is not
+            # Adam warns that it may be captured but is not
             warnings.filterwarnings(
-                "ignore", "This instance was constructed with capturable=True"
+                "ignore",
+                "This instance was constructed with capturable=True",
             )
             self._step(tables, stage)
 
-    def _record(self, tables: Tensor, stage: Stage) -> Callable[[], None]:
-        """One graph of a step; where the card refuses, the step itself: slower, but it trains."""
+    def _record(
+        self,
+        tables: Tensor,
+        stage: Stage,
+    ) -> Callable[[], None]:
+        """One graph of a step; if the card refuses, the step itself, which is slower but trains."""
         graph = self._try_to_record(tables, stage)
         if graph is not None:
             return graph.replay
         end_broken_capture(self._device, self._pool)
-        # a step that broke off in the middle leaves the scaler there as well
+        # a step that broke off in the middle leaves the scaler in the middle as well
         self.scaler._per_optimizer_states.clear()
         self._pool = torch.cuda.graph_pool_handle()
         return lambda: self._step(tables, stage)
 
     def _try_to_record(
-        self, tables: Tensor, stage: Stage
+        self,
+        tables: Tensor,
+        stage: Stage,
     ) -> torch.cuda.CUDAGraph | None:
         graph = torch.cuda.CUDAGraph()
         try:
@@ -230,20 +276,37 @@ class TrainingStep:
             ):
                 self._step(tables, stage)
         except RuntimeError as error:
-            log.warning(
-                "no CUDA graph for the training step: %s", error.__context__ or error
-            )
+            reason = error.__context__ or error
+            log.warning("no CUDA graph for the training step: %s", reason)
             return None
         return graph
 
     def _step(self, tables: Tensor, stage: Stage) -> None:
-        table = tables.index_select(0, self._counter[None])[0]
-        rate, decay = self._control.index_select(0, self._counter[None])[0].unbind()
+        number = self._counter[None]
+        table = tables.index_select(0, number)[0]
+        control = self._control.index_select(0, number)[0]
+        rate, decay = control.unbind()
         self._rate.copy_(rate)
-        parts = self.weights.parts[:1] if stage.is_maps else self.weights.parts
-        window, truth = self._batches.cut(table)
-        loss = self._loss(self._predict(window, stage), truth, stage)
-        gradients = torch.autograd.grad(self.scaler.scale(loss), parts)
+        window, truth = self._batches.crop(table)
+        prediction = self._predict(window, stage)
+        loss = self._loss(prediction, truth, stage)
+        self._update_weights(loss, stage)
+        loss = loss.detach()
+        with torch.no_grad():
+            self.average.lerp_(self.weights.values, 1 - decay)
+            self._update_loss(loss)
+            self._counter.add_(1)
+
+    def _update_weights(
+        self,
+        loss: Tensor,
+        stage: Stage,
+    ) -> None:
+        parts = self.weights.parts
+        if stage.is_maps:
+            parts = parts[:1]
+        scaled_loss = self.scaler.scale(loss)
+        gradients = torch.autograd.grad(scaled_loss, parts)
         self.optimizer.zero_grad(set_to_none=True)
         for part, gradient in zip(parts, gradients, strict=True):
             part.grad = gradient
@@ -252,79 +315,66 @@ class TrainingStep:
             nn.utils.clip_grad_norm_(parts, self._recipe.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        loss = loss.detach()
-        with torch.no_grad():
-            self.average.lerp_(self.weights.values, 1 - decay)
-            mean = torch.where(self.loss.isnan(), loss, 0.98 * self.loss + 0.02 * loss)
-            if self.scaler.is_enabled():
-                # half precision that overflowed: a step that changed nothing
-                mean = torch.where(loss.isfinite(), mean, self.loss)
-            self.loss.copy_(mean)
-            self._counter.add_(1)
+
+    def _update_loss(self, loss: Tensor) -> None:
+        """Take the loss of a step into the running mean, without asking the host."""
+        mean = 0.98 * self.loss + 0.02 * loss
+        is_first = self.loss.isnan()
+        mean = torch.where(is_first, loss, mean)
+        if self.scaler.is_enabled():
+            # a step that overflowed half precision changed nothing
+            has_changed = loss.isfinite()
+            mean = torch.where(has_changed, mean, self.loss)
+        self.loss.copy_(mean)
 
     def _predict(self, window: Tensor, stage: Stage) -> Tensor:
         flat = torch.cat(list(self.weights.parts))
-        tensors = self.weights.views(flat.to(self._dtype))
+        lower_precision = flat.to(self._dtype)
+        tensors = self.weights.views(lower_precision)
         if not stage.is_maps:
-            # the last layer in float32, out of units of 0..1 into codes
+            # the last layer in float32, from units of 0..1 to codes
             for name in tensors:
                 if name.startswith("output."):
-                    tensors[name] = self.weights.view(flat, name) * UNIT
-        named = {_PART_PREFIX + name: tensor for name, tensor in tensors.items()}
-        result: Tensor = functional_call(self._network, named, (window, stage.is_maps))
+                    exact = self.weights.view(flat, name)
+                    tensors[name] = exact * UNIT
+        parameters = {}
+        for name, tensor in tensors.items():
+            parameters[_PARAMETER_PREFIX + name] = tensor
+        inputs = (window, stage.is_maps)
+        result: Tensor = functional_call(self._network, parameters, inputs)
         return result
 
-    def _loss(self, result: Tensor, truth: Tensor, stage: Stage) -> Tensor:
+    def _loss(
+        self,
+        result: Tensor,
+        truth: Tensor,
+        stage: Stage,
+    ) -> Tensor:
         trim = 0 if stage.is_maps else self._spec.trim
         height, width = truth.shape[-2:]
-        truth = truth[..., trim : height - trim, trim : width - trim]
-        return loss_of(stage.loss, stage.fourier, (result - truth) / _CODES)
+        rows = slice(trim, height - trim)
+        columns = slice(trim, width - trim)
+        truth = truth[..., rows, columns]
+        difference = (result - truth) / _CODES
+        return loss_of(stage.loss, stage.fourier, difference)
 
 
-class _UnitNetwork(nn.Module):
-    """A network with weights and inputs in units of 0..1, its last layer and result in codes."""
-
-    def __init__(
-        self, network: Network, dtype: torch.dtype, *, is_banded: bool
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self._dtype = dtype
-        self._is_banded = is_banded
-
-    def forward(self, window: Tensor, is_maps: bool) -> Tensor:
-        """Codes (B, 1, planes, h, w) float32 -> codes of the picture or of the maps (B, 5, 2h, 2w).
-
-        The maps are those of the middle frame shown five times, so that its true frame is what
-        each of them should be.
-        """
-        network = self.network
-        units = (window / UNIT).to(self._dtype)
-        middle = window.shape[2] // 2
-        if is_maps:
-            if not isinstance(network, WindowNetwork):
-                raise TypeError(f"{type(network).__name__} makes no frame maps")
-            still = units[:, :, middle : middle + 1].expand_as(units)
-            return torch.cat(network.frame_maps(still), dim=1).float() * UNIT
-        if self._is_banded and isinstance(network, WindowNetwork):
-            features = BandedVolume(network.volume)(network.frame_maps(units))
-        else:
-            features = network.features(units)
-        return network.picture(features.float(), window[:, :, middle])
-
-
-def loss_of(kind: str, fourier: float, difference: Tensor) -> Tensor:
+def loss_of(
+    kind: str,
+    fourier: float,
+    difference: Tensor,
+) -> Tensor:
     """The loss of a difference in 0..1 units, as ``Recipe`` defines it: a scalar, float32."""
     if kind == "charbonnier":
-        loss = (difference.square() + 1e-6).sqrt().mean()
+        squares = difference.square() + 1e-6
+        loss = squares.sqrt().mean()
     elif kind == "l1":
         loss = difference.abs().mean()
     else:
         loss = difference.square().mean()
     if fourier:
         # the transform is linear: that of the difference is the difference of the transforms
-        loss = (
-            loss
-            + fourier * torch.view_as_real(torch.fft.rfft2(difference)).abs().mean()
-        )
+        transform = torch.fft.rfft2(difference)
+        parts = torch.view_as_real(transform)
+        loss = loss + fourier * parts.abs().mean()
     return loss

@@ -1,4 +1,4 @@
-"""The training loop: stages, validation, checkpoints, exact resume. One step is ``step.py``'s."""
+"""The training loop: stages, validation, checkpoints, exact resume. ``step.py`` does one step."""
 
 from __future__ import annotations
 
@@ -6,40 +6,57 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vsrcli.errors import BackendError, ModelError, OutputError
+from vsrcli.errors import BackendError, ModelError
 from vsrcli.models import MODELS, ModelSpec
-from vsrcli.models.checkpoint import build, count_parameters, load, read_tensors, save
-from vsrcli.models.layers import Network, WindowNetwork, set_passes
-from vsrcli.models.weights import CheckpointInfo
+from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.training.batches import Batches
+from vsrcli.training.checkpoints import build_network, write_checkpoint
 from vsrcli.training.curves import append_row
-from vsrcli.training.data import Sequences
 from vsrcli.training.interrupts import Interrupts
-from vsrcli.training.plan import Progress, TrainingPlan
+from vsrcli.training.plan import Gains, Progress, TrainingPlan
+from vsrcli.training.sequences import Sequences
+from vsrcli.training.state import cannot_resume, read_state, write_state
 from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
-_STATE_NAME = "state.pt"
-_VALIDATION_BATCH = (
-    8  # windows: keeps a card busy; a processor adds in another order for several
+# Windows validated at once on a card, to keep it busy. A processor takes one at a time: with
+# several it adds in another order.
+_CARD_VALIDATION_BATCH = 8
+# Attributes of a trainer that ``state.pt`` holds as they are.
+_SAVED_ATTRIBUTES = (
+    "step",
+    "seconds",
+    "pixels",
+    "best",
+    "stale",
+    "first_gains",
 )
-# Attributes of a trainer that a resumed run takes over as they are.
-_KEPT = ("step", "seconds", "pixels", "best", "stale", "first_gains")
 
 
 class Trainer:
-    """A run in a folder: ``state.pt`` to go on from, ``last`` and ``best`` to use, ``log.csv``.
+    """A run in a folder: ``state.pt`` to resume from, ``last`` and ``best`` to use, ``log.csv``.
+
+    Attributes:
+        step: steps done.
+        seconds: of training so far.
+        pixels: low-resolution pixels trained on.
+        best: highest validation gain so far, dB.
+        stale: validations since then.
+        loss: running mean, 0..1 units.
+        first_gains: gains before the first step, dB.
+        temporal_gains: of the last validation, dB.
+        is_saved: whether an interrupted run was saved where it stopped.
 
     Args:
         plan: what to do.
-        folder: where the run lives; made where missing.
-        train, validate: clips of at least patch size; never the same.
+        folder: where the run is kept; created if missing.
+        train: clips of at least patch size.
+        validate: other clips of at least patch size.
         init: network to continue from (its weights only), or None for a fresh one.
     """
 
@@ -59,9 +76,8 @@ class Trainer:
         self.folder = folder
         self.device = torch.device(plan.device)
         domains = dict.fromkeys((plan.domain, "clean"))
-        self.validation = Validation(
-            validate, self.spec, domains, plan.validation_count
-        )
+        count = plan.validation_count
+        self.validation = Validation(validate, self.spec, domains, count)
         self.batches = Batches(
             train,
             self.spec,
@@ -73,13 +89,14 @@ class Trainer:
             workers=plan.threads,
             augment=recipe.augment,
         )
-        self._is_initialised = init is not None
-        self._arguments: dict[str, Any] = {}
-        self._steps_before = 0  # behind the weights that it begins with
-        self._pixels_before = 0
-        self.network = self._begin(init).to(self.device)
+        self._start = build_network(plan, init)
+        self.network = self._start.network.to(self.device)
         self.training = TrainingStep(
-            self.network, self.spec, recipe, self.batches, plan.precision
+            self.network,
+            self.spec,
+            recipe,
+            self.batches,
+            plan.precision,
         )
         self.step = 0
         self.seconds = 0.0
@@ -87,12 +104,13 @@ class Trainer:
         self.best = -math.inf
         self.stale = 0
         self.loss = math.nan
-        self.first_gains: dict[str, float] | None = None
-        self.temporal_gains: dict[str, float] = {}  # of the last validation, dB
-        self.is_saved = False  # whether an interrupted run was saved where it stopped
+        self.first_gains: Gains | None = None
+        self.temporal_gains: Gains = {}
+        self.is_saved = False
         self._passes: int | None = None
         self._steps_per_second = 0.0
-        self._ahead: tuple[tuple[int, int, int], Tensor] | None = None
+        # tables by (step, steps, batch); only the last one is kept
+        self._next_tables: dict[tuple[int, int, int], Tensor] = {}
         self._interrupts = Interrupts()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -103,7 +121,7 @@ class Trainer:
 
     @property
     def share(self) -> float:
-        """Share of the run that is done, 0..1, by steps or by time, whichever is further."""
+        """Share of the run that is done, 0..1."""
         return self._share_at(self.step)
 
     def weights(self) -> dict[str, Tensor]:
@@ -116,9 +134,10 @@ class Trainer:
         return self.training.weights.in_codes(self.training.average)
 
     def run(
-        self, on_progress: Callable[[Progress], None] = lambda progress: None
-    ) -> dict[str, float]:
-        """Train to the plan's end, from wherever the run stands.
+        self,
+        on_progress: Callable[[Progress], None] = lambda progress: None,
+    ) -> Gains:
+        """Train to the end of the plan, from the current step on.
 
         Args:
             on_progress: called after every step (on a card every few dozen) and every validation.
@@ -128,20 +147,21 @@ class Trainer:
 
         Raises:
             ModelError: the loss is no longer a number.
+            BackendError: the device has no memory left.
         """
         try:
             with self._interrupts:
-                self.batches.prepare(self.step, self._batch_of(self._enter_stage()))
+                stage = self._enter_stage()
+                batch = self.plan.recipe.batch_size(is_maps=stage.is_maps)
+                self.batches.prepare(self.step, batch)
                 return self._run(on_progress)
         except torch.OutOfMemoryError as error:
             raise BackendError(
-                f"{self.device} has no memory left at step {self.step}: give a smaller --batch or "
-                "--patch"
+                f"{self.device} has no memory left at step {self.step}: "
+                "give a smaller --batch or --patch"
             ) from error
-        except (
-            KeyboardInterrupt,
-            SystemExit,
-        ):  # Ctrl-C, or SIGTERM as the command line turns it
+        except (KeyboardInterrupt, SystemExit):
+            # Ctrl-C, or SIGTERM, which the command line turns into SystemExit
             if not self._interrupts.is_step_broken:
                 self.save_state()
                 self.is_saved = True
@@ -149,39 +169,17 @@ class Trainer:
         finally:
             self.batches.close()
 
-    def _run(self, on_progress: Callable[[Progress], None]) -> dict[str, float]:
-        gains = self.start()
-        on_progress(self._progress(gains))
-        began = time.monotonic()
-        last_validation = began
-        seconds_before = self.seconds
-        first_step = self.step
-        patience = self.plan.recipe.patience
-        while self.share < 1 and not (patience and self.stale >= patience):
-            with self._interrupts.held():
-                self.advance()
-            now = time.monotonic()
-            self.seconds = seconds_before + now - began
-            self._steps_per_second = (self.step - first_step) / max(now - began, 1e-9)
-            on_progress(self._progress())
-            if now - last_validation > self.plan.validate_every and self.share < 1:
-                gains = self._checkpoint()
-                on_progress(self._progress(gains))
-                last_validation = time.monotonic()
-        gains = self._checkpoint()
-        on_progress(self._progress(gains, share=1.0))
-        return gains
-
-    def start(self) -> dict[str, float]:
+    def validate_initial(self) -> Gains:
         """Validate before the first step.
 
-        A run that begins with trained weights keeps them as its best so far.
+        A run that begins with trained weights saves them as its best so far.
         """
         gains = self.validate()
         self.first_gains = self.first_gains or gains
-        if self._is_initialised and self.step == 0 and self.best == -math.inf:
+        has_begun = self.step > 0 or self.best > -math.inf
+        if self._start.is_trained and not has_begun:
             self.best = gains[self.plan.domain]
-            self._save("best", gains)
+            self._save_checkpoint("best", gains)
         return gains
 
     def advance(self) -> None:
@@ -191,120 +189,96 @@ class Trainer:
             ModelError: the loss is no longer a number.
         """
         stage = self._enter_stage()
-        batch = self._batch_of(stage)
+        batch = self.plan.recipe.batch_size(is_maps=stage.is_maps)
         steps = self._steps_together()
         tables = self._tables(self.step, steps, batch)
-        numbers = range(self.step, self.step + steps)
-        control = torch.tensor([self._control(number) for number in numbers])
-        self.training.launch(tables, control, stage)
+        end = self.step + steps
+        control = [self._control(number) for number in range(self.step, end)]
+        self.training.launch(tables, torch.tensor(control), stage)
         self.step += steps
-        side = self.batches.patch
-        self.pixels += steps * batch * side[0] * side[1]
+        height, width = self.batches.patch
+        self.pixels += steps * batch * height * width
         if self.device.type == "cuda":
-            # while the card works: what it is to do next
+            # while the card works, prepare what it does next
             self._tables(self.step, self._steps_together(), batch)
         self._note_loss(self.training.wait())
 
-    def validate(self) -> dict[str, float]:
+    def validate(self) -> Gains:
         """PSNR gain of the averaged weights over bicubic by degradation, dB."""
-        with self._interrupts.held():
+        with self._interrupts.deferred():
             self._enter_stage()
         self.network.load_state_dict(self.averages())
         self.network.eval()
-        # the figures are those of float32 and the same each time, whatever the card prefers
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(
-                enabled=torch.backends.cudnn.enabled,
-                deterministic=True,
-                allow_tf32=False,
-            ),
-        ):
-            batch = _VALIDATION_BATCH if self.device.type == "cuda" else 1
+        batch = _CARD_VALIDATION_BATCH if self.device.type == "cuda" else 1
+        # the same float32 figures each time, whatever kernels the card prefers
+        exact = torch.backends.cudnn.flags(
+            enabled=torch.backends.cudnn.enabled,
+            deterministic=True,
+            allow_tf32=False,
+        )
+        with torch.inference_mode(), exact:
             gains = self.validation.gains(self._infer, batch)
             still = self.validation.still_gains(self._infer, batch)
-        self.temporal_gains = {
-            domain: gain - still[domain] for domain, gain in gains.items()
-        }
+        self.temporal_gains = {}
+        for domain, gain in gains.items():
+            self.temporal_gains[domain] = gain - still[domain]
         self.network.train()
         return gains
 
     def save_state(self) -> None:
-        """Write ``state.pt`` (everything needed to go on exactly) under a temporary name first.
+        """Write ``state.pt``, everything needed to continue exactly.
 
         Raises:
-            OutputError: the folder is gone, the disk full, or the like; what was saved before is
-                left as it was.
+            OutputError: it cannot be written; the state saved before is left as it was.
         """
-        plan = self.plan
-        kept = {name: getattr(self, name) for name in _KEPT}
-        state = (
-            self.training.state()
-            | kept
-            | {
-                "passes": self._passes,
-                "plan": {"model": plan.model, "domain": plan.domain, "seed": plan.seed},
-            }
-        )
-        temporary = self.folder / f".{_STATE_NAME}.part"
-        try:
-            torch.save(state, temporary)
-            temporary.replace(self.folder / _STATE_NAME)
-        except (OSError, RuntimeError) as error:
-            # torch reports a full disk or a missing folder as RuntimeError
-            temporary.unlink(missing_ok=True)
-            reason = str(error).splitlines()[0]
-            raise OutputError(
-                f"{self.folder}: the run cannot be saved there ({reason})"
-            ) from error
+        state = self.training.state()
+        for name in _SAVED_ATTRIBUTES:
+            state[name] = getattr(self, name)
+        state["passes"] = self._passes
+        write_state(self.folder, self.plan, state)
 
     def resume(self) -> None:
-        """Go on from ``state.pt``.
+        """Continue from ``state.pt``.
 
         Raises:
             ModelError: there is none, it is damaged, or it belongs to another plan.
         """
-        path = self.folder / _STATE_NAME
-        if not path.is_file():
-            raise ModelError(f"{path}: no run to resume there")
-        state: dict[str, Any] = read_tensors(path)
+        state = read_state(self.folder, self.plan)
         try:
-            kept = state["plan"]
-            stored = (kept["model"], kept["domain"], kept["seed"])
-            if stored != (self.plan.model, self.plan.domain, self.plan.seed):
-                raise ModelError(
-                    f"{path}: it is a run of {kept['model']} for {kept['domain']} with seed "
-                    f"{kept['seed']}; resume with the same"
-                )
             self._passes = state["passes"]
             set_passes(self.network, self._passes)
             self.training.load_state(state)
-            for name in _KEPT:
+            for name in _SAVED_ATTRIBUTES:
                 setattr(self, name, state[name])
             self.loss = state["loss"]
         except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelError(f"{path}: cannot resume from it: {reason}") from error
+            raise cannot_resume(self.folder, error) from error
 
-    def _begin(self, init: Path | None) -> Network:
-        if init is not None:
-            network, info = load(init)
-            if info.model != self.plan.model:
-                raise ModelError(
-                    f"{init}: it is a checkpoint of {info.model}, not of {self.plan.model}"
-                )
-            self._arguments = dict(info.arguments)
-            self._steps_before = info.step
-            self._pixels_before = info.pixels
-            return network.train()
-        network = build(self.spec)
-        if self.plan.recipe.near_plain_start:
-            network.initialise()
-        return network.train()
-
-    def _batch_of(self, stage: Stage) -> int:
+    def _run(self, on_progress: Callable[[Progress], None]) -> Gains:
         recipe = self.plan.recipe
-        return recipe.maps_batch if stage.is_maps else recipe.batch
+        gains = self.validate_initial()
+        on_progress(self._progress(gains))
+        started = time.monotonic()
+        last_validation = started
+        seconds_before = self.seconds
+        first_step = self.step
+        while self.share < 1 and not recipe.is_out_of_patience(self.stale):
+            with self._interrupts.deferred():
+                self.advance()
+            now = time.monotonic()
+            elapsed = now - started
+            self.seconds = seconds_before + elapsed
+            steps = self.step - first_step
+            self._steps_per_second = steps / max(elapsed, 1e-9)
+            on_progress(self._progress())
+            is_due = now - last_validation > self.plan.validate_every
+            if is_due and self.share < 1:
+                gains = self._checkpoint()
+                on_progress(self._progress(gains))
+                last_validation = time.monotonic()
+        gains = self._checkpoint()
+        on_progress(self._progress(gains, share=1.0))
+        return gains
 
     def _steps_together(self) -> int:
         """How many steps the next launch takes: up to the next multiple of ``CARD_STEPS``.
@@ -314,111 +288,113 @@ class Trainer:
         if self.device.type != "cuda":
             return 1
         steps = CARD_STEPS - self.step % CARD_STEPS
-        if self.plan.steps is not None:
-            steps = min(steps, max(1, self.plan.steps - self.step))
-        return steps
+        if self.plan.steps is None:
+            return steps
+        remaining = max(1, self.plan.steps - self.step)
+        return min(steps, remaining)
 
     def _tables(self, step: int, steps: int, batch: int) -> Tensor:
         key = (step, steps, batch)
-        if self._ahead is None or self._ahead[0] != key:
-            self._ahead = (key, self.batches.tables(step, steps, batch))
-        return self._ahead[1]
+        if key not in self._next_tables:
+            self._next_tables = {key: self.batches.tables(step, steps, batch)}
+        return self._next_tables[key]
 
     def _control(self, step: int) -> tuple[float, float]:
-        """Learning rate of ``step``, and the decay of the average behind it."""
+        """Learning rate of ``step``, and decay of the average after it."""
         recipe = self.plan.recipe
-        return recipe.rate_at(step, self._share_at(step)), recipe.decay_at(step)
+        rate = recipe.rate_at(step, self._share_at(step))
+        return rate, recipe.decay_at(step)
 
     def _share_at(self, step: int) -> float:
-        """Share of the run that is done before ``step``."""
-        by_steps = step / self.plan.steps if self.plan.steps else 0.0
-        by_time = 0.0
-        if self.plan.seconds:
-            ahead = (
-                (step - self.step) / self._steps_per_second
-                if self._steps_per_second
-                else 0.0
-            )
-            by_time = (self.seconds + ahead) / self.plan.seconds
-        return min(1.0, max(by_steps, by_time))
+        """Share of the run that is done before ``step``, which may be some steps ahead."""
+        seconds = self.seconds
+        if self._steps_per_second:
+            seconds += (step - self.step) / self._steps_per_second
+        return self.plan.share_at(step, seconds)
 
     def _enter_stage(self) -> Stage:
-        """The stage that the next step belongs to; the weights adapted to its recursion."""
+        """The stage of the next step; adapts the weights to its recursion."""
         recipe = self.plan.recipe
         share = self.share
         passes = recipe.passes_at(share)
-        self.training.grow(set_passes(self.network, passes))
+        factors = set_passes(self.network, passes)
+        self.training.scale_weights(factors)
         self._passes = passes
         is_maps = isinstance(self.network, WindowNetwork) and share < recipe.maps
-        return Stage(is_maps, passes, *recipe.loss_at(share, is_maps=is_maps))
+        loss, fourier = recipe.loss_at(share, is_maps=is_maps)
+        return Stage(
+            is_maps=is_maps,
+            passes=passes,
+            loss=loss,
+            fourier=fourier,
+        )
 
     def _note_loss(self, loss: float) -> None:
         if not math.isfinite(loss):
             raise ModelError(
-                f"training of {self.plan.model} diverged at step {self.step}: continue from an "
-                "earlier checkpoint with --init, or change --seed"
+                f"training of {self.plan.model} diverged at step {self.step}: continue from "
+                "an earlier checkpoint with --init, or change --seed"
             )
         self.loss = loss
 
     def _progress(
-        self, gains: dict[str, float] | None = None, share: float | None = None
+        self,
+        gains: Gains | None = None,
+        share: float | None = None,
     ) -> Progress:
         return Progress(
-            self.step,
-            self.share if share is None else share,
-            self.loss,
-            self._steps_per_second,
-            self.seconds,
-            gains,
-            None if gains is None else self.temporal_gains,
+            step=self.step,
+            share=self.share if share is None else share,
+            loss=self.loss,
+            steps_per_second=self._steps_per_second,
+            seconds=self.seconds,
+            gain_db=gains,
+            temporal_gain_db=None if gains is None else self.temporal_gains,
         )
 
-    def _checkpoint(self) -> dict[str, float]:
+    def _checkpoint(self) -> Gains:
+        """Validate, and save the run."""
         gains = self.validate()
-        with self._interrupts.held():
-            # weights trained with fewer passes are of no use in the whole network
+        gain = gains[self.plan.domain]
+        with self._interrupts.deferred():
+            # weights trained with fewer passes are useless in the whole network
             if self._passes is None:
-                self._save("last", gains)
+                self._save_checkpoint("last", gains)
                 self.stale += 1
-                if gains[self.plan.domain] > self.best:
-                    self.best = gains[self.plan.domain]
+                if gain > self.best:
+                    self.best = gain
                     self.stale = 0
-                    self._save("best", gains)
+                    self._save_checkpoint("best", gains)
             self.save_state()
             self._log(gains)
         return gains
 
-    def _log(self, gains: dict[str, float]) -> None:
-        row = {
+    def _log(self, gains: Gains) -> None:
+        row: dict[str, float | str] = {
             "step": self.step,
             "seconds": round(self.seconds),
             "loss": self.loss,
             "learning_rate": self.plan.recipe.rate_at(self.step, self.share),
             "passes": self._passes or "all",
         }
-        append_row(
-            self.folder, row, {"gain": gains, "temporal_gain": self.temporal_gains}
-        )
+        kinds = {"gain": gains, "temporal_gain": self.temporal_gains}
+        append_row(self.folder, row, kinds)
 
-    def _save(self, name: str, gains: dict[str, float]) -> None:
-        averaged = build(self.spec, self._arguments)
-        averaged.load_state_dict(self.averages())
-        info = CheckpointInfo(
-            model=self.plan.model,
-            arguments=self._arguments,
-            domain=self.plan.domain,
-            recipe=self.plan.recipe.name,
-            step=self._steps_before + self.step,
-            pixels=self._pixels_before + self.pixels,
-            licence=self.plan.licence,
-            gain_db={domain: round(gain, 3) for domain, gain in gains.items()},
-            trained_on=self.plan.trained_on,
-            parameters=count_parameters(averaged),
+    def _save_checkpoint(self, name: str, gains: Gains) -> None:
+        """Save the averaged weights."""
+        write_checkpoint(
+            self.folder / f"{name}.safetensors",
+            self.plan,
+            self._start,
+            self.averages(),
+            step=self.step,
+            pixels=self.pixels,
+            gains=gains,
         )
-        save(self.folder / f"{name}.safetensors", averaged, info)
 
     def _infer(self, windows: Floats) -> Floats:
-        batch = torch.from_numpy(np.ascontiguousarray(windows))[:, None].to(self.device)
-        result: Tensor = self.network(batch)
-        values: Floats = result[:, 0].float().cpu().numpy()
-        return values
+        batch = torch.from_numpy(np.ascontiguousarray(windows))
+        batch = batch[:, None].to(self.device)
+        output: Tensor = self.network(batch)
+        pictures: Floats = output[:, 0].float().cpu().numpy()
+        return pictures
