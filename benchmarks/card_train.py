@@ -113,7 +113,13 @@ TRIALS = (
     _trial("delta", "delta"),
     _trial("delta, rate 2e-3", "delta", learning_rate=2e-3),
     # Many small steps beat few large ones on a processor.
-    _trial("delta, 8 x 32", "delta", batch=8, patch=32, maps_batch=16),
+    _trial(
+        "delta, 8 x 32",
+        "delta",
+        batch=8,
+        patch=32,
+        maps_batch=16,
+    ),
 )
 
 

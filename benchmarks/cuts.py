@@ -110,7 +110,12 @@ def read_luma(path: Path) -> np.ndarray:
         return np.stack([frame.to_ndarray(format="gray") for frame in frames])
 
 
-def score_clip(name: str, clip: np.ndarray, counted: np.ndarray, gain: float) -> None:
+def score_clip(
+    name: str,
+    clip: np.ndarray,
+    counted: np.ndarray,
+    gain: float,
+) -> None:
     """Print a row for each method and threshold."""
     is_cut = np.arange(len(clip)) % SEQUENCE == 0
     source = scaled(clip, gain)

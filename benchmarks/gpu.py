@@ -93,7 +93,12 @@ def shipped(name: str, codes: Codes) -> Call:
     return partial(backend.run_codes, codes, 1.0, 0.0, 255)
 
 
-def network_rows(name: str, size: str, frames: int, peak: float) -> None:
+def network_rows(
+    name: str,
+    size: str,
+    frames: int,
+    peak: float,
+) -> None:
     width, height = parse_size(size)
     shape = (1, MODELS[name].planes, height + 8, width + 8)
     random = np.random.default_rng(0)
@@ -132,7 +137,11 @@ def whole_rows(name: str, size: str, frames: int) -> None:
         for codec in ("h264_nvenc", "libx264"):
             target = Path(folder) / f"{codec}.mp4"
             encoder = EncoderOptions(codec=codec, preset="fast")
-            options = UpscaleOptions(model=name, device="cuda", encoder=encoder)
+            options = UpscaleOptions(
+                model=name,
+                device="cuda",
+                encoder=encoder,
+            )
             report = upscale(clip, target, options)
             rate = report.frames_upscaled / report.seconds
             alone = report.frames_upscaled / report.network_seconds

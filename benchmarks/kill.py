@@ -23,6 +23,7 @@ import av
 from script_parts import VSR, parse_size, print_header, print_row
 
 from vsrcli.media.demo import write_demo
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 
 _COMMAND = [*VSR, "upscale"]
@@ -58,7 +59,7 @@ class Outcome:
 
 def content(path: Path) -> Content:
     found = []
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         for frame in reader:
             sums = [zlib.crc32(plane.tobytes()) for plane in frame.planes]
             found.append((frame.time, sums))
@@ -110,7 +111,10 @@ def kill_runs(
 
 
 def _killed(
-    command: list[str], target: Path, dice: random.Random, needed: float
+    command: list[str],
+    target: Path,
+    dice: random.Random,
+    needed: float,
 ) -> tuple[int, ...]:
     """Start and kill; the segments on the disk at each kill."""
     kept = []
@@ -160,7 +164,12 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=6.0, help="length of the clip")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=6.0,
+        help="length of the clip",
+    )
     parser.add_argument("--size", default="192x108", help="input, WIDTHxHEIGHT")
     parser.add_argument("--model", default="lite")
     arguments = parser.parse_args()

@@ -66,7 +66,14 @@ def fsrcnn() -> nn.Module:
         *_repeated(4, 12),
         nn.Conv2d(12, 56, 1),
         nn.PReLU(56),
-        nn.ConvTranspose2d(56, 1, 9, stride=2, padding=4, output_padding=1),
+        nn.ConvTranspose2d(
+            56,
+            1,
+            9,
+            stride=2,
+            padding=4,
+            output_padding=1,
+        ),
     )
 
 
@@ -125,7 +132,12 @@ def session(network: nn.Module, height: int, width: int) -> Call:
     return lambda number: running.run(None, {"x": picture})
 
 
-def film(backend: str, model: str, height: int, width: int) -> Call:
+def film(
+    backend: str,
+    model: str,
+    height: int,
+    width: int,
+) -> Call:
     """A network of vsr, window after window; Lite's planes are made before."""
     running = open_backend(backend, model, "clean", device="cpu", precision="fp32")
     planes = running.spec.planes
@@ -291,7 +303,12 @@ def main() -> None:
         help="inputs, WIDTHxHEIGHT, separated by commas",
     )
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--frames", type=int, default=60, help="of the clip")
+    parser.add_argument(
+        "--frames",
+        type=int,
+        default=60,
+        help="of the clip",
+    )
     arguments = parser.parse_args()
     if arguments.clip is None:
         sizes = [parse_size(size) for size in arguments.sizes.split(",")]

@@ -367,7 +367,12 @@ def main() -> None:
     trying = commands.add_parser("trials")
     trying.add_argument("data", type=Path)
     trying.add_argument("--steps", type=int, default=2500)
-    trying.add_argument("--only", action="append", default=[], choices=list(TRIALS))
+    trying.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        choices=list(TRIALS),
+    )
     costing = commands.add_parser("cost")
     costing.add_argument("--size", action="append", default=[])
     costing.add_argument("--backend", default="openvino")

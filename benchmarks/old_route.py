@@ -31,7 +31,12 @@ from vsrcli.media.demo import write_demo
 CRF = "16"
 
 
-def old_route(clip: Path, folder: Path, target: Path, model: str) -> int:
+def old_route(
+    clip: Path,
+    folder: Path,
+    target: Path,
+    model: str,
+) -> int:
     """Upscale as before; returns the bytes of the files it wrote on its way."""
     low = folder / "low"
     high = folder / "high"

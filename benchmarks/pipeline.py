@@ -65,7 +65,12 @@ class Settings:
     preset: str
 
 
-def measure(folder: Path, size: str, frames: int, settings: Settings) -> dict[str, Any]:
+def measure(
+    folder: Path,
+    size: str,
+    frames: int,
+    settings: Settings,
+) -> dict[str, Any]:
     """Upscale a clip in a process; what it reports."""
     clip = folder / f"{size}-{frames}.mp4"
     if not clip.exists():
@@ -74,12 +79,22 @@ def measure(folder: Path, size: str, frames: int, settings: Settings) -> dict[st
     target = folder / "out.mp4"
     words = [settings.model, settings.backend, settings.preset]
     command = [sys.executable, "-c", _RUN, str(clip), str(target), *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        command,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
-def print_times(folder: Path, size: str, frames: int, settings: Settings) -> None:
+def print_times(
+    folder: Path,
+    size: str,
+    frames: int,
+    settings: Settings,
+) -> None:
     run = measure(folder, size, frames, settings)
     print_header(
         "network",

@@ -269,7 +269,13 @@ def worst_crop(error: Float, side: int) -> tuple[slice, slice]:
 
 def labelled(crop: Float, text: str, zoom: int) -> NDArray[np.uint8]:
     """A crop of limited-range luma, enlarged, below its label."""
-    large = cv2.resize(crop, None, fx=zoom, fy=zoom, interpolation=cv2.INTER_NEAREST)
+    large = cv2.resize(
+        crop,
+        None,
+        fx=zoom,
+        fy=zoom,
+        interpolation=cv2.INTER_NEAREST,
+    )
     height, width = large.shape
     tile = np.full((height + 24, width + 8), 255, np.uint8)
     tile[20:-4, 4:-4] = np.clip((large - 16) * (255 / 219), 0, 255)
@@ -310,7 +316,12 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path)
-    parser.add_argument("--count", type=int, default=66, help="sequences, of 132")
+    parser.add_argument(
+        "--count",
+        type=int,
+        default=66,
+        help="sequences, of 132",
+    )
     parser.add_argument(
         "--size",
         type=int,

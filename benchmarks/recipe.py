@@ -84,20 +84,48 @@ VARIANTS = {
     ),
     "maps only, 8": Variant(
         "nothing but the frame maps, 8 patches a step",
-        replace(SHIP, maps=1.0, maps_batch=8, passes=((0.0, None),)),
+        replace(
+            SHIP,
+            maps=1.0,
+            maps_batch=8,
+            passes=((0.0, None),),
+        ),
     ),
     "maps only, 4": Variant(
-        "4 patches", replace(SHIP, maps=1.0, maps_batch=4, passes=((0.0, None),))
+        "4 patches",
+        replace(
+            SHIP,
+            maps=1.0,
+            maps_batch=4,
+            passes=((0.0, None),),
+        ),
     ),
     "maps only, 2": Variant(
-        "2 patches", replace(SHIP, maps=1.0, maps_batch=2, passes=((0.0, None),))
+        "2 patches",
+        replace(
+            SHIP,
+            maps=1.0,
+            maps_batch=2,
+            passes=((0.0, None),),
+        ),
     ),
     "maps only, 1": Variant(
-        "1 patch", replace(SHIP, maps=1.0, maps_batch=1, passes=((0.0, None),))
+        "1 patch",
+        replace(
+            SHIP,
+            maps=1.0,
+            maps_batch=1,
+            passes=((0.0, None),),
+        ),
     ),
     "maps only, 4, rate 2e-3": Variant(
         "4 patches, twice the learning rate",
-        replace(SHIP, maps=1.0, learning_rate=2e-3, passes=((0.0, None),)),
+        replace(
+            SHIP,
+            maps=1.0,
+            learning_rate=2e-3,
+            passes=((0.0, None),),
+        ),
     ),
     "lite": Variant("lite at 1e-3, 16 patches of 32, the base of those below", LITE),
     "lite, 8 x 24": Variant("8 patches of 24", replace(LITE, batch=8, patch=24)),

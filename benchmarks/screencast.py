@@ -14,6 +14,7 @@ import numpy as np
 from script_parts import parse_size, print_header, print_row
 
 from vsrcli import UpscaleOptions, upscale
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.options import EncoderOptions
 
@@ -22,7 +23,12 @@ INK = (30, 30, 30)
 CURSOR = 20
 
 
-def write_frames(folder: Path, width: int, height: int, frames: int) -> None:
+def write_frames(
+    folder: Path,
+    width: int,
+    height: int,
+    frames: int,
+) -> None:
     """A page of text whose cursor blinks once a second at 30 frames a second."""
     page = np.full((height, width, 3), PAPER, np.uint8)
     for line, y in enumerate(range(24, height - 8, 18)):
@@ -38,7 +44,7 @@ def write_frames(folder: Path, width: int, height: int, frames: int) -> None:
 
 
 def same_lumas(one: Path, other: Path) -> bool:
-    with VideoReader(one) as first, VideoReader(other) as second:
+    with VideoReader(probe(one)) as first, VideoReader(probe(other)) as second:
         pairs = zip(first, second, strict=True)
         return all(np.array_equal(a.luma, b.luma) for a, b in pairs)
 

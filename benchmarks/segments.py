@@ -4,9 +4,10 @@ python benchmarks/segments.py [--size 1280x720] [--frames 600] [--model delta] [
 
 With neither: wall time of the whole of `vsr upscale` with segments of 5 s against one go, the two
 taken in turn, medians. ``--network fake`` replaces the network by interpolation, so that encoding
-is the bottleneck: the worst case for segments. With ``--workers``: one worker on one core against two
-workers on one core each. With ``--ray``: a Ray cluster of one node on one core against two nodes on
-one core each. It ends with ``ray stop``, which ends any other cluster of this machine as well.
+is the bottleneck: the worst case for segments. With ``--workers``: one worker on one core against
+two workers on one core each. With ``--ray``: a Ray cluster of one node on one core against two
+nodes on one core each. It ends with ``ray stop``, which ends any other cluster of this machine as
+well.
 """
 
 from __future__ import annotations
@@ -107,7 +108,11 @@ def variants(arguments: argparse.Namespace) -> dict[str, Variant]:
 
 
 def measure(
-    command: list[str], compared: dict[str, Variant], repeats: int, *, on_ray: bool
+    command: list[str],
+    compared: dict[str, Variant],
+    repeats: int,
+    *,
+    on_ray: bool,
 ) -> dict[str, list[float]]:
     """Seconds of every run, the variants taken in turn."""
     times: dict[str, list[float]] = {name: [] for name in compared}

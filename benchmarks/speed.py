@@ -97,7 +97,12 @@ def _plainly(network: WindowNetwork, window: Float) -> object:
     return plain(network, torch.from_numpy(window)[:, None])
 
 
-def rows(name: str, size: str, repeats: int, peak: float) -> None:
+def rows(
+    name: str,
+    size: str,
+    repeats: int,
+    peak: float,
+) -> None:
     width, height = parse_size(size)
     planes = MODELS[name].planes
     count = _BEFORE + repeats

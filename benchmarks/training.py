@@ -71,7 +71,11 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.counts: Counter[str] = Counter()
 
     def __torch_dispatch__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        self,
+        func: Any,
+        types: Any,
+        args: Any = (),
+        kwargs: Any = None,
     ) -> Any:
         name = func.overloadpacket.__name__
         if name not in _FREE:
@@ -125,7 +129,12 @@ def trainer_of(
 
 def operators(model: str, sequences: Sequences, recipe: Recipe) -> int:
     """Operators a step launches in the form for cards; they do not depend on the batch."""
-    small = replace(recipe, batch=1, patch=8, maps_batch=1)
+    small = replace(
+        recipe,
+        batch=1,
+        patch=8,
+        maps_batch=1,
+    )
     with tempfile.TemporaryDirectory() as folder:
         trainer = trainer_of(model, sequences, small, "cpu", folder)
         training = trainer.training

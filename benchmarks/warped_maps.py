@@ -235,8 +235,8 @@ class Form:
         self.seconds = 0.0
         self._rate = rate
         self._is_half = is_half
-        biases = []
-        weights = []
+        biases: list[nn.Parameter] = []
+        weights: list[nn.Parameter] = []
         for parameter_name, parameter in self.network.named_parameters():
             is_bias = parameter_name.endswith("bias")
             (biases if is_bias else weights).append(parameter)
@@ -358,7 +358,12 @@ def middle_part(example: Example) -> Example:
     )
 
 
-def _doubled_part(truth: Codes, top: int, left: int, side: int) -> Codes:
+def _doubled_part(
+    truth: Codes,
+    top: int,
+    left: int,
+    side: int,
+) -> Codes:
     """The square of a picture of twice the size; arguments in pixels of the input."""
     rows = slice(2 * top, 2 * (top + side))
     columns = slice(2 * left, 2 * (left + side))
@@ -589,7 +594,12 @@ def parse_arguments() -> argparse.Namespace:
         help="start from the shipped weights of this domain, or from scratch",
     )
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=2, help="patches a step")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=2,
+        help="patches a step",
+    )
     parser.add_argument(
         "--patch", type=int, default=40, help="side, pixels of the input"
     )
@@ -606,7 +616,12 @@ def parse_arguments() -> argparse.Namespace:
         help="of all layers but the last",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--windows", type=int, default=33, help="of each set, at most")
+    parser.add_argument(
+        "--windows",
+        type=int,
+        default=33,
+        help="of each set, at most",
+    )
     parser.add_argument(
         "--limit", type=int, help="read the first so many sequences only"
     )
