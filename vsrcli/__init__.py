@@ -1,6 +1,7 @@
 """vsr: video super-resolution with small networks that look at five frames at once.
 
-``vsrcli.upscale(source, target, options)`` is the command ``vsr upscale`` as a call. What is named here is imported when it is first used.
+``vsrcli.upscale(source, target, options)`` is the command ``vsr upscale`` as a function. Each name
+below is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -23,32 +24,39 @@ if TYPE_CHECKING:
     from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
     from vsrcli.run.upscale import upscale
 
-_HOMES = {
-    **dict.fromkeys(
-        (
-            "BackendError",
-            "InputError",
-            "ModelError",
-            "OptionError",
-            "OutputError",
-            "VsrError",
-        ),
-        "vsrcli.errors",
-    ),
-    **dict.fromkeys(("EncoderOptions", "UpscaleOptions"), "vsrcli.options"),
-    **dict.fromkeys(
-        ("UpscaleProgress", "UpscaleReport", "upscale"), "vsrcli.run.upscale"
-    ),
+# name -> the module it is defined in
+_MODULES = {
+    "BackendError": "vsrcli.errors",
+    "InputError": "vsrcli.errors",
+    "ModelError": "vsrcli.errors",
+    "OptionError": "vsrcli.errors",
+    "OutputError": "vsrcli.errors",
+    "VsrError": "vsrcli.errors",
+    "EncoderOptions": "vsrcli.options",
+    "UpscaleOptions": "vsrcli.options",
+    "UpscaleProgress": "vsrcli.run.upscale",
+    "UpscaleReport": "vsrcli.run.upscale",
+    "upscale": "vsrcli.run.upscale",
 }
 
 __all__ = [
     "BackendError",
-    "EncoderOptions", "InputError", "ModelError", "OptionError", "OutputError", "UpscaleOptions", "UpscaleProgress", "UpscaleReport", "VsrError",
-    "__version__", "upscale",
-]  # fmt: skip
+    "EncoderOptions",
+    "InputError",
+    "ModelError",
+    "OptionError",
+    "OutputError",
+    "UpscaleOptions",
+    "UpscaleProgress",
+    "UpscaleReport",
+    "VsrError",
+    "__version__",
+    "upscale",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'vsrcli' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    module = import_module(_MODULES[name])
+    return getattr(module, name)

@@ -1,4 +1,4 @@
-"""The errors a caller of vsr can meet.
+"""The errors that a caller of vsr can meet.
 
 ::
 
@@ -8,10 +8,10 @@
     |-- ModelError      a network or checkpoint is missing, damaged or of another kind
     |-- BackendError    the device or inference library cannot do the work
     |   `-- OutOfMemory   ... because it has no memory for a picture of that size
-    `-- OptionError     an option's value makes no sense
+    `-- OptionError     a value of an option makes no sense
 
-Each is raised in the file that owns the foreign library, ``from`` the foreign error. A message is one line: the value, the
-file, and a way out.
+Each is raised in the file that owns the foreign library, ``from`` the foreign error. A message is
+one line: the value, the file, and a way out.
 """
 
 

@@ -1,7 +1,7 @@
-"""The ground floor: what a frame, its pixel format, its colour and a video are, in numpy and exact fractions.
+"""What a frame, its pixel format, its colour tags and a video are: the types that all else uses.
 
-Everything above (media, picture, backends, run) speaks in these types. A frame is always planar: luma first, then the
-chroma planes, 8 bits in uint8 or 9..16 bits in the low bits of uint16. Packed formats are unpacked where they are read.
+A frame is always planar: luma first, then the chroma planes, 8 bits in uint8 or 9..16 bits in the
+low bits of uint16. Packed formats are unpacked where they are read. Times are exact fractions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
-# Code point 2 of ITU-T H.273 stands for "unspecified" in matrix, primaries and transfer alike.
+# Code point 2 of ITU-T H.273: "unspecified" matrix, primaries or transfer.
 UNSPECIFIED = 2
 
 _SUBSAMPLING = {
@@ -28,9 +28,9 @@ _SUBSAMPLING = {
     "411": (2, 0),
     "410": (2, 2),
 }
-_PLANAR = re.compile(
-    r"yuv(?P<a>a)?j?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?|gray(?P<gray>\d+)?(?:le)?|gbr(?P<rgba>a)?p(?P<rgb>\d+)?(?:le)?"
-)
+_YUV = re.compile(r"yuv(?P<alpha>a)?j?(?P<sub>4\d\d)p(?P<bits>\d+)?(?:le)?")
+_GRAY = re.compile(r"gray(?P<bits>\d+)?(?:le)?")
+_GBR = re.compile(r"gbr(?P<alpha>a)?p(?P<bits>\d+)?(?:le)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +38,14 @@ class PixelFormat:
     """A planar layout: luma and chroma, luma only, or RGB.
 
     Attributes:
-        name: FFmpeg's name of it, such as ``yuv420p10le``.
+        name: FFmpeg's name, such as ``yuv420p10le``.
         bits: significant bits of a sample, 8..16.
-        log2_chroma_w, log2_chroma_h: binary logarithm of the chroma subsampling, as in FFmpeg's descriptors.
+        log2_chroma_w, log2_chroma_h: binary logarithm of the chroma subsampling, as in FFmpeg's
+            descriptors.
         has_chroma: False for gray.
-        has_alpha: whether a plane of opacity, of luma's size and full range, comes last.
-        is_rgb: the planes are green, blue, red; only extracting and assembling pictures handle such frames.
+        has_alpha: whether the last plane is opacity, of luma's size and in full range.
+        is_rgb: the planes are green, blue, red; only extracting and assembling pictures handle such
+            frames.
     """
 
     name: str
@@ -56,30 +58,42 @@ class PixelFormat:
 
     @classmethod
     def parse(cls, name: str) -> PixelFormat | None:
-        """Describe FFmpeg's planar format ``name``, or return None for one that is not little-endian planar YUV, gray or RGB of whole numbers."""
-        match = _PLANAR.fullmatch(name)
-        if match is None:
-            return None
-        if name.startswith("gbr"):
+        """Describe one of FFmpeg's pixel formats by its name.
+
+        Returns:
+            The layout, or None if it is not little-endian planar YUV, gray or RGB of integers.
+        """
+        gbr = _GBR.fullmatch(name)
+        if gbr is not None:
             return cls(
-                name,
-                int(match["rgb"] or 8),
-                0,
-                0,
+                name=name,
+                bits=int(gbr["bits"] or 8),
+                log2_chroma_w=0,
+                log2_chroma_h=0,
                 has_chroma=True,
-                has_alpha=bool(match["rgba"]),
+                has_alpha=bool(gbr["alpha"]),
                 is_rgb=True,
             )
-        if match["sub"] is None:
-            return cls(name, int(match["gray"] or 8), 0, 0, has_chroma=False)
-        if match["sub"] not in _SUBSAMPLING:
+        gray = _GRAY.fullmatch(name)
+        if gray is not None:
+            return cls(
+                name=name,
+                bits=int(gray["bits"] or 8),
+                log2_chroma_w=0,
+                log2_chroma_h=0,
+                has_chroma=False,
+            )
+        yuv = _YUV.fullmatch(name)
+        if yuv is None or yuv["sub"] not in _SUBSAMPLING:
             return None
+        log2_chroma_w, log2_chroma_h = _SUBSAMPLING[yuv["sub"]]
         return cls(
-            name,
-            int(match["bits"] or 8),
-            *_SUBSAMPLING[match["sub"]],
+            name=name,
+            bits=int(yuv["bits"] or 8),
+            log2_chroma_w=log2_chroma_w,
+            log2_chroma_h=log2_chroma_h,
             has_chroma=True,
-            has_alpha=bool(match["a"]),
+            has_alpha=bool(yuv["alpha"]),
         )
 
     @property
@@ -99,18 +113,21 @@ class PixelFormat:
         return (1 << self.bits) - 1
 
     def chroma_size(self, width: int, height: int) -> tuple[int, int]:
-        """Return (width, height) in samples of a chroma plane of a picture of that size, rounded up as FFmpeg does."""
-        return -(-width >> self.log2_chroma_w), -(-height >> self.log2_chroma_h)
+        """Return (width, height) of the chroma planes of a picture, rounded up as in FFmpeg."""
+        chroma_width = -(-width >> self.log2_chroma_w)
+        chroma_height = -(-height >> self.log2_chroma_h)
+        return chroma_width, chroma_height
 
 
 @dataclass(frozen=True, slots=True)
 class ColorTags:
-    """What a stream says about its colours; None or ``UNSPECIFIED`` where it says nothing (and nothing is invented).
+    """What a stream says about its colours; None or ``UNSPECIFIED`` where it says nothing.
 
     Attributes:
         range: ``limited`` (luma 16..235 at 8 bits), ``full`` (0..255), or None for untagged.
         matrix, primaries, transfer: code points of ITU-T H.273.
-        chroma_location: ``left``, ``center``, ``topleft``, ``top``, ``bottomleft``, ``bottom``, or None for untagged.
+        chroma_location: ``left``, ``center``, ``topleft``, ``top``, ``bottomleft``, ``bottom``, or
+            None for untagged.
     """
 
     range: Literal["limited", "full"] | None = None
@@ -121,7 +138,7 @@ class ColorTags:
 
     @property
     def is_full_range(self) -> bool:
-        """True for full-range codes; untagged video is limited range, as every player takes it."""
+        """True for full-range codes; untagged video is limited range, as in every player."""
         return self.range == "full"
 
 
@@ -148,8 +165,10 @@ class Hdr:
 
     Attributes:
         mastering: the grading display.
-        content_light: brightest pixel and brightest frame average (MaxCLL, MaxFALL; CTA-861.3), cd/m2.
-        dynamic: names of metadata that change from frame to frame and that no encoder here takes, such as ``Dolby Vision``.
+        content_light: brightest pixel and brightest frame average (MaxCLL, MaxFALL; CTA-861.3),
+            cd/m2.
+        dynamic: names of metadata that change from frame to frame and that no encoder here takes,
+            such as ``Dolby Vision``.
     """
 
     mastering: MasteringDisplay | None = None
@@ -165,12 +184,12 @@ class Frame:
     """One picture and the time it belongs to.
 
     Attributes:
-        planes: luma of shape (H, W), then chroma planes of ``format.chroma_size``, then alpha of shape (H, W), as ``format`` says; may be strided views;
-            never written to.
+        planes: luma of shape (H, W), then chroma planes of ``format.chroma_size``, then alpha of
+            shape (H, W), as ``format`` says; may be strided views; never written to.
         format: layout of the planes.
-        time: presentation time in seconds, counted from the beginning of the file (its earliest stream).
-        duration: how long the frame is shown, seconds; 0 where the source does not say.
-        scene_cut: True when the frame is the first of a new scene.
+        time: presentation time in seconds, from the beginning of the file (its earliest stream).
+        duration: how long the frame is displayed, seconds; 0 if the source does not say.
+        scene_cut: True if the frame is the first of a new scene.
     """
 
     planes: tuple[Plane, ...]
@@ -207,8 +226,16 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """One stream of a file: FFmpeg's index, kind (``video``, ``audio``, ``subtitle``, ``data``, ``attachment``), codec name
-    and the tags people look for.
+    """One stream of a file.
+
+    Attributes:
+        index: FFmpeg's index.
+        kind: ``video``, ``audio``, ``subtitle``, ``data`` or ``attachment``.
+        codec: FFmpeg's name of the codec.
+        language: tag, or None.
+        title: tag, or None.
+        detail: more for people, such as the number of channels.
+        is_cover: whether it is a cover picture.
     """
 
     index: int
@@ -227,10 +254,11 @@ class FileInfo:
     Attributes:
         path: the file.
         container: FFmpeg's name of the demuxer, such as ``mov,mp4,m4a,3gp,3g2,mj2``.
-        video: the stream that would be upscaled; None where there is none.
+        video: the stream that would be upscaled; None if there is none.
         streams: all streams, ``video`` included.
-        start: time of the file's earliest stream on the file's own clock, seconds (subtracted from every time).
-        duration: seconds from ``start`` to the end, or None where unknown.
+        start: time of the file's earliest stream on the file's own clock, seconds (subtracted from
+            every time).
+        duration: seconds from ``start`` to the end, or None if unknown.
         metadata: global tags of the file.
         chapters: how many it has.
     """
@@ -256,12 +284,12 @@ class VideoInfo(FileInfo):
         format: the planar format that frames are delivered in.
         tags: colour tags.
         sample_aspect: pixel width / height, or None for untagged.
-        rotation: display rotation in degrees, counter-clockwise, as FFmpeg's display matrix says.
-        display_matrix: that matrix, 9 numbers as FFmpeg has them (it may mirror as well), or None.
-        hdr: static HDR metadata.
-        interlaced: True when the stream says so or its first frames do.
-        rate: average frame rate (frames a second), or None where unknown.
+        rotation: display rotation in degrees, counter-clockwise, by FFmpeg's display matrix.
+        interlaced: True if the stream or its first frames say so.
+        rate: average frame rate (frames a second), or None if unknown.
         time_base: unit of the stream's timestamps, seconds.
+        display_matrix: FFmpeg's display matrix, 9 numbers (it may mirror as well), or None.
+        hdr: static HDR metadata.
     """
 
     video: StreamInfo
@@ -286,7 +314,7 @@ class Damage:
     Attributes:
         corrupt_packets: packets that the demuxer marked corrupt or the decoder refused.
         corrupt_frames: frames delivered although the decoder marked them corrupt.
-        missing_seconds: how much earlier than the header promised the video ended; 0 where it did not.
+        missing_seconds: how much earlier than the header promised the video ended, or 0.
     """
 
     corrupt_packets: int = 0
@@ -297,25 +325,21 @@ class Damage:
         return bool(self.corrupt_packets or self.corrupt_frames or self.missing_seconds)
 
     def __str__(self) -> str:
-        parts = (
-            [f"{self.corrupt_packets} corrupt packets"] if self.corrupt_packets else []
-        )
-        parts += (
-            [f"{self.corrupt_frames} corrupt frames"] if self.corrupt_frames else []
-        )
-        parts += (
-            [f"{self.missing_seconds:.2f} s missing at the end"]
-            if self.missing_seconds
-            else []
-        )
+        parts = []
+        if self.corrupt_packets:
+            parts.append(_count(self.corrupt_packets, "corrupt packet"))
+        if self.corrupt_frames:
+            parts.append(_count(self.corrupt_frames, "corrupt frame"))
+        if self.missing_seconds:
+            parts.append(f"{self.missing_seconds:.2f} s missing at the end")
         return ", ".join(parts) or "none"
 
     def since(self, before: Damage) -> Damage:
-        """What was found after ``before`` was."""
+        """The damage found since the counts were ``before``."""
         return Damage(
-            self.corrupt_packets - before.corrupt_packets,
-            self.corrupt_frames - before.corrupt_frames,
-            self.missing_seconds - before.missing_seconds,
+            corrupt_packets=self.corrupt_packets - before.corrupt_packets,
+            corrupt_frames=self.corrupt_frames - before.corrupt_frames,
+            missing_seconds=self.missing_seconds - before.missing_seconds,
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -325,3 +349,7 @@ class Damage:
             "corrupt_frames": self.corrupt_frames,
             "missing_seconds": round(self.missing_seconds, 3),
         }
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
