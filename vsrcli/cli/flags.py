@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import click
 
 from vsrcli.errors import OptionError
-from vsrcli.timing import parse_rate, parse_time
 from vsrcli.options import (
     AssembleOptions,
     EncoderOptions,
     UpscaleOptions,
     parse_duration,
 )
+from vsrcli.timing import parse_rate, parse_time
 
 F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options", UpscaleOptions, AssembleOptions)

@@ -318,7 +318,14 @@ _Point = tuple[int, int]
 
 
 def _disc(canvas: Rgb, centre: _Point, radius: int, colour: Colour) -> None:
-    cv2.circle(canvas, centre, radius, colour, cv2.FILLED, cv2.LINE_AA)
+    cv2.circle(
+        canvas,
+        centre,
+        radius,
+        colour,
+        thickness=cv2.FILLED,
+        lineType=cv2.LINE_AA,
+    )
 
 
 def _box(canvas: Rgb, first: _Point, last: _Point, colour: Colour) -> None:

@@ -149,7 +149,16 @@ def draw_text(
         top = y - round(height * scale) - rim
         right = x + width + rim
         cv2.rectangle(canvas, (x - rim, top), (right, y + rim), INK, cv2.FILLED)
-    cv2.putText(canvas, text, (x, y), font, size, colour, thickness, cv2.LINE_AA)
+    cv2.putText(
+        canvas,
+        text,
+        org=(x, y),
+        fontFace=font,
+        fontScale=size,
+        color=colour,
+        thickness=thickness,
+        lineType=cv2.LINE_AA,
+    )
 
 
 def _tiled(values: NDArray[np.generic], side: int, tile: int) -> NDArray[np.generic]:

@@ -289,10 +289,12 @@ def _search(first: Bytes, second: Bytes) -> Flow:
     height, width = first.shape
     below = max(0, _MIN_SIDE_PX - height)
     right = max(0, _MIN_SIDE_PX - width)
-    first_extended = cv2.copyMakeBorder(first, 0, below, 0, right, _BORDER)
-    second_extended = cv2.copyMakeBorder(second, 0, below, 0, right, _BORDER)
+    extended = [
+        cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER)
+        for picture in (first, second)
+    ]
     no_start: Any = None
-    flow = new_search().calc(first_extended, second_extended, no_start)
+    flow = new_search().calc(extended[0], extended[1], no_start)
     planes = np.moveaxis(flow[:height, :width], -1, 0)
     return cast("Flow", planes.copy())
 
