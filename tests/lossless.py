@@ -8,6 +8,7 @@ from pathlib import Path
 
 import av
 
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.options import EncoderOptions, UpscaleOptions
 
@@ -20,7 +21,7 @@ PacketTimes = tuple[int, Fraction, Fraction, Fraction]
 def content(path: Path) -> Content:
     """Time, duration and checksums of the planes of every decoded frame."""
     found = []
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         for frame in reader:
             sums = [zlib.crc32(plane.tobytes()) for plane in frame.planes]
             found.append((frame.time, frame.duration, sums))

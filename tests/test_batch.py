@@ -282,7 +282,7 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
     monkeypatch.setattr(reader_module, "decoder_of", hanging)
     began = time.monotonic()
     with pytest.raises(
-        InputError, match=r"decoding hangs after 0\.\d+ s of it.* --end 0\.\d+"
+        InputError, match=r"decoding hangs after 0\.\d+ s: the file is damaged.* --end 0\.\d+"
     ):
         upscale(
             demo_clip,

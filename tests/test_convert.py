@@ -16,14 +16,16 @@ from fake import FakeBackend
 from sources import output_video, packets_of, picture
 
 from vsrcli.frame import VideoInfo
-from vsrcli.media.convert import audio_encoder, layout_name, read_text, write_text
-from vsrcli.media.evidence import collect
+from vsrcli.media.audio_conversion import choose_audio_settings, layout_name
 from vsrcli.media.languages import same_language
+from vsrcli.media.packet_scan import scan_packets
 from vsrcli.media.probe import probe
-from vsrcli.media.streams import plan_streams
+from vsrcli.media.stream_plan import plan_streams
+from vsrcli.media.subtitle_text import read_text, write_text
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.quality.certificate import Cut, compare_converted
+from vsrcli.quality.packet_comparison import compare_converted
+from vsrcli.quality.packet_inventory import TrimRange
 from vsrcli.run.upscale import upscale
 from vsrcli.timing import TimeRange
 
@@ -126,6 +128,7 @@ def carried(
         source=info,
         plan=plan_streams(info, target, "copy"),
         time_range=TimeRange(start, end),
+        origin=start or Fraction(0),
     ) as writer:
         for number in range(frames):
             writer.write(picture(number, video), number, 1)
@@ -329,7 +332,7 @@ def test_bit_rates_follow_the_channels(tmp_path: Path) -> None:
             str(clicking(tmp_path / f"{layout}.mkv", "pcm_s16le", layout=layout).path)
         ) as file:
             for codec in ("aac", "opus"):
-                sound = audio_encoder(file.streams.audio[0], codec)
+                sound = choose_audio_settings(file.streams.audio[0], codec)
                 assert sound is not None
                 rates[layout, codec] = sound.bit_rate
     assert rates == {
@@ -410,7 +413,7 @@ def texts(
             out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
         )
         if codec == "ass":
-            from vsrcli.media.convert import TEXT_HEADER
+            from vsrcli.media.subtitle_text import TEXT_HEADER
 
             track.codec_context.subtitle_header = TEXT_HEADER
         track.metadata.update({"language": language, "title": "Words"})
@@ -522,10 +525,8 @@ def test_lines_shown_together_share_a_place(tmp_path: Path) -> None:
         (1600, 1700, "d"),
         (1700, 1800, "e"),
     ]
-    for start, expected_rows in (
-        (None, rows),
-        (Fraction(3, 5), [(max(0, a - 600), b - 600, text) for a, b, text in rows[1:]]),
-    ):
+    later_rows = [(max(0, a - 600), b - 600, text) for a, b, text in rows[1:]]
+    for start, expected_rows in ((None, rows), (Fraction(3, 5), later_rows)):
         target = tmp_path / f"{start is None}.mp4"
         carried(info, target, start=start, frames=50 if start is None else 35)
         (track,) = [each for each in packets_of(target) if each.kind == "subtitle"]
@@ -540,12 +541,12 @@ def test_lines_shown_together_share_a_place(tmp_path: Path) -> None:
         here, there = (
             next(
                 track
-                for track in collect(probe(path)).tracks
+                for track in scan_packets(probe(path)).tracks
                 if track.kind == "subtitle"
             )
             for path in (info.path, target)
         )
-        cut = Cut(start, None, start or Fraction(0))
+        cut = TrimRange(start, None, start or Fraction(0))
         assert compare_converted(here, there, cut, "mov_text") is None
         fewer = replace(there, times=there.times[1:], lengths=there.lengths[1:])
         assert "lines of" in str(compare_converted(here, fewer, cut, "mov_text"))

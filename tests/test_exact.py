@@ -16,6 +16,7 @@ from clips import texture, write_clip
 
 from vsrcli.backends import open_backend
 from vsrcli.frame import Plane
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -41,7 +42,7 @@ def _options(model: str, backend: str = "auto") -> UpscaleOptions:
 
 def _content(path: Path) -> list[tuple[Fraction, list[int]]]:
     """Time and checksums of every decoded frame."""
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         return [
             (frame.time, [zlib.crc32(plane.tobytes()) for plane in frame.planes])
             for frame in reader

@@ -16,14 +16,15 @@ import torch
 
 from vsrcli import backends
 from vsrcli.backends import Float, open_backend
-from vsrcli.backends.graphs import graph_of, grouped_graphs
 from vsrcli.backends.onnx import OnnxBackend, run_graph
+from vsrcli.backends.onnx_graphs import load_graph, load_graph_pieces
 from vsrcli.cli import _run
 from vsrcli.errors import BackendError, ModelError, OptionError, OutputError
 from vsrcli.frame import ColorTags
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS
-from vsrcli.models.export import _Doubling, _Range
+from vsrcli.models.export import _PixelShuffleUpsampling, _TanhRange
 from vsrcli.models.graph import read_graph
 from vsrcli.models.layers import OutputRange
 from vsrcli.options import EncoderOptions, ExportOptions, UpscaleOptions
@@ -91,13 +92,13 @@ def test_a_graph_says_what_it_is(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_graph_of_ours_gives_parts_of_a_picture_their_bits(model: str) -> None:
-    assert graph_of(model, None, "conv3d").is_local
+    assert load_graph(model, None, "conv3d").is_local
 
 
 @pytest.mark.parametrize("operator", ["ConvTranspose", "Sigmoid"])
 def test_parts_of_an_older_graph_are_not_reused(tmp_path: Path, operator: str) -> None:
     """These two have been found to depend on the size of the picture."""
-    model = onnx.load_from_string(graph_of("lite", "clean", "sliced").content)
+    model = onnx.load_from_string(load_graph("lite", "clean", "sliced").content)
     graph = model.graph
     result = model.graph.output[0].name
     for node in graph.node:
@@ -133,10 +134,10 @@ def test_the_forms_that_graphs_have_are_those_of_the_network() -> None:
     torch.manual_seed(3)
     given = torch.rand(2, 5, 7, 9, dtype=torch.float64)
     layer = torch.nn.ConvTranspose2d(5, 3, 4, stride=2, padding=1).double()
-    assert torch.allclose(_Doubling(layer)(given), layer(given), rtol=0, atol=1e-12)
+    assert torch.allclose(_PixelShuffleUpsampling(layer)(given), layer(given), rtol=0, atol=1e-12)
     control = OutputRange(16, 235)
     assert torch.allclose(
-        _Range(control)(given * 900 - 450),
+        _TanhRange(control)(given * 900 - 450),
         control(given * 900 - 450),
         rtol=0,
         atol=1e-12,
@@ -234,13 +235,13 @@ def test_a_file_with_motion_upscales_as_its_checkpoint_does(
     assert "motion" in of_file.stages
     assert of_file.frames_out == of_name.frames_out > 5
     with (
-        VideoReader(tmp_path / "file.mkv") as file,
-        VideoReader(tmp_path / "name.mkv") as name,
+        VideoReader(probe(tmp_path / "file.mkv")) as file,
+        VideoReader(probe(tmp_path / "name.mkv")) as name,
     ):
         for one, other in zip(file, name, strict=True):
             assert np.array_equal(one.luma, other.luma)
     # and through the network alone, against PyTorch
-    with VideoReader(moving_clip) as reader:
+    with VideoReader(probe(moving_clip)) as reader:
         window_of_frames = tuple(
             frame for frame, _ in zip(reader, range(5), strict=False)
         )
@@ -282,23 +283,23 @@ def test_the_graph_of_a_checkpoint_is_kept(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    first = graph_of("previous", "clean", "sliced")
+    first = load_graph("previous", "clean", "sliced")
     (kept,) = (tmp_path / "vsr").iterdir()
     assert kept.read_bytes() == first.content
     monkeypatch.setattr(
         "vsrcli.models.export.export", lambda *_, **__: pytest.fail("it was kept")
     )
-    assert graph_of("previous", "clean", "sliced").content == first.content
+    assert load_graph("previous", "clean", "sliced").content == first.content
     kept.write_bytes(b"damaged")
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert len(graph_of("previous", "clean", "sliced").content) == len(first.content)
+    assert len(load_graph("previous", "clean", "sliced").content) == len(first.content)
     assert read_graph(kept).info.model == "previous"
 
 
 def test_a_kept_graph_needs_no_pytorch() -> None:
     """Its import takes seconds, which a second run need not wait for."""
-    grouped_graphs("previous", "clean", "sliced")
+    load_graph_pieces("previous", "clean", "sliced")
     code = (
         "import sys\n"
         "from vsrcli.backends import open_backend\n"
@@ -316,22 +317,22 @@ def test_a_cache_that_cannot_be_is_done_without(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert graph_of("previous", "clean", "sliced").info.model == "previous"
+    assert load_graph("previous", "clean", "sliced").info.model == "previous"
 
 
 def test_what_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "find_spec", lambda name: None)
-    assert backends._choose("delta", "cpu") == "onnx"
-    assert backends._choose("delta", "cuda:1") == "torch"
-    assert backends._choose("a.onnx", "cuda") == "onnx"
+    assert backends._choose_backend("delta", "cpu") == "onnx"
+    assert backends._choose_backend("delta", "cuda:1") == "torch"
+    assert backends._choose_backend("a.onnx", "cuda") == "onnx"
     monkeypatch.setattr(backends, "find_spec", lambda name: object())
-    assert backends._choose("delta", "cpu") == "openvino"
-    assert backends._choose("a.onnx", "cpu") == "openvino"
+    assert backends._choose_backend("delta", "cpu") == "openvino"
+    assert backends._choose_backend("a.onnx", "cpu") == "openvino"
 
 
 def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "rubbish.onnx").write_bytes(b"rubbish")
-    with pytest.raises(ModelError, match="no whole ONNX file"):
+    with pytest.raises(ModelError, match="not a complete ONNX file"):
         read_graph(tmp_path / "rubbish.onnx")
     onnx.save(
         onnx.helper.make_model(onnx.helper.make_graph([], "empty", [], [])),
@@ -421,7 +422,7 @@ def test_openvino_compiles_sizes_that_come_again_by_themselves(model: str) -> No
 
 def test_a_graph_of_another_form_of_its_network_is_refused(tmp_path: Path) -> None:
     """What an older version exported for lite takes five frames."""
-    model = onnx.load_from_string(graph_of("lite", "clean", "sliced").content)
+    model = onnx.load_from_string(load_graph("lite", "clean", "sliced").content)
     model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 5
     path = tmp_path / "old.onnx"
     path.write_bytes(model.SerializeToString())

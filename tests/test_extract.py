@@ -34,7 +34,8 @@ from vsrcli.run.upscale import upscale
 
 
 def frames(path: Path, **options: Any) -> list[Frame]:
-    with VideoReader(path, **options) as reader:
+    info = probe(path, keep_rgb=options.pop("keep_rgb", False))
+    with VideoReader(info, **options) as reader:
         return list(reader)
 
 

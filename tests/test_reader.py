@@ -36,7 +36,9 @@ def _frames(
     end: Fraction | None = None,
     **options: Any,
 ) -> list[Frame]:
-    with VideoReader(path, time_range=TimeRange(start, end), **options) as reader:
+    with VideoReader(
+        probe(path), time_range=TimeRange(start, end), **options
+    ) as reader:
         return list(reader)
 
 
@@ -55,7 +57,7 @@ def test_every_frame_at_its_time_and_nothing_missing(
     tmp_path: Path, suffix: str, codec: str
 ) -> None:
     path = write_clip(tmp_path / f"a{suffix}", codec=codec)
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         frames = list(reader)
         info = reader.info
         damage = reader.damage
@@ -77,7 +79,7 @@ def test_every_frame_at_its_time_and_nothing_missing(
 
 def test_wild_clips(shared: Path) -> None:
     for path in sorted((shared / "data" / "wild").iterdir()):
-        with VideoReader(path) as reader:
+        with VideoReader(probe(path)) as reader:
             times = [frame.time + reader.info.start for frame in reader]
             assert times == _plain(path), path.name
             assert not reader.damage, path.name
@@ -109,7 +111,8 @@ def test_deinterlacing_keeps_every_frame_and_removes_combs(shared: Path) -> None
 
     def combing(frames: list[Frame]) -> float:
         luma = np.stack([frame.luma for frame in frames]).astype(float)
-        return float(np.abs(luma[:, 1:-1] - (luma[:, :-2] + luma[:, 2:]) / 2).mean())
+        neighbours = (luma[:, :-2] + luma[:, 2:]) / 2
+        return float(np.abs(luma[:, 1:-1] - neighbours).mean())
 
     assert combing(whole) < 0.8 * combing(woven)
 
@@ -193,7 +196,7 @@ def test_pixel_formats_arrive_with_their_values(
         codec=codec,
         pix_fmt=pix_fmt,
     )
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         frame = next(iter(reader))
         assert frame.format.name == delivered
         assert reader.info.tags.range == (
@@ -285,7 +288,7 @@ def test_a_missing_end_is_seen_before_decoding(tmp_path: Path, suffix: str) -> N
     found = completeness(probe(path))
     assert 0 < found.present < 2.5
     assert found.present + found.missing == pytest.approx(3, abs=0.1)
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         last = list(reader)[-1]
         assert last.time < 2.5
         # a Matroska stream promises nothing itself: only the check above sees it there
@@ -307,7 +310,7 @@ def test_corrupt_packets_are_survived_and_counted(tmp_path: Path, suffix: str) -
             size - size // 3
         )
     path.write_bytes(content)
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         frames = list(reader)
         assert reader.damage.corrupt_packets + reader.damage.corrupt_frames > 0
         assert "corrupt" in str(reader.damage)
@@ -423,7 +426,7 @@ def test_a_clip_that_begins_late_is_complete(
     info = probe(path)
     assert info.start == 5
     assert info.duration == 1
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         assert [frame.time for frame in reader] == [
             Fraction(number, 25) for number in range(25)
         ]
@@ -457,7 +460,7 @@ def test_damage_outside_the_range_does_not_count(tmp_path: Path) -> None:
         )
     path.write_bytes(content)
     assert len(_frames(path, start=Fraction(4), strict=True)) == 50
-    with VideoReader(path, time_range=TimeRange(start=Fraction(4))) as reader:
+    with VideoReader(probe(path), time_range=TimeRange(start=Fraction(4))) as reader:
         assert list(reader)
         assert not reader.damage
 
@@ -470,7 +473,7 @@ def test_what_the_decoder_holds_comes_out_where_reading_fails(
         "vsrcli.media.reader.open_input",
         lambda path, **options: _Failing(open_input(path), 20),
     )
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         assert len(list(reader)) >= 19  # one may still wait for a reference
         assert reader.damage.corrupt_packets == 1
 
@@ -592,7 +595,7 @@ def test_rgb_becomes_bt709_and_says_so(
     picture = np.zeros((22, 38, 3), np.uint8)
     picture[:11, :, 0] = picture[11:, :, 2] = 255
     path = write_clip(tmp_path / name, codec=codec, pix_fmt=pix_fmt, pictures=[picture])
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         frame = next(iter(reader))
         assert (reader.info.tags.range, reader.info.tags.matrix) == ("limited", 1)
     scale = 1 << (frame.format.bits - 8)
@@ -697,7 +700,7 @@ def test_a_still_picture_beside_long_sound_is_whole(
             container.mux(sound.encode(samples))
         container.mux(sound.encode(None))
     assert completeness(probe(path)).missing == 0
-    assert len(list(VideoReader(path))) == 1
+    assert len(list(VideoReader(probe(path)))) == 1
 
 
 def test_raw_dv_runs_at_its_own_rate(tmp_path: Path) -> None:

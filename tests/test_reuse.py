@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrcli.backends import BACKENDS, open_backend
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -274,7 +275,7 @@ def test_a_screencast_costs_little(tmp_path: Path, fake: FakeBackend) -> None:
     assert reports[True].reused > 0.8
     assert reports[False].reused == 0
     for one, other in zip(
-        *(VideoReader(tmp_path / f"{reuse}.mkv") for reuse in (True, False)),
+        *(VideoReader(probe(tmp_path / f"{reuse}.mkv")) for reuse in (True, False)),
         strict=True,
     ):
         assert np.array_equal(one.luma, other.luma)

@@ -12,6 +12,7 @@ from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.scenes import CutDetector
 
@@ -30,16 +31,19 @@ def _scene(seed: int, frames: int, *, speed: int = 1) -> Any:
     )
     soft = np.fft.irfft2(spectrum, noise.shape)
     soft = 110 + 45 * soft / soft.std()
-    return np.stack(
-        [soft[n : n + SIZE[0], speed * n : speed * n + SIZE[1]] for n in range(frames)]
-    )
+    height, width = SIZE
+    pictures = []
+    for number in range(frames):
+        left = speed * number
+        pictures.append(soft[number : number + height, left : left + width])
+    return np.stack(pictures)
 
 
 def _cuts(clip: Any, bits: int = 8) -> list[int]:
     detector = CutDetector()
-    codes = np.rint(np.clip(clip, 0, 255) * ((1 << bits) - 1) / 255).astype(
-        np.uint8 if bits == 8 else np.uint16
-    )
+    peak = (1 << bits) - 1
+    dtype = np.uint8 if bits == 8 else np.uint16
+    codes = np.rint(np.clip(clip, 0, 255) * peak / 255).astype(dtype)
     return [number for number, luma in enumerate(codes) if detector.is_cut(luma, bits)]
 
 
@@ -146,7 +150,7 @@ def test_cuts_are_found_in_files(
         frames=40,
         scenes=4,
     )
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         assert [number for number, frame in enumerate(reader) if frame.scene_cut] == [
             10,
             20,
@@ -174,7 +178,6 @@ def test_cuts_between_real_scenes(shared: Path, gain: float) -> None:
 
 
 def test_no_cut_in_wild_single_shots(shared: Path) -> None:
-    with VideoReader(
-        shared / "data" / "wild" / "06_stream_of_water_vp8_2997.webm"
-    ) as reader:
+    clip = shared / "data" / "wild" / "06_stream_of_water_vp8_2997.webm"
+    with VideoReader(probe(clip)) as reader:
         assert not [frame.time for frame in reader if frame.scene_cut]

@@ -247,7 +247,7 @@ def test_alpha_beside_the_packets_is_kept(tmp_path: Path, fake: FakeBackend) -> 
         segment=0.2, encoder=EncoderOptions(codec="libvpx-vp9", preset="ultrafast")
     )
     assert upscale(source, tmp_path / "o.webm", options).segments == 3
-    with VideoReader(tmp_path / "o.webm") as reader:
+    with VideoReader(probe(tmp_path / "o.webm")) as reader:
         assert reader.info.format.has_alpha
         assert all(
             frame.alpha is not None and (frame.alpha == 255).all() for frame in reader
@@ -256,11 +256,9 @@ def test_alpha_beside_the_packets_is_kept(tmp_path: Path, fake: FakeBackend) -> 
 
 def test_quality_does_not_dip_at_the_seams(tmp_path: Path, fake: FakeBackend) -> None:
     """With a lossy codec, frames at a seam are no worse than the median around, to 0.1 dB."""
-    texture = (
-        double(np.random.default_rng(2).integers(30, 220, (64, 120)).astype(np.float32))
-        .clip(0, 255)
-        .astype(np.uint8)
-    )
+    random = np.random.default_rng(2)
+    codes = random.integers(30, 220, (64, 120)).astype(np.float32)
+    texture = double(codes).clip(0, 255).astype(np.uint8)
     source = write_clip(
         tmp_path / "in.mkv",
         pictures=[texture[20:116, number : number + 128] for number in range(75)],
@@ -272,7 +270,7 @@ def test_quality_does_not_dip_at_the_seams(tmp_path: Path, fake: FakeBackend) ->
     options = UpscaleOptions(fps="source", segment=1)
     upscale(source, exact, replace(options, encoder=EncoderOptions(codec="ffv1")))
     assert upscale(source, lossy, options).segments == 3
-    with VideoReader(exact) as truth, VideoReader(lossy) as result:
+    with VideoReader(probe(exact)) as truth, VideoReader(probe(lossy)) as result:
         found = [
             psnr(a.luma.astype(np.float32), b.luma.astype(np.float32))
             for a, b in zip(truth, result, strict=True)
@@ -611,7 +609,7 @@ def test_decoding_times_are_the_encoders_own(
             encoder=EncoderOptions(codec=codec, extra=extra, preset="medium"),
         ),
     )
-    with VideoReader(moving_clip) as reader:
+    with VideoReader(probe(moving_clip)) as reader:
         frames = list(reader)
     video = replace(job.video, width=96, height=64)
     with PartWriter(tmp_path / "part", tmp_path / "o.mkv", video, job.encoder) as part:
@@ -657,18 +655,25 @@ def test_a_schedule_that_begins_later_gives_the_same_ticks(
     for gap in gaps:
         times.append(times[-1] + Fraction(gap, 1000))
     start = data.draw(st.sampled_from([None, times[len(times) // 3]]))
-    schedule = Schedule(
-        fps, time_base=Fraction(1, 1000), time_range=TimeRange(start=start)
-    )
+    first = next(time for time in times if start is None or time >= start)
+
+    def schedule(first_time: Fraction | None = None) -> Schedule:
+        return Schedule(
+            fps,
+            time_base=Fraction(1, 1000),
+            time_range=TimeRange(start=start),
+            origin=Fraction(0) if start is None else first,
+            first_time=first_time,
+        )
+
     whole = [
         (item.frame.time, item.ticks, item.duration)
-        for item in schedule.run(frames_at(times))
+        for item in schedule().run(frames_at(times))
     ]
-    first = next(time for time in times if start is None or time >= start)
     begin = data.draw(st.integers(times.index(first), len(times) - 1))
     later = [
         (item.frame.time, item.ticks, item.duration)
-        for item in schedule.anew(first).run(frames_at(times[max(0, begin - 2) :]))
+        for item in schedule(first).run(frames_at(times[max(0, begin - 2) :]))
     ]
     skipped = begin - max(0, begin - 2)
     assert later[skipped:] == whole[begin:]

@@ -18,11 +18,11 @@ from vsrcli.frame import StreamInfo, VideoInfo
 from vsrcli.media.containers import container_of
 from vsrcli.media.copier import StreamCopier
 from vsrcli.media.probe import probe
-from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.stream_plan import StreamPlan, plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
-from vsrcli.timing import TimeRange
+from vsrcli.timing import WHOLE, TimeRange
 
 
 @pytest.fixture(scope="module")
@@ -164,12 +164,21 @@ def test_source_that_is_gone_is_an_input_error(tmp_path: Path) -> None:
         plan_streams(info, "out.mkv", "copy")
 
 
-def copied(info: VideoInfo, **cut: Any) -> tuple[StreamCopier, list[Any]]:
+def copied(
+    info: VideoInfo, time_range: TimeRange = WHOLE
+) -> tuple[StreamCopier, list[Any]]:
     """A copier into a file in memory, and the packets it delivers."""
     plan = plan_streams(info, "out.mkv", "copy")
     with av.open(io.BytesIO(), "w", format="matroska") as output:
         output.add_stream("mpeg4", rate=25)
-        copier = StreamCopier(info, plan, output, container_of("o.mkv"), **cut)
+        copier = StreamCopier(
+            info,
+            plan,
+            output,
+            container_of("o.mkv"),
+            time_range=time_range,
+            origin=time_range.begin,
+        )
         try:
             return copier, list(copier.until(None))
         finally:
@@ -203,7 +212,7 @@ def test_cut_is_exact_to_the_packet(
     sources: dict[str, VideoInfo], start: Fraction | None, end: Fraction | None
 ) -> None:
     info = sources["aac.mp4"]
-    _, packets = copied(info, time_range=TimeRange(start, end))
+    _, packets = copied(info, TimeRange(start, end))
     track = packets_of(info.path)[1]
     length = Fraction(1024, AUDIO_RATE)
     expected = [
@@ -242,7 +251,7 @@ def test_subtitle_that_is_shown_when_the_cut_begins_is_kept(
     sources: dict[str, VideoInfo],
 ) -> None:
     info = sources["pcm.mkv"]
-    _, packets = copied(info, time_range=TimeRange(Fraction(1, 4), Fraction(3, 5)))
+    _, packets = copied(info, TimeRange(Fraction(1, 4), Fraction(3, 5)))
     lines = [
         (
             bytes(packet).decode(),
@@ -268,6 +277,7 @@ def test_chapters_and_tags_are_carried_and_cut(
             output,
             container_of("o.mkv"),
             time_range=TimeRange(Fraction(1, 2), Fraction(3, 2)),
+            origin=Fraction(1, 2),
         ).close()
         chapters: list[Any] = output.chapters()
         cut = [
@@ -345,6 +355,7 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
             output,
             container_of("out.mkv"),
             time_range=TimeRange(start, end),
+            origin=start,
         )
         demuxed: list[Fraction] = []
         place = copier._place

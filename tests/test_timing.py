@@ -38,6 +38,14 @@ def shown(scheduled: list[Scheduled]) -> list[tuple[Fraction, int]]:
     return [(item.frame.time, tick) for item in scheduled for tick in item.ticks]
 
 
+def origin_of(frames: list[Frame], time_range: TimeRange) -> Fraction:
+    """Time of the first frame in a range that has a start; otherwise 0."""
+    times = [frame.time for frame in frames if time_range.contains(frame.time)]
+    if time_range.start is None or not times:
+        return Fraction(0)
+    return times[0]
+
+
 def by_filter(
     frames: list[Frame], rate: Fraction, unit: Fraction
 ) -> list[tuple[Fraction, int]]:
@@ -176,8 +184,12 @@ maybe_time = st.one_of(st.none(), st.integers(0, 1500).map(lambda n: Fraction(n,
 def test_constant_rate_leaves_no_gap(
     frames: list[Frame], start: Fraction | None, end: Fraction | None, rate: Fraction
 ) -> None:
+    time_range = TimeRange(start, end)
     schedule = Schedule(
-        rate, time_base=Fraction(1, 600), time_range=TimeRange(start, end)
+        rate,
+        time_base=Fraction(1, 600),
+        time_range=time_range,
+        origin=origin_of(frames, time_range),
     )
     scheduled = list(schedule.run(frames))
     assert [item.frame for item in scheduled] == frames
@@ -215,7 +227,9 @@ def test_source_times_are_exact(
     frames: list[Frame], start: Fraction | None, end: Fraction | None
 ) -> None:
     unit = Fraction(1, 600)
-    schedule = Schedule("source", time_base=unit, time_range=TimeRange(start, end))
+    time_range = TimeRange(start, end)
+    origin = origin_of(frames, time_range)
+    schedule = Schedule("source", time_base=unit, time_range=time_range, origin=origin)
     scheduled = list(schedule.run(frames))
     kept = [item for item in scheduled if item.ticks]
     assert [item.frame for item in kept] == [
@@ -224,11 +238,9 @@ def test_source_times_are_exact(
         if (start is None or f.time >= start) and (end is None or f.time < end)
     ]
     for item in kept:
-        assert schedule.origin is not None
-        assert list(item.ticks) == [
-            round_half_away((item.frame.time - schedule.origin) / unit)
-        ]
-        assert ((item.frame.time - schedule.origin) / unit).denominator == 1
+        assert schedule.origin == origin
+        assert list(item.ticks) == [round_half_away((item.frame.time - origin) / unit)]
+        assert ((item.frame.time - origin) / unit).denominator == 1
         assert item.duration == max(
             1,
             item.frame.duration / unit
@@ -283,7 +295,7 @@ def test_no_frames_make_no_output() -> None:
         Fraction(30), time_base=Fraction(1, 25), time_range=TimeRange(start=Fraction(1))
     )
     assert list(schedule.run([])) == []
-    assert schedule.origin is None
+    assert schedule.origin == 0
     assert schedule.frames_out == 0
 
 

@@ -19,6 +19,7 @@ import vsrcli
 from vsrcli.backends import Backend, Float
 from vsrcli.errors import BackendError, InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.metrics.frames import psnr
 from vsrcli.models.weights import locate
@@ -39,7 +40,7 @@ def _doubled(window: tuple[Frame, ...], backend: Backend) -> Frame:
 
 
 def _read(path: Path) -> list[Frame]:
-    with VideoReader(path) as reader:
+    with VideoReader(probe(path)) as reader:
         return list(reader)
 
 
@@ -443,7 +444,7 @@ def test_wild_clips_keep_every_frame_and_time(
     target = tmp_path / "o.mkv"
     report = upscale(source, target, UpscaleOptions(fps="source", encoder=FAST))
     assert report.frames_out == count
-    with VideoReader(source) as before, VideoReader(target) as after:
+    with VideoReader(probe(source)) as before, VideoReader(probe(target)) as after:
         assert (after.info.width, after.info.height) == (
             2 * before.info.width,
             2 * before.info.height,

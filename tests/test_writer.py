@@ -21,7 +21,7 @@ from vsrcli.frame import ColorTags, Frame, PixelFormat, VideoInfo
 from vsrcli.media.encoders import encoder_settings
 from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo, check_target
-from vsrcli.media.streams import plan_streams
+from vsrcli.media.stream_plan import plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions
 from vsrcli.timing import TimeRange
@@ -292,8 +292,8 @@ def test_trimmed_run_stays_in_sync(source: VideoInfo, folder: Path) -> None:
         source=source,
         plan=plan,
         time_range=TimeRange(Fraction(39, 100), Fraction(4, 5)),
+        origin=Fraction(2, 5),
     ) as writer:
-        writer.origin = Fraction(2, 5)
         for tick in range(10):
             writer.write(picture(tick, video), tick, 1)
         writer.finish(10)

@@ -122,8 +122,7 @@ class Schedule:
 
     Attributes:
         time_base: unit of the ticks, seconds.
-        origin: source time that is output time 0, seconds; None until the first frame of a trimmed
-            run has come.
+        origin: source time that is output time 0, seconds.
         frames_out: ticks assigned so far; at a constant rate, those of the run before this pass are
             included.
     """
@@ -134,6 +133,7 @@ class Schedule:
         *,
         time_base: Fraction,
         time_range: TimeRange = WHOLE,
+        origin: Fraction = Fraction(0),
         fill: bool = False,
         first_time: Fraction | None = None,
     ) -> None:
@@ -143,35 +143,20 @@ class Schedule:
             fps: output frames per second, or ``source``.
             time_base: unit of the source's timestamps, seconds.
             time_range: source times to keep.
+            origin: source time that is output time 0, seconds.
             fill: whether the slots before the first frame show it too, instead of being left out.
             first_time: time of the first frame that the run keeps, seconds; None if the frames of
                 this pass begin with it.
         """
         self.fps = fps
         self.time_base = output_time_base(fps, time_base)
-        self.origin = Fraction(0) if time_range.start is None else first_time
+        self.origin = origin
         self.frames_out = 0
-        self._source_time_base = time_base
         self._range = time_range
         self._fill = fill
         self._first_time = first_time
         self._next_tick: int | None = None
         self._spacing = Fraction(0)
-
-    def anew(self, first_time: Fraction | None = None) -> Schedule:
-        """A new schedule of the same run.
-
-        Args:
-            first_time: time of the first frame that the run keeps, seconds; None if the frames of
-                the pass begin with it.
-        """
-        return Schedule(
-            self.fps,
-            time_base=self._source_time_base,
-            time_range=self._range,
-            fill=self._fill,
-            first_time=first_time,
-        )
 
     def run(self, frames: Iterable[Frame]) -> Iterator[Scheduled]:
         """Schedule frames, one behind the source.
@@ -198,8 +183,6 @@ class Schedule:
             self._spacing = following.time - frame.time
         if not self._range.contains(frame.time):
             return Scheduled(frame, ticks=(), duration=0)
-        if self.origin is None:
-            self.origin = frame.time
         if following is None:
             end = frame.time + (frame.duration or self._spacing)
             is_last = True
@@ -250,7 +233,7 @@ class Schedule:
         return slot
 
     def _tick(self, time: Fraction) -> int:
-        return round_half_away((time - (self.origin or 0)) / self.time_base)
+        return round_half_away((time - self.origin) / self.time_base)
 
 
 def output_time_base(

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
+from vsrcli.frame import VideoInfo
 from vsrcli.media.folders import list_pictures
 from vsrcli.media.stills import read_picture
 from vsrcli.picture.color import rgb_to_luma
@@ -59,6 +60,7 @@ class Source:
         self.path = path
         self._peak = peak
         self._files: list[Path] = []
+        self._info: VideoInfo | None = None
         self.is_float = False
         self.count: int | None = None
         if path.is_dir():
@@ -67,9 +69,9 @@ class Source:
             self._open_video()
 
     def __iter__(self) -> Iterator[Picture]:
-        if self._files:
+        if self._info is None:
             return self._read_folder()
-        return self._read_video()
+        return self._read_video(self._info)
 
     def _open_folder(self) -> None:
         self._files = list_pictures(self.path)
@@ -84,6 +86,7 @@ class Source:
         from vsrcli.media.probe import probe
 
         info = probe(self.path)
+        self._info = info
         self.width = info.width
         self.height = info.height
         self.rate = float(info.rate or _DEFAULT_VIDEO_RATE)
@@ -94,26 +97,30 @@ class Source:
         for file in self._files:
             picture = read_picture(file)
             height, width = picture.shape[:2]
-            if (width, height) != (self.width, self.height):
+            has_other_size = width != self.width or height != self.height
+            if has_other_size:
                 raise InputError(
                     f"{file} has {width}x{height} pixels, "
                     f"but the pictures before it have {self.width}x{self.height}"
                 )
-            yield Picture(_luma_of_file(picture, self._peak), time=None)
+            luma = _luma_of_file(picture, self._peak)
+            yield Picture(luma, time=None)
 
-    def _read_video(self) -> Iterator[Picture]:
+    def _read_video(self, info: VideoInfo) -> Iterator[Picture]:
         from vsrcli.media.reader import VideoReader
 
-        with VideoReader(self.path) as reader:
-            bits = reader.info.format.bits
+        bits = info.format.bits
+        with VideoReader(info) as reader:
             for frame in reader:
-                yield Picture(_on_8_bit_scale(frame.luma, bits), frame.time)
+                luma = _on_8_bit_scale(frame.luma, bits)
+                yield Picture(luma, frame.time)
 
 
 def _on_8_bit_scale(codes: NDArray[Any], bits: int) -> Luma:
     if bits == 8:
         return codes.astype(np.uint8)
-    return codes.astype(np.float64) / (1 << (bits - 8))
+    steps_per_code = 1 << (bits - 8)
+    return codes.astype(np.float64) / steps_per_code
 
 
 def _luma_of_file(picture: NDArray[Any], peak: float) -> Luma:
@@ -154,7 +161,8 @@ def aligned(
     tolerance = Fraction(1, 2) / rate
     pictures1 = iter(first)
     pictures2 = iter(second)
-    for number, (one, two) in enumerate(zip_longest(pictures1, pictures2)):
+    pairs = zip_longest(pictures1, pictures2)
+    for number, (one, two) in enumerate(pairs):
         if one is None or two is None:
             if required is not None and number >= required:
                 return
@@ -162,11 +170,13 @@ def aligned(
                 raise _unequal_counts(first, pictures1, second, number)
             raise _unequal_counts(second, pictures2, first, number)
         if one.time is not None and two.time is not None:
-            difference = one.time - two.time
-            if difference < -tolerance:
-                raise _unequal_times(number, first, one.time, second, two.time)
+            difference = abs(one.time - two.time)
             if difference > tolerance:
-                raise _unequal_times(number, second, two.time, first, one.time)
+                times = {
+                    first.path: one.time,
+                    second.path: two.time,
+                }
+                raise _unequal_times(number, times)
         yield one, two
 
 
@@ -184,15 +194,13 @@ def _unequal_counts(
     )
 
 
-def _unequal_times(
-    number: int,
-    earlier: Source,
-    time: Fraction,
-    later: Source,
-    later_time: Fraction,
-) -> InputError:
+def _unequal_times(number: int, times: dict[Path, Fraction]) -> InputError:
+    """The error for frames of one number whose times differ; ``times`` are those in each file."""
+    earlier, later = sorted(times, key=times.__getitem__)
+    time = float(times[earlier])
+    later_time = float(times[later])
     return InputError(
-        f"frame {number} of {earlier.path} is at {float(time):.3f} s, and {later.path} "
-        f"has no frame there (its next is at {float(later_time):.3f} s): "
+        f"frame {number} of {earlier} is at {time:.3f} s, and {later} "
+        f"has no frame there (its next is at {later_time:.3f} s): "
         "a frame is missing, or the timing differs"
     )

@@ -69,7 +69,6 @@ class StreamCopier:
     Global tags, chapters, attachments, and the tags and dispositions of the streams are carried over at once; packets come when asked for.
 
     Attributes:
-        origin: source time that is output time 0, seconds; set it before the first packet is asked for.
         delivered: packets delivered so far, by index of the output's stream.
     """
 
@@ -81,6 +80,7 @@ class StreamCopier:
         container: Container,
         *,
         time_range: TimeRange = WHOLE,
+        origin: Fraction = Fraction(0),
     ) -> None:
         """Add the streams to ``output``, whose header must not be written yet, and whose stream 0 is the upscaled video.
 
@@ -89,16 +89,17 @@ class StreamCopier:
             plan: what to carry.
             output: the file.
             container: what kind it is.
-            time_range: source times that the output has (to within a frame: chapters are cut by it).
+            time_range: source times that the output has; chapters are cut by it.
+            origin: source time that is output time 0, seconds.
 
         Raises:
             InputError: the source cannot be opened any more.
             ValueError, av.FFmpegError: the container refuses a stream.
         """
-        self.origin = time_range.begin
         self.delivered: dict[int, int] = {}
         self._source = source
         self._range = time_range
+        self._origin = origin
         self._container = container
         self._plans = {item.stream.index: item for item in plan}
         self._pending: Packet[Any] | None = None
@@ -136,12 +137,12 @@ class StreamCopier:
             if item.action == "copy" and item.stream.kind == "audio"
         }
         lead = (
-            lead_of(source, copied, self._container, self._shift)
+            lead_of(source, copied, self._container, source.start)
             if chapters and not container.hides_samples and not self._range.begin
             else 0
         )
         chapters = _cut_chapters(
-            chapters, source.start, self.origin - lead, self._range.end
+            chapters, source.start, self._range.begin - lead, self._range.end
         )
         if chapters:
             output.set_chapters(chapters)
@@ -327,7 +328,7 @@ class StreamCopier:
                     packet.pts is not None
                     and packet.time_base is not None
                     and packet.pts * packet.time_base - self._source.start
-                    <= self.origin
+                    <= self._origin
                 ):
                     sounds.discard(packet.stream_index)
                 elif packet.stream_index in sounds:
@@ -350,13 +351,13 @@ class StreamCopier:
     @property
     def _shift(self) -> Fraction:
         """Time on the source's own clock minus time of the output, seconds."""
-        return self.origin + self._source.start
+        return self._origin + self._source.start
 
     @property
     def _stop(self) -> Fraction | None:
         """Output time at which the streams end, seconds."""
         end = self._range.end
-        return None if end is None else end - self.origin
+        return None if end is None else end - self._origin
 
     def _place(self, packet: Packet[Any]) -> Literal["before", "inside", "after"]:
         if packet.pts is None or packet.time_base is None:
@@ -368,7 +369,7 @@ class StreamCopier:
         length = (packet.duration or 0) * packet.time_base
         if not self._container.keeps_timestamps:
             length /= 2  # counted from the first packet on: the one that is nearest to the beginning
-        if self._range.begin > 0 and begin + length <= self.origin - run_up:
+        if self._range.begin > 0 and begin + length <= self._origin - run_up:
             return "before"
         return "inside"
 

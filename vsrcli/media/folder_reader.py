@@ -1,4 +1,4 @@
-"""A folder of numbered pictures as an iterator of frames: the surface of ``VideoReader``."""
+"""A folder of numbered pictures as an iterator of frames."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -22,24 +21,28 @@ from vsrcli.frame import (
     StreamInfo,
     VideoInfo,
 )
+from vsrcli.frame_io import FrameSource
 from vsrcli.media.folders import FramePattern, list_pictures, number_of
 from vsrcli.media.scenes import CutDetector
 from vsrcli.media.stills import read_picture, read_tags
 from vsrcli.timing import WHOLE, TimeRange
 
-_RGB = 0
+_RGB_MATRIX = 0
 _FLOAT_BITS = 16
+# Planes are green, blue, red and alpha; pictures have red, green, blue and alpha.
+_CHANNELS = (1, 2, 0, 3)
 
 
-class FolderReader:
+class FolderReader(FrameSource):
     """The pictures of a folder, once, in the order of their numbers, one every 1/rate seconds.
 
-    Colour pictures come as planes of green, blue and red (and alpha), gray ones as luma; 8 or 16 bits as stored. 32-bit floating-point ones come in 16 bits,
-    black and white being the ends of ``value_range``.
+    Colour pictures come as planes of green, blue and red (and alpha), gray ones as luma; 8 or 16
+    bits as stored. 32-bit floating-point values are scaled to 16 bits: the ends of ``value_range``
+    become black and white.
 
     Attributes:
         info: what is in the folder, described as a video.
-        pattern: how the pictures are called.
+        pattern: how the pictures are named.
         first: number of the first one.
         is_float: whether they are floating-point.
         damage: none; a picture that cannot be read raises.
@@ -57,116 +60,136 @@ class FolderReader:
         """List the folder and read its first picture.
 
         Args:
-            folder: where they lie.
-            rate: pictures a second.
+            folder: where the pictures are.
+            rate: pictures per second.
             time_range: as in ``VideoReader``.
-            context: the same.
+            context: as in ``VideoReader``.
             value_range: the values that are black and white in floating-point pictures.
 
         Raises:
-            InputError: no sequence (see ``list_pictures``), a picture that cannot be read, or none in that range of time.
+            InputError: no sequence (see ``list_pictures``), a picture that cannot be read, or none
+                in the range of time.
         """
         self._files = list_pictures(folder)
-        self._rate, self._range = rate, value_range
+        self._rate = rate
+        self._range = value_range
         self.damage = Damage()
-        self.pattern, self.first = (
-            FramePattern.of(self._files[0]),
-            number_of(self._files[0]),
-        )
-        picture = read_picture(self._files[0], keep_alpha=True)
-        self._shape = picture.shape, picture.dtype
+        first_file = self._files[0]
+        self.pattern = FramePattern.of(first_file)
+        self.first = number_of(first_file)
+        picture = read_picture(first_file, keep_alpha=True)
+        self._kind = _kind(picture)
         self.is_float = picture.dtype == np.float32
-        if self.is_float and value_range is None:
-            low, high = float(np.nanmin(picture)), float(np.nanmax(picture))
-            raise InputError(
-                f"{self._files[0]} holds floating-point values ({low:g} to {high:g}): say which become black and white with --range MIN MAX"
-            )
-        if value_range is not None and not self.is_float:
-            raise InputError(
-                f"{self._files[0]} holds whole numbers ({picture.dtype}): --range is for floating-point pictures"
-            )
+        self._check_value_range(picture)
         self._format = _layout(picture)
         self.info = self._describe(folder, picture)
         count = len(self._files)
+        end = time_range.end_within(self.info.duration) or Fraction(0)
         begin = max(0, math.ceil(time_range.begin * rate))
-        stop = math.ceil((time_range.end_within(self.info.duration) or 0) * rate)
+        stop = math.ceil(end * rate)
         if begin >= stop:
             raise InputError(
-                f"{folder} gives no frame in that range: its {count} pictures last {float(count / rate):.3f} s at {float(rate):g} a second"
+                f"{folder} gives no frame in that range: its {count} pictures last "
+                f"{float(count / rate):.3f} s at {float(rate):g} a second"
             )
+        self._first_time = begin / rate
         self._numbers = range(max(0, begin - context), min(count, stop + context))
 
-    def __enter__(self) -> FolderReader:
-        return self
+    def __iter__(self) -> Iterator[Frame]:
+        """See ``FrameSource.__iter__``.
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
+        Raises:
+            InputError: a picture cannot be read, is of another size or kind, or holds values
+                outside the range.
+        """
+        detector = CutDetector()
+        duration = 1 / self._rate
+        for number in self._numbers:
+            planes = self._planes(self._files[number])
+            is_cut = detector.is_cut(planes[0], self._format.bits)
+            time = number * duration
+            yield Frame(planes, self._format, time, duration, scene_cut=is_cut)
+
+    def first_time(self) -> Fraction:
+        """See ``FrameSource.first_time``."""
+        return self._first_time
 
     def close(self) -> None:
         """Nothing stays open between two pictures."""
 
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames.
-
-        Raises:
-            InputError: a picture cannot be read, is of another size or kind, or holds values outside the range.
-        """
-        detector = CutDetector()
-        for number in self._numbers:
-            planes = self._planes(self._files[number])
-            is_cut = detector.is_cut(planes[0], self._format.bits)
-            yield Frame(
-                planes,
-                self._format,
-                number / self._rate,
-                1 / self._rate,
-                scene_cut=is_cut,
+    def _check_value_range(self, picture: NDArray[Any]) -> None:
+        first_file = self._files[0]
+        if self.is_float and self._range is None:
+            low = float(np.nanmin(picture))
+            high = float(np.nanmax(picture))
+            raise InputError(
+                f"{first_file} holds floating-point values ({low:g} to {high:g}): "
+                "say which become black and white with --range MIN MAX"
+            )
+        if self._range is not None and not self.is_float:
+            raise InputError(
+                f"{first_file} holds whole numbers ({picture.dtype}): "
+                "--range is for floating-point pictures"
             )
 
     def _planes(self, file: Path) -> tuple[Plane, ...]:
         picture = read_picture(file, keep_alpha=True)
-        if (picture.shape, picture.dtype) != self._shape:
+        kind = _kind(picture)
+        if kind != self._kind:
             raise InputError(
-                f"{file} is {_shown(picture.shape, picture.dtype)}, the first picture {_shown(*self._shape)}: a sequence is of one kind"
+                f"{file} is {kind}, the first picture {self._kind}: a sequence is of one kind"
             )
         if self._range is not None:
             picture = _scaled(picture, self._range, file)
         if picture.ndim == 2:
             return (picture,)
-        return tuple(
-            np.ascontiguousarray(picture[:, :, channel])
-            for channel in (1, 2, 0, 3)[: picture.shape[2]]
-        )
+        planes = []
+        for channel in _CHANNELS[: picture.shape[2]]:
+            planes.append(np.ascontiguousarray(picture[:, :, channel]))
+        return tuple(planes)
 
     def _describe(self, folder: Path, picture: NDArray[Any]) -> VideoInfo:
-        said, stream = (
-            read_tags(self._files[0]),
-            StreamInfo(0, "video", self.pattern.suffix.removeprefix(".")),
-        )
-        is_limited = picture.ndim == 2 and said.range == "limited"
-        tags = ColorTags(
-            "limited" if is_limited else "full",
-            primaries=said.primaries,
-            transfer=said.transfer,
-        )
-        if self._format.is_rgb:
-            tags = ColorTags("full", _RGB, said.primaries, said.transfer)
+        height, width = picture.shape[:2]
+        codec = self.pattern.suffix.removeprefix(".")
+        stream = StreamInfo(0, "video", codec)
         return VideoInfo(
-            path=folder, container="folder", video=stream, streams=(stream,), start=Fraction(0), duration=len(self._files) / self._rate,
-            width=picture.shape[1], height=picture.shape[0], pixel_format=self._format.name, format=self._format, tags=tags, sample_aspect=None,
-            rotation=0.0, interlaced=False, rate=self._rate, time_base=1 / self._rate,
-        )  # fmt: skip
+            path=folder,
+            container="folder",
+            video=stream,
+            streams=(stream,),
+            start=Fraction(0),
+            duration=len(self._files) / self._rate,
+            width=width,
+            height=height,
+            pixel_format=self._format.name,
+            format=self._format,
+            tags=self._tags(),
+            sample_aspect=None,
+            rotation=0.0,
+            interlaced=False,
+            rate=self._rate,
+            time_base=1 / self._rate,
+        )
+
+    def _tags(self) -> ColorTags:
+        stored = read_tags(self._files[0])
+        if self._format.is_rgb:
+            return ColorTags("full", _RGB_MATRIX, stored.primaries, stored.transfer)
+        return ColorTags(
+            "limited" if stored.range == "limited" else "full",
+            primaries=stored.primaries,
+            transfer=stored.transfer,
+        )
 
 
 def _layout(picture: NDArray[Any]) -> PixelFormat:
     bits = {"uint8": 8, "uint16": 16}.get(picture.dtype.name, _FLOAT_BITS)
-    kind = "gray" if picture.ndim == 2 else "gbrap" if picture.shape[2] == 4 else "gbrp"
-    layout = PixelFormat.parse(kind + ("" if bits == 8 else f"{bits}le"))
+    name = "gray"
+    if picture.ndim == 3:
+        name = "gbrap" if picture.shape[2] == 4 else "gbrp"
+    if bits > 8:
+        name += f"{bits}le"
+    layout = PixelFormat.parse(name)
     if layout is None:
         raise InputError(f"pictures of {bits} bits cannot be read")
     return layout
@@ -178,17 +201,23 @@ def _scaled(
     low, high = value_range
     if not np.isfinite(picture).all():
         raise InputError(f"{file} holds values that are no numbers")
-    least, most = float(picture.min()), float(picture.max())
-    if least < low or most > high:
+    smallest = float(picture.min())
+    largest = float(picture.max())
+    if smallest < low or largest > high:
         raise InputError(
-            f"{file} holds values from {least:g} to {most:g}, beyond --range {low:g} {high:g}: give a wider one"
+            f"{file} holds values from {smallest:g} to {largest:g}, "
+            f"beyond --range {low:g} {high:g}: give a wider one"
         )
     peak = (1 << _FLOAT_BITS) - 1
-    return np.rint((picture.astype(np.float64) - low) * (peak / (high - low))).astype(
-        np.uint16
-    )
+    gain = peak / (high - low)
+    codes = np.rint((picture.astype(np.float64) - low) * gain)
+    return codes.astype(np.uint16)
 
 
-def _shown(shape: tuple[int, ...], dtype: Any) -> str:
-    kind = "gray" if len(shape) == 2 else "RGBA" if shape[2] == 4 else "RGB"
-    return f"{shape[1]}x{shape[0]} {kind} {dtype}"
+def _kind(picture: NDArray[Any]) -> str:
+    """Size, channels and sample type, for comparison and for messages."""
+    height, width = picture.shape[:2]
+    channels = "gray"
+    if picture.ndim == 3:
+        channels = "RGBA" if picture.shape[2] == 4 else "RGB"
+    return f"{width}x{height} {channels} {picture.dtype}"

@@ -24,7 +24,7 @@ from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
-from vsrcli.media.destination import FileDestination
+from vsrcli.media.atomic_file import AtomicFile
 from vsrcli.media.encoders import encoder_of
 from vsrcli.media.encoding import VideoEncoder, failure
 from vsrcli.media.output import OutputVideo
@@ -82,7 +82,7 @@ class PartWriter:
         self._last_tick: int | None = None
         self._wanted = 0
         try:
-            self._place = FileDestination(path)
+            self._place = AtomicFile(path)
             self._file = Path(str(self._place.sink)).open("wb")  # noqa: SIM115  # closed by finish and abort
         except OSError as error:
             self._encoder.close()
@@ -123,7 +123,7 @@ class PartWriter:
             self._encoder.close()
             self._file.flush()
             self._file.close()
-            self._place.publish()
+            self._place.commit()
         except (av.FFmpegError, OSError) as error:
             raise failure(error, self._shown, self._encoder.codec) from error
         self._finished = True

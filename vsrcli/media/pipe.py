@@ -1,6 +1,7 @@
-"""Standard input as a file that may be opened several times, and standard output as one that is only written to.
+"""Standard input as a file that may be opened several times, and standard output as a target.
 
-Probing, decoding and the copying of streams each open the source for themselves. What comes through a pipe comes once: it is kept until all of them have it.
+Probing, decoding, and copying streams each open the source for themselves. What comes through a
+pipe comes once: it is kept until all of them have it.
 """
 
 from __future__ import annotations
@@ -20,23 +21,25 @@ _TRIM_BYTES = 1 << 20
 
 
 def is_standard_input(path: Path) -> bool:
-    """Whether a source is named ``-``."""
+    """True for a source named ``-``."""
     return path == STANDARD_INPUT
 
 
 def output_pipe(container: str) -> Path:
-    """The name under which standard output goes through the program: ``pipe:`` and a container."""
+    """The name of standard output inside the program: ``pipe:`` and a container."""
     return Path(f"{_PIPE_PREFIX}{container}")
 
 
 def piped_container(target: Path | str) -> str | None:
-    """The container of a name that ``output_pipe`` gave, or None for any other target."""
+    """The container in a name that ``output_pipe`` gave; None for any other target."""
     name = str(target)
-    return name.removeprefix(_PIPE_PREFIX) if name.startswith(_PIPE_PREFIX) else None
+    if not name.startswith(_PIPE_PREFIX):
+        return None
+    return name.removeprefix(_PIPE_PREFIX)
 
 
 class SharedPipe:
-    """A stream of bytes that comes once, for several readers, each of which sees it from its beginning."""
+    """A stream of bytes that comes once, for several readers that each see it from its start."""
 
     def __init__(self, source: BinaryIO) -> None:
         """Take over a stream.
@@ -44,13 +47,15 @@ class SharedPipe:
         Args:
             source: open for reading; nothing is read yet.
         """
-        self._source, self._lock = source, Lock()
-        self._kept, self._base = bytearray(), 0
+        self._source = source
+        self._lock = Lock()
+        self._kept = bytearray()
+        self._kept_from = 0
         self._readers: weakref.WeakSet[PipeReader] = weakref.WeakSet()
         self._is_sealed = False
 
     def reader(self) -> PipeReader:
-        """A further reader, at the beginning.
+        """Another reader, at the beginning.
 
         Raises:
             InputError: the beginning is gone already.
@@ -58,46 +63,48 @@ class SharedPipe:
         with self._lock:
             if self._is_sealed:
                 raise InputError(
-                    "standard input cannot be read from its beginning again: save it to a file first"
+                    "standard input cannot be read from its beginning again: "
+                    "save it to a file first"
                 )
-            found = PipeReader(self)
-            self._readers.add(found)
-            return found
+            reader = PipeReader(self)
+            self._readers.add(reader)
+            return reader
 
     def seal(self) -> None:
-        """Say that no further reader comes: from now on only what the present ones have not seen yet is kept."""
+        """Promise that no other reader comes: only what the present ones still need is kept."""
         self._is_sealed = True
 
     def read_at(self, place: int, size: int) -> bytes:
         """Up to ``size`` bytes from the given place on, as soon as there are some; none at the end."""
         with self._lock:
-            begin = place - self._base
+            begin = place - self._kept_from
             if begin >= len(self._kept):
-                self._kept += (
-                    self._source.read1(size)
-                    if hasattr(self._source, "read1")
-                    else self._source.read(size)
-                )
+                self._kept += self._read(size)
             content = bytes(self._kept[begin : begin + size])
             if self._is_sealed:
                 self._trim()
             return content
 
+    def _read(self, size: int) -> bytes:
+        if hasattr(self._source, "read1"):
+            return bytes(self._source.read1(size))
+        return self._source.read(size)
+
     def _trim(self) -> None:
-        passed = (
-            min((reader.place for reader in self._readers), default=self._base)
-            - self._base
-        )
-        if passed > _TRIM_BYTES:
-            del self._kept[:passed]
-            self._base += passed
+        """Forget what every reader has seen."""
+        places = [reader.place for reader in self._readers]
+        seen_by_all = min(places, default=self._kept_from) - self._kept_from
+        if seen_by_all > _TRIM_BYTES:
+            del self._kept[:seen_by_all]
+            self._kept_from += seen_by_all
 
 
 class PipeReader:
     """One reader's view of a ``SharedPipe``, for FFmpeg: it can only read on."""
 
     def __init__(self, pipe: SharedPipe) -> None:
-        self._pipe, self.place = pipe, 0
+        self._pipe = pipe
+        self.place = 0
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; none at the end."""
@@ -115,9 +122,16 @@ def standard_input() -> SharedPipe:
     """
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise InputError(
-            "nothing is piped into vsr: name a file, or write `ffmpeg -i in.mp4 -f nut - | vsr upscale - out.mp4`"
+            "nothing is piped into vsr: name a file, or write "
+            "`ffmpeg -i in.mp4 -f nut - | vsr upscale - out.mp4`"
         )
     return SharedPipe(sys.stdin.buffer)
+
+
+def seal_input(source: Path) -> None:
+    """Promise that nobody opens a source any more; it matters for standard input alone."""
+    if is_standard_input(source):
+        standard_input().seal()
 
 
 class StandardOutput:
@@ -131,5 +145,20 @@ class StandardOutput:
         return self._sink.write(content)
 
     def flush(self) -> None:
-        """Let it go."""
+        """Pass on what is buffered."""
         self._sink.flush()
+
+
+class PipedOutput:
+    """Standard output where an ``AtomicFile`` would be: what is written cannot be taken back."""
+
+    def __init__(self) -> None:
+        self.sink = StandardOutput()
+        self.part = None
+
+    def commit(self) -> None:
+        """Pass on the last bytes."""
+        self.sink.flush()
+
+    def discard(self) -> None:
+        """Nothing can be taken back."""

@@ -21,7 +21,7 @@ import ray.exceptions
 
 from vsrcli.backends import Backend
 from vsrcli.errors import BackendError, InputError, VsrError
-from vsrcli.media.destination import FileDestination
+from vsrcli.media.atomic_file import AtomicFile
 from vsrcli.options import UpscaleOptions
 from vsrcli.run.journal import Segment, part_path
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
@@ -180,10 +180,10 @@ def _unpacked(answer: tuple[str, Any]) -> Any:
 
 
 def _store(path: Path, content: bytes) -> None:
-    place = FileDestination(path)
+    place = AtomicFile(path)
     try:
         Path(str(place.sink)).write_bytes(content)
-        place.publish()
+        place.commit()
     finally:
         place.discard()
 

@@ -15,7 +15,7 @@ from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.folders import FramePattern
 from vsrcli.media.output import OutputVideo
-from vsrcli.media.pipe import is_standard_input, standard_input
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.options import ExtractOptions
 from vsrcli.picture.orientation import Orientation
@@ -73,16 +73,14 @@ def extract(
             "pictures go into a folder: name one; `vsr upscale IN -` writes a stream"
         )
     pattern = FramePattern.parse(options.pattern)
-    reader = VideoReader(
-        source,
+    info = probe(source, keep_rgb=not options.luma)
+    check_range(info, options.range)
+    with VideoReader(
+        info,
         time_range=options.range,
         deinterlace=options.deinterlace,
         strict=options.strict,
-        keep_rgb=not options.luma,
-    )
-    with reader:
-        info = reader.info
-        check_range(info, options.range)
+    ) as reader:
         convert, video = _plan(info, options)
         report = ExtractReport(
             str(source),
@@ -105,9 +103,9 @@ def extract(
             for line in _notes(info, options):
                 note(line)
             wanted = (frame for frame in reader if options.range.contains(frame.time))
-            if is_standard_input(source):
-                standard_input().seal()
-            with Prefetch(map(convert, wanted), _AHEAD, "decode") as frames:
+            with Prefetch(
+                map(convert, wanted), _AHEAD, "decode", stalled=reader.stalled
+            ) as frames:
                 for frame in frames:
                     writer.write(frame, report.frames, 1)
                     report.frames += 1

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from vsrcli.errors import OutputError
-from vsrcli.media.destination import sync
+from vsrcli.media.atomic_file import sync
 from vsrcli.media.parts import extradata_of, hash_of
 from vsrcli.run.plan import Plan
 

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Protocol
 
 from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
-from vsrcli.media.pipe import is_standard_input, standard_input
-from vsrcli.media.reader import VideoReader
+from vsrcli.frame_io import FrameSink, FrameSource
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
@@ -23,7 +21,7 @@ from vsrcli.run.clock import Clock
 from vsrcli.run.network import LumaNetwork, Work
 from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.preflight import Job
-from vsrcli.timing import Schedule, Scheduled, TimeRange
+from vsrcli.timing import Scheduled, TimeRange
 
 _DECODED_AHEAD = 8
 _LUMA_AHEAD = 2
@@ -62,7 +60,7 @@ class UpscaleReport:
         damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
         notes: lines for the user: what was dropped, converted or decided.
         verify_seconds: time that holding the output against the source took.
-        checks: the certificate, with ``verify``.
+        checks: the verification report, with ``verify``.
     """
 
     source: str
@@ -142,21 +140,7 @@ def finish_frame(
     )
 
 
-class Sink(Protocol):
-    """What takes the upscaled frames.
-
-    Attributes:
-        origin: source time that is output time 0, seconds.
-    """
-
-    origin: Fraction
-
-    def write(self, frame: Frame, tick: int, duration: int) -> None:
-        """Take a frame at one of its places in the output."""
-        ...
-
-
-class SegmentSink(Sink, Protocol):
+class SegmentSink(FrameSink, Protocol):
     """A sink for a stretch of segments, to which frames around them belong as well."""
 
     def see(self, item: Scheduled, in_range: bool) -> Scheduled:
@@ -172,13 +156,12 @@ def run_stages(
     job: Job,
     options: UpscaleOptions,
     backend: Backend,
-    reader: Iterable[Frame],
-    writer: Sink,
+    reader: FrameSource,
+    writer: FrameSink,
     report: UpscaleReport,
     on_progress: Callable[[UpscaleProgress], None] | None,
     on_note: Callable[[str], None],
     *,
-    schedule: Schedule | None = None,
     segments: SegmentSink | None = None,
 ) -> None:
     """Bring every frame from the reader through the network to the writer, and count what was done into the report.
@@ -192,7 +175,6 @@ def run_stages(
         report: times and counts are added to it.
         on_progress: called after each frame.
         on_note: called with lines for the user.
-        schedule: says when frames are shown; None: the job's own.
         segments: the writer, where it takes only a stretch of the frames.
 
     Raises:
@@ -209,19 +191,18 @@ def run_stages(
         on_note=on_note,
     )
 
-    stalled = reader.stalled if isinstance(reader, VideoReader) else lambda: None
-    schedule, frames_before = schedule or job.schedule, report.frames_upscaled
-    time_range = options.range
+    schedule = job.schedule()
+    frames_before = report.frames_upscaled
     with (
         Prefetch(
             clocks["decode"].each(map(job.conversion.incoming, reader)),
             _DECODED_AHEAD,
             "decode",
-            stalled=stalled,
+            stalled=reader.stalled,
         ) as decoded,
         Prefetch(
             _with_luma(
-                _counted(schedule.run(decoded), time_range, report, segments),
+                _counted(schedule.run(decoded), job.time_range, report, segments),
                 network,
                 job,
                 clocks,
@@ -234,10 +215,6 @@ def run_stages(
         ) as results,
     ):
         for item in clocks["waiting"].each(results):
-            if is_standard_input(job.source) and not report.frames_upscaled:
-                standard_input().seal()  # by now all who read it have begun
-            if schedule.origin is not None:
-                writer.origin = schedule.origin
             with clocks["encode"]:
                 _write(item, writer, segments)
             report.frames_upscaled += 1
@@ -245,7 +222,7 @@ def run_stages(
             if on_progress is not None:
                 on_progress(
                     UpscaleProgress(
-                        time_range.share(item.frame.time, job.info.duration),
+                        job.time_range.share(item.frame.time, job.info.duration),
                         report.frames_upscaled,
                         report.frames_out,
                     )
@@ -274,7 +251,7 @@ def _counted(
         yield item if segments is None else segments.see(item, in_range)
 
 
-def _write(item: Scheduled, writer: Sink, segments: SegmentSink | None) -> None:
+def _write(item: Scheduled, writer: FrameSink, segments: SegmentSink | None) -> None:
     if segments is not None:
         segments.enter(item.segment)
     for tick in item.ticks:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
+from vsrcli.frame_io import FrameSink, FrameSource
 from vsrcli.media.containers import DEFAULT_PIPED, Container, container_of
 from vsrcli.media.encoders import (
     encoder_of,
@@ -17,7 +18,6 @@ from vsrcli.media.encoders import (
     resolve_codec,
     without_nvidia,
 )
-from vsrcli.media.evidence import described, tags_that_fit
 from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.folder_writer import FolderWriter
 from vsrcli.media.folders import check_folder_target
@@ -26,7 +26,9 @@ from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, output_pipe, piped_container
 from vsrcli.media.probe import completeness, is_rgb
 from vsrcli.media.reader import VideoReader
-from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.stream_plan import StreamPlan, plan_streams
+from vsrcli.media.stream_tags import global_tags
+from vsrcli.media.trial_mux import tags_that_fit
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
@@ -39,7 +41,7 @@ from vsrcli.run.pictures import (
     picture_tags,
     plan_conversion,
 )
-from vsrcli.timing import Schedule, TimeRange
+from vsrcli.timing import Schedule, TimeRange, output_time_base
 
 STANDARD_OUTPUT = "-"
 
@@ -52,8 +54,10 @@ class Job:
         source, target: what is read and written; ``-`` has become a pipe's name.
         info: the source as it is stored.
         streams: what happens to each of its streams.
-        schedule: which frames are shown when.
+        time_range: source times to upscale.
+        time_base: unit of the source frames' times, seconds.
         fps: the output's rate.
+        fill: whether the output shows the first frame before its time too, since its container keeps no timestamps.
         video: the output's video stream, as frames are given to the writer.
         promised: the same as the file will describe it: what encoder and container cannot keep is left out.
         encoder: how it is encoded, with a real encoder's name.
@@ -61,14 +65,18 @@ class Job:
         pictures: how the pictures of a folder are called.
         notes: lines for the user.
         losses: those of them that tell of something lost.
+        origin: source time that is output time 0, seconds; with ``--start`` known as soon as the first frame is decoded (``run/origin.py``).
+        first_time: time of the first frame in the range, seconds; None where nothing needs it.
     """
 
     source: Path
     target: Path
     info: VideoInfo
     streams: tuple[StreamPlan, ...]
-    schedule: Schedule
+    time_range: TimeRange
+    time_base: Fraction
     fps: Fraction | Literal["source"]
+    fill: bool
     video: OutputVideo
     promised: OutputVideo
     encoder: EncoderOptions
@@ -76,6 +84,19 @@ class Job:
     pictures: Pictures
     notes: tuple[str, ...]
     losses: tuple[str, ...]
+    origin: Fraction = Fraction(0)
+    first_time: Fraction | None = None
+
+    def schedule(self) -> Schedule:
+        """Which frames are shown when, for one pass over them."""
+        return Schedule(
+            self.fps,
+            time_base=self.time_base,
+            time_range=self.time_range,
+            origin=self.origin,
+            fill=self.fill,
+            first_time=self.first_time,
+        )
 
     @property
     def is_folder(self) -> bool:
@@ -138,17 +159,25 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> Job:
         ),
     ]
     fill = not to_folder and not container_of(target).keeps_timestamps
-    schedule = Schedule(
-        plan.fps,
-        time_base=time_base(info, options),
-        time_range=options.range,
-        fill=fill,
-    )
-    video = replace(video, time_base=schedule.time_base)
+    unit = time_base(info, options)
+    video = replace(video, time_base=output_time_base(plan.fps, unit))
     return Job(
-        source=source, target=target, info=info, streams=plan.streams, schedule=schedule, fps=plan.fps, video=video, promised=plan.promised,
-        encoder=plan.encoder, conversion=conversion, pictures=pictures, notes=(*notes, *plan.losses), losses=tuple(plan.losses),
-    )  # fmt: skip
+        source=source,
+        target=target,
+        info=info,
+        streams=plan.streams,
+        time_range=options.range,
+        time_base=unit,
+        fps=plan.fps,
+        fill=fill,
+        video=video,
+        promised=plan.promised,
+        encoder=plan.encoder,
+        conversion=conversion,
+        pictures=pictures,
+        notes=(*notes, *plan.losses),
+        losses=tuple(plan.losses),
+    )
 
 
 @dataclass(slots=True)
@@ -255,7 +284,7 @@ def open_reader(
     context: int,
     *,
     within: TimeRange | None = None,
-) -> VideoReader | FolderReader:
+) -> FrameSource:
     """Open the source of a job.
 
     Args:
@@ -277,7 +306,7 @@ def open_reader(
             value_range=options.value_range,
         )
     return VideoReader(
-        job.source,
+        job.info,
         time_range=time_range,
         context=context,
         deinterlace=options.deinterlace,
@@ -287,29 +316,39 @@ def open_reader(
     )
 
 
-def open_writer(
-    job: Job, options: UpscaleOptions, folder: Path | None = None
-) -> VideoWriter | FolderWriter:
+def open_writer(job: Job, options: UpscaleOptions) -> FrameSink:
     """Open the target of a job.
 
     Args:
-        job: what to do.
+        job: what to do, with its origin.
         options: the run's.
-        folder: where a file lies until it is whole; None: beside the target.
 
     Raises:
         OutputError: it refuses.
     """
-    if is_folder_target(job.target):
-        pictures = job.pictures
-        return FolderWriter(
-            job.target,
-            job.video,
-            pattern=pictures.pattern,
-            first=pictures.first,
-            overwrite=options.overwrite,
-            value_range=pictures.value_range,
-        )
+    if not is_folder_target(job.target):
+        return open_file_writer(job)
+    pictures = job.pictures
+    return FolderWriter(
+        job.target,
+        job.video,
+        pattern=pictures.pattern,
+        first=pictures.first,
+        overwrite=options.overwrite,
+        value_range=pictures.value_range,
+    )
+
+
+def open_file_writer(job: Job, folder: Path | None = None) -> VideoWriter:
+    """Open the target of a job, where it is a file or a pipe.
+
+    Args:
+        job: what to do, with its origin.
+        folder: where the file is until it is complete; None: beside the target.
+
+    Raises:
+        OutputError: it refuses.
+    """
     source = None if job.is_folder else job.info
     return VideoWriter(
         job.target,
@@ -317,7 +356,8 @@ def open_writer(
         job.encoder,
         source=source,
         plan=job.streams,
-        time_range=options.range,
+        time_range=job.time_range,
+        origin=job.origin,
         folder=folder,
     )
 
@@ -355,7 +395,7 @@ def _labels_lost(
         if info.chapters and not container.keeps_chapters
         else []
     )
-    tags = described(info.metadata)
+    tags = global_tags(info.metadata)
     fitting = {key.lower() for key in tags_that_fit(container, tags)} if tags else set()
     if any(plan.stream.detail == "timecode" and not plan.loses for plan in streams):
         fitting.add("timecode")

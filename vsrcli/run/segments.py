@@ -7,13 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Protocol
 
 from vsrcli.backends import Backend
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import Damage, Frame
-from vsrcli.media.folder_writer import FolderWriter
+from vsrcli.frame_io import FrameSink
 from vsrcli.media.parts import PartWriter, joined
 from vsrcli.media.pipe import is_standard_input, piped_container
 from vsrcli.media.timeline import Timeline, timeline
@@ -22,7 +21,7 @@ from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.journal import Journal, Mark, Segment, fingerprint, mark_of, part_path
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan, plan_segments, stretches
-from vsrcli.run.preflight import Job, is_folder_target, open_reader, open_writer
+from vsrcli.run.preflight import Job, is_folder_target, open_file_writer, open_reader
 from vsrcli.run.space import check_space
 from vsrcli.timing import Scheduled, TimeRange
 
@@ -228,7 +227,7 @@ class Here:
             )
 
 
-class Stretch:
+class Stretch(FrameSink):
     """Takes the frames of some consecutive segments, and writes each segment's to a part of its own. It is a ``SegmentSink``.
 
     ``finish`` ends the last one; leaving the ``with`` block before throws away the one that is not whole.
@@ -256,7 +255,7 @@ class Stretch:
             folder: where the parts go.
             on_segment: called with each segment that is safe on the disk.
         """
-        self.origin, self.damage, self._counted = Fraction(0), Damage(), Damage()
+        self.damage, self._counted = Damage(), Damage()
         self._job, self._plan, self._last, self._folder, self._on_segment = (
             job,
             plan,
@@ -271,15 +270,8 @@ class Stretch:
         self._part: PartWriter | None = None
         self._shown: Frame | None = None
 
-    def __enter__(self) -> Stretch:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def abort(self) -> None:
+        """Throw away the segment that is not whole."""
         if self._part is not None:
             self._part.abort()
 
@@ -320,8 +312,10 @@ class Stretch:
         segment.frames_upscaled += frame is not self._shown
         self._shown = frame
 
-    def finish(self) -> None:
-        """No frame comes any more."""
+    def finish(
+        self, expected_frames: int, check: Callable[[Path], None] | None = None
+    ) -> None:
+        """No frame comes any more; see ``FrameSink.finish``."""
         if self._seen is not None and self._seen_in in self._segments:
             self._segments[self._seen_in].last = self._mark(self._seen)
         while self._current <= self._last:
@@ -380,7 +374,7 @@ def make_stretch(
     within = TimeRange(
         plan.begin(first) if is_late else options.start, plan.end(last) or options.end
     )
-    schedule = job.schedule.anew(first_time(job, options) if is_late else None)
+    frames_before = report.frames_out
     with (
         Stretch(job, plan, first, last, folder, hooks.on_segment) as stretch,
         open_reader(
@@ -400,20 +394,9 @@ def make_stretch(
             report,
             hooks.on_progress,
             hooks.on_note,
-            schedule=schedule,
             segments=stretch,
         )
-        stretch.finish()
-
-
-def first_time(job: Job, options: UpscaleOptions) -> Fraction:
-    """Time of the first frame that a run keeps, seconds.
-
-    Raises:
-        InputError: there is none.
-    """
-    with open_reader(job, options, 0) as reader:
-        return next(iter(reader)).time
+        stretch.finish(report.frames_out - frames_before)
 
 
 def work_through(
@@ -464,13 +447,11 @@ def join(
         sum(segment.size for segment in segments),
         "the finished video",
     )
-    with open_writer(job, options, journal.folder) as writer:
-        if isinstance(writer, FolderWriter):
-            raise OutputError(
-                f"{job.target} has become a folder: move it away, and the same command goes on"
-            )
-        if options.start is not None:
-            writer.origin = first_time(job, options)
+    if is_folder_target(job.target):
+        raise OutputError(
+            f"{job.target} has become a folder: move it away, and the same command goes on"
+        )
+    with open_file_writer(job, journal.folder) as writer:
         writer.splice(
             joined(
                 [

@@ -17,9 +17,16 @@ from vsrcli.media.timeline import Timeline
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
 from vsrcli.run.choose import choose
 from vsrcli.run.journal import Journal, Segment, begun_with, clear_finished
+from vsrcli.run.origin import with_first_time, with_origin
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan
-from vsrcli.run.preflight import Job, open_reader, open_writer, prepare
+from vsrcli.run.preflight import (
+    Job,
+    open_file_writer,
+    open_reader,
+    open_writer,
+    prepare,
+)
 from vsrcli.run.segments import (
     Here,
     Hooks,
@@ -79,6 +86,8 @@ def upscale(
     if choice:
         job = replace(job, notes=(choice, *job.notes))
     found = cut_up(job, options)
+    if found is not None and (found[1].is_seekable or options.start is not None):
+        job = with_first_time(job, options)
     with _network(job, options, found) as (maker, backend):
         engine = maker.engine
         report = UpscaleReport(
@@ -169,19 +178,18 @@ def _in_one_go(
     note: Callable[[str], None],
     check: _Check,
 ) -> Damage:
-    with (
-        open_writer(job, options) as writer,
-        open_reader(job, options, backend.spec.radius) as reader,
-    ):
-        for line in job.notes:
-            note(line)
-        run_stages(job, options, backend, reader, writer, report, on_progress, note)
-        report.damage = reader.damage.as_dict()
-        if not report.frames_out:
-            raise InputError(
-                f"{job.source}: no frame of it could be decoded{'' if options.range.is_whole else ' in that range'}"
-            )
-        writer.finish(report.frames_out, check)
+    with open_reader(job, options, backend.spec.radius) as reader:
+        job = with_origin(job, reader)
+        with open_writer(job, options) as writer:
+            for line in job.notes:
+                note(line)
+            run_stages(job, options, backend, reader, writer, report, on_progress, note)
+            report.damage = reader.damage.as_dict()
+            if not report.frames_out:
+                raise InputError(
+                    f"{job.source}: no frame of it could be decoded{'' if options.range.is_whole else ' in that range'}"
+                )
+            writer.finish(report.frames_out, check)
     return reader.damage
 
 
@@ -194,7 +202,7 @@ def _in_segments(
     ) as journal:
         resumed = set(journal.done)
         try:
-            with open_writer(job, options, journal.folder):
+            with open_file_writer(job, journal.folder):
                 pass  # what the container refuses, it refuses before the work
             for line in job.notes:
                 note(line)
@@ -272,20 +280,21 @@ def _certify(
         OutputError: a check failed.
     """
     began = time.monotonic()
-    certificate = verify(
+    verification = verify(
         job.source,
         part,
         replace(options, fps=job.fps),
-        shown=job.target,
+        final_target=job.target,
         promised=job.promised,
+        source_info=job.info,
     )
     report.verify_seconds = time.monotonic() - began
-    report.checks = certificate.as_dict()
-    if certificate.ok:
+    report.checks = verification.as_dict()
+    if verification.ok:
         return
     failed = [
         f"{check.name}: {check.text}"
-        for check in certificate.checks
+        for check in verification.checks
         if not check.passed
     ]
     aside = job.target.with_name(f"{job.target.stem}.unverified{job.target.suffix}")

@@ -72,6 +72,7 @@ def verify(
     threshold_db: float = DEFAULT_THRESHOLD_DB,
     shown: Path | None = None,
     promised: OutputVideo | None = None,
+    source_info: VideoInfo | None = None,
     on_progress: Callable[[float | None, int], None] | None = None,
 ) -> Certificate:
     """Hold an output of ``upscale`` against its source.
@@ -84,6 +85,7 @@ def verify(
         threshold_db: PSNR of the halved output against the source that is always close enough.
         shown: the name that the target will have, whose ending names the container; ``target`` where None.
         promised: what the output was said to be before the work, with what encoder and container cannot keep left out; None: everything that the source is.
+        source_info: what ``probe`` said of the source, where it is known.
         on_progress: called in this thread after each frame of the source with the share that is done (None where unknown) and the frames compared.
 
     Returns:
@@ -95,7 +97,9 @@ def verify(
     """
     source, target, options = Path(source), Path(target), options or UpscaleOptions()
     name = shown or target
-    container, found, made = container_of(name), probe(source), probe(target)
+    container = container_of(name)
+    found = source_info or probe(source)
+    made = probe(target)
     turned = (
         Orientation.of_matrix(found.display_matrix)
         if options.bake_rotation and found.display_matrix is not None
@@ -115,6 +119,7 @@ def verify(
         on_progress,
         collect(found, container),
         collect(made),
+        _origin(found, options),
     )
     policies: dict[str, Policy] = {_policy_name(options.fps): options.fps}
     if not fps_given:
@@ -128,8 +133,7 @@ def verify(
     if policy != guess or not np.array_equal(places, np.arange(len(seen.shown))):
         seen = _compare(job, policies, policy, places)
     expected = seen.expected[policy]
-    origin = seen.origin or Fraction(0)
-    zero = origin + (
+    zero = job.origin + (
         int(expected.ticks[places[0]]) * expected.unit
         if len(expected) and len(places)
         else 0
@@ -141,7 +145,7 @@ def verify(
         else Fraction(0)
     )
     cut = Cut(
-        begin=origin if options.start else None, end=options.end, shift=zero - first
+        begin=job.origin if options.start else None, end=options.end, shift=zero - first
     )
     also = (
         ""
@@ -189,6 +193,7 @@ class _Job:
     on_progress: Callable[[float | None, int], None] | None
     here: Evidence
     there: Evidence
+    origin: Fraction
 
     @property
     def end(self) -> int | None:
@@ -210,9 +215,18 @@ class _Seen:
     expected: dict[str, Timeline]
     shown: Timeline
     agreement: Agreement
-    origin: Fraction | None
     source_damage: Damage
     damage: Damage
+
+
+def _origin(source: VideoInfo, options: UpscaleOptions) -> Fraction:
+    """Source time that is output time 0, seconds."""
+    if options.start is None:
+        return Fraction(0)
+    with VideoReader(
+        source, time_range=options.range, deinterlace=options.deinterlace
+    ) as reader:
+        return reader.first_time()
 
 
 def _policy_name(fps: Policy) -> str:
@@ -266,12 +280,12 @@ def _compare(
     times: array[int] = array("q")
     with (
         VideoReader(
-            job.source.path,
+            job.source,
             time_range=options.range,
             context=_CONTEXT,
             deinterlace=options.deinterlace,
         ) as reader,
-        VideoReader(job.target.path, deinterlace="off") as output,
+        VideoReader(job.target, deinterlace="off") as output,
         Prefetch(reader, _DECODED_AHEAD, "source") as frames,
         Prefetch(output, _DECODED_AHEAD, "output") as pictures,
     ):
@@ -280,6 +294,7 @@ def _compare(
                 rate,
                 time_base=time_base(job.source, options),
                 time_range=options.range,
+                origin=job.origin,
                 fill=not job.container.keeps_timestamps,
             )
             for name, rate in policies.items()
@@ -329,7 +344,6 @@ def _compare(
         expected,
         shown,
         judge.agreement,
-        schedules[policy].origin,
         source_damage,
         damage,
     )
