@@ -38,13 +38,14 @@ SIZE = (96, 64)
 
 def _detail(count: int = 6) -> list[Any]:
     """Pictures that interpolation cannot restore, with motion, codes 16..235."""
-    blocks = np.kron(
-        np.random.default_rng(4).integers(30, 220, (50, 50)), np.ones((3, 3))
-    )
-    return [
-        blocks[2 * n : 2 * n + SIZE[1], n : n + SIZE[0]].astype(np.uint8)
-        for n in range(count)
-    ]
+    width, height = SIZE
+    random = np.random.default_rng(4)
+    blocks = np.kron(random.integers(30, 220, (50, 50)), np.ones((3, 3)))
+    pictures = []
+    for number in range(count):
+        part = blocks[2 * number : 2 * number + height, number : number + width]
+        pictures.append(part.astype(np.uint8))
+    return pictures
 
 
 def _ffv1(
@@ -218,12 +219,8 @@ def test_given_low_resolution_equals_one_made(tmp_path: Path) -> None:
 def test_compression_is_that_of_the_whole_sequence(tmp_path: Path) -> None:
     pictures = _detail(30)
     source = Source(_ffv1(tmp_path / "a.mkv", pictures, "gray"))
-    lows = np.stack(
-        [
-            np.clip(np.rint(half(picture.astype(np.float32))), 0, 255).astype(np.uint8)
-            for picture in pictures
-        ]
-    )
+    halves = np.stack([half(picture.astype(np.float32)) for picture in pictures])
+    lows = np.clip(np.rint(halves), 0, 255).astype(np.uint8)
     expected = x264_round_trip(lows, crf=30)
     cases = list(truth_cases(source, "crf:30", None, None))
     assert len(cases) == 30

@@ -82,7 +82,8 @@ def test_the_file(clip: tuple[Path, Fraction]) -> None:
         ]
         assert abs((audio.duration or 0) * float(audio.time_base or 0) - 1) < 0.05
     assert [time for time, _ in frames] == [Fraction(i, 20) for i in range(20)]
-    steps = [np.abs(b.astype(int) - a).mean() for (_, a), (_, b) in pairwise(frames)]
+    pictures = [picture for _, picture in frames]
+    steps = [np.abs(b.astype(int) - a).mean() for a, b in pairwise(pictures)]
     assert frames[int(np.argmax(steps)) + 1][0] == cut
 
 

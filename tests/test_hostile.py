@@ -41,18 +41,13 @@ TESTS = Path(__file__).resolve().parent
 def _png(path: Path, width: int, height: int, rows: int) -> None:
     """A PNG whose header promises a size, with so many rows of black pixels in it: few bytes."""
     packed = zlib.compressobj(9)
-    content = (
-        b"".join(packed.compress(bytes(1 + width)) for _ in range(rows))
-        + packed.flush()
-    )
+    content = b"".join(packed.compress(bytes(1 + width)) for _ in range(rows))
+    content += packed.flush()
 
     def chunk(name: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data))
-            + name
-            + data
-            + struct.pack(">I", zlib.crc32(name + data))
-        )
+        length = struct.pack(">I", len(data))
+        checksum = struct.pack(">I", zlib.crc32(name + data))
+        return length + name + data + checksum
 
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     path.write_bytes(
@@ -149,49 +144,34 @@ def _transport_stream(streams: int) -> bytes:
     """Packets of MPEG-TS that declare this many streams, 30 a program, and contain none of them."""
 
     def section(table: int, number: int, body: bytes) -> bytes:
-        content = (
-            struct.pack(">BHHBBB", table, 0xB000 | (len(body) + 9), number, 0xC1, 0, 0)
-            + body
-        )
+        length = 0xB000 | (len(body) + 9)
+        header = struct.pack(">BHHBBB", table, length, number, 0xC1, 0, 0)
+        content = header + body
         crc = 0xFFFFFFFF
         for byte in content:
             crc ^= byte << 24
             for _ in range(8):
-                crc = (
-                    (crc << 1) ^ (0x04C11DB7 if crc & 0x80000000 else 0)
-                ) & 0xFFFFFFFF
+                feedback = 0x04C11DB7 if crc & 0x80000000 else 0
+                crc = ((crc << 1) ^ feedback) & 0xFFFFFFFF
         return content + struct.pack(">I", crc)
 
     def packet(pid: int, content: bytes) -> bytes:
-        return (struct.pack(">BHB", 0x47, 0x4000 | pid, 0x10) + b"\0" + content).ljust(
-            188, b"\xff"
-        )
+        header = struct.pack(">BHB", 0x47, 0x4000 | pid, 0x10)
+        return (header + b"\0" + content).ljust(188, b"\xff")
 
     programs = -(-streams // 30)
     made = b""
     for begin in range(0, programs, 40):
-        listed = range(begin, min(begin + 40, programs))
-        made += packet(
-            0,
-            section(
-                0,
-                1,
-                b"".join(
-                    struct.pack(">HH", program + 1, 0xE000 | (program + 32))
-                    for program in listed
-                ),
-            ),
-        )
+        body = b""
+        for program in range(begin, min(begin + 40, programs)):
+            body += struct.pack(">HH", program + 1, 0xE000 | (program + 32))
+        made += packet(0, section(0, 1, body))
     for program in range(programs):
-        listed = range(30 * program, 30 * program + 30)
-        body = b"".join(
-            struct.pack(">BHH", 0x1B, 0xE000 | (1000 + number % 7000), 0xF000)
-            for number in listed
-        )
-        made += packet(
-            program + 32,
-            section(2, program + 1, struct.pack(">HH", 0xFFFF, 0xF000) + body),
-        )
+        body = struct.pack(">HH", 0xFFFF, 0xF000)
+        for number in range(30 * program, 30 * program + 30):
+            pid = 1000 + number % 7000
+            body += struct.pack(">BHH", 0x1B, 0xE000 | pid, 0xF000)
+        made += packet(program + 32, section(2, program + 1, body))
     return made
 
 

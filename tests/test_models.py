@@ -206,7 +206,8 @@ def test_halo_is_enough(spec: ModelSpec, axis: int) -> None:
     # the two output rows or columns of the middle pixel, as a tile's core would need them
     result = network(window).narrow(axis, spec.scale * middle - spec.trim, spec.scale)
     (gradient,) = torch.autograd.grad(result.sum(), window)
-    touched = gradient[0, 0].abs().sum(dim=(0, 2 if axis == -2 else 1)).nonzero()
+    across = 2 if axis == -2 else 1
+    touched = gradient[0, 0].abs().sum(dim=(0, across)).nonzero()
     reach = max(middle - int(touched.min()), int(touched.max()) - middle)
     assert reach <= spec.halo_px
     if axis == -1:  # the 1x1x3 convolutions reach sideways only, so columns decide

@@ -40,11 +40,10 @@ def weight(kernel: Kernel, x: float) -> float:
         ) / 11 + constant / 11
     if d == 0:
         return 1.0
-    return (
-        3 * math.sin(math.pi * d) * math.sin(math.pi * d / 3) / (math.pi * d) ** 2
-        if d < 3
-        else 0.0
-    )
+    if d >= 3:
+        return 0.0
+    angle = math.pi * d
+    return 3 * math.sin(angle) * math.sin(angle / 3) / angle**2
 
 
 def matrix(
@@ -57,11 +56,13 @@ def matrix(
     result = np.zeros((outputs, inputs))
     for j in range(outputs):
         u = centre(j)
-        for i in range(math.floor(u - 4 * stretch) - 1, math.ceil(u + 4 * stretch) + 2):
-            mirrored = i % (2 * inputs)
-            result[j, mirrored if mirrored < inputs else 2 * inputs - 1 - mirrored] += (
-                weight(kernel, (i - u) / stretch)
-            )
+        first = math.floor(u - 4 * stretch) - 1
+        last = math.ceil(u + 4 * stretch) + 1
+        for i in range(first, last + 1):
+            place = i % (2 * inputs)
+            if place >= inputs:
+                place = 2 * inputs - 1 - place
+            result[j, place] += weight(kernel, (i - u) / stretch)
     return np.asarray(result / result.sum(axis=1, keepdims=True))
 
 
