@@ -20,7 +20,7 @@ from vsrcli.models import MODELS
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.checkpoint import load
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import WindowNetwork, at_least_single, freeze
+from vsrcli.models.layers import WindowNetwork, freeze, upcast_half
 from vsrcli.models.weights import locate
 from vsrcli.run.network import WindowPlanes
 
@@ -99,7 +99,7 @@ class Prepared:
             window = window.half()
         with as_shipped():
             maps = network.frame_maps(window)
-            features = network.of_groups(maps)
+            features = network.fuse_groups(maps)
         return cls(network, window, frames[:, :, 2], maps, features)
 
     def banded(self, *, fused: bool) -> BandedVolume:
@@ -110,7 +110,7 @@ class Prepared:
 
     def picture(self, features: Tensor) -> Tensor:
         """(B, H', W') float32 from what a 3D part made."""
-        return self.network.picture(at_least_single(features), self.middle)[:, 0]
+        return self.network.picture(upcast_half(features), self.middle)[:, 0]
 
 
 def part_of(
@@ -124,7 +124,7 @@ def part_of(
     if part.startswith("last layer"):
         return partial(prepared.picture, prepared.features), None
     if part == "3D sliced":
-        return partial(network.of_groups, maps), None
+        return partial(network.fuse_groups, maps), None
     banded = prepared.banded(fused="cuDNN" in part)
     return partial(banded, maps), banded(maps)
 

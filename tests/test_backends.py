@@ -15,9 +15,9 @@ from fake import FakeBackend
 from vsrcli.backends import (
     TakesCodes,
     fitting_pixels,
+    is_memory_error,
     machine_bytes,
     open_backend,
-    says_memory,
 )
 from vsrcli.backends.torch import TorchBackend, choose_device
 from vsrcli.errors import BackendError, ModelError, OptionError, OutOfMemory
@@ -68,7 +68,7 @@ def test_what_is_no_number_is_refused(
     monkeypatch.setattr(
         previous, "_values", lambda windows: torch.full((1, 12, 12), torch.nan)
     )
-    with pytest.raises(BackendError, match="no numbers in fp32"):
+    with pytest.raises(BackendError, match="not numbers in fp32"):
         previous.run_codes(np.zeros((1, 5, 8, 8), np.uint8), 1.0, 0.0, 255)
 
 
@@ -129,7 +129,7 @@ def test_no_memory_at_all_is_an_error() -> None:
     ],
 )
 def test_errors_about_memory_are_told_from_others(error: Exception) -> None:
-    assert says_memory(error)
+    assert is_memory_error(error)
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_errors_about_memory_are_told_from_others(error: Exception) -> None:
     ],
 )
 def test_other_errors_are_not_about_memory(message: str) -> None:
-    assert not says_memory(RuntimeError(message))
+    assert not is_memory_error(RuntimeError(message))
 
 
 @pytest.mark.parametrize(

@@ -22,12 +22,12 @@ from vsrcli.models.checkpoint import build, count_parameters, load, save
 from vsrcli.models.weights import (
     METADATA_KEY,
     CheckpointInfo,
-    check_sum,
-    file_name,
-    folder,
     locate,
     read_info,
     sha256,
+    verify_checksum,
+    weights_file_name,
+    weights_folder,
 )
 
 
@@ -144,13 +144,13 @@ def _write(path: Path, kind: str) -> None:
         (".pth", "torch file with code", "plain tensors"),
         (".pth", "a list", "plain dictionary"),
         (".pth", "foreign tensors", "not a checkpoint of the authors' 5-parallel"),
-        (".safetensors", "text", "not a whole safetensors file"),
+        (".safetensors", "text", "not a complete safetensors file"),
         (".safetensors", "no header", "without vsr's header"),
         (".safetensors", "unknown network", "unheard-of"),
         (".safetensors", "bad header", "header"),
         (".safetensors", "wrong tensors", "not those of previous"),
         (".safetensors", "not finite", "not finite"),
-        (".safetensors", "cut off", "not a whole safetensors file"),
+        (".safetensors", "cut off", "not a complete safetensors file"),
         (".safetensors", "bad arguments", "cannot be built"),
     ],
 )
@@ -172,7 +172,7 @@ def test_locate_says_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="choose --domain"):
         locate("previous", "video")
     (tmp_path / "own.safetensors").touch()
-    with pytest.raises(ModelError, match="leave --domain away"):
+    with pytest.raises(ModelError, match="omit --domain"):
         locate(str(tmp_path / "own.safetensors"), "clean")
 
 
@@ -192,34 +192,35 @@ def test_shipped_weights_are_whole_and_say_what_they_are(
     assert info.gain_db[domain] > 0
     assert (
         f"{sha256(path)}  {path.name}"
-        in (folder() / "SHA256SUMS").read_text().splitlines()
+        in (weights_folder() / "SHA256SUMS").read_text().splitlines()
     )
 
 
 def test_every_shipped_file_belongs_to_a_spec() -> None:
     listed = {
-        file_name(spec.name, domain)
+        weights_file_name(spec.name, domain)
         for spec in MODELS.values()
         for domain in spec.domains
     }
-    assert {path.name for path in folder().glob("*.safetensors")} == listed
+    assert {path.name for path in weights_folder().glob("*.safetensors")} == listed
     assert {
-        line.split()[1] for line in (folder() / "SHA256SUMS").read_text().splitlines()
+        line.split()[1]
+        for line in (weights_folder() / "SHA256SUMS").read_text().splitlines()
     } == listed
 
 
 def test_a_damaged_shipped_file_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    name = file_name("delta", "video")
-    (tmp_path / name).write_bytes((folder() / name).read_bytes()[:-4] + b"oops")
-    (tmp_path / "SHA256SUMS").write_text((folder() / "SHA256SUMS").read_text())
-    monkeypatch.setattr(weights_module, "folder", lambda: tmp_path)
+    name = weights_file_name("delta", "video")
+    (tmp_path / name).write_bytes((weights_folder() / name).read_bytes()[:-4] + b"oops")
+    (tmp_path / "SHA256SUMS").write_text((weights_folder() / "SHA256SUMS").read_text())
+    monkeypatch.setattr(weights_module, "weights_folder", lambda: tmp_path)
     monkeypatch.chdir(tmp_path.parent)
     for path in (tmp_path / name, Path(tmp_path.name) / name):
         with pytest.raises(ModelError, match="damaged"):
-            check_sum(path)
-    (tmp_path / name).write_bytes((folder() / name).read_bytes()[:3000])
+            verify_checksum(path)
+    (tmp_path / name).write_bytes((weights_folder() / name).read_bytes()[:3000])
     with pytest.raises(ModelError, match=r"damaged .* install vsr again"):
         load(tmp_path / name)
 

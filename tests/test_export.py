@@ -134,7 +134,9 @@ def test_the_forms_that_graphs_have_are_those_of_the_network() -> None:
     torch.manual_seed(3)
     given = torch.rand(2, 5, 7, 9, dtype=torch.float64)
     layer = torch.nn.ConvTranspose2d(5, 3, 4, stride=2, padding=1).double()
-    assert torch.allclose(_PixelShuffleUpsampling(layer)(given), layer(given), rtol=0, atol=1e-12)
+    assert torch.allclose(
+        _PixelShuffleUpsampling(layer)(given), layer(given), rtol=0, atol=1e-12
+    )
     control = OutputRange(16, 235)
     assert torch.allclose(
         _TanhRange(control)(given * 900 - 450),

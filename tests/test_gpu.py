@@ -11,7 +11,7 @@ import torch
 from rectangles import moving_rectangles
 
 from vsrcli.backends import TakesCodes, open_backend
-from vsrcli.backends.graphed import Graphs
+from vsrcli.backends.cuda_graphs import CudaGraphs
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, count_parameters, save
 from vsrcli.models.weights import CheckpointInfo
@@ -98,7 +98,7 @@ def test_cuda_gives_the_picture_of_the_cpu(
 def test_graphs_that_share_memory_do_not_disturb_each_other() -> None:
     """More shapes than are kept, in any order, on the last card: graphs come, go and come again."""
     device = torch.device("cuda", torch.cuda.device_count() - 1)
-    graphs = Graphs(device)
+    graphs = CudaGraphs(device)
     random = np.random.default_rng(3)
 
     def work(x: torch.Tensor) -> torch.Tensor:
@@ -118,7 +118,7 @@ def test_graphs_that_share_memory_do_not_disturb_each_other() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("reason", ["waits", "memory"])
 def test_a_card_is_as_before_after_a_capture_that_failed(reason: str) -> None:
-    graphs = Graphs(torch.device("cuda", 0))
+    graphs = CudaGraphs(torch.device("cuda", 0))
     given = np.random.default_rng(3).uniform(0, 255, (300, 500)).astype(np.float32)
 
     def work(x: torch.Tensor) -> torch.Tensor:
@@ -135,7 +135,7 @@ def test_a_card_is_as_before_after_a_capture_that_failed(reason: str) -> None:
     assert not graphs._captured
     assert torch.cuda.current_stream() == torch.cuda.default_stream()
     torch.cuda.empty_cache()
-    others = Graphs(torch.device("cuda", 0))
+    others = CudaGraphs(torch.device("cuda", 0))
     for _ in range(4):
         assert np.array_equal(others.run("a", torch.square, given), np.square(given))
     assert len(others._captured) == 1

@@ -17,7 +17,7 @@ from rectangles import moving_rectangles
 from torch import Tensor
 
 from vsrcli.models import MODELS
-from vsrcli.models.banded import BandedVolume, _tap_places
+from vsrcli.models.banded import BandedVolume, _tap_selection
 from vsrcli.models.checkpoint import build
 from vsrcli.models.layers import Network, WindowNetwork, set_passes
 from vsrcli.training import step as step_module
@@ -150,7 +150,7 @@ def test_the_banded_form_is_the_network(model: str) -> None:
     ]
     parameters = list(network.volume.parameters())
     results = []
-    for form in (network.of_groups, BandedVolume(network.volume)):
+    for form in (network.fuse_groups, BandedVolume(network.volume)):
         features: Tensor = form(maps)
         gradients = torch.autograd.grad(features.square().sum(), [*maps, *parameters])
         results.append([features, *gradients])
@@ -160,7 +160,7 @@ def test_the_banded_form_is_the_network(model: str) -> None:
 
 def test_the_banded_form_may_be_trained_after_it_was_used() -> None:
     """What is kept between calls was made by an inference, say of a validation."""
-    _tap_places.cache_clear()
+    _tap_selection.cache_clear()
     network = _network("previous")
     assert isinstance(network, WindowNetwork)
     maps = [torch.rand(1, 1, 12, 12) for _ in range(5)]

@@ -1,6 +1,7 @@
-"""What runs a network: the protocol every backend keeps, and the registry of them. Imports no inference library.
+"""The protocol that all backends implement, and their registry. Imports no inference library.
 
-Adding a backend is one file beside this one with a class that keeps ``Backend``, and one line in ``BACKENDS``.
+A backend runs a network. To add one, add a file to this package with a class that implements
+``Backend``, and an entry to ``BACKENDS``.
 """
 
 from __future__ import annotations
@@ -50,40 +51,41 @@ class Backend(Protocol):
 
     @property
     def luma_scale(self) -> LumaScale:
-        """The scale the checkpoint lives on."""
+        """Scale of the checkpoint's input and output."""
         ...
 
     @property
     def domain(self) -> str | None:
-        """The domain of the weights, or None where unknown."""
+        """Domain of the weights, or None if unknown."""
         ...
 
     @property
     def max_pixels(self) -> int:
-        """Low-resolution pixels of a window that fit into memory at once; larger pictures are tiled."""
+        """Low-resolution pixels of a window that fit into memory; larger pictures are tiled."""
         ...
 
     @property
     def bytes_per_pixel(self) -> int:
-        """Working memory for each low-resolution pixel of a window, bytes, as measured."""
+        """Measured working memory for each low-resolution pixel of a window, bytes."""
         ...
 
     @property
     def exact_parts(self) -> bool:
-        """Whether a part of a picture comes out to the same bits as in the whole picture."""
+        """Whether a part of a picture is computed to the same bits as in the whole picture."""
         ...
 
     def run(self, windows: Float) -> Float:
         """Upscale a batch of windows.
 
         Args:
-            windows: shape (B, planes, H, W), float32, luma on the checkpoint's scale (codes 0..255).
+            windows: shape (B, planes, H, W), float32, luma on the checkpoint's scale (codes
+                0..255).
 
         Returns:
             Shape (B, scale*H - 2*trim, scale*W - 2*trim), float32, same scale, not clipped.
 
         Raises:
-            OutOfMemory: there is none for windows of that size.
+            OutOfMemory: not enough memory for windows of this size.
             BackendError: the library failed.
         """
         ...
@@ -91,24 +93,33 @@ class Backend(Protocol):
 
 @runtime_checkable
 class TakesCodes(Protocol):
-    """A backend that can do the way from luma codes to luma codes by itself, on its own device."""
+    """A backend that goes from luma codes to luma codes by itself, on its own device."""
 
-    def run_codes(self, windows: Codes, gain: float, offset: float, peak: int) -> Codes:
-        """Upscale a batch of windows of codes; a code becomes a value on the checkpoint's scale by ``code * gain + offset``.
+    def run_codes(
+        self,
+        windows: Codes,
+        gain: float,
+        offset: float,
+        peak: int,
+    ) -> Codes:
+        """Upscale a batch of windows of codes.
+
+        ``code * gain + offset`` is the value on the checkpoint's scale.
 
         Args:
             windows: shape (B, planes, H, W), uint8 or uint16.
-            gain: what a code is multiplied by.
-            offset: what is added then.
+            gain: factor.
+            offset: added after the multiplication.
             peak: largest code.
 
         Returns:
-            Shape as of ``Backend.run``, codes of the windows' type, rounded and clipped to 0..peak: what ``Backend.run`` gives between
-            ``picture.color.to_model`` and ``from_model``.
+            Shape as from ``Backend.run``, codes of the windows' type, rounded and clipped to
+            0..peak: the result of ``Backend.run`` between ``picture.color.to_model`` and
+            ``from_model``.
 
         Raises:
-            OutOfMemory: there is none for windows of that size.
-            BackendError: the library failed, or values came out that are no numbers.
+            OutOfMemory: not enough memory for windows of this size.
+            BackendError: the library failed, or the network produced NaN or infinite values.
         """
         ...
 
@@ -119,35 +130,39 @@ BACKENDS: dict[str, str] = {
     "openvino": "vsrcli.backends.openvino:OpenVinoBackend",
 }
 
-# A picture, or a part of one, is never made smaller than this for want of memory that was only estimated.
-_SMALLEST_PART = 256 * 256
+# An estimate of memory never makes the parts of a picture smaller than this.
+_MIN_PART_PIXELS = 256 * 256
 
 
 def machine_bytes() -> int:
-    """Memory of the machine, or of the container that this runs in, bytes."""
+    """Memory of the machine or of the container that this runs in, bytes."""
     installed = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     try:
-        allowed = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
     except OSError:
         return installed
-    return min(installed, int(allowed)) if allowed.isdecimal() else installed
+    if not limit.isdecimal():
+        return installed
+    return min(installed, int(limit))
 
 
-def fitting_pixels(bytes_per_pixel: int, free: int | None = None) -> int:
-    """Low-resolution pixels that a backend may take on at once.
+def fitting_pixels(
+    bytes_per_pixel: int,
+    available: int | None = None,
+) -> int:
+    """Number of low-resolution pixels that a backend can process at once.
 
     Args:
-        bytes_per_pixel: what each takes.
-        free: bytes to use; None for half of the machine's memory. It is not what happens to be free: the parts that a picture is cut
-            into should be the same in every run.
+        bytes_per_pixel: working memory for each of them.
+        available: bytes to use. None for half of the machine's memory, not half of what is free
+            now: a picture should be cut into the same parts in every run.
     """
-    return max(
-        _SMALLEST_PART,
-        (machine_bytes() // 2 if free is None else free) // bytes_per_pixel,
-    )
+    if available is None:
+        available = machine_bytes() // 2
+    return max(_MIN_PART_PIXELS, available // bytes_per_pixel)
 
 
-_MEMORY_SIGNS = (
+_MEMORY_MESSAGES = (
     "out of memory",
     "bad_alloc",
     "bad alloc",
@@ -155,49 +170,65 @@ _MEMORY_SIGNS = (
     "failed to allocate",
     "alloc_failed",  # cuBLAS, and cuDNN before version 9
     "allocation_failed",  # CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED and the like
-    # What cuDNN says where no workspace fits, or a picture is too large for its indices; also where
-    # it cannot work on the card at all. Smaller parts are tried then too, down to the smallest, and
-    # the error of that one is what the user sees.
+    # cuDNN says this if no workspace fits or if a picture is too large for its indices, but also if
+    # it does not work on the GPU at all. Then smaller parts are tried too, down to the smallest,
+    # and the user sees the error of that one.
     "unable to find an engine to execute this computation",
 )
 
 
-def says_memory(error: Exception) -> bool:
-    """Whether a library's error is, or may be, about memory, so that a smaller part is worth a try.
+def is_memory_error(error: Exception) -> bool:
+    """Whether a library's error is, or may be, about memory, so that a smaller part may work.
 
-    ONNX Runtime, OpenVINO and cuDNN have no class of their own for it.
+    ONNX Runtime, OpenVINO and cuDNN have no error class of their own for it.
     """
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(sign in text for sign in _MEMORY_SIGNS)
+    if isinstance(error, MemoryError):
+        return True
+    message = str(error).lower()
+    return any(text in message for text in _MEMORY_MESSAGES)
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's error message, or the name of the error without a message."""
+    lines = str(error).splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def parse_device(device: str) -> tuple[str, int]:
-    """Read ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``.
+    """Parse ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``.
 
     Returns:
-        The kind, and the number of the card (0 where none is said).
+        The kind, and the number of the GPU (0 by default).
 
     Raises:
         BackendError: none of these.
     """
     kind, colon, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda", "tensorrt") or (
-        colon and not (kind in ("cuda", "tensorrt") and number.isdigit())
-    ):
+    is_gpu = kind in ("cuda", "tensorrt")
+    is_known = is_gpu or kind in ("auto", "cpu")
+    has_bad_number = bool(colon) and not (is_gpu and number.isdigit())
+    if not is_known or has_bad_number:
         raise BackendError(
-            f"unknown device {device!r}: use auto, cpu, cuda or cuda:N, or with --backend onnx tensorrt or tensorrt:N"
+            f"unknown device {device!r}: use auto, cpu, cuda or cuda:N, "
+            "or with --backend onnx tensorrt or tensorrt:N"
         )
     return kind, int(number or 0)
 
 
 def open_backend(
-    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+    name: str,
+    model: str,
+    domain: str | None,
+    *,
+    device: str,
+    precision: str | None,
 ) -> Backend:
     """Load a network into a backend.
 
     Args:
-        name: key in ``BACKENDS``, or ``auto``: PyTorch on CUDA; on the processor OpenVINO where it is installed, which is the fastest there by
-            measurement, else ONNX Runtime, which is as fast as PyTorch and begins sooner.
+        name: key in ``BACKENDS``, or ``auto``: PyTorch on CUDA. On the CPU, OpenVINO if it is
+            installed, which is the fastest there by measurement; else ONNX Runtime, which is as
+            fast as PyTorch and starts sooner.
         model: name or file, as in ``models.weights.locate``.
         domain: which shipped weights, or None for the default.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
@@ -205,35 +236,37 @@ def open_backend(
 
     Raises:
         ModelError: no such model, or a bad checkpoint.
-        BackendError: the device is missing, or cannot do that precision.
+        BackendError: the device is missing, or does not support that precision.
     """
-    chosen = _choose(model, device) if name == "auto" else name
-    module, _, cls = BACKENDS[chosen].partition(":")
-    backend: Backend = getattr(import_module(module), cls)(
-        model, domain, device=device, precision=precision
-    )
+    is_automatic = name == "auto"
+    if is_automatic:
+        name = _choose_backend(model, device)
+    module, _, class_name = BACKENDS[name].partition(":")
+    backend_class = getattr(import_module(module), class_name)
+    backend: Backend = backend_class(model, domain, device=device, precision=precision)
     log.info(
         "backend %s on %s%s",
         backend.name,
         backend.device,
-        ", chosen automatically" if name == "auto" else "",
+        ", chosen automatically" if is_automatic else "",
     )
     return backend
 
 
-def _choose(model: str, device: str) -> str:
-    if parse_device(device)[0] == "tensorrt":
+def _choose_backend(model: str, device: str) -> str:
+    kind, _ = parse_device(device)
+    if kind == "tensorrt":
         return "onnx"
-    if parse_device(device)[0] == "cuda" or (device == "auto" and _has_cuda()):
+    if kind == "cuda" or (kind == "auto" and _has_cuda()):
         return "onnx" if model.endswith(".onnx") else "torch"
     return "onnx" if find_spec("openvino") is None else "openvino"
 
 
 def _has_cuda() -> bool:
-    # PyTorch takes seconds to import: not where there is no driver that it could find
-    if sys.platform == "linux" and not any(
-        Path(name).exists() for name in ("/dev/nvidiactl", "/dev/dxg")
-    ):
+    # PyTorch takes seconds to import, so skip it if there is no driver for it to find.
+    drivers = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
+    has_driver = any(driver.exists() for driver in drivers)
+    if sys.platform == "linux" and not has_driver:
         return False
     import torch
 

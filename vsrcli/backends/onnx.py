@@ -1,19 +1,17 @@
-"""ONNX Runtime as a backend: on the CPU with the sliced graph, on CUDA or TensorRT where its build and the machine have them."""
+"""ONNX Runtime as a backend: on the CPU, or on CUDA or TensorRT if its build supports them."""
 
 from __future__ import annotations
 
 import logging
 from typing import Any
 
-import numpy as np
 import onnxruntime
 
-from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
-from vsrcli.backends.graphs import graph_of, grouped_graphs
-from vsrcli.backends.grouped import Grouped
-from vsrcli.errors import BackendError, OutOfMemory
-from vsrcli.models import LumaScale, ModelSpec
-from vsrcli.models.graph import cache_folder
+from vsrcli.backends import Float, first_line, parse_device
+from vsrcli.backends.graph_backend import GraphBackend
+from vsrcli.backends.onnx_graphs import load_graph, load_graph_pieces
+from vsrcli.errors import BackendError
+from vsrcli.models.graph import Graph, Layout, cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -25,24 +23,26 @@ _PROVIDERS = {
 }
 
 
-class OnnxBackend:
-    """A network in ONNX Runtime; keeps ``vsrcli.backends.Backend``.
+class OnnxBackend(GraphBackend):
+    """A network in ONNX Runtime; implements ``vsrcli.backends.Backend``.
 
     Args:
         model: name in ``MODELS``, a checkpoint, or an ``.onnx`` file of `vsr export`.
         domain: which shipped weights, or None for the default.
-        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``; auto never takes TensorRT, which builds for minutes at the first run.
-        precision: ``fp32`` or None; ``fp16`` is a matter of the exported file.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, ``tensorrt`` or ``tensorrt:N``. ``auto``
+            never chooses TensorRT, whose first run builds an engine for minutes.
+        precision: ``fp32`` or None. The exported file determines whether it is ``fp16``.
 
     Raises:
         ModelError: no such model, or a bad file.
-        BackendError: the device is not there, or the library does not take the graph.
+        BackendError: no such device, or the library does not accept the graph.
     """
 
     name = "onnx"
-    bytes_per_pixel = (
-        14 * 1024
-    )  # measured: 11 KB with either network's sliced graph at 320x180
+    library = "ONNX Runtime"
+    library_errors = (Exception,)  # its errors have no common class of their own
+    # measured: 11 KB with the sliced graphs of Delta and 5-parallel at 320x180
+    bytes_per_pixel = 14 * 1024
 
     def __init__(
         self,
@@ -54,20 +54,19 @@ class OnnxBackend:
     ) -> None:
         if precision == "fp16":
             raise BackendError(
-                "--fp16 with ONNX Runtime is a matter of the file: `vsr export --fp16` writes one"
+                "with ONNX Runtime the file determines the precision, not --fp16: "
+                "`vsr export --fp16` writes one in half precision"
             )
         self.precision = "fp32"
-        provider, options = _provider(device)
-        # on a card the groups would travel to the machine's memory and back
-        graphs = (
-            grouped_graphs(model, domain, "sliced")
-            if provider == _PROVIDERS["cpu"]
-            else [graph_of(model, domain, "sliced")]
-        )
-        self._info = graphs[0].info
+        provider, options = _choose_provider(device)
+        on_cpu = provider == _PROVIDERS["cpu"]
+        # On a GPU the features of the groups would travel to main memory and back.
+        load = load_graph_pieces if on_cpu else _load_whole_graph
+        graphs = load(model, domain, "sliced")
+        super().__init__(graphs)
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _ERRORS_ONLY
-        settings.enable_mem_pattern = False  # patterns are for pictures of one size
+        settings.enable_mem_pattern = False  # for pictures of one size only
         try:
             self._sessions = [
                 onnxruntime.InferenceSession(
@@ -78,98 +77,57 @@ class OnnxBackend:
                 )
                 for graph in graphs
             ]
-        except Exception as error:  # its errors have no common class of their own
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            if provider != _PROVIDERS["cpu"]:
-                raise BackendError(
-                    f"--device {device}: ONNX Runtime cannot use {provider} here: {reason}: use --device cpu"
-                ) from error
+        except self.library_errors as error:
+            reason = first_line(error)
+            if on_cpu:
+                raise _rejected(error) from error
             raise BackendError(
-                f"ONNX Runtime does not take the graph: {reason}"
+                f"--device {device}: ONNX Runtime cannot use {provider} here: {reason}: "
+                "use --device cpu"
             ) from error
-        self._grouped = (
-            Grouped(
-                self.spec,
-                self._call,
-                lambda made, middle: self._call(-1, *made, middle),
-            )
-            if len(graphs) > 1
-            else None
-        )
-        found = self._sessions[0].get_providers()[0]
-        if found != provider:
+        actual = self._sessions[0].get_providers()[0]
+        if actual != provider:
             raise BackendError(
-                f"--device {device}: ONNX Runtime fell back to {found}: check what onnxruntime-gpu needs, or use --device cpu"
+                f"--device {device}: ONNX Runtime fell back to {actual}: "
+                "check what onnxruntime-gpu needs, or use --device cpu"
             )
-        self.device = (
-            device
-            if device != "auto"
-            else "cpu"
-            if provider == _PROVIDERS["cpu"]
-            else "cuda:0"
-        )
-        self.exact_parts = provider == _PROVIDERS["cpu"] and all(
-            graph.is_local for graph in graphs
-        )
-        self.max_pixels = fitting_pixels(self.bytes_per_pixel)
+        if device == "auto":
+            device = "cpu" if on_cpu else "cuda:0"
+        self.device = device
+        self.exact_parts = on_cpu and all(graph.is_local for graph in graphs)
         log.info(
             "%s by ONNX Runtime (%s, %s graph)",
             self._info.model,
-            found,
+            actual,
             graphs[0].layout,
         )
 
-    @property
-    def domain(self) -> str | None:
-        """Domain of the weights, or None where unknown."""
-        return self._info.domain
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The network's description."""
-        return self._info.spec
-
-    @property
-    def luma_scale(self) -> LumaScale:
-        """The scale the checkpoint lives on."""
-        return self._info.luma_scale
-
-    def run(self, windows: Float) -> Float:
-        """Upscale windows (B, planes, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
-        try:
-            return (
-                self._call(0, windows)
-                if self._grouped is None
-                else self._grouped.run(windows)
-            )
-        except Exception as error:  # its errors have no common class of their own
-            height, width = windows.shape[-2:]
-            reason = str(error).splitlines()[0]
-            kind = OutOfMemory if says_memory(error) else BackendError
-            raise kind(
-                f"ONNX Runtime failed on {self.device} at a {width}x{height} picture: {reason}"
-            ) from error
-
-    def _call(self, number: int, *inputs: Float) -> Float:
+    def _run_graph(self, number: int, inputs: list[Float]) -> Float:
         session = self._sessions[number]
-        # a network without a shortcut does not take the middle frame, which comes last
-        given = {
-            item.name: np.ascontiguousarray(value, np.float32)
-            for item, value in zip(session.get_inputs(), inputs, strict=False)
-        }
-        result: Float = session.run(None, given)[0]
+        names = [item.name for item in session.get_inputs()]
+        # The last input may have no name, see GraphBackend.
+        named_inputs = dict(zip(names, inputs, strict=False))
+        result: Float = session.run(None, named_inputs)[0]
         return result
 
 
+def _load_whole_graph(
+    model: str,
+    domain: str | None,
+    layout: Layout,
+) -> list[Graph]:
+    return [load_graph(model, domain, layout)]
+
+
 def run_graph(content: bytes, windows: Float) -> Float:
-    """Run any exported graph once on the processor, as it is.
+    """Run any exported graph once on the CPU, as it is.
 
     Args:
         content: the ONNX file.
         windows: its input.
 
     Raises:
-        BackendError: the library does not take it.
+        BackendError: the library does not accept it.
     """
     settings = onnxruntime.SessionOptions()
     settings.log_severity_level = _ERRORS_ONLY
@@ -178,31 +136,35 @@ def run_graph(content: bytes, windows: Float) -> Float:
             content, settings, providers=[_PROVIDERS["cpu"]], enable_fallback=False
         )
         result: Float = session.run(None, {"windows": windows})[0]
-    except Exception as error:  # its errors have no common class of their own
-        raise BackendError(
-            f"ONNX Runtime does not take the graph: {str(error).splitlines()[0]}"
-        ) from error
+    except OnnxBackend.library_errors as error:
+        raise _rejected(error) from error
     return result
 
 
-def _provider(device: str) -> tuple[str, dict[str, Any]]:
+def _rejected(error: Exception) -> BackendError:
+    return BackendError(f"ONNX Runtime does not accept the graph: {first_line(error)}")
+
+
+def _choose_provider(device: str) -> tuple[str, dict[str, Any]]:
+    """The execution provider for a device, and its options."""
     available = onnxruntime.get_available_providers()
     kind, number = parse_device(device)
     if kind in ("cuda", "tensorrt") and _PROVIDERS[kind] not in available:
-        has = ", ".join(available)
         raise BackendError(
-            f"--device {device}: this ONNX Runtime has no {_PROVIDERS[kind]} (it has {has}): install onnxruntime-gpu, or use --device cpu"
+            f"--device {device}: this ONNX Runtime has no {_PROVIDERS[kind]} "
+            f"(it has {', '.join(available)}): install onnxruntime-gpu, or use --device cpu"
         )
     if kind == "tensorrt":
-        # engines take minutes to build: they are kept beside the graphs
+        # Engines take minutes to build: they are cached beside the graphs.
         return _PROVIDERS[kind], {
             "device_id": number,
             "trt_engine_cache_enable": True,
             "trt_engine_cache_path": str(cache_folder()),
         }
-    if kind == "cuda" or (
-        kind == "auto" and _PROVIDERS["cuda"] in available and _cuda_works()
-    ):
+    if kind == "auto":
+        is_available = _PROVIDERS["cuda"] in available and _cuda_works()
+        kind = "cuda" if is_available else "cpu"
+    if kind == "cuda":
         return _PROVIDERS["cuda"], {"device_id": number}
     return _PROVIDERS["cpu"], {}
 

@@ -1,4 +1,7 @@
-"""OpenVINO as a backend: the fastest of the stock libraries on a CPU. Optional: ``pip install 'vsrcli[openvino]'``."""
+"""OpenVINO as a backend: the fastest of the standard libraries on a CPU.
+
+Optional: ``pip install 'vsrcli[openvino]'``.
+"""
 
 from __future__ import annotations
 
@@ -11,25 +14,25 @@ from typing import Any
 
 import numpy as np
 
-from vsrcli.backends import Float, fitting_pixels, parse_device, says_memory
-from vsrcli.backends.graphs import grouped_graphs
-from vsrcli.backends.grouped import Grouped
-from vsrcli.errors import BackendError, OutOfMemory
-from vsrcli.models import LumaScale, ModelSpec
+from vsrcli.backends import Float, first_line, parse_device
+from vsrcli.backends.graph_backend import GraphBackend
+from vsrcli.backends.onnx_graphs import load_graph_pieces
+from vsrcli.errors import BackendError
 
 log = logging.getLogger(__name__)
 
 _Shapes = tuple[tuple[int, ...], ...]
+_FixedSizes = OrderedDict[_Shapes, tuple[Any, int]]
 
-# Networks whose parts come out to the bit only where OpenVINO has AVX-512: with AVX2 it adds up the
-# 24 channels of 5-parallel in another order near a picture's edge (measured on an AMD Zen 3: up to
-# 1e-5 grey levels).
+# Networks whose parts have the bits of the whole picture only with AVX-512: with AVX2, OpenVINO
+# adds up the 24 channels of 5-parallel in another order near a picture's edge (measured on an AMD
+# Zen 3: up to 1e-5 grey levels).
 _NEEDS_AVX512 = frozenset({"5-parallel"})
 _PROCESSOR = Path("/proc/cpuinfo")
 
 
-class OpenVinoBackend:
-    """A network in OpenVINO on the CPU, float32; keeps ``vsrcli.backends.Backend``.
+class OpenVinoBackend(GraphBackend):
+    """A network in OpenVINO on the CPU, float32; implements ``vsrcli.backends.Backend``.
 
     Args:
         model: name in ``MODELS``, a checkpoint, or an ``.onnx`` file of `vsr export`.
@@ -39,11 +42,15 @@ class OpenVinoBackend:
 
     Raises:
         ModelError: no such model, or a bad file.
-        BackendError: OpenVINO is not installed, does not take the graph, or another device or precision was asked for.
+        BackendError: OpenVINO is not installed or does not accept the graph, or the device or
+            precision is another.
     """
 
     name = "openvino"
-    device, precision = "cpu", "fp32"
+    library = "OpenVINO"
+    library_errors = (RuntimeError, MemoryError)
+    device = "cpu"
+    precision = "fp32"
     bytes_per_pixel = 10 * 1024  # measured: 8 KB at 320x180
 
     def __init__(
@@ -54,163 +61,137 @@ class OpenVinoBackend:
         device: str = "auto",
         precision: str | None = None,
     ) -> None:
-        if parse_device(device)[0] in ("cuda", "tensorrt"):
+        kind, _ = parse_device(device)
+        if kind in ("cuda", "tensorrt"):
             raise BackendError(
-                f"--device {device}: OpenVINO runs on the processor here: use --backend torch for CUDA"
+                f"--device {device}: OpenVINO runs on the processor here: "
+                "use --backend torch for CUDA"
             )
         if precision == "fp16":
             raise BackendError(
-                "--fp16 on the CPU would be slower and coarser than --fp32: leave it away"
+                "--fp16 on the CPU would be slower and less accurate than --fp32: omit it"
             )
         if find_spec("openvino") is None:
             raise BackendError(
                 "OpenVINO is not installed: pip install 'vsrcli[openvino]', or use --backend onnx"
             )
-        graphs = grouped_graphs(model, domain, "conv3d")
-        self._info = graphs[0].info
-        self.max_pixels = fitting_pixels(self.bytes_per_pixel)
+        graphs = load_graph_pieces(model, domain, "conv3d")
+        super().__init__(graphs)
         try:
             self._compiled = [
-                _Compiled(graph.content, self.max_pixels) for graph in graphs
+                _CompiledGraph(graph.content, self.max_pixels) for graph in graphs
             ]
         except RuntimeError as error:
             raise BackendError(
-                f"OpenVINO does not take the graph: {str(error).splitlines()[0]}"
+                f"OpenVINO does not accept the graph: {first_line(error)}"
             ) from error
-        self._grouped = (
-            Grouped(
-                self.spec,
-                self._call,
-                lambda made, middle: self._call(-1, *made, middle),
-            )
-            if len(graphs) > 1
-            else None
-        )
         is_local = all(graph.is_local for graph in graphs)
-        self.exact_parts = is_local and (
-            self.spec.name not in _NEEDS_AVX512 or _has_avx512()
-        )
-        log.info("%s by OpenVINO (%s graph)", self._info.model, graphs[0].layout)
-
-    @property
-    def domain(self) -> str | None:
-        """Domain of the weights, or None where unknown."""
-        return self._info.domain
-
-    @property
-    def spec(self) -> ModelSpec:
-        """The network's description."""
-        return self._info.spec
-
-    @property
-    def luma_scale(self) -> LumaScale:
-        """The scale the checkpoint lives on."""
-        return self._info.luma_scale
-
-    def run(self, windows: Float) -> Float:
-        """Upscale windows (B, planes, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
-        try:
-            return (
-                self._call(0, windows)
-                if self._grouped is None
-                else self._grouped.run(windows)
-            )
-        except (RuntimeError, MemoryError) as error:
-            height, width = windows.shape[-2:]
-            kind = OutOfMemory if says_memory(error) else BackendError
-            raise kind(
-                f"OpenVINO failed at a {width}x{height} picture: {str(error).splitlines()[0]}"
-            ) from error
-
-    def _call(self, number: int, *inputs: Float) -> Float:
-        return self._compiled[number].run(
-            [np.ascontiguousarray(value, np.float32) for value in inputs]
+        is_exact_here = self.spec.name not in _NEEDS_AVX512 or _has_avx512()
+        self.exact_parts = is_local and is_exact_here
+        log.info(
+            "%s by OpenVINO (%s graph)",
+            self._info.model,
+            graphs[0].layout,
         )
 
+    def _run_graph(self, number: int, inputs: list[Float]) -> Float:
+        return self._compiled[number].run(inputs)
 
-# Of the pixels that fit into memory, what a size may have that is met for the first time to be run by the graph for all sizes, which keeps its memory.
-_OF_ALL_FOR_ANY = 32
+
+# A size is compiled at once, without waiting for its second picture, if its pixels are more than
+# this share of those that fit into memory: otherwise the graph for all sizes would run it, and keep
+# its memory.
+_LARGE_SHARE = 32
 
 
-class _Compiled:
-    """A graph, compiled for pictures of any size, and for sizes that come again each by itself: the same bits, up to 1.3 times as fast (Delta, 320x180).
+class _CompiledGraph:
+    """A graph, compiled for pictures of any size, and again for each size that recurs.
+
+    The bits are the same, and a fixed size is up to 1.3 times as fast (Delta, 320x180).
 
     Args:
         content: the ONNX file.
-        max_pixels: low-resolution pixels of all sizes together that it may be compiled for at once, since each keeps memory.
+        max_pixels: low-resolution pixels of all fixed sizes together, since each keeps memory.
 
     Raises:
-        RuntimeError: OpenVINO does not take it.
+        RuntimeError: OpenVINO does not accept it.
     """
 
     def __init__(self, content: bytes, max_pixels: int) -> None:
-        self._content, self._max_pixels = content, max_pixels
+        self._content = content
+        self._max_pixels = max_pixels
         self._any_size = self._compile(None)
-        self._inputs = len(self._any_size.input_tensors)
-        self._fixed: OrderedDict[_Shapes, tuple[Any, int]] = (
-            OrderedDict()
-        )  # with pixels; the one used last comes last
-        self._met: set[_Shapes] = set()
+        self._input_count = len(self._any_size.input_tensors)
+        # request and pixels of each size, the most recently used last
+        self._fixed: _FixedSizes = OrderedDict()
+        self._seen: set[_Shapes] = set()
         self._largest = 0
 
     def run(self, inputs: list[Float]) -> Float:
         """Run the graph.
 
         Args:
-            inputs: float32, contiguous; the last one is of the low-resolution size (..., H, W), and left out where the graph does not take it.
+            inputs: float32, contiguous. The last one is of the low-resolution size (..., H, W), and
+                is dropped if the graph does not take it.
         """
-        batch, height, width = inputs[-1].shape[0], *inputs[-1].shape[-2:]
-        taken = inputs[: self._inputs]
-        request = self._request(
-            tuple(value.shape for value in taken), batch * height * width
-        )
-        picture: Float = np.array(
-            request.infer(taken, share_inputs=True, share_outputs=True)[0]
-        )  # the library uses its memory again
+        batch = inputs[-1].shape[0]
+        height, width = inputs[-1].shape[-2:]
+        inputs = inputs[: self._input_count]
+        shapes = tuple(value.shape for value in inputs)
+        request = self._request(shapes, batch * height * width)
+        results = request.infer(inputs, share_inputs=True, share_outputs=True)
+        # a copy: the library reuses its memory
+        picture: Float = np.array(results[0])
         return picture
 
     def _request(self, shapes: _Shapes, pixels: int) -> Any:
         if shapes not in self._fixed:
-            if shapes not in self._met and pixels * _OF_ALL_FOR_ANY <= self._max_pixels:
-                self._met.add(shapes)
+            is_new = shapes not in self._seen
+            is_large = pixels * _LARGE_SHARE > self._max_pixels
+            if is_new and not is_large:
+                self._seen.add(shapes)
                 return self._any_size
-            self._largest = max(self._largest, pixels)
-            room = min(self._max_pixels, 2 * self._largest)
-            while (
-                self._fixed
-                and pixels + sum(kept for _, kept in self._fixed.values()) > room
-            ):
-                self._fixed.popitem(last=False)
-            self._fixed[shapes] = self._compile(shapes), pixels
+            self._make_room(pixels)
+            self._fixed[shapes] = (self._compile(shapes), pixels)
         self._fixed.move_to_end(shapes)
-        return self._fixed[shapes][0]
+        request, _ = self._fixed[shapes]
+        return request
+
+    def _make_room(self, pixels: int) -> None:
+        """Drop the least recently used sizes until ``pixels`` more are allowed."""
+        self._largest = max(self._largest, pixels)
+        allowed = min(self._max_pixels, 2 * self._largest)
+        while self._fixed:
+            in_use = sum(compiled for _, compiled in self._fixed.values())
+            if in_use + pixels <= allowed:
+                return
+            self._fixed.popitem(last=False)
 
     def _compile(self, shapes: _Shapes | None) -> Any:
         model = _core().read_model(self._content)
         if shapes is not None:
-            model.reshape({number: list(shape) for number, shape in enumerate(shapes)})
-        return (
-            _core()
-            .compile_model(
-                model,
-                "CPU",
-                {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"},
-            )
-            .create_infer_request()
-        )
+            lists = [list(shape) for shape in shapes]
+            model.reshape(dict(enumerate(lists)))
+        settings = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        compiled = _core().compile_model(model, "CPU", settings)
+        return compiled.create_infer_request()
 
 
 @cache
 def _has_avx512() -> bool:
-    """Whether the processor is known to have it; where nothing says so, it has not."""
+    """Whether the processor is known to have it."""
     return _PROCESSOR.is_file() and "avx512f" in _PROCESSOR.read_text()
 
 
 @cache
 def _core() -> Any:
-    """The library, once in a process and to its end: it gives the thread a stack for signals, and takes it away with the last of several instances.
+    """The library, once for the life of the process.
 
-    A signal that comes then, a Ctrl-C for instance, would kill the process.
+    It gives the thread a stack for signals, and takes it away with the last of several instances. A
+    signal after that, such as a Ctrl-C, would kill the process.
     """
     import openvino
 

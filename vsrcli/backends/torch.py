@@ -1,48 +1,59 @@
-"""PyTorch as a backend: the reference on the CPU, the fast path on CUDA."""
+"""PyTorch as a backend: the reference on the CPU, the fastest on CUDA."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vsrcli.backends import Codes, Float, fitting_pixels, parse_device, says_memory
-from vsrcli.backends.graphed import Graphs
-from vsrcli.backends.grouped import Grouped
+from vsrcli.backends import (
+    Codes,
+    Float,
+    first_line,
+    fitting_pixels,
+    is_memory_error,
+    parse_device,
+)
+from vsrcli.backends.cuda_graphs import CudaGraphs
+from vsrcli.backends.feature_cache import FeatureCache
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.models import LumaScale, ModelSpec
 from vsrcli.models.checkpoint import load
 from vsrcli.models.half import to_half
-from vsrcli.models.layers import GroupedNetwork, at_least_single, freeze
+from vsrcli.models.layers import GroupedNetwork, freeze, upcast_half
 from vsrcli.models.weights import locate
 
 log = logging.getLogger(__name__)
 
-# Part of a card's memory that the network may use, and part of what is free now.
-_OF_ALL, _OF_FREE = 0.7, 0.9
-_MEMORY_WAY_OUT = "use --tile, --device cpu, or a smaller source"
+# The network may use this share of a GPU's memory, and of what is free now.
+_SHARE_OF_ALL = 0.7
+_SHARE_OF_FREE = 0.9
+_MEMORY_ADVICE = "use --tile, --device cpu, or a smaller source"
 
 
 class TorchBackend:
-    """A network in PyTorch; keeps ``vsrcli.backends.Backend`` and ``TakesCodes``.
+    """A network in PyTorch; implements ``vsrcli.backends.Backend`` and ``TakesCodes``.
 
     Args:
         model: name in ``MODELS`` or a checkpoint file.
         domain: which shipped weights, or None for the default.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``fp16`` or ``fp32``; None for fp16 on CUDA and fp32 on the CPU. With fp16 the last layer and its result stay float32, and products
-            are added up in float32 as they are everywhere on the card.
+        precision: ``fp16`` or ``fp32``; None for fp16 on CUDA and fp32 on the CPU. With fp16 the
+            last layer and its result stay float32, and sums are float32 as everywhere on the GPU.
 
     Raises:
         ModelError: no such model, or a bad checkpoint.
-        BackendError: the device is not there, or cannot do that precision.
+        BackendError: no such device, or it does not support that precision.
     """
 
     name = "torch"
-    exact_parts = False  # measured: several threads cut a picture otherwise than a part of it, which is off by 2e-4 grey levels
+    # Measured: several threads divide a part of a picture otherwise than the whole picture, and the
+    # results differ by 2e-4 grey levels.
+    exact_parts = False
 
     def __init__(
         self,
@@ -54,33 +65,34 @@ class TorchBackend:
     ) -> None:
         self._device = choose_device(device)
         self.device = str(self._device)
-        on_card = self._device.type == "cuda"
-        self.precision = precision or ("fp16" if on_card else "fp32")
-        if self.precision == "fp16" and not on_card:
+        on_gpu = self._device.type == "cuda"
+        self.precision = precision or ("fp16" if on_gpu else "fp32")
+        is_half = self.precision == "fp16"
+        if is_half and not on_gpu:
             raise BackendError(
-                "--fp16 on the CPU would be slower and coarser than --fp32: leave it away, or use --device cuda"
+                "--fp16 on the CPU would be slower and less accurate than --fp32: "
+                "omit it, or use --device cuda"
             )
         path = locate(model, domain)
         if path.suffix == ".onnx":
             raise BackendError(
-                f"{path} is a graph: PyTorch runs checkpoints; leave --backend away, or give --backend onnx"
+                f"{path} is a graph: PyTorch runs checkpoints; "
+                "omit --backend, or give --backend onnx"
             )
         network, self.checkpoint = load(path)
         self._network = network.to(self._device)
-        self._unit = to_half(self._network) if self.precision == "fp16" else 1.0
+        self._unit = to_half(self._network) if is_half else 1.0
         freeze(self._network)
-        # Working memory per low-resolution pixel of a window: up to 3.4 KB per output pixel were measured in float32 (5-parallel; Delta 1.8).
-        self.bytes_per_pixel = 8 * 1024 if self.precision == "fp16" else 14 * 1024
-        self.max_pixels = fitting_pixels(
-            self.bytes_per_pixel, _card_bytes(self._device) if on_card else None
-        )
-        self._graphs = Graphs(self._device) if on_card else None
-        # on a card a captured graph does the whole window in one go
-        self._grouped = (
-            self._group_by_group(network)
-            if isinstance(network, GroupedNetwork) and not on_card
-            else None
-        )
+        # Measured in float32: up to 3.4 KB per output pixel (5-parallel; Delta 1.8), of which there
+        # are four per low-resolution pixel.
+        self.bytes_per_pixel = 8 * 1024 if is_half else 14 * 1024
+        available = _available_gpu_bytes(self._device) if on_gpu else None
+        self.max_pixels = fitting_pixels(self.bytes_per_pixel, available)
+        self._graphs = CudaGraphs(self._device) if on_gpu else None
+        # On a GPU, a CUDA graph runs the whole window at once.
+        self._feature_cache: FeatureCache[Tensor] | None = None
+        if isinstance(network, GroupedNetwork) and not on_gpu:
+            self._feature_cache = _make_feature_cache(network, self.spec)
         log.info(
             "%s from %s on %s, %s",
             self.checkpoint.model,
@@ -91,7 +103,7 @@ class TorchBackend:
 
     @property
     def domain(self) -> str | None:
-        """Domain of the weights, or None where unknown."""
+        """Domain of the weights, or None if unknown."""
         return self.checkpoint.domain
 
     @property
@@ -101,98 +113,109 @@ class TorchBackend:
 
     @property
     def luma_scale(self) -> LumaScale:
-        """The scale the checkpoint lives on."""
+        """Scale of the checkpoint's input and output."""
         return self.checkpoint.luma_scale
 
     def run(self, windows: Float) -> Float:
-        """Upscale windows (B, planes, H, W) float32 to (B, 2H-4, 2W-4) float32; see ``Backend.run``."""
-        result: Float = self._compute(
-            "values", self._values, np.ascontiguousarray(windows, np.float32)
-        )
+        """Upscale windows (B, planes, H, W) float32 to (B, 2H - 2 trim, 2W - 2 trim) float32.
+
+        See ``Backend.run``.
+        """
+        contiguous = np.ascontiguousarray(windows, np.float32)
+        result: Float = self._compute("values", self._values, contiguous)
         return result
 
-    def run_codes(self, windows: Codes, gain: float, offset: float, peak: int) -> Codes:
-        """Upscale windows of codes; see ``TakesCodes.run_codes``. Normalising and rounding happen on the device."""
+    def run_codes(
+        self,
+        windows: Codes,
+        gain: float,
+        offset: float,
+        peak: int,
+    ) -> Codes:
+        """Upscale windows of codes; see ``TakesCodes.run_codes``.
 
-        def codes_to_codes(codes: Tensor) -> Tensor:
-            # 16-bit codes travel as int16, which every operator knows: undo the wrap
-            wide = (
-                codes.to(torch.int32) & 0xFFFF if codes.dtype == torch.int16 else codes
-            )
-            values = wide.to(torch.float32)
-            if gain != 1.0:
-                values = values * np.float32(gain).item()
-            if offset:
-                values = values + np.float32(offset).item()
-            result = self._values(values) * np.float32(1.0 / gain).item()
-            if offset:
-                result = result - np.float32(offset / gain).item()
-            rounded = result.round().clamp(0, peak)
-            # what is no number survives the rounding, but not the way to an integer: it is marked by a last row
-            bad = (
-                (~torch.isfinite(result))
-                .flatten(1)
-                .any(1)[:, None, None]
-                .expand(-1, 1, result.shape[2])
-            )
-            marked = torch.cat(
-                (torch.nan_to_num(rounded), bad.to(rounded.dtype)), dim=1
-            ).to(torch.int32)
-            return marked.to(codes.dtype)
-
-        narrow = np.ascontiguousarray(windows)
-        as_torch = narrow.view(np.int16) if narrow.dtype == np.uint16 else narrow
+        Normalising and rounding happen on the device.
+        """
+        contiguous = np.ascontiguousarray(windows)
+        # PyTorch has few operators for uint16, so these codes are passed as int16.
+        is_wide = contiguous.dtype == np.uint16
+        codes = contiguous.view(np.int16) if is_wide else contiguous
         marked = self._compute(
-            f"codes {gain} {offset} {peak}", codes_to_codes, as_torch
+            f"codes {gain} {offset} {peak}",
+            partial(self._codes_to_codes, gain=gain, offset=offset, peak=peak),
+            codes,
         )
-        if marked[:, -1].any():
-            way_out = (
-                "try --fp32"
-                if self.precision == "fp16"
-                else "the checkpoint is of no use, or the source is"
-            )
+        marks = marked[:, -1]
+        if marks.any():
+            advice = "the checkpoint or the source is unusable"
+            if self.precision == "fp16":
+                advice = "try --fp32"
             raise BackendError(
-                f"the network gave values that are no numbers in {self.precision}: {way_out}"
+                f"the network produced values that are not numbers in {self.precision}: {advice}"
             )
-        result: Codes = marked[:, :-1].view(narrow.dtype)
+        result: Codes = marked[:, :-1].view(contiguous.dtype)
         return result
+
+    def _codes_to_codes(
+        self,
+        codes: Tensor,
+        *,
+        gain: float,
+        offset: float,
+        peak: int,
+    ) -> Tensor:
+        """(B, planes, H, W) codes -> (B, H' + 1, W') codes.
+
+        NaN and infinite values do not survive the conversion to integers, so the last row marks
+        pictures that contain any.
+        """
+        is_wide = codes.dtype == torch.int16
+        unsigned = codes.to(torch.int32) & 0xFFFF if is_wide else codes
+        values = unsigned.to(torch.float32)
+        if gain != 1.0:
+            values = values * np.float32(gain).item()
+        if offset:
+            values = values + np.float32(offset).item()
+        result = self._values(values)
+        result = result * np.float32(1.0 / gain).item()
+        if offset:
+            result = result - np.float32(offset / gain).item()
+        rounded = result.round().clamp(0, peak)
+        is_bad = ~torch.isfinite(result)
+        has_bad = is_bad.flatten(1).any(1)
+        valid = torch.nan_to_num(rounded)
+        width = result.shape[2]
+        marks = has_bad.to(valid.dtype)[:, None, None]
+        marked = torch.cat((valid, marks.expand(-1, 1, width)), dim=1)
+        return marked.to(torch.int32).to(codes.dtype)
 
     def _values(self, windows: Tensor) -> Tensor:
         """(B, planes, H, W) on the checkpoint's scale -> (B, H', W') float32."""
-        if self._grouped is not None:
-            return torch.from_numpy(self._grouped.run(windows.numpy()))
+        if self._feature_cache is not None:
+            pictures = self._feature_cache.run(windows.numpy())
+            return torch.from_numpy(pictures)
         window = windows[:, None]
-        features = self._network.features(
-            (window * self._unit).half() if self.precision == "fp16" else window
-        )
-        # the last layer stays in float32: up there half precision is coarser than a tenth of a grey level
-        return self._network.picture(
-            at_least_single(features), window[:, :, self.spec.middle]
-        )[:, 0]
-
-    def _group_by_group(self, network: GroupedNetwork) -> Grouped[Tensor]:
-        def tensor(values: Float) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values))
-
-        def of_groups(groups: list[Tensor], middle: Float) -> Float:
-            picture: Float = network.picture(
-                network.of_groups(groups), tensor(middle)[:, None]
-            )[:, 0].numpy()
-            return picture
-
-        return Grouped(
-            self.spec,
-            lambda role, frames: network.of_group(tensor(frames), role),
-            of_groups,
-        )
+        middle = window[:, :, self.spec.middle]
+        scaled = window
+        if self.precision == "fp16":
+            scaled = (window * self._unit).half()
+        features = self._network.features(scaled)
+        # The last layer stays in float32, see Network.forward.
+        result = self._network.picture(upcast_half(features), middle)
+        return result[:, 0]
 
     def _compute(
-        self, key: str, work: Callable[[Tensor], Tensor], windows: Codes
+        self,
+        key: str,
+        work: Callable[[Tensor], Tensor],
+        windows: Codes,
     ) -> Codes:
         height, width = windows.shape[-2:]
+        place = f"{self.device} at a {width}x{height} picture"
         try:
-            # the same film should come out to the same bits: no search for the fastest algorithm,
-            # which may find another one in the next run, and none that adds in another order
+            # The same video should get the same bits every time: no search for the fastest
+            # algorithm, which may find another one in the next run, and no algorithm that adds in
+            # varying order.
             with (
                 torch.inference_mode(),
                 torch.backends.cudnn.flags(
@@ -201,60 +224,83 @@ class TorchBackend:
             ):
                 if self._graphs is not None:
                     return self._graphs.run(key, work, windows)
-                result: Codes = work(torch.from_numpy(windows)).numpy()
+                tensor = torch.from_numpy(windows)
+                result: Codes = work(tensor).numpy()
                 return result
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
-            place = f"{self.device} at a {width}x{height} picture"
-            raise OutOfMemory(f"out of memory on {place}; {_MEMORY_WAY_OUT}") from error
+            raise OutOfMemory(f"out of memory on {place}; {_MEMORY_ADVICE}") from error
         except RuntimeError as error:
-            reason = str(error).splitlines()[0]
-            text = f"PyTorch failed on {self.device} at a {width}x{height} picture: {reason}"
-            if says_memory(error):
-                raise OutOfMemory(f"{text}; {_MEMORY_WAY_OUT}") from error
-            raise BackendError(text) from error
+            message = f"PyTorch failed on {place}: {first_line(error)}"
+            if is_memory_error(error):
+                raise OutOfMemory(f"{message}; {_MEMORY_ADVICE}") from error
+            raise BackendError(message) from error
 
 
-def choose_device(wanted: str) -> torch.device:
+def _make_feature_cache(
+    network: GroupedNetwork, spec: ModelSpec
+) -> FeatureCache[Tensor]:
+    def to_tensor(values: Float) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values))
+
+    def encode_group(role: int, frames: Float) -> Tensor:
+        return network.encode_group(to_tensor(frames), role)
+
+    def fuse_groups(groups: list[Tensor], middle: Float) -> Float:
+        features = network.fuse_groups(groups)
+        frame = to_tensor(middle)[:, None]
+        pictures = network.picture(features, frame)
+        result: Float = pictures[:, 0].numpy()
+        return result
+
+    return FeatureCache(spec, encode_group, fuse_groups)
+
+
+def choose_device(device: str) -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda`` or ``cuda:N`` into a device that works.
 
     Raises:
-        BackendError: unknown, or CUDA was asked for and is not there.
+        BackendError: unknown, or CUDA was requested and is not available.
     """
-    kind, number = parse_device(wanted)
+    kind, number = parse_device(device)
     if kind == "auto":
         return torch.device("cuda:0" if _cuda_works(0) else "cpu")
     if kind == "cpu":
         return torch.device("cpu")
     if kind == "tensorrt":
         raise BackendError(
-            f"--device {wanted}: TensorRT is a way of ONNX Runtime's: give --backend onnx as well"
+            f"--device {device}: only ONNX Runtime supports TensorRT: "
+            "give --backend onnx as well"
         )
-    if torch.cuda.is_available() and number >= torch.cuda.device_count():
+    count = torch.cuda.device_count()
+    if torch.cuda.is_available() and number >= count:
         raise BackendError(
-            f"--device {wanted}: this machine has {torch.cuda.device_count()} CUDA GPU(s), counted from cuda:0"
+            f"--device {device}: this machine has {count} CUDA GPU(s), counted from cuda:0"
         )
     if not _cuda_works(number):
         raise BackendError(
-            f"--device {wanted}: PyTorch finds no working CUDA GPU here; use --device cpu, or check the driver with nvidia-smi"
+            f"--device {device}: PyTorch finds no working CUDA GPU here; "
+            "use --device cpu, or check the driver with nvidia-smi"
         )
     return torch.device("cuda", number)
 
 
-def _card_bytes(device: torch.device) -> int:
-    """Bytes of the card that the network may use: of all, so that every run cuts pictures alike, but no more than is free."""
+def _available_gpu_bytes(device: torch.device) -> int:
+    """Bytes of the GPU that the network may use.
+
+    A share of all, so that every run cuts pictures alike, but no more than is free.
+    """
     free, installed = torch.cuda.mem_get_info(device)
-    return int(min(_OF_ALL * installed, _OF_FREE * free))
+    return int(min(_SHARE_OF_ALL * installed, _SHARE_OF_FREE * free))
 
 
 def _cuda_works(number: int) -> bool:
     if not torch.cuda.is_available():
         return False
     try:
-        torch.zeros(
-            1, device=f"cuda:{number}"
-        )  # no other: each card touched costs half a gigabyte of it
-    except RuntimeError as error:  # a card too old for this PyTorch, or a broken driver
+        # only this GPU: each one that is used loses half a gigabyte of its memory
+        torch.zeros(1, device=f"cuda:{number}")
+    except RuntimeError as error:  # a GPU too old for this PyTorch, or a broken driver
         log.info("CUDA is there but does not work: %s", error)
         return False
     return True

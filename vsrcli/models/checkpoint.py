@@ -1,4 +1,4 @@
-"""Networks from and to checkpoint files: our safetensors and the report's authors' ``.pth``."""
+"""Load and save networks: our safetensors files and the ``.pth`` files of the report's authors."""
 
 from __future__ import annotations
 
@@ -19,30 +19,40 @@ from torch import Tensor, nn
 from vsrcli.errors import ModelError
 from vsrcli.models import ModelSpec
 from vsrcli.models.five_parallel import RECURSIVE_STACKS
-from vsrcli.models.layers import Network
-from vsrcli.models.weights import METADATA_KEY, CheckpointInfo, check_sum, read_info
+from vsrcli.models.layers import Network, channels_last
+from vsrcli.models.weights import (
+    METADATA_KEY,
+    CheckpointInfo,
+    read_info,
+    verify_checksum,
+)
 
-_MOST_ARGUMENTS, _LARGEST_ARGUMENT, _LARGEST_BYTES = 32, 1024, 1 << 30
+_MAX_ARGUMENTS = 32
+_MAX_ARGUMENT_VALUE = 1024
+_MAX_BYTES = 1 << 30
 
 
-def build(spec: ModelSpec, arguments: Mapping[str, Any] | None = None) -> Network:
-    """Make the network of ``spec`` with fresh random weights.
+def build(
+    spec: ModelSpec,
+    arguments: Mapping[str, Any] | None = None,
+) -> Network:
+    """Make the network of ``spec`` with new random weights.
 
     Raises:
         ModelError: ``arguments`` do not fit the network.
     """
+    keywords = dict(arguments or {})
     module, name = spec.module.split(":")
+    network_class = getattr(import_module(module), name)
     try:
-        network = getattr(import_module(module), name)(**dict(arguments or {}))
+        network = network_class(**keywords)
     except TypeError as error:
         raise ModelError(
-            f"{spec.name} cannot be built with {dict(arguments or {})}: {error}"
+            f"{spec.name} cannot be built with {keywords}: {error}"
         ) from error
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
-            layer.weight.data = layer.weight.data.contiguous(
-                memory_format=torch.channels_last
-            )  # see models/layers.py
+            layer.weight.data = channels_last(layer.weight.data)
     return cast(Network, network)
 
 
@@ -51,8 +61,12 @@ def count_parameters(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())
 
 
-def save(path: Path, network: nn.Module, info: CheckpointInfo) -> None:
-    """Write ``network`` as one of our checkpoints, under a temporary name first.
+def save(
+    path: Path,
+    network: nn.Module,
+    info: CheckpointInfo,
+) -> None:
+    """Write ``network`` as one of our checkpoints, atomically.
 
     Raises:
         ModelError: the file cannot be written.
@@ -62,11 +76,11 @@ def save(path: Path, network: nn.Module, info: CheckpointInfo) -> None:
         name: tensor.detach().cpu().contiguous()
         for name, tensor in network.state_dict().items()
     }
+    metadata = {METADATA_KEY: info.to_json()}
     try:
-        # by way of bytes: safetensors' own file would be readable by nobody but its owner, whatever the umask
-        temporary.write_bytes(
-            serialize(tensors, metadata={METADATA_KEY: info.to_json()})
-        )
+        # Through bytes: only the owner could read a file that safetensors writes itself, whatever
+        # the umask.
+        temporary.write_bytes(serialize(tensors, metadata=metadata))
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         temporary.unlink(missing_ok=True)
@@ -77,163 +91,195 @@ def load(path: Path) -> tuple[Network, CheckpointInfo]:
     """Load a checkpoint file, in evaluation mode, on the CPU, float32.
 
     Args:
-        path: one of our .safetensors files, or a .pth file of the report's authors (5-parallel, 12 or 24 filters in the 2D stacks).
+        path: one of our .safetensors files, or a .pth file of the report's authors (5-parallel, 12
+            or 24 filters in the 2D stacks).
 
     Returns:
         The network and what is known about its weights.
 
     Raises:
-        ModelError: damaged, of an unknown kind, for another network, or a pickle that holds more than plain tensors.
+        ModelError: damaged, of an unknown kind, for another network, or a pickle that holds more
+            than plain tensors.
     """
     if path.suffix == ".pth":
-        tensors, info = _read_authors(path)
+        tensors, info = _read_pth(path)
     else:
-        check_sum(path)  # before anything in it is believed
-        info = read_info(path)
-        try:
-            tensors = load_file(path)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(
-                f"{path}: not a whole safetensors file ({error})"
-            ) from error
+        tensors, info = _read_safetensors(path)
     _check_arguments(path, info)
-    with torch.device(
-        "meta"
-    ):  # shapes without memory: what the header asks for is believed when the file holds it
-        wanted = {
-            name: tensor.shape
-            for name, tensor in build(info.spec, info.arguments).state_dict().items()
-        }
-    if wanted != {name: tensor.shape for name, tensor in tensors.items()}:
-        raise ModelError(
-            f"{path}: its tensors are not those of {info.model} "
-            f"({len(tensors)} tensors, {len(wanted)} expected): if another version of vsr made it, use that one, or train again"
-        )
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise ModelError(
-            f"{path}: its weights are not finite numbers; the checkpoint is damaged or its training diverged"
-        )
+    _check_tensors(path, info, tensors)
     network = build(info.spec, info.arguments)
     network.load_state_dict(tensors)
     return network.eval(), info
 
 
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    verify_checksum(path)  # before anything in the file is trusted
+    info = read_info(path)
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"{path}: not a complete safetensors file ({error})"
+        ) from error
+    return tensors, info
+
+
 def _check_arguments(path: Path, info: CheckpointInfo) -> None:
-    if not isinstance(info.arguments, Mapping) or len(info.arguments) > _MOST_ARGUMENTS:
-        raise ModelError(f"{path}: the arguments of the network in its header are none")
-    for name, value in info.arguments.items():
-        if (
-            not isinstance(value, bool | int | float)
-            or not abs(value) <= _LARGEST_ARGUMENT
-        ):
+    arguments = info.arguments
+    if not isinstance(arguments, Mapping) or len(arguments) > _MAX_ARGUMENTS:
+        raise ModelError(f"{path}: the network arguments in its header are not valid")
+    for name, value in arguments.items():
+        is_number = isinstance(value, bool | int | float)
+        # a comparison with NaN is false
+        if not is_number or not abs(value) <= _MAX_ARGUMENT_VALUE:
             raise ModelError(
-                f"{path}: its header asks for a network with {name} = {str(value)[:40]}: no number up to {_LARGEST_ARGUMENT}"
+                f"{path}: its header asks for a network with {name} = {str(value)[:40]}: "
+                f"not a number up to {_MAX_ARGUMENT_VALUE}"
             )
 
 
+def _check_tensors(
+    path: Path,
+    info: CheckpointInfo,
+    tensors: Mapping[str, Tensor],
+) -> None:
+    """Check names, shapes and values before any memory is allocated for the network."""
+    with torch.device("meta"):  # shapes without memory
+        expected = build(info.spec, info.arguments).state_dict()
+    if _shapes(tensors) != _shapes(expected):
+        raise ModelError(
+            f"{path}: its tensors are not those of {info.model} "
+            f"({len(tensors)} tensors, {len(expected)} expected): "
+            "if another version of vsr made it, use that one, or train again"
+        )
+    for tensor in tensors.values():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(
+                f"{path}: its weights are not finite numbers; "
+                "the checkpoint is damaged or its training diverged"
+            )
+
+
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
 def read_tensors(path: Path) -> Any:
-    """Read a file of ``torch.save`` that holds tensors and plain values only; anything that could run code is refused.
+    """Read a file of ``torch.save`` that holds only tensors and plain values.
 
     Raises:
-        ModelError: it holds more than that, or is no such file.
+        ModelError: it holds anything else, which could run code, or is not such a file.
     """
     try:
-        _check_unpacked(path)
+        _check_unpacked_size(path)
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # about old formats; what matters becomes an error below
+            # about old formats; a real problem raises an error below
+            warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True)
     except ModelError:
         raise
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"{path}: refused: it is not a file of plain tensors, and anything else in a pickle could run code"
+            f"{path}: refused: it is not a file of plain tensors, "
+            "and anything else in a pickle could run code"
         ) from error
-    except (
-        Exception
-    ) as error:  # the unpickler meets arbitrary bytes and fails in as many ways
+    except Exception as error:
+        # The unpickler reads arbitrary bytes, so it can raise almost anything.
         raise ModelError(
-            f"{path}: refused: no file that PyTorch can read ({type(error).__name__})"
+            f"{path}: refused: not a file that PyTorch can read ({type(error).__name__})"
         ) from error
 
 
-def _check_unpacked(path: Path) -> None:
-    """Refuse an archive whose contents are larger than a checkpoint can be, before memory is asked for: few bytes can unpack to many."""
+def _check_unpacked_size(path: Path) -> None:
+    """Refuse a zip bomb before memory is allocated for it."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as archive:
         size = sum(entry.file_size for entry in archive.infolist())
-    if size > _LARGEST_BYTES:
+    if size > _MAX_BYTES:
         raise ModelError(
-            f"{path}: refused: it unpacks to {size / 1e9:.1f} GB, and a checkpoint has at most {_LARGEST_BYTES / 1e9:.1f} GB"
+            f"{path}: refused: it unpacks to {size / 1e9:.1f} GB, "
+            f"and a checkpoint has at most {_MAX_BYTES / 1e9:.1f} GB"
         )
 
 
-def _read_authors(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+def _read_pth(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:
+    """Read a checkpoint of the report's authors."""
     stored = read_tensors(path)
     if not isinstance(stored, dict) or not all(
         isinstance(value, Tensor) for value in stored.values()
     ):
         raise ModelError(f"{path}: refused: it is not a plain dictionary of tensors")
+    tensors: dict[str, Tensor] = {}
     try:
-        tensors = {
-            ours: stored[theirs].float() for ours, theirs in _authors_names().items()
-        }
+        for name, stored_name in _pth_names().items():
+            tensors[name] = stored[stored_name].float()
         width = int(tensors["stacks.0.2.weight"].shape[0])
     except (KeyError, IndexError) as error:
         raise ModelError(
-            f"{path}: not a checkpoint of the authors' 5-parallel ({error} is missing); other .pth files are not known"
+            f"{path}: not a checkpoint of the authors' 5-parallel ({error} is missing); "
+            "other .pth files are not supported"
         ) from error
-    arguments = {} if width == 12 else {"width": width}
-    parameters = sum(tensor.numel() for tensor in tensors.values())
-    return tensors, CheckpointInfo(
-        "5-parallel",
-        arguments,
+    info = CheckpointInfo(
+        model="5-parallel",
+        arguments={} if width == 12 else {"width": width},
         luma_scale="full",
         trained_on="by the report's authors",
-        parameters=parameters,
+        parameters=sum(tensor.numel() for tensor in tensors.values()),
     )
+    return tensors, info
 
 
-def _authors_names() -> dict[str, str]:
-    """Our tensor names -> those in the authors' files: what their forward pass never uses is left behind."""
+# Layers of the 3D part in the authors' files, in order. A recursive block is two of them.
+_PTH_VOLUME: tuple[str | tuple[str, str], ...] = (
+    "1.0",
+    "1.2",
+    ("2.0", "2.2"),
+    "3.0",
+    "3.2",
+    ("4.0", "4.2"),
+    "5.1",
+    "5.3",
+    "5.5",
+    "5.7",
+    "5.9",
+    "5.11",
+)
+
+
+def _pth_names() -> dict[str, str]:
+    """Our tensor names -> those in the authors' files, without tensors that are never used."""
     layers: dict[str, str] = {"output": "output2dlayer"}
     for position in range(5):
-        theirs, recursive = position + 1, position in RECURSIVE_STACKS
-        after = 5 if recursive else 4
-        layers[f"stacks.{position}.0"] = f"first2dConv{theirs}"
-        layers[f"stacks.{position}.2"] = f"twodConvBlock{theirs}1.1"
-        if recursive:
-            layers[f"stacks.{position}.4.a"] = f"twodConvBlock{theirs}2.0"
-            layers[f"stacks.{position}.4.b"] = f"twodConvBlock{theirs}2.2"
-        for offset, index in ((0, 1), (2, 3), (4, 5)):
-            layers[f"stacks.{position}.{after + offset}"] = (
-                f"twodConvBlock{theirs}3.{index}"
-            )
-    volume = [
-        "1.0",
-        "1.2",
-        ("2.0", "2.2"),
-        "3.0",
-        "3.2",
-        ("4.0", "4.2"),
-        "5.1",
-        "5.3",
-        "5.5",
-        "5.7",
-        "5.9",
-        "5.11",
-    ]
-    for index, key in enumerate(volume):
-        if isinstance(key, tuple):
-            layers[f"volume.{index}.a"], layers[f"volume.{index}.b"] = (
-                f"threedConvBlock{part}" for part in key
-            )
+        layers |= _pth_stack(position)
+    for index, part in enumerate(_PTH_VOLUME):
+        if isinstance(part, tuple):
+            first, second = part
+            layers[f"volume.{index}.a"] = f"threedConvBlock{first}"
+            layers[f"volume.{index}.b"] = f"threedConvBlock{second}"
         else:
-            layers[f"volume.{index}"] = f"threedConvBlock{key}"
-    return {
-        f"{ours}.{kind}": f"{theirs}.{kind}"
-        for ours, theirs in layers.items()
-        for kind in ("weight", "bias")
+            layers[f"volume.{index}"] = f"threedConvBlock{part}"
+    names: dict[str, str] = {}
+    for layer, stored_layer in layers.items():
+        for kind in ("weight", "bias"):
+            names[f"{layer}.{kind}"] = f"{stored_layer}.{kind}"
+    return names
+
+
+def _pth_stack(position: int) -> dict[str, str]:
+    """The same for the layers of one 2D stack; the authors count the stacks from 1."""
+    ours = f"stacks.{position}"
+    number = position + 1
+    layers = {
+        f"{ours}.0": f"first2dConv{number}",
+        f"{ours}.2": f"twodConvBlock{number}1.1",
     }
+    index = 4
+    if position in RECURSIVE_STACKS:
+        layers[f"{ours}.4.a"] = f"twodConvBlock{number}2.0"
+        layers[f"{ours}.4.b"] = f"twodConvBlock{number}2.2"
+        index = 5
+    for stored_index in (1, 3, 5):
+        layers[f"{ours}.{index}"] = f"twodConvBlock{number}3.{stored_index}"
+        index += 2
+    return layers

@@ -6,8 +6,9 @@ import copy
 import io
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
+from typing import Literal, TypeGuard
 
 import onnx
 import torch
@@ -21,171 +22,207 @@ from vsrcli.models.layers import (
     Network,
     OutputRange,
     WindowNetwork,
-    at_least_single,
     by_conv3d,
+    upcast_half,
 )
 from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
 
-# The newest that needs nothing newer than onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6: all operators used here are in it.
+# The newest version that onnxruntime 1.15, OpenVINO 2023 and TensorRT 8.6 know. It has all
+# operators used here.
 OPSET = 17
-# Pixels mirrored around the picture where a program hands over whole pictures.
+# Pixels mirrored around the picture for a program that passes whole pictures.
 _EDGE_PX = 4
-_TRACED_SIZE = (24, 32)
+_TRACED_HEIGHT = 24
+_TRACED_WIDTH = 32
 
 
-class _Doubling(nn.Module):
-    """A transposed convolution of 4x4 taps that doubles both sides, as a 3x3 convolution to all four pixels of a place and a shuffle."""
+class _PixelShuffleUpsampling(nn.Module):
+    """A transposed 4x4 convolution of stride 2 as a 3x3 convolution and a pixel shuffle."""
 
     weight: Tensor
     bias: Tensor | None
 
     def __init__(self, layer: nn.ConvTranspose2d) -> None:
         super().__init__()
-        given = layer.weight.detach()  # (in, out, 4, 4)
-        weight = given.new_zeros(given.shape[1], 2, 2, given.shape[0], 3, 3)
-        places = [
-            (phase, place, phase + 3 - 2 * place)
-            for phase in range(2)
-            for place in range(3)
-        ]
-        for down, row, tap_y in places:
-            for across, column, tap_x in places:
-                if 0 <= tap_y < 4 and 0 <= tap_x < 4:
-                    weight[:, down, across, :, row, column] = given[
-                        :, :, tap_y, tap_x
-                    ].T
+        source = layer.weight.detach()  # (in, out, 4, 4)
+        channels, out_channels = source.shape[:2]
+        weight = source.new_zeros(out_channels, 2, 2, channels, 3, 3)
+        for phase_y, y, tap_y in _contributions():
+            for phase_x, x, tap_x in _contributions():
+                taps = source[:, :, tap_y, tap_x]
+                weight[:, phase_y, phase_x, :, y, x] = taps.T
+        bias = None
+        if layer.bias is not None:
+            bias = layer.bias.detach().repeat_interleave(4)
         self.register_buffer("weight", weight.flatten(0, 2))
-        self.register_buffer(
-            "bias",
-            None if layer.bias is None else layer.bias.detach().repeat_interleave(4),
-        )
+        self.register_buffer("bias", bias)
 
     @staticmethod
-    def stands_for(layer: nn.ConvTranspose2d) -> bool:
-        """Whether there is such a form of a layer."""
-        form = (
-            layer.kernel_size,
-            layer.stride,
-            layer.padding,
-            layer.output_padding,
-            layer.dilation,
-            layer.groups,
+    def can_replace(layer: nn.Module) -> TypeGuard[nn.ConvTranspose2d]:
+        """Whether ``layer`` has this form."""
+        return (
+            isinstance(layer, nn.ConvTranspose2d)
+            and layer.kernel_size == (4, 4)
+            and layer.stride == (2, 2)
+            and layer.padding == (1, 1)
+            and layer.output_padding == (0, 0)
+            and layer.dilation == (1, 1)
+            and layer.groups == 1
         )
-        return form == ((4, 4), (2, 2), (1, 1), (0, 0), (1, 1), 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, in, H, W) -> (B, out, 2H, 2W)."""
-        return functional.pixel_shuffle(
-            functional.conv2d(x, self.weight, self.bias, padding=1), 2
+        phases = functional.conv2d(
+            x,
+            self.weight,
+            self.bias,
+            padding=1,
         )
+        return functional.pixel_shuffle(phases, 2)
 
 
-class _Range(nn.Module):
+def _contributions() -> list[tuple[int, int, int]]:
+    """Along one side: (output phase, tap of the 3-tap kernel, tap of the transposed 4-tap one)."""
+    contributions = []
+    for phase in range(2):
+        for position in range(3):
+            tap = phase + 3 - 2 * position
+            if 0 <= tap < 4:
+                contributions.append((phase, position, tap))
+    return contributions
+
+
+class _TanhRange(nn.Module):
     """``OutputRange`` by the hyperbolic tangent."""
 
     def __init__(self, layer: OutputRange) -> None:
         super().__init__()
-        self.middle, self.reach = (
-            (layer.high + layer.low) / 2,
-            (layer.high - layer.low) / 2,
-        )
+        self.middle = (layer.high + layer.low) / 2
+        self.reach = (layer.high - layer.low) / 2
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape."""
         return self.middle + self.reach * torch.tanh(x / 200)
 
 
-def _for_parts(module: nn.Module) -> None:
-    """Replace, in place, the layers whose values in OpenVINO depend on how large the picture is.
+def _replace_size_dependent_layers(module: nn.Module) -> None:
+    """Replace, in place, the layers whose values in OpenVINO depend on the size of the picture.
 
-    Measured, layer by layer: its transposed convolution depends on the height where several threads share it (2e-4), its sigmoid on the width (4e-7); no other
-    layer of the networks depends on either, nor does any in ONNX Runtime. A part of a picture would not come out to the bits of the whole one, which is what
-    reuse stands on (``picture.reuse``). What replaces them takes no longer, there or in ONNX Runtime.
+    Otherwise a part of a picture would not have the bits of the whole picture, which reuse relies
+    on (``picture.reuse``). Measured layer by layer: OpenVINO's transposed convolution depends on
+    the height where several threads share it (2e-4), its sigmoid on the width (4e-7). No other
+    layer of the networks depends on either, nor does any in ONNX Runtime. The replacements take no
+    longer, in either library.
     """
     for name, layer in module.named_children():
-        if isinstance(layer, nn.ConvTranspose2d) and _Doubling.stands_for(layer):
-            setattr(module, name, _Doubling(layer))
-        elif isinstance(layer, OutputRange):
-            setattr(module, name, _Range(layer))
+        if isinstance(layer, OutputRange):
+            setattr(module, name, _TanhRange(layer))
+        elif _PixelShuffleUpsampling.can_replace(layer):
+            setattr(module, name, _PixelShuffleUpsampling(layer))
         else:
-            _for_parts(layer)
+            _replace_size_dependent_layers(layer)
 
 
 class _Windows(nn.Module):
-    """(B, planes, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``: the network by slices, or with its 3D convolutions whole."""
+    """(B, planes, H, W) to (B, 2H - 2 trim, 2W - 2 trim), as ``Backend.run``."""
 
-    def __init__(self, network: Network, *, layout: Layout, half: float | None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        *,
+        layout: Layout,
+        half_unit: float | None,
+    ) -> None:
         super().__init__()
-        self.network, self.layout, self.half_unit = network, layout, half
+        self.network = network
+        self.layout = layout
+        self.half_unit = half_unit
 
     def forward(self, windows: Tensor) -> Tensor:
         """See the class."""
-        x = windows.unsqueeze(1)
-        features = self._features(
-            x if self.half_unit is None else (x * self.half_unit).half()
-        )
-        return self.network.picture(
-            at_least_single(features), x[:, :, x.shape[2] // 2]
-        )[:, 0]
+        window = windows.unsqueeze(1)
+        scaled = window
+        if self.half_unit is not None:
+            scaled = (window * self.half_unit).half()
+        features = upcast_half(self._features(scaled))
+        middle_plane = window.shape[2] // 2
+        middle = window[:, :, middle_plane]
+        pictures = self.network.picture(features, middle)
+        return pictures[:, 0]
 
-    def _features(self, x: Tensor) -> Tensor:
+    def _features(self, window: Tensor) -> Tensor:
         if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
-            return by_conv3d(self.network, self.network.frame_maps(x))
-        return self.network.features(x)
+            maps = self.network.frame_maps(window)
+            return by_conv3d(self.network, maps)
+        return self.network.features(window)
 
 
-class _Group(nn.Module):
-    """(B, group_frames, H, W) to what the network makes of the group in a role."""
+class _GroupEncoder(nn.Module):
+    """(B, group_frames, H, W) to the features of the group in a role."""
 
     def __init__(self, network: GroupedNetwork, role: int) -> None:
         super().__init__()
-        self.network, self.role = network, role
+        self.network = network
+        self.role = role
 
     def forward(self, frames: Tensor) -> Tensor:
         """See the class."""
-        return self.network.of_group(frames, self.role)
+        return self.network.encode_group(frames, self.role)
 
 
-class _Groups(nn.Module):
-    """What was made of every group of a window, and last frame t (B, H, W), to the picture (B, 2H - 2 trim, 2W - 2 trim)."""
+class _GroupFusion(nn.Module):
+    """Features of all groups of a window, and frame t, to (B, 2H - 2 trim, 2W - 2 trim)."""
 
-    def __init__(self, network: GroupedNetwork, layout: Layout) -> None:
+    def __init__(
+        self,
+        network: GroupedNetwork,
+        layout: Layout,
+    ) -> None:
         super().__init__()
-        self.network, self.layout = network, layout
+        self.network = network
+        self.layout = layout
 
-    def forward(self, *given: Tensor) -> Tensor:
-        """See the class."""
-        network, groups, middle = self.network, given[:-1], given[-1]
-        whole = self.layout == "conv3d"
-        features = (
-            by_conv3d(network, groups)
-            if whole and isinstance(network, WindowNetwork)
-            else network.of_groups(groups)
-        )
-        return network.picture(features, middle[:, None])[:, 0]
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """See the class; frame t (B, H, W) is the last input."""
+        *groups, middle = inputs
+        features = self._features(groups)
+        pictures = self.network.picture(features, middle[:, None])
+        return pictures[:, 0]
+
+    def _features(self, groups: Sequence[Tensor]) -> Tensor:
+        if self.layout == "conv3d" and isinstance(self.network, WindowNetwork):
+            return by_conv3d(self.network, groups)
+        return self.network.fuse_groups(groups)
 
 
 class _Pictures(nn.Module):
-    """(B, planes, H, W) of 0..1 to (B, 1, 2H, 2W) of 0..1: whole pictures, edges mirrored, as players hand them over."""
+    """(B, planes, H, W) of 0..1 to (B, 1, 2H, 2W) of 0..1: whole pictures, as players pass them.
 
-    def __init__(self, windows: _Windows, info: CheckpointInfo) -> None:
+    Edges are mirrored.
+    """
+
+    def __init__(
+        self,
+        windows: _Windows,
+        info: CheckpointInfo,
+    ) -> None:
         super().__init__()
         self.windows = windows
-        self.black, self.span = (
-            (16.0, 219.0) if info.luma_scale == "limited" else (0.0, 255.0)
-        )
-        self.cut = info.spec.scale * _EDGE_PX - info.spec.trim
+        is_limited = info.luma_scale == "limited"
+        self.black = 16.0 if is_limited else 0.0
+        self.span = 219.0 if is_limited else 255.0
+        self.crop = info.spec.scale * _EDGE_PX - info.spec.trim
 
     def forward(self, pictures: Tensor) -> Tensor:
         """See the class."""
-        padded = functional.pad(
-            pictures * self.span + self.black, (_EDGE_PX,) * 4, mode="reflect"
-        )
-        doubled = self.windows(padded)[
-            :, None, self.cut : -self.cut, self.cut : -self.cut
-        ]
-        result: Tensor = ((doubled - self.black) / self.span).clamp(0, 1)
-        return result
+        codes = pictures * self.span + self.black
+        edges = (_EDGE_PX, _EDGE_PX, _EDGE_PX, _EDGE_PX)
+        padded = functional.pad(codes, edges, mode="reflect")
+        doubled = self.windows(padded)
+        inner = slice(self.crop, -self.crop)
+        cropped = doubled[:, None, inner, inner]
+        result: Tensor = (cropped - self.black) / self.span
+        return result.clamp(0, 1)
 
 
 def export(
@@ -196,42 +233,42 @@ def export(
     target: Target = "vsr",
     precision: Literal["fp32", "fp16"] = "fp32",
 ) -> bytes:
-    """Make an ONNX graph of a network; batch, height and width are free.
+    """Make an ONNX graph of a network with free batch size, height and width.
 
     Args:
         network: in evaluation mode, float32.
-        info: what is known of its weights; it is written into the graph.
-        layout: ``sliced``: 3D convolutions as 2D ones over slices, for libraries whose 3D ones are slow; ``conv3d``: whole.
-        target: ``vsr``: input ``windows`` (B, planes, H, W) and output ``pictures`` (B, 2H - 2 trim, 2W - 2 trim), float32 luma on the checkpoint's scale;
-            ``vs-mlrt``: (B, planes, H, W) to (B, 1, 2H, 2W), luma of 0..1.
-        precision: of everything but the last layer.
+        info: what is known about its weights; the graph's metadata holds it.
+        layout: ``sliced``: 3D convolutions as 2D ones over slices, for libraries with slow 3D
+            convolutions; ``conv3d``: 3D convolutions.
+        target: ``vsr``: input ``windows`` (B, planes, H, W) and output ``pictures``
+            (B, 2H - 2 trim, 2W - 2 trim), float32 luma on the checkpoint's scale; ``vs-mlrt``:
+            (B, planes, H, W) to (B, 1, 2H, 2W), luma of 0..1.
+        precision: of all layers but the last.
 
     Returns:
-        The file's content.
+        The content of the ONNX file.
     """
     network = copy.deepcopy(network)
-    half = to_half(network) if precision == "fp16" else None
-    _for_parts(network)
-    wrapped: nn.Module = _Windows(network, layout=layout, half=half)
+    half_unit = to_half(network) if precision == "fp16" else None
+    _replace_size_dependent_layers(network)
+    windows = _Windows(network, layout=layout, half_unit=half_unit)
+    module: nn.Module = windows
+    rows = 1
     if target == "vs-mlrt":
-        wrapped = _Pictures(wrapped, info)  # type: ignore[arg-type]  # it is one of them
-    buffer = io.BytesIO()
-    height, width = _TRACED_SIZE
-    rows = 1 if target == "vsr" else 2
-    names = {
-        "windows": {0: "batch", 2: "height", 3: "width"},
-        "pictures": {0: "batch", rows: "doubled_height", rows + 1: "doubled_width"},
-    }
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracer warns of every shape that it records
-        torch.onnx.export(
-            wrapped.eval(), (torch.rand(1, info.spec.planes, height, width),), buffer, dynamo=False,  # type: ignore[arg-type]  # it takes buffers
-            opset_version=OPSET,
-            input_names=["windows"], output_names=["pictures"], dynamic_axes=names,
-        )  # fmt: skip
-    return _with_facts(buffer.getvalue(), info, layout, target)
+        module = _Pictures(windows, info)
+        rows = 2
+    sample = torch.rand(1, info.spec.planes, _TRACED_HEIGHT, _TRACED_WIDTH)
+    content = _trace(
+        module,
+        [sample],
+        input_names=["windows"],
+        output_name="pictures",
+        free_axes={
+            "windows": _free_axes("", 2),
+            "pictures": _free_axes("doubled_", rows),
+        },
+    )
+    return _with_metadata(content, info, layout, target)
 
 
 def export_piece(
@@ -241,67 +278,105 @@ def export_piece(
     *,
     layout: Layout,
 ) -> bytes:
-    """Make the ONNX graph of a part of a grouped network, float32; batch, height and width are free.
+    """Make the ONNX graph of a part of a grouped network.
+
+    Float32, with free batch size, height and width.
 
     Args:
         network: in evaluation mode, float32.
-        info: what is known of its weights; it is written into the graph.
-        piece: a role: input ``frames``; ``groups``: inputs ``group0`` and so on, and where the network has a shortcut ``middle``. See ``GroupedNetwork``.
+        info: what is known about its weights; the graph's metadata holds it.
+        piece: a role: input ``frames``; ``groups``: inputs ``group0`` and so on, and ``middle`` if
+            the network has a shortcut. See ``GroupedNetwork``.
         layout: as for ``export``.
 
     Returns:
-        The file's content.
+        The content of the ONNX file.
     """
     network = copy.deepcopy(network)
-    _for_parts(network)
-    height, width = _TRACED_SIZE
+    _replace_size_dependent_layers(network)
+    frames = torch.rand(1, info.spec.group_frames, _TRACED_HEIGHT, _TRACED_WIDTH)
+    if piece == "groups":
+        module: nn.Module = _GroupFusion(network, layout)
+        inputs: list[Tensor] = []
+        names: list[str] = []
+        with torch.inference_mode():
+            for number, role in enumerate(info.spec.group_roles):
+                inputs.append(network.encode_group(frames, role))
+                names.append(f"group{number}")
+        inputs.append(frames[:, 0])
+        names.append("middle")
+        rows = 1
+    else:
+        module = _GroupEncoder(network, piece)
+        inputs = [frames]
+        names = ["frames"]
+        rows = 2
+    free_axes: dict[str, dict[int, str]] = {}
+    for name, value in zip(names, inputs, strict=True):
+        free_axes[name] = _free_axes(f"{name}_", value.ndim - 2)
+    free_axes["result"] = _free_axes("result_", rows)
+    content = _trace(
+        module,
+        inputs,
+        input_names=names,
+        output_name="result",
+        free_axes=free_axes,
+    )
+    return _with_metadata(content, info, layout, "vsr")
+
+
+def _free_axes(prefix: str, rows: int) -> dict[int, str]:
+    """Names of the free axes of a tensor: the batch, ``rows``, and the columns after them."""
+    columns = rows + 1
+    return {
+        0: "batch",
+        rows: f"{prefix}height",
+        columns: f"{prefix}width",
+    }
+
+
+def _trace(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    *,
+    input_names: list[str],
+    output_name: str,
+    free_axes: dict[str, dict[int, str]],
+) -> bytes:
     buffer = io.BytesIO()
-    frames = torch.rand(1, info.spec.group_frames, height, width)
     with torch.inference_mode(), warnings.catch_warnings():
+        # The tracer warns of every shape that it records.
         warnings.simplefilter("ignore")
-        if piece == "groups":
-            wrapped: nn.Module = _Groups(network, layout)
-            given = [
-                *(network.of_group(frames, role) for role in info.spec.group_roles),
-                frames[:, 0],
-            ]
-            names = [*(f"group{number}" for number in range(len(given) - 1)), "middle"]
-        else:
-            wrapped, given, names = _Group(network, piece), [frames], ["frames"]
-        axes = {
-            name: {
-                0: "batch",
-                value.ndim - 2: f"{name}_height",
-                value.ndim - 1: f"{name}_width",
-            }
-            for name, value in zip(names, given, strict=True)
-        }
-        rows = 1 if piece == "groups" else 2
-        axes["result"] = {0: "batch", rows: "result_height", rows + 1: "result_width"}
         torch.onnx.export(
-            wrapped.eval(), tuple(given), buffer, dynamo=False,  # type: ignore[arg-type]  # see above
-            opset_version=OPSET, input_names=names, output_names=["result"], dynamic_axes=axes,
-        )  # fmt: skip
-    return _with_facts(buffer.getvalue(), info, layout, "vsr")
+            module.eval(),
+            tuple(inputs),
+            buffer,  # type: ignore[arg-type]  # it does take a buffer
+            dynamo=False,
+            opset_version=OPSET,
+            input_names=input_names,
+            output_names=[output_name],
+            dynamic_axes=free_axes,
+        )
+    return buffer.getvalue()
 
 
-def _with_facts(
-    content: bytes, info: CheckpointInfo, layout: Layout, target: Target
+def _with_metadata(
+    content: bytes,
+    info: CheckpointInfo,
+    layout: Layout,
+    target: Target,
 ) -> bytes:
     graph = onnx.load_from_string(content)
-    facts = {
-        "scale": info.spec.scale,
-        "radius": info.spec.radius,
-        "trim": info.spec.trim if target == "vsr" else 0,
+    spec = info.spec
+    trim = spec.trim if target == "vsr" else 0
+    metadata = {
+        METADATA_KEY: json.dumps(asdict(info), sort_keys=True),
+        LAYOUT_KEY: layout,
+        TARGET_KEY: target,
+        "scale": str(spec.scale),
+        "radius": str(spec.radius),
+        "trim": str(trim),
     }
-    onnx.helper.set_model_props(
-        graph,
-        {
-            METADATA_KEY: json.dumps(asdict(info), sort_keys=True),
-            LAYOUT_KEY: layout,
-            TARGET_KEY: target,
-            **{key: str(value) for key, value in facts.items()},
-        },
-    )
+    onnx.helper.set_model_props(graph, metadata)
     result: bytes = graph.SerializeToString()
     return result

@@ -1,6 +1,7 @@
-"""5-parallel, 259,938 parameters: five 2D networks side by side, one a frame position, then a deep recursive 3D network.
+"""5-parallel, 259,938 parameters: a 2D network for each of five frames, then a recursive 3D one.
 
-The layers are those of the report's authors; the parameters that their files carry but their forward pass never uses do not exist here.
+The layers are those of the report's authors. Parameters that are in their files, but that their
+forward pass never uses, are left out.
 """
 
 from __future__ import annotations
@@ -16,10 +17,16 @@ from vsrcli.models.layers import (
     SlicedConv3d,
     Stack,
     WindowNetwork,
-    start_near_upsampler,
+    channels_last,
+    conv2d,
+    convolutions,
+    first_conv3d,
+    init_as_upsampler,
+    row_conv3d,
+    upsampling_conv2d,
 )
 
-# Frames t and t+1 are the ones whose 2D stack recurs.
+# The frames whose 2D stack is recursive: t and t+1.
 RECURSIVE_STACKS = (2, 3)
 
 
@@ -27,10 +34,12 @@ class FiveParallel(WindowNetwork):
     """The network; shapes as in ``WindowNetwork.forward``.
 
     Args:
-        width: filters in the narrow part of the 2D stacks; 12 in the report, 24 in the authors' wider variant.
+        width: filters in the narrow part of the 2D stacks: 12 in the report, 24 in the authors'
+            wider variant.
         passes_2d: passes of the recursive blocks in the 2D stacks.
         passes_3d: passes of the recursive blocks in the 3D part.
-        low, high: output range in grey levels.
+        low: lower end of the output range, in grey levels.
+        high: upper end of the output range, in grey levels.
     """
 
     def __init__(
@@ -47,38 +56,43 @@ class FiveParallel(WindowNetwork):
             for position in range(5)
         )
         self.volume = Chain3d(
-            SlicedConv3d(1, 32, (5, 5, 3), padding=(2, 2, 1)),
-            SlicedConv3d(32, 24, (1, 1, 3), padding=(0, 0, 1)),
+            first_conv3d(32),
+            row_conv3d(32, 24),
             RecursiveBlock3d(24, passes_3d),
-            *(SlicedConv3d(24, 24, 3, padding=1) for _ in range(2)),
+            SlicedConv3d(24, 24, 3, padding=1),
+            SlicedConv3d(24, 24, 3, padding=1),
             RecursiveBlock3d(24, passes_3d),
-            *(SlicedConv3d(24, 24, 3, padding=1) for _ in range(3)),
-            SlicedConv3d(24, 32, (1, 1, 3), padding=(0, 0, 1)),
+            SlicedConv3d(24, 24, 3, padding=1),
+            SlicedConv3d(24, 24, 3, padding=1),
+            SlicedConv3d(24, 24, 3, padding=1),
+            row_conv3d(24, 32),
             SlicedConv3d(32, 32, 3),
             SlicedConv3d(32, 32, 3),
         )
-        self.output = nn.Conv2d(32, 1, 5, padding=2)
+        self.output = conv2d(32, 1, 5)
         self.range = OutputRange(low, high)
 
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W), each from its own frame by its own stack."""
         frames = window.unbind(2)
         return [
-            stack(frame.contiguous(memory_format=torch.channels_last))
+            stack(channels_last(frame))
             for stack, frame in zip(self.stacks, frames, strict=True)
         ]
 
     def initialise(self) -> None:
-        """Start as a bilinear upsampler (see ``layers.start_near_upsampler``); the output layer undoes the sigmoid around mid-grey."""
+        """Start as a bilinear upsampler (see ``layers.init_as_upsampler``).
+
+        The output layer undoes the sigmoid around mid-grey.
+        """
         layers: list[nn.Module] = []
-        tail: list[nn.Module] = [self.output]
+        single_channel: list[nn.Module] = [self.output]
         for stack in self.stacks:
-            if not isinstance(stack, nn.Sequential):
-                continue
-            convolutions = [layer for layer in stack if not isinstance(layer, nn.ReLU)]
-            layers += convolutions
-            tail.append(convolutions[-1])
-        start_near_upsampler([*layers, *self.volume, self.output], tail)
+            stack_layers = convolutions(stack.children())
+            layers += stack_layers
+            single_channel.append(stack_layers[-1])
+        layers += [*self.volume, self.output]
+        init_as_upsampler(layers, single_channel)
         # 255 * sigmoid((1.57 x - 200) / 100) is closest to x over the middle of 0..255
         with torch.no_grad():
             self.output.weight[0, 0, 2, 2] = 1.57
@@ -89,15 +103,15 @@ class FiveParallel(WindowNetwork):
 def _stack(width: int, passes: int) -> nn.Sequential:
     recursion = [RecursiveBlock(width, passes)] if passes else []
     return nn.Sequential(
-        nn.Conv2d(1, 32, 5, padding=2),
+        conv2d(1, 32, 5),
         nn.ReLU(inplace=True),
-        nn.Conv2d(32, width, 1),
+        conv2d(32, width, 1),
         nn.ReLU(inplace=True),
         *recursion,
-        nn.Conv2d(width, 32, 1),
+        conv2d(width, 32, 1),
         nn.ReLU(inplace=True),
-        nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
+        upsampling_conv2d(32, 16),
         nn.ReLU(inplace=True),
-        nn.Conv2d(16, 1, 5, padding=2),
+        conv2d(16, 1, 5),
         nn.ReLU(inplace=True),
     )

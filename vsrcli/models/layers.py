@@ -1,14 +1,15 @@
-"""Building blocks of the networks: 3D convolutions computed slice by slice, recursive residual blocks, the near-plain start.
+"""Building blocks of the networks: sliced 3D convolutions, recursive blocks, base classes.
 
-A stack of images that lie behind each other in time is a list of slices ("Stack"), each (B, C, H, W); index in the list is depth. A
-3x3x3 convolution over five slices is then a few 2D convolutions over two or three slices side by side, which the 2D kernels of every
-library do several times faster than its 3D ones, and padding in depth is work that is simply not done.
+A stack of consecutive images is a list of slices (``Stack``), each (B, C, H, W). The index in the
+list is depth. A 3x3x3 convolution over five slices is then a few 2D convolutions over two or three
+concatenated slices. Every library's 2D kernels are several times as fast as its 3D kernels, and
+padding in depth costs nothing.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,54 +18,108 @@ from torch.nn import functional
 Stack = list[Tensor]
 
 
-class SlicedConv3d(nn.Conv3d):
-    """``nn.Conv3d`` with the same parameters and result, computed by 2D convolutions on a list of slices.
+def channels_last(x: Tensor) -> Tensor:
+    """``x`` in the memory format that convolutions compute fastest in."""
+    return x.contiguous(memory_format=torch.channels_last)
 
-    Takes and returns a ``Stack`` instead of a (B, C, D, H, W) tensor. Stride, dilation and groups stay 1.
+
+class SlicedConv3d(nn.Conv3d):
+    """``nn.Conv3d`` with the same parameters and result, computed by 2D convolutions on slices.
+
+    Takes and returns a ``Stack`` instead of a (B, C, D, H, W) tensor. Stride, dilation and groups
+    must be 1.
     """
 
-    _taps: dict[tuple[int, int], Tensor] | None = None
+    _frozen_weights: dict[tuple[int, int], Tensor] | None = None
 
     def freeze(self) -> None:
-        """Rearrange the weight once instead of at every call; from here on it must not change."""
+        """Rearrange the weight once instead of in every call. It must not change afterwards."""
         depth = self.kernel_size[0]
-        self._taps = {
-            (low, high): self._rearranged(low, high).detach()
-            for low in range(depth)
-            for high in range(low + 1, depth + 1)
-        }
+        frozen: dict[tuple[int, int], Tensor] = {}
+        for first in range(depth):
+            for end in range(first + 1, depth + 1):
+                frozen[first, end] = self._rearrange(first, end).detach()
+        self._frozen_weights = frozen
 
-    def _rearranged(self, low: int, high: int) -> Tensor:
-        """Taps ``low`` to ``high`` in depth as the weight of a 2D convolution on as many slices laid side by side."""
+    def _weight_2d(self, first: int, end: int) -> Tensor:
+        """Taps ``first`` to ``end`` in depth as the weight of a 2D convolution."""
+        if self._frozen_weights is None:
+            return self._rearrange(first, end)
+        return self._frozen_weights[first, end]
+
+    def _rearrange(self, first: int, end: int) -> Tensor:
         # (out, in, depth, h, w) -> (out, depth * in, h, w)
-        return (
-            self.weight[:, :, low:high]
-            .transpose(1, 2)
-            .flatten(1, 2)
-            .contiguous(memory_format=torch.channels_last)
-        )
+        taps = self.weight[:, :, first:end]
+        weight = taps.transpose(1, 2).flatten(1, 2)
+        return channels_last(weight)
 
-    def forward(self, stack: Stack, *, rectify: bool = False) -> Stack:  # type: ignore[override]  # lists of slices are the point
-        """Convolve ``stack`` of D slices (B, in, H, W), with a ReLU behind where ``rectify`` says so.
+    def forward(  # type: ignore[override]  # a stack instead of a tensor, on purpose
+        self,
+        stack: Stack,
+        *,
+        rectify: bool = False,
+    ) -> Stack:
+        """Convolve ``stack`` of D slices (B, in, H, W), and apply a ReLU if ``rectify`` is set.
 
         Returns:
             D + 2*depth_padding - depth + 1 slices (B, out, H', W').
         """
         depth = self.kernel_size[0]
-        pad_depth = int(self.padding[0])
-        padding = (int(self.padding[1]), int(self.padding[2]))
-        stack = [item.contiguous(memory_format=torch.channels_last) for item in stack]
+        depth_padding, *padding = (int(side) for side in self.padding)
+        slices = [channels_last(item) for item in stack]
+        last = len(slices) + depth_padding - depth
         outputs: Stack = []
-        for first in range(-pad_depth, len(stack) + pad_depth - depth + 1):
-            low, high = max(first, 0), min(first + depth, len(stack))
-            place = low - first, high - first
-            taps = self._rearranged(*place) if self._taps is None else self._taps[place]
-            joined = (
-                stack[low] if high - low == 1 else torch.cat(stack[low:high], dim=1)
-            )
-            out = functional.conv2d(joined, taps, self.bias, padding=padding)
-            outputs.append(functional.relu_(out) if rectify else out)
+        for first in range(-depth_padding, last + 1):
+            low = max(first, 0)
+            high = min(first + depth, len(slices))
+            weight = self._weight_2d(low - first, high - first)
+            inputs = slices[low:high]
+            # a single slice needs no copy
+            joined = inputs[0]
+            if len(inputs) > 1:
+                joined = torch.cat(inputs, dim=1)
+            output = functional.conv2d(joined, weight, self.bias, padding=padding)
+            if rectify:
+                output = functional.relu_(output)
+            outputs.append(output)
         return outputs
+
+
+def conv2d(
+    channels: int,
+    out_channels: int,
+    size: int,
+) -> nn.Conv2d:
+    """A 2D convolution of ``size`` x ``size`` taps that keeps the size of the picture."""
+    return nn.Conv2d(channels, out_channels, size, padding=size // 2)
+
+
+def upsampling_conv2d(
+    channels: int,
+    out_channels: int,
+) -> nn.ConvTranspose2d:
+    """A transposed convolution of 4x4 taps that doubles the size of the picture."""
+    size = 4
+    return nn.ConvTranspose2d(channels, out_channels, size, stride=2, padding=1)
+
+
+def convolutions(layers: Iterable[nn.Module]) -> list[nn.Module]:
+    """``layers`` without the activation functions."""
+    return [layer for layer in layers if not isinstance(layer, nn.ReLU)]
+
+
+def row_conv3d(channels: int, out_channels: int) -> SlicedConv3d:
+    """A convolution along rows only, 1x1x3, that keeps the size."""
+    kernel_size = (1, 1, 3)
+    padding = (0, 0, 1)
+    return SlicedConv3d(channels, out_channels, kernel_size, padding=padding)
+
+
+def first_conv3d(out_channels: int) -> SlicedConv3d:
+    """The first layer of all 3D parts, 5x5x3 on one-channel maps, that keeps the size."""
+    kernel_size = (5, 5, 3)
+    padding = (2, 2, 1)
+    return SlicedConv3d(1, out_channels, kernel_size, padding=padding)
 
 
 class RecursiveBlock(nn.Module):
@@ -78,13 +133,14 @@ class RecursiveBlock(nn.Module):
     def __init__(self, channels: int, passes: int) -> None:
         super().__init__()
         self.passes = passes
-        self.a = nn.Conv2d(channels, channels, 3, padding=1)
-        self.b = nn.Conv2d(channels, channels, 3, padding=1)
+        self.a = conv2d(channels, channels, 3)
+        self.b = conv2d(channels, channels, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels, H, W) -> the same shape."""
         for _ in range(self.passes):
-            x = functional.relu_(self.b(functional.relu_(self.a(x))) + x)
+            hidden = functional.relu_(self.a(x))
+            x = functional.relu_(self.b(hidden) + x)
         return x
 
 
@@ -93,56 +149,57 @@ class RecursiveBlock3d(nn.Module):
 
     Args:
         channels: of input and output.
-        passes: how often the block is applied; a plain attribute, so that training may begin with fewer.
+        passes: how often the block is applied. A plain attribute: training may start with fewer.
     """
 
     def __init__(self, channels: int, passes: int) -> None:
         super().__init__()
-        self.passes = self.full_passes = passes
+        self.passes = passes
+        self.full_passes = passes
         self.a = SlicedConv3d(channels, channels, 3, padding=1)
         self.b = SlicedConv3d(channels, channels, 3, padding=1)
 
     def forward(self, x: Stack) -> Stack:
         """D slices (B, channels, H, W) -> the same shapes."""
         for _ in range(self.passes):
+            hidden = self.a(x, rectify=True)
+            update = self.b(hidden)
             x = [
-                functional.relu_(y + old)
-                for y, old in zip(self.b(self.a(x, rectify=True)), x, strict=True)
+                functional.relu_(new + old) for new, old in zip(update, x, strict=True)
             ]
         return x
 
 
 class Chain3d(nn.Sequential):
-    """3D layers one after the other on a stack, with a ReLU after each convolution."""
+    """3D layers in sequence on a stack, with a ReLU after each convolution."""
 
     def forward(self, stack: Stack) -> Stack:
-        """D slices -> the slices that the last layer leaves."""
+        """D slices -> the slices that the last layer returns."""
         for layer in self:
-            stack = (
-                layer(stack, rectify=True)
-                if isinstance(layer, SlicedConv3d)
-                else layer(stack)
-            )
+            is_convolution = isinstance(layer, SlicedConv3d)
+            stack = layer(stack, rectify=True) if is_convolution else layer(stack)
         return stack
 
 
 class OutputRange(nn.Module):
-    """``(high - low) * sigmoid(x / 100) + low``: 5-parallel's output range control, in grey levels."""
+    """``(high - low) * sigmoid(x / 100) + low``: 5-parallel's output range, in grey levels."""
 
     def __init__(self, low: float, high: float) -> None:
         super().__init__()
-        self.low, self.high = low, high
+        self.low = low
+        self.high = high
 
     def forward(self, x: Tensor) -> Tensor:
         """Any shape -> the same shape within (low, high)."""
-        return (self.high - self.low) * torch.sigmoid(x / 100) + self.low
+        span = self.high - self.low
+        return span * torch.sigmoid(x / 100) + self.low
 
 
 class Network(nn.Module, ABC):
-    """What everything else knows of a network: features from a window, and a last layer that makes the picture of them.
+    """The interface of all networks: features from a window, and a last layer to the picture.
 
-    A subclass sets ``output``, the last layer that has weights, and ``planes``, as its
-    ``ModelSpec`` says, where they are not the five frames.
+    A subclass sets ``output``, the last layer that has weights. It sets ``planes``, as in its
+    ``ModelSpec``, if it does not take the five frames.
     """
 
     output: nn.Conv2d
@@ -152,37 +209,40 @@ class Network(nn.Module, ABC):
         """Upscale the middle frame of five.
 
         Args:
-            window: luma of frames t-2..t+2, or what ``picture.motion`` makes of them, shape
-                (B, 1, planes, H, W), float, codes 0..255 on the scale the weights were trained on.
+            window: luma of frames t-2..t+2, or the planes that ``picture.motion`` makes from them,
+                shape (B, 1, planes, H, W), float, codes 0..255 on the scale the weights were
+                trained on.
 
         Returns:
-            Luma of frame t, shape (B, 1, 2H - 2 trim, 2W - 2 trim), float32 (float64 for float64 input).
+            Luma of frame t, shape (B, 1, 2H - 2 trim, 2W - 2 trim), float32 (float64 for float64
+            input).
         """
         features = self.features(window)
-        # the last layer stays in float32 under autocast: up there half precision is coarser than a tenth of a grey level
+        middle_plane = window.shape[2] // 2
+        middle = window[:, :, middle_plane]
+        # The last layer stays in float32 under autocast: for codes near 255 the steps of half
+        # precision are larger than a tenth of a grey level.
         with torch.autocast(window.device.type, enabled=False):
-            result: Tensor = self.picture(
-                at_least_single(features), window[:, :, window.shape[2] // 2]
-            )
+            result: Tensor = self.picture(upcast_half(features), middle)
         return result
 
     @abstractmethod
     def features(self, window: Tensor) -> Tensor:
-        """What the last layer takes, (B, C, h, w), from a window (B, 1, planes, H, W)."""
+        """Input of the last layer, (B, C, h, w), from a window (B, 1, planes, H, W)."""
 
     @abstractmethod
     def picture(self, features: Tensor, middle: Tensor) -> Tensor:
-        """The result from ``features`` and, for a shortcut, frame t (B, 1, H, W); not in half precision."""
+        """The result from ``features`` and frame t (B, 1, H, W), neither in half precision."""
 
     @abstractmethod
     def initialise(self) -> None:
-        """Start as a plain upsampler (bilinear, or nearest neighbour), for training from scratch."""
+        """Start training from a plain upsampler (bilinear or nearest neighbour)."""
 
 
 class WindowNetwork(Network):
-    """The networks of two parts: one map from each of five frames, then a 3D part that takes the five maps to one picture.
+    """Networks in two parts: a map for each of five frames, then a 3D part that fuses them.
 
-    A subclass sets ``volume``, ``output`` and, where it needs one, ``range``.
+    A subclass sets ``volume``, ``output`` and, if it needs one, ``range``.
     """
 
     volume: Chain3d
@@ -193,126 +253,160 @@ class WindowNetwork(Network):
 
     def features(self, window: Tensor) -> Tensor:
         """(B, C, 2H-4, 2W-4) from a window (B, 1, 5, H, W)."""
-        return self.of_groups(self.frame_maps(window))
+        return self.fuse_groups(self.frame_maps(window))
 
     def picture(self, features: Tensor, middle: Tensor) -> Tensor:
-        """The last layer and the output range; there is no shortcut."""
+        """The last layer and the output range. There is no shortcut from frame t."""
         result: Tensor = self.range(self.output(features))
         return result
 
-    def of_groups(self, groups: Sequence[Tensor]) -> Tensor:
+    def fuse_groups(self, groups: Sequence[Tensor]) -> Tensor:
         """``features`` from the five maps."""
         stack: Stack = self.volume(list(groups))
         return stack[0]
 
     @abstractmethod
     def frame_maps(self, window: Tensor) -> Stack:
-        """Five one-channel maps, each (B, 1, 2H, 2W) and of one frame, from a window (B, 1, 5, H, W)."""
+        """A map (B, 1, 2H, 2W) of each of the five frames in a window (B, 1, 5, H, W)."""
 
 
-def by_conv3d(network: WindowNetwork, maps: Sequence[Tensor]) -> Tensor:
-    """``WindowNetwork.of_groups`` by plain 3D convolutions on (B, C, 5, H, W): the form some libraries prefer, and what ours is measured against."""
+def by_conv3d(
+    network: WindowNetwork,
+    maps: Sequence[Tensor],
+) -> Tensor:
+    """``WindowNetwork.fuse_groups`` by plain 3D convolutions on (B, C, 5, H, W).
 
-    def conv(layer: SlicedConv3d, x: Tensor) -> Tensor:
-        return functional.conv3d(x, layer.weight, layer.bias, padding=layer.padding)
-
+    Some libraries are faster in this form, and the sliced form is measured against it.
+    """
     x = torch.stack(list(maps), dim=2)
     for layer in network.volume.children():
         if isinstance(layer, RecursiveBlock3d):
             for _ in range(layer.passes):
-                x = functional.relu(
-                    conv(layer.b, functional.relu(conv(layer.a, x))) + x
-                )
+                hidden = functional.relu(_whole_conv3d(layer.a, x))
+                update = _whole_conv3d(layer.b, hidden)
+                x = functional.relu(update + x)
         elif isinstance(layer, SlicedConv3d):
-            x = functional.relu(conv(layer, x))
+            x = functional.relu(_whole_conv3d(layer, x))
     return x[:, :, 0]
 
 
+def _whole_conv3d(layer: SlicedConv3d, x: Tensor) -> Tensor:
+    return functional.conv3d(
+        x,
+        layer.weight,
+        layer.bias,
+        padding=layer.padding,
+    )
+
+
 class GroupedNetwork(Network):
-    """The networks that see a window as groups of frames next to each other, or single ones, each by itself first (see ``backends/grouped.py``)."""
+    """Networks that first encode groups of adjacent frames, or single frames, by themselves.
+
+    ``backends/feature_cache.py`` keeps the features of the groups.
+    """
 
     @abstractmethod
-    def of_group(self, frames: Tensor, role: int) -> Tensor:
-        """What is made of one group (B, group_frames, H, W) in one of the roles of ``ModelSpec.group_roles``."""
+    def encode_group(self, frames: Tensor, role: int) -> Tensor:
+        """Features of one group (B, group_frames, H, W) in a role of ``ModelSpec.group_roles``."""
 
     @abstractmethod
-    def of_groups(self, groups: Sequence[Tensor]) -> Tensor:
-        """``features`` from what was made of every group of a window, in order."""
+    def fuse_groups(self, groups: Sequence[Tensor]) -> Tensor:
+        """``features`` from those of all groups of a window, in order."""
 
 
-def at_least_single(x: Tensor) -> Tensor:
-    """``x`` in float32 where it is half precision, else as it is."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+def upcast_half(x: Tensor) -> Tensor:
+    """``x`` in float32 if it is in half precision, else unchanged."""
+    if x.dtype in (torch.float16, torch.bfloat16):
+        return x.float()
+    return x
 
 
 def freeze(network: nn.Module) -> None:
-    """Prepare a network for nothing but inference; its weights must not change or move from here on."""
+    """Prepare a network for inference only. Its weights must not change or move afterwards."""
     for layer in network.modules():
         if isinstance(layer, SlicedConv3d):
             layer.freeze()
 
 
-def set_passes(network: nn.Module, limit: int | None) -> dict[str, float]:
-    """Let every recursive 3D block run at most ``limit`` times (None: its full number); training grows the recursion this way.
+def set_passes(
+    network: nn.Module,
+    limit: int | None,
+) -> dict[str, float]:
+    """Run every recursive 3D block at most ``limit`` times.
+
+    Training grows the recursion this way.
 
     Args:
         network: holds the blocks.
-        limit: passes.
+        limit: number of passes; None for the full number of each block.
 
     Returns:
-        For each parameter of a second convolution whose block now runs another number of times, old passes / new passes: multiplied by it, the
-        block does about what it did before, since its passes add up to about the same residual. Without that a network trained
-        with three passes falls by 1 dB when given five; with it by 0.1 dB (measured on Delta).
+        Old passes / new passes for each parameter of the second convolution of a block whose number
+        of passes changes. Multiplied by this factor, the block does about the same as before, since
+        its passes add up to about the same residual. Without the factor, a network trained with
+        three passes loses 1 dB when it is given five; with it, 0.1 dB (measured on Delta).
     """
     factors: dict[str, float] = {}
     for name, block in network.named_modules():
-        if isinstance(block, RecursiveBlock3d):
-            passes = (
-                block.full_passes if limit is None else min(limit, block.full_passes)
-            )
-            if passes != block.passes:
-                factors |= dict.fromkeys(
-                    (f"{name}.b.weight", f"{name}.b.bias"), block.passes / passes
-                )
-            block.passes = passes
+        if not isinstance(block, RecursiveBlock3d):
+            continue
+        passes = block.full_passes
+        if limit is not None:
+            passes = min(limit, passes)
+        if passes != block.passes:
+            factor = block.passes / passes
+            factors[f"{name}.b.weight"] = factor
+            factors[f"{name}.b.bias"] = factor
+        block.passes = passes
     return factors
 
 
-def start_near_upsampler(
-    layers: Sequence[nn.Module], last: Sequence[nn.Module] = (), *, tail_reads: int = 1
+def init_as_upsampler(
+    layers: Sequence[nn.Module], single_channel: Sequence[nn.Module]
 ) -> None:
-    """Initialise so that channel 0 passes the luma through and the network begins as bilinear interpolation.
+    """Initialise so that channel 0 carries the luma and the network is a bilinear upsampler.
 
-    A network without a global shortcut that starts at random spends hours learning the identity. Here the centre tap of channel 0 is 1, the transposed
-    convolution's channel 0 is the bilinear kernel [1 3 3 1]/4, the second convolution of a recursive block is zero, and all biases are zero: any weight left
-    in a block that runs five times would be amplified. The other channels keep their random start, so that they learn at once.
+    A network without a global shortcut that starts at random spends hours learning the identity.
+    Here the centre tap of channel 0 is 1, channel 0 of the transposed convolution is the bilinear
+    kernel [1 3 3 1]/4, and all biases are zero. The second convolution of a recursive block is zero
+    too: any weight left in a block that runs five times would be amplified. The other channels keep
+    their random start, so that they learn right away.
 
     Args:
-        layers: all convolutions and recursive blocks on the way of the luma.
-        last: those among them that end in one channel and must read only channel 0.
-        tail_reads: how many input channels those may read.
+        layers: all convolutions and recursive blocks that the luma passes through.
+        single_channel: the layers among them with a single output channel, which must read channel
+            0 only.
     """
     for layer in layers:
         if isinstance(layer, RecursiveBlock | RecursiveBlock3d):
             nn.init.zeros_(layer.b.weight)
-            for convolution in (layer.a, layer.b):
-                _zero_bias(convolution)
-            continue
-        _zero_bias(layer)
-        weight = layer.weight
-        if not isinstance(weight, Tensor):
-            raise TypeError(f"{type(layer).__name__} has no weight to initialise")
-        with torch.no_grad():
-            if layer in last:
-                weight[:, tail_reads:] = 0
-            if isinstance(layer, nn.ConvTranspose2d):
-                taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
-                weight[:, 0] = 0
-                weight[0, 0] = torch.outer(taps, taps)
-            else:
-                centre = tuple(size // 2 for size in weight.shape[2:])
-                weight[0] = 0
-                weight[(0, 0, *centre)] = 1
+            _zero_bias(layer.a)
+            _zero_bias(layer.b)
+        else:
+            _pass_channel_0(layer, reads_only_channel_0=layer in single_channel)
+
+
+def _pass_channel_0(
+    layer: nn.Module,
+    *,
+    reads_only_channel_0: bool,
+) -> None:
+    """Make a convolution pass channel 0 through, or upsample it if it is transposed."""
+    _zero_bias(layer)
+    weight = layer.weight
+    if not isinstance(weight, Tensor):
+        raise TypeError(f"{type(layer).__name__} has no weight to initialise")
+    with torch.no_grad():
+        if reads_only_channel_0:
+            weight[:, 1:] = 0
+        if isinstance(layer, nn.ConvTranspose2d):
+            taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4
+            weight[:, 0] = 0
+            weight[0, 0] = torch.outer(taps, taps)
+        else:
+            centre = tuple(size // 2 for size in weight.shape[2:])
+            weight[0] = 0
+            weight[(0, 0, *centre)] = 1
 
 
 def _zero_bias(layer: nn.Module) -> None:

@@ -1,8 +1,8 @@
 """Lite, 61,700 parameters: frame t, and its neighbours sampled along their motion.
 
-Every convolution runs at the input's size, so that an output pixel costs 15,368 multiply-adds. What
-the network adds to frame t is shuffled to four pixels at the end. The neighbours come as
-``picture.motion`` makes them: sampled where those four pixels are.
+Every convolution runs at the input's size, so an output pixel costs 15,368 multiply-adds. At the
+end, four channels are added to frame t and shuffled to the four pixels of twice the size.
+``picture.motion`` samples the neighbours at the positions of those four pixels.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsrcli.models import NEIGHBOUR_PLANES
-from vsrcli.models.layers import Network
+from vsrcli.models.layers import Network, channels_last, conv2d
 
-# A start in which frame t counts more than any sample of its neighbours, of which there are many.
+# Initial weight of the neighbours' samples: there are many, and frame t should count more than
+# any of them.
 _NEIGHBOUR_START = 0.3
 
 
@@ -30,22 +31,23 @@ class Lite(Network):
 
     def __init__(self, width: int = 32, depth: int = 6) -> None:
         super().__init__()
-        self.head = nn.Conv2d(self.planes, width, 3, padding=1)
+        self.head = conv2d(self.planes, width, 3)
         layers: list[nn.Module] = []
         for _ in range(depth):
-            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU(inplace=True)]
+            layers.append(conv2d(width, width, 3))
+            layers.append(nn.ReLU(inplace=True))
         self.body = nn.Sequential(*layers)
-        self.output = nn.Conv2d(width, 4, 1)
+        self.output = conv2d(width, 4, 1)
 
     def features(self, window: Tensor) -> Tensor:
         """(B, width, H, W) from planes (B, 1, 21, H, W)."""
-        planes = window[:, 0].contiguous(memory_format=torch.channels_last)
+        planes = channels_last(window[:, 0])
         first = functional.relu_(self.head(planes))
         result: Tensor = self.body(first) + first
         return result
 
     def picture(self, features: Tensor, middle: Tensor) -> Tensor:
-        """(B, 1, 2H, 2W): what the last layer adds to frame t, each of whose pixels became four."""
+        """(B, 1, 2H, 2W): frame t plus the last layer, each pixel shuffled to four."""
         return functional.pixel_shuffle(self.output(features) + middle, 2)
 
     def initialise(self) -> None:

@@ -1,4 +1,7 @@
-"""Previous, 10,577 + 63,129 parameters: the predecessor's baseline, a 2D network on every frame and a 3D network on five of its outputs."""
+"""Previous, 10,577 + 63,129 parameters: the predecessor, which serves as a baseline.
+
+A 2D network upscales every frame, then a 3D network fuses five of the results.
+"""
 
 from __future__ import annotations
 
@@ -11,60 +14,60 @@ from vsrcli.models.layers import (
     SlicedConv3d,
     Stack,
     WindowNetwork,
-    start_near_upsampler,
+    channels_last,
+    conv2d,
+    convolutions,
+    first_conv3d,
+    init_as_upsampler,
+    row_conv3d,
+    upsampling_conv2d,
 )
 
 
 class Previous(WindowNetwork, GroupedNetwork):
-    """The two networks one after the other; shapes as in ``WindowNetwork.forward``."""
+    """The two networks in sequence; shapes as in ``WindowNetwork.forward``."""
 
     def __init__(self) -> None:
         super().__init__()
         self.frame = nn.Sequential(
-            nn.Conv2d(1, 32, 5, padding=2),
+            conv2d(1, 32, 5),
             nn.ReLU(inplace=True),
-            nn.Conv2d(32, 8, 1),
+            conv2d(32, 8, 1),
             nn.ReLU(inplace=True),
-            nn.Conv2d(8, 8, 3, padding=1),
+            conv2d(8, 8, 3),
             nn.ReLU(inplace=True),
-            nn.Conv2d(8, 32, 1),
+            conv2d(8, 32, 1),
             nn.ReLU(inplace=True),
-            nn.ConvTranspose2d(32, 16, 4, stride=2, padding=1),
+            upsampling_conv2d(32, 16),
             nn.ReLU(inplace=True),
-            nn.Conv2d(16, 1, 5, padding=2),
+            conv2d(16, 1, 5),
             nn.ReLU(inplace=True),
         )
         self.volume = Chain3d(
-            SlicedConv3d(1, 32, (5, 5, 3), padding=(2, 2, 1)),
-            SlicedConv3d(32, 8, (1, 1, 3), padding=(0, 0, 1)),
+            first_conv3d(32),
+            row_conv3d(32, 8),
             SlicedConv3d(8, 8, 3, padding=1),
             SlicedConv3d(8, 8, 3, padding=1),
-            SlicedConv3d(8, 32, (1, 1, 3), padding=(0, 0, 1)),
+            row_conv3d(8, 32),
             SlicedConv3d(32, 32, 3),
             SlicedConv3d(32, 32, 3),
         )
-        self.output = nn.Conv2d(32, 1, 3, padding=1)
+        self.output = conv2d(32, 1, 3)
 
     def frame_maps(self, window: Tensor) -> Stack:
         """Five one-channel maps (B, 1, 2H, 2W): every frame upscaled on its own."""
-        return list(
-            self.frame(
-                torch.cat(window.unbind(2)).contiguous(
-                    memory_format=torch.channels_last
-                )
-            ).chunk(5)
-        )
+        frames = torch.cat(window.unbind(2))
+        maps = self.frame(channels_last(frames))
+        return list(maps.chunk(5))
 
-    def of_group(self, frames: Tensor, role: int = 0) -> Tensor:
+    def encode_group(self, frames: Tensor, role: int = 0) -> Tensor:
         """The map (B, 1, 2H, 2W) of one frame (B, 1, H, W)."""
-        result: Tensor = self.frame(
-            frames.contiguous(memory_format=torch.channels_last)
-        )
+        result: Tensor = self.frame(channels_last(frames))
         return result
 
     def initialise(self) -> None:
-        """Start as a bilinear upsampler (see ``layers.start_near_upsampler``)."""
-        convolutions = [layer for layer in self.frame if not isinstance(layer, nn.ReLU)]
-        start_near_upsampler(
-            [*convolutions, *self.volume, self.output], [convolutions[-1], self.output]
-        )
+        """Start as a bilinear upsampler (see ``layers.init_as_upsampler``)."""
+        maps = convolutions(self.frame)
+        layers = [*maps, *self.volume, self.output]
+        single_channel = [maps[-1], self.output]
+        init_as_upsampler(layers, single_channel)

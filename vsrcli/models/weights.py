@@ -1,7 +1,7 @@
-"""Checkpoint files as data: which ship with vsr, what their headers say, whether they are whole. Imports no torch.
+"""Checkpoint files as data: which ship with vsr, their headers and checksums. Imports no torch.
 
-A checkpoint of ours is a safetensors file whose metadata holds one JSON text under the key ``vsr``: model, arguments, domain, luma scale,
-recipe, step, validation gain, licence.
+Our checkpoints are safetensors files. Their metadata holds one JSON text under the key ``vsr``:
+model, arguments, domain, luma scale, recipe, step, validation gain, licence.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from safetensors import SafetensorError, safe_open
 
@@ -20,20 +20,21 @@ from vsrcli.errors import ModelError
 from vsrcli.models import DEFAULT_DOMAIN, MODELS, LumaScale, ModelSpec
 
 METADATA_KEY = "vsr"
+_SUFFIXES = (".safetensors", ".pth", ".onnx")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckpointInfo:
-    """What a checkpoint's header says.
+    """The header of a checkpoint.
 
     Attributes:
         model: name in ``MODELS``.
         arguments: of the network's constructor, where they differ from its defaults.
-        domain: the degradation it was trained to undo, or None where unknown.
-        luma_scale: the scale its input and output live on.
+        domain: the degradation it was trained to undo, or None if unknown.
+        luma_scale: scale of its input and output.
         recipe: name of the training recipe, or None.
-        step: training steps behind the weights.
-        pixels: low-resolution pixels that those steps saw, frame t alone; 0 where unknown.
+        step: number of training steps.
+        pixels: low-resolution pixels of frame t in those steps; 0 if unknown.
         gain_db: PSNR gain over bicubic on validation clips by degradation, dB.
         licence: of the weights.
         trained_on: one line on the data.
@@ -58,12 +59,12 @@ class CheckpointInfo:
         return MODELS[self.model]
 
     def to_json(self) -> str:
-        """The header's text."""
+        """The header as text."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str, path: Path) -> CheckpointInfo:
-        """Read a header's text.
+        """Parse the text of a header.
 
         Raises:
             ModelError: it is not one of ours, or names a network that this version does not know.
@@ -72,27 +73,30 @@ class CheckpointInfo:
             info = cls(**json.loads(text))
         except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(
-                f"{path}: the checkpoint's header is not one that this version of vsr can read"
+                f"{path}: this version of vsr cannot read the checkpoint's header"
             ) from error
         if info.model not in MODELS:
             raise ModelError(
-                f"{path}: it is for a network {info.model!r} that this version does not know (known: {', '.join(MODELS)})"
+                f"{path}: it is for a network {info.model!r} that this version does not know "
+                f"(known: {', '.join(MODELS)})"
             )
-        if info.luma_scale not in ("limited", "full"):
+        if info.luma_scale not in get_args(LumaScale):
             raise ModelError(
                 f"{path}: unknown luma scale {info.luma_scale!r} in the header"
             )
         return info
 
 
-def folder() -> Path:
-    """The folder of the weights that ship with vsr: inside the installed package, or at the top of a checkout."""
+def weights_folder() -> Path:
+    """The folder of the shipped weights: in the installed package, or at the top of a checkout."""
     package = Path(__file__).resolve().parent.parent
     installed = package / "weights"
-    return installed if installed.is_dir() else package.parent / "weights"
+    if installed.is_dir():
+        return installed
+    return package.parent / "weights"
 
 
-def file_name(model: str, domain: str) -> str:
+def weights_file_name(model: str, domain: str) -> str:
     """Name of a shipped file."""
     return f"{model}-{domain}-x{MODELS[model].scale}.safetensors"
 
@@ -102,7 +106,8 @@ def locate(model: str, domain: str | None = None) -> Path:
 
     Args:
         model: a name in ``MODELS``, or the path of a .safetensors, .pth or .onnx file.
-        domain: a domain, or None for ``video`` (or, where no such weights ship, the first domain that does).
+        domain: a domain. None for ``video``, or the first domain with shipped weights if ``video``
+            has none.
 
     Returns:
         An existing file.
@@ -111,35 +116,39 @@ def locate(model: str, domain: str | None = None) -> Path:
         ModelError: no such model, file or domain.
     """
     if model in MODELS:
-        domains = MODELS[model].domains
-        if not domains:
-            raise ModelError(
-                f"no weights ship for {model!r} yet: give a checkpoint file, or train one with `vsr train --model {model}`"
-            )
-        if domain is not None and domain not in domains:
-            raise ModelError(
-                f"no {domain!r} weights ship for {model!r}: choose --domain {' or '.join(domains)}"
-            )
-        path = folder() / file_name(
-            model,
-            domain or (DEFAULT_DOMAIN if DEFAULT_DOMAIN in domains else domains[0]),
-        )
-        if not path.is_file():
-            raise ModelError(
-                f"{path} is missing from the installation: install vsr again"
-            )
-        return path
+        return _locate_shipped(model, domain)
     path = Path(model)
-    if path.suffix not in (".safetensors", ".pth", ".onnx"):
+    if path.suffix not in _SUFFIXES:
         raise ModelError(
-            f"unknown model {model!r}: choose {', '.join(MODELS)}, or give a .safetensors, .pth or .onnx file"
+            f"unknown model {model!r}: choose {', '.join(MODELS)}, "
+            "or give a .safetensors, .pth or .onnx file"
         )
     if not path.is_file():
         raise ModelError(f"{path}: no such checkpoint file")
     if domain is not None:
         raise ModelError(
-            f"--domain {domain} picks among shipped weights; {path} is a file of its own: leave --domain away"
+            f"--domain {domain} chooses among the shipped weights, "
+            f"and {path} is a file of your own: omit --domain"
         )
+    return path
+
+
+def _locate_shipped(model: str, domain: str | None) -> Path:
+    domains = MODELS[model].domains
+    if not domains:
+        raise ModelError(
+            f"no weights ship for {model!r} yet: "
+            f"give a checkpoint file, or train one with `vsr train --model {model}`"
+        )
+    if domain is None:
+        domain = DEFAULT_DOMAIN if DEFAULT_DOMAIN in domains else domains[0]
+    if domain not in domains:
+        raise ModelError(
+            f"no {domain!r} weights ship for {model!r}: choose --domain {' or '.join(domains)}"
+        )
+    path = weights_folder() / weights_file_name(model, domain)
+    if not path.is_file():
+        raise ModelError(f"{path} is missing from the installation: install vsr again")
     return path
 
 
@@ -150,26 +159,27 @@ def sha256(path: Path) -> str:
 
 
 @cache
-def _sums(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        return {}
-    return {
-        name: digest
-        for digest, name in (
-            line.split() for line in path.read_text().splitlines() if line.strip()
-        )
-    }
+def _read_checksums(path: Path) -> dict[str, str]:
+    """File names -> hexadecimal SHA-256; empty if there is no such file."""
+    checksums: dict[str, str] = {}
+    if path.is_file():
+        for line in path.read_text().splitlines():
+            if line.strip():
+                digest, name = line.split()
+                checksums[name] = digest
+    return checksums
 
 
-def check_sum(path: Path) -> None:
-    """Compare a shipped file with ``SHA256SUMS``; files elsewhere are not checked.
+def verify_checksum(path: Path) -> None:
+    """Compare a shipped file with ``SHA256SUMS``. Files elsewhere are not checked.
 
     Raises:
         ModelError: the file is damaged.
     """
-    if path.resolve().parent != folder().resolve():
+    folder = weights_folder()
+    if path.resolve().parent != folder.resolve():
         return
-    expected = _sums(folder() / "SHA256SUMS").get(path.name)
+    expected = _read_checksums(folder / "SHA256SUMS").get(path.name)
     if expected is None:
         raise ModelError(
             f"{path} is not listed in SHA256SUMS beside it: install vsr again"
@@ -190,9 +200,12 @@ def read_info(path: Path) -> CheckpointInfo:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path}: not a whole safetensors file ({error})") from error
+        raise ModelError(
+            f"{path}: not a complete safetensors file ({error})"
+        ) from error
     if METADATA_KEY not in metadata:
         raise ModelError(
-            f"{path}: a safetensors file without vsr's header, so its network is unknown; give one that `vsr train` wrote"
+            f"{path}: a safetensors file without vsr's header, so its network is unknown; "
+            "give one that `vsr train` wrote"
         )
     return CheckpointInfo.from_json(metadata[METADATA_KEY], path)

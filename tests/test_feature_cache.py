@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from vsrcli.backends import Float, open_backend
-from vsrcli.backends.grouped import Grouped, _Made
+from vsrcli.backends.feature_cache import FeatureCache, _Entry
 from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, load
@@ -63,14 +63,14 @@ def test_a_film_has_the_bits_of_its_windows(spec: ModelSpec, name: str) -> None:
     for window in _windows(film):
         found = running.run(window)
         # Nothing is known: everything is computed.
-        fresh._grouped._kept.clear()  # type: ignore[attr-defined]
+        fresh._feature_cache._entries.clear()  # type: ignore[attr-defined]
         assert np.array_equal(found, fresh.run(window))
-    grouped = running._grouped  # type: ignore[attr-defined]
+    cache = running._feature_cache  # type: ignore[attr-defined]
     roles = spec.group_roles
-    assert grouped.asked == 8 * len(roles)
+    assert cache.requested == 8 * len(roles)
     # one a frame in each role, and those of the repeated ends
-    assert grouped.computed <= len(set(roles)) * (8 + 3)
-    assert fresh._grouped.computed > 1.3 * grouped.computed  # type: ignore[attr-defined]
+    assert cache.computed <= len(set(roles)) * (8 + 3)
+    assert fresh._feature_cache.computed > 1.3 * cache.computed  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
@@ -89,72 +89,74 @@ def test_only_equal_groups_are_taken_for_equal() -> None:
     """Another sample, size, batch or role is another group; what is kept is a copy."""
     made: list[Float] = []
 
-    def of_group(role: int, frames: Float) -> float:
+    def encode_group(role: int, frames: Float) -> float:
         made.append(frames.copy())
         return float(frames.sum())
 
     spec = replace(MODELS["delta"], group_frames=3, group_roles=(0,) * 3)
-    grouped = Grouped(
-        spec, of_group, lambda groups, middle: middle + np.float32(sum(groups))
+    cache = FeatureCache(
+        spec, encode_group, lambda groups, middle: middle + np.float32(sum(groups))
     )
     window = np.zeros((1, 5, 4, 6), np.float32)
-    grouped.run(window)
+    cache.run(window)
     assert len(made) == 1
     window[0, 4, 3, 5] = 1
-    assert grouped.run(window).max() == 1
+    assert cache.run(window).max() == 1
     assert len(made) == 2
-    grouped.run(window[:, :, :3])
+    cache.run(window[:, :, :3])
     assert len(made) == 3
-    grouped.run(np.concatenate([window[:, :, :3]] * 2))
+    cache.run(np.concatenate([window[:, :, :3]] * 2))
     assert len(made) == 4
-    assert (grouped.asked, grouped.computed) == (12, 4)
-    by_role = Grouped(
+    assert (cache.requested, cache.computed) == (12, 4)
+    by_role = FeatureCache(
         MODELS["delta"],
-        of_group,
+        encode_group,
         lambda groups, middle: middle + np.float32(sum(groups)),
     )
     by_role.run(np.zeros((1, 5, 4, 6), np.float32))
-    assert (by_role.asked, by_role.computed) == (5, 3)
+    assert (by_role.requested, by_role.computed) == (5, 3)
 
 
 def test_every_frame_is_seen_once_in_each_role() -> None:
     """Delta's t-2 was computed when it entered as t+2, and t-1 when it was t+1."""
-    grouped = Grouped(
+    cache = FeatureCache(
         MODELS["delta"],
         lambda role, frames: frames.sum() + role,
         lambda groups, middle: middle + np.float32(sum(groups)),
     )
     windows = _windows(_film(40))[2:-2]
     for window in windows[:20]:
-        grouped.run(window)
-    before = grouped.computed
+        cache.run(window)
+    before = cache.computed
     for window in windows[20:]:
-        grouped.run(window)
-    assert grouped.computed - before == 3 * len(windows[20:])
+        cache.run(window)
+    assert cache.computed - before == 3 * len(windows[20:])
 
 
 def test_parts_of_a_picture_find_what_was_made_of_theirs() -> None:
     """As reuse asks: now the whole picture, now a few parts of it, two of one size."""
-    grouped = Grouped(
+    cache = FeatureCache(
         MODELS["delta"],
         lambda role, frames: frames.sum() + role,
         lambda groups, middle: middle + np.float32(sum(groups)),
     )
     windows = _windows(_film(20))[2:-2]
-    grouped.run(windows[0])
+    cache.run(windows[0])
     counts = []
     for window in windows:
-        before = grouped.computed
+        before = cache.computed
         for part in (
             (slice(0, 8), slice(0, 8)),
             (slice(9, 17), slice(20, 28)),
             (slice(18, 26), slice(0, 30)),
         ):
-            grouped.run(window[:, :, *part])
-        counts.append(grouped.computed - before)
+            cache.run(window[:, :, *part])
+        counts.append(cache.computed - before)
     assert counts[0] == 3 * 5
     assert set(counts[5:]) == {3 * 3}
-    assert sum(made.frames.size for made in grouped._kept) <= 15 * windows[0][0, 0].size
+    assert (
+        sum(entry.frames.size for entry in cache._entries) <= 15 * windows[0][0, 0].size
+    )
 
 
 @pytest.mark.parametrize("model", ["delta", "previous"])
@@ -170,7 +172,7 @@ def test_a_clip_comes_out_the_same(
         encoder=EncoderOptions(codec="ffv1"),
     )
     upscale(moving_clip, tmp_path / "kept.mkv", options)
-    monkeypatch.setattr(_Made, "is_of", lambda self, frames, role: False)
+    monkeypatch.setattr(_Entry, "matches", lambda self, frames, role: False)
     upscale(moving_clip, tmp_path / "fresh.mkv", options)
     for kept, fresh in zip(
         *(VideoReader(tmp_path / name) for name in ("kept.mkv", "fresh.mkv")),

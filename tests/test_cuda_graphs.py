@@ -14,8 +14,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from vsrcli.backends import graphed
-from vsrcli.backends.graphed import Graphs
+from vsrcli.backends import cuda_graphs
+from vsrcli.backends.cuda_graphs import CudaGraphs
 
 POOL = (0, 17)
 HERE = torch.device("cpu")
@@ -195,7 +195,7 @@ def _numbers(size: int, first: int = 0) -> np.ndarray[Any, np.dtype[np.float32]]
 def test_the_second_time_is_recorded_and_the_third_only_replayed(
     cuda: FakeCuda,
 ) -> None:
-    graphs = Graphs(HERE)
+    graphs = CudaGraphs(HERE)
     work = cuda.work(_doubled)
     calls = []
     results = []
@@ -206,13 +206,13 @@ def test_the_second_time_is_recorded_and_the_third_only_replayed(
         assert np.array_equal(result, 2 * _numbers(5, number)), (
             "a result was overwritten"
         )
-    recorded = 1 + graphed._WARM_UPS + 1
+    recorded = 1 + cuda_graphs._WARM_UPS + 1
     assert calls == [1, recorded, recorded, recorded]
 
 
 def test_all_graphs_share_one_pool_and_one_stream_of_their_own(cuda: FakeCuda) -> None:
     """Shapes, types and functions in turn, each replayed with new values."""
-    graphs = Graphs(HERE)
+    graphs = CudaGraphs(HERE)
     doubled = cuda.work(_doubled)
     squared = cuda.work(torch.square)
     for first in range(4):
@@ -229,13 +229,13 @@ def test_all_graphs_share_one_pool_and_one_stream_of_their_own(cuda: FakeCuda) -
 
 
 def test_the_graph_that_was_used_least_recently_makes_room(cuda: FakeCuda) -> None:
-    graphs = Graphs(HERE)
+    graphs = CudaGraphs(HERE)
     work = cuda.work(_doubled)
 
     def run(size: int) -> None:
         assert np.array_equal(graphs.run("a", work, _numbers(size)), 2 * _numbers(size))
 
-    sizes = range(1, graphed._KEPT + 1)
+    sizes = range(1, cuda_graphs._MAX_GRAPHS + 1)
     for size in sizes:
         run(size)
         run(size)
@@ -258,8 +258,8 @@ def test_the_graph_that_was_used_least_recently_makes_room(cuda: FakeCuda) -> No
 
 
 def test_room_is_made_before_the_next_graph_needs_it(cuda: FakeCuda) -> None:
-    """The pool of ``_KEPT`` graphs serves the next one; a fifth set of results need not fit."""
-    graphs = Graphs(HERE)
+    """The pool of ``_MAX_GRAPHS`` graphs serves the next one; a fifth set of results need not fit."""
+    graphs = CudaGraphs(HERE)
     alive: list[int] = []
 
     def counted(x: Tensor) -> Tensor:
@@ -269,10 +269,10 @@ def test_room_is_made_before_the_next_graph_needs_it(cuda: FakeCuda) -> None:
         return 2 * x
 
     work = cuda.work(counted)
-    for size in range(1, graphed._KEPT + 3):
+    for size in range(1, cuda_graphs._MAX_GRAPHS + 3):
         graphs.run("a", work, _numbers(size))
         graphs.run("a", work, _numbers(size))
-    assert max(alive) == graphed._KEPT
+    assert max(alive) == cuda_graphs._MAX_GRAPHS
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_room_is_made_before_the_next_graph_needs_it(cuda: FakeCuda) -> None:
 def test_what_cannot_be_recorded_runs_plainly_from_then_on(
     cuda: FakeCuda, place: str, kind: type[Exception], message: str
 ) -> None:
-    graphs = Graphs(HERE)
+    graphs = CudaGraphs(HERE)
     work = cuda.work(_doubled)
     for _ in range(3):
         graphs.run("a", work, _numbers(3))
@@ -315,7 +315,7 @@ def test_a_cache_that_cannot_be_emptied_does_not_stop_the_plain_way(
 
     monkeypatch.delattr(torch._C, "_cuda_endAllocateToPool")
     monkeypatch.setattr(torch.cuda, "empty_cache", refuse)
-    graphs = Graphs(HERE)
+    graphs = CudaGraphs(HERE)
     cuda.fails_at = "end"
     for _ in range(3):
         assert np.array_equal(
@@ -328,7 +328,7 @@ def test_the_plain_way_still_reports_its_own_errors(cuda: FakeCuda) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(torch.OutOfMemoryError):
-        Graphs(HERE).run("a", cuda.work(refuse), _numbers(3))
+        CudaGraphs(HERE).run("a", cuda.work(refuse), _numbers(3))
 
 
 def test_the_cause_of_a_failed_capture_is_logged(
@@ -341,9 +341,9 @@ def test_the_cause_of_a_failed_capture_is_logged(
             raise RuntimeError("the real cause")
         return 2 * x
 
-    caplog.set_level("INFO", "vsrcli.backends.graphed")
+    caplog.set_level("INFO", "vsrcli.backends.cuda_graphs")
     cuda.fails_at = "end"
-    graphs = Graphs(HERE)
+    graphs = CudaGraphs(HERE)
     for _ in range(2):
         graphs.run("a", cuda.work(refuse), _numbers(3))
     assert "the real cause" in caplog.text
