@@ -12,6 +12,7 @@ import torch
 
 from vsrcli.backends import Float, open_backend
 from vsrcli.backends.feature_cache import FeatureCache, _Entry
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, load
@@ -175,7 +176,7 @@ def test_a_clip_comes_out_the_same(
     monkeypatch.setattr(_Entry, "matches", lambda self, frames, role: False)
     upscale(moving_clip, tmp_path / "fresh.mkv", options)
     for kept, fresh in zip(
-        *(VideoReader(tmp_path / name) for name in ("kept.mkv", "fresh.mkv")),
+        *(VideoReader(probe(tmp_path / name)) for name in ("kept.mkv", "fresh.mkv")),
         strict=True,
     ):
         assert np.array_equal(kept.luma, fresh.luma)
