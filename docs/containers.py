@@ -17,7 +17,7 @@ from vsrcli.media.encoders import ENCODERS
 from vsrcli.media.formats import choose_format
 from vsrcli.media.probe import probe_file
 from vsrcli.media.sidedata import hdr_settings
-from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.stream_plan import StreamPlan, plan_streams
 from vsrcli.options import EncoderOptions
 
 PAGE = Path(__file__).with_suffix(".md")

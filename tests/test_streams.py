@@ -358,13 +358,13 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
             origin=start,
         )
         demuxed: list[Fraction] = []
-        place = copier._place
+        place = copier._clock.place
 
-        def noted(packet: Any) -> Any:
+        def noted(packet: Any, run_up: Fraction) -> Any:
             demuxed.append(packet.pts * packet.time_base - info.start)
-            return place(packet)
+            return place(packet, run_up)
 
-        copier._place = noted  # type: ignore[method-assign]
+        copier._clock.place = noted  # type: ignore[method-assign]
         packets = list(copier.until(None))
         copier.close()
     for track, kind in (

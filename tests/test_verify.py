@@ -16,19 +16,19 @@ from fake import FakeBackend
 
 from vsrcli.cli import main
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.quality.certificate import Certificate
+from vsrcli.quality.verification_report import VerificationReport
 from vsrcli.run.upscale import upscale
 from vsrcli.run.verify import verify
 
 OPTIONS = UpscaleOptions(fps="source", encoder=EncoderOptions(preset="ultrafast"))
 
 
-def _failed(certificate: Certificate) -> list[str]:
-    return [check.name for check in certificate.failed]
+def _failed(report: VerificationReport) -> list[str]:
+    return [check.name for check in report.failed]
 
 
-def _said(certificate: Certificate) -> str:
-    return "\n".join(f"{check.name}: {check.text}" for check in certificate.failed)
+def _said(report: VerificationReport) -> str:
+    return "\n".join(f"{check.name}: {check.text}" for check in report.failed)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +81,9 @@ NAMES = [
 def test_honest_output_passes_everything(
     honest: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    certificate = verify(*honest, OPTIONS)
-    assert certificate.ok, _said(certificate)
-    assert [check.name for check in certificate.checks] == NAMES
+    report = verify(*honest, OPTIONS)
+    assert report.ok, _said(report)
+    assert [check.name for check in report.checks] == NAMES
     again = verify(
         honest[0],
         rebuild(honest[1], tmp_path / "again.mkv", lambda parts: None),
@@ -94,7 +94,7 @@ def test_honest_output_passes_everything(
     assert [
         (stream["kind"], stream["action"]) for stream in again.facts["streams"]
     ] == [("audio", "copy"), ("audio", "copy"), ("subtitle", "copy")]
-    assert again.facts["streams"] == certificate.facts["streams"]
+    assert again.facts["streams"] == report.facts["streams"]
 
 
 def test_honest_hdr_output_passes_everything(
@@ -104,9 +104,9 @@ def test_honest_hdr_output_passes_everything(
         honest_hdr[1],
         rebuild(honest_hdr[1], tmp_path / "again.mkv", lambda parts: None),
     ):
-        certificate = verify(honest_hdr[0], target, OPTIONS)
-        assert certificate.ok, _said(certificate)
-        assert {"hdr", *NAMES} == {check.name for check in certificate.checks}
+        report = verify(honest_hdr[0], target, OPTIONS)
+        assert report.ok, _said(report)
+        assert {"hdr", *NAMES} == {check.name for check in report.checks}
 
 
 def _packets(parts: Parts, kind: str = "audio", track: int = 0) -> list[Other]:
@@ -327,7 +327,7 @@ DAMAGES: list[tuple[Callable[[Parts], None], list[str], str]] = [
     (
         _late_frame,
         ["timestamps"],
-        r"1 of 30 frames stand elsewhere: number 17 by \+10\.000 ms",
+        r"1 of 30 frames are at the wrong time: number 17 by \+10\.000 ms",
     ),
     (_short_last_frame, ["end"], r"ends 1\.170 s after .* 1\.200 s"),
     (_enlarge, ["size"], "192x132, it should be 192x128"),
@@ -382,11 +382,11 @@ def test_damage_fails_the_check_that_is_about_it(
     names: list[str],
     says: str,
 ) -> None:
-    certificate = verify(
+    report = verify(
         honest[0], rebuild(honest[1], tmp_path / "broken.mkv", damage), OPTIONS
     )
-    assert _failed(certificate) == names, _said(certificate)
-    assert re.search(says, _said(certificate)), _said(certificate)
+    assert _failed(report) == names, _said(report)
+    assert re.search(says, _said(report)), _said(report)
 
 
 def test_lost_hdr_metadata_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) -> None:
@@ -396,14 +396,14 @@ def test_lost_hdr_metadata_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) 
 
         return damage
 
-    certificate = verify(
+    report = verify(
         honest_hdr[0],
         rebuild(honest_hdr[1], tmp_path / "lost.mkv", change("log-level=none")),
         OPTIONS,
     )
-    assert _failed(certificate) == ["hdr"]
-    assert "mastering display lost; content light level lost" in _said(certificate)
-    certificate = verify(
+    assert _failed(report) == ["hdr"]
+    assert "mastering display lost; content light level lost" in _said(report)
+    report = verify(
         honest_hdr[0],
         rebuild(
             honest_hdr[1],
@@ -412,8 +412,8 @@ def test_lost_hdr_metadata_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) 
         ),
         OPTIONS,
     )
-    assert _failed(certificate) == ["hdr"]
-    assert "content light level (1000, 300), not (1000, 400)" in _said(certificate)
+    assert _failed(report) == ["hdr"]
+    assert "content light level (1000, 300), not (1000, 400)" in _said(report)
 
 
 def test_lost_depth_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) -> None:
@@ -424,11 +424,11 @@ def test_lost_depth_fails(honest_hdr: tuple[Path, Path], tmp_path: Path) -> None
                 np.rint(plane / 4).astype(np.uint8) for plane in picture.planes
             ]
 
-    certificate = verify(
+    report = verify(
         honest_hdr[0], rebuild(honest_hdr[1], tmp_path / "flat.mkv", damage), OPTIONS
     )
-    assert _failed(certificate) == ["depth"], _said(certificate)
-    assert "8 bits, the source has 10" in _said(certificate)
+    assert _failed(report) == ["depth"], _said(report)
+    assert "8 bits, the source has 10" in _said(report)
 
 
 @pytest.mark.parametrize("ending", ["mp4", "mov", "mkv", "ts", "avi"])
@@ -444,8 +444,8 @@ def test_every_container_at_every_rate(
         bake_rotation=ending in ("ts", "avi"),
     )
     upscale(source, target, options)
-    certificate = verify(source, target, options)
-    assert certificate.ok, _said(certificate)
+    report = verify(source, target, options)
+    assert report.ok, _said(report)
     other = verify(
         source,
         target,
@@ -480,8 +480,8 @@ def test_cut_outputs(
             fps=fps, encoder=EncoderOptions(preset="ultrafast"), overwrite=True, **cut
         )
         upscale(source, target, options)
-        certificate = verify(source, target, options)
-        assert certificate.ok, _said(certificate)
+        report = verify(source, target, options)
+        assert report.ok, _said(report)
         moved = verify(
             source, target, UpscaleOptions(fps=fps, bake_rotation=ending == "ts")
         )

@@ -26,7 +26,7 @@ from fake import FakeBackend
 import vsrcli.run.upscale as upscale_module
 from vsrcli.errors import VsrError
 from vsrcli.media.probe import probe
-from vsrcli.media.streams import plan_streams
+from vsrcli.media.stream_plan import plan_streams
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale

@@ -71,7 +71,7 @@ def _action(stream: dict[str, Any]) -> str:
 def _describe(source: Path, target: Path | None) -> dict[str, Any]:
     from vsrcli.media.containers import DEFAULT_SUFFIX, can_be_written
     from vsrcli.media.probe import completeness, probe
-    from vsrcli.media.streams import plan_streams
+    from vsrcli.media.stream_plan import plan_streams
 
     info = probe(source)
     if target is None:

@@ -18,10 +18,10 @@ from vsrcli.cli.console import (
 )
 from vsrcli.cli.flags import no_progress_flag, option_flags
 from vsrcli.options import UpscaleOptions
-from vsrcli.quality.agreement import DEFAULT_THRESHOLD_DB
+from vsrcli.quality.frame_comparison import DEFAULT_THRESHOLD_DB
 
 if TYPE_CHECKING:
-    from vsrcli.quality.certificate import Certificate
+    from vsrcli.quality.verification_report import VerificationReport
 
 # The options of ``vsr upscale`` that say what the output should be.
 _OPTIONS = (
@@ -105,7 +105,7 @@ def command(
         "frames",
         enabled=not (quiet or no_progress),
     ) as show:
-        certificate = verify(
+        report = verify(
             source,
             target,
             options,
@@ -118,21 +118,21 @@ def command(
             ),
         )
     if as_json:
-        print_json(certificate.as_dict())
+        print_json(report.as_dict())
     elif not quiet:
-        _print_passed(target, certificate)
-    for check in certificate.failed:
+        _print_passed(target, report)
+    for check in report.failed:
         note(f"{check.name}: {check.text}")
-    if not certificate.ok:
+    if not report.ok:
         raise click.exceptions.Exit(1)
 
 
-def _print_passed(target: Path, certificate: Certificate) -> None:
-    checks = certificate.checks
+def _print_passed(target: Path, report: VerificationReport) -> None:
+    checks = report.checks
     passed = [(check.name, check.text) for check in checks if check.passed]
     title = "all checks pass"
-    if certificate.failed:
-        failed = len(certificate.failed)
+    if report.failed:
+        failed = len(report.failed)
         verb = "fails" if failed == 1 else "fail"
         title = f"{failed} of {plural(len(checks), 'check')} {verb}; these pass"
     print_facts(f"{target}: {title}", passed)
