@@ -38,8 +38,8 @@ from vsrcli.run import space as module
 from vsrcli.run.batch import upscale_all
 from vsrcli.run.journal import Journal
 from vsrcli.run.plan import Plan, plan_segments, stretches
-from vsrcli.run.preflight import prepare
 from vsrcli.run.upscale import upscale
+from vsrcli.run.upscale_job import prepare
 from vsrcli.timing import Schedule, TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")

@@ -15,12 +15,12 @@ from vsrcli.media.folder_reader import FolderReader
 from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo, check_target
 from vsrcli.media.probe import probe_file
-from vsrcli.media.streams import StreamPlan, plan_streams
+from vsrcli.media.stream_plan import StreamPlan, plan_streams
 from vsrcli.media.writer import VideoWriter
 from vsrcli.options import AssembleOptions, EncoderOptions
 from vsrcli.picture.rgb import from_rgb, matrix_of
 from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.preflight import named
+from vsrcli.run.targets import resolve_target
 
 _AHEAD = 4
 _APART_SECONDS = Fraction(1, 5)
@@ -68,7 +68,7 @@ def assemble(
     """
     source, target, options = (
         Path(source),
-        named(Path(target), (options or AssembleOptions()).format),
+        resolve_target(Path(target), (options or AssembleOptions()).format),
         options or AssembleOptions(),
     )
     began = time.monotonic()

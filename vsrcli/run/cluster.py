@@ -26,8 +26,8 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.run.journal import Segment, part_path
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
 from vsrcli.run.plan import Plan
-from vsrcli.run.preflight import Job
 from vsrcli.run.segments import Engine, Hooks, make_stretch
+from vsrcli.run.upscale_job import UpscaleJob
 from vsrcli.run.workers import error_of
 
 LOCAL = "local"
@@ -45,7 +45,7 @@ class Cluster:
     """
 
     def __init__(
-        self, job: Job, options: UpscaleOptions, plan: Plan, opener: Opener
+        self, job: UpscaleJob, options: UpscaleOptions, plan: Plan, opener: Opener
     ) -> None:
         """Join it, and have the network loaded once.
 
@@ -212,7 +212,7 @@ def _loaded(opener: Opener, options: UpscaleOptions) -> Backend:
     )
 
 
-def _describe(work: tuple[Job, UpscaleOptions, Plan, Opener]) -> tuple[str, Any]:
+def _describe(work: tuple[UpscaleJob, UpscaleOptions, Plan, Opener]) -> tuple[str, Any]:
     _, options, _, opener = work
     try:
         return "", Engine.of(_loaded(opener, options))
@@ -221,7 +221,7 @@ def _describe(work: tuple[Job, UpscaleOptions, Plan, Opener]) -> tuple[str, Any]
 
 
 def _make(
-    work: tuple[Job, UpscaleOptions, Plan, Opener], number: int, may_seek: bool
+    work: tuple[UpscaleJob, UpscaleOptions, Plan, Opener], number: int, may_seek: bool
 ) -> tuple[str, Any]:
     """Make one segment; the answer holds its part."""
     job, options, plan, opener = work

@@ -22,7 +22,8 @@ from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.rgb import gray_layout, matrix_of, to_rgb
 from vsrcli.run.pictures import picture_layout, picture_tags
 from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.preflight import STANDARD_OUTPUT, check_range
+from vsrcli.run.range_check import check_range
+from vsrcli.run.targets import STANDARD_OUTPUT
 
 _AHEAD = 4
 

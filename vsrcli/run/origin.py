@@ -8,11 +8,12 @@ from fractions import Fraction
 
 from vsrcli.frame_io import FrameSource
 from vsrcli.options import UpscaleOptions
+from vsrcli.run.opening import open_reader
 from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.preflight import Job, open_reader
+from vsrcli.run.upscale_job import UpscaleJob
 
 
-def with_origin(job: Job, source: FrameSource) -> Job:
+def with_origin(job: UpscaleJob, source: FrameSource) -> UpscaleJob:
     """The job with its origin: 0, or with ``--start`` the time of the first frame.
 
     Args:
@@ -28,7 +29,7 @@ def with_origin(job: Job, source: FrameSource) -> Job:
     return replace(job, origin=first_time, first_time=first_time)
 
 
-def with_first_time(job: Job, options: UpscaleOptions) -> Job:
+def with_first_time(job: UpscaleJob, options: UpscaleOptions) -> UpscaleJob:
     """As ``with_origin``, for passes that begin anywhere: the time of the first frame is known.
 
     Args:

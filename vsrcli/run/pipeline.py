@@ -20,7 +20,7 @@ from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
 from vsrcli.run.network import LumaNetwork, Work
 from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.preflight import Job
+from vsrcli.run.upscale_job import UpscaleJob
 from vsrcli.timing import Scheduled, TimeRange
 
 _DECODED_AHEAD = 8
@@ -153,7 +153,7 @@ class SegmentSink(FrameSink, Protocol):
 
 
 def run_stages(
-    job: Job,
+    job: UpscaleJob,
     options: UpscaleOptions,
     backend: Backend,
     reader: FrameSource,
@@ -259,7 +259,10 @@ def _write(item: Scheduled, writer: FrameSink, segments: SegmentSink | None) -> 
 
 
 def _with_luma(
-    items: Iterable[Scheduled], network: LumaNetwork, job: Job, clocks: dict[str, Clock]
+    items: Iterable[Scheduled],
+    network: LumaNetwork,
+    job: UpscaleJob,
+    clocks: dict[str, Clock],
 ) -> Iterator[tuple[Scheduled, Plane]]:
     """Each frame that is shown, and its doubled luma."""
     is_full_range = job.conversion.tags.is_full_range
@@ -287,7 +290,7 @@ def _planned(
 
 
 def _finished(
-    items: Iterable[tuple[Scheduled, Plane]], job: Job, clock: Clock
+    items: Iterable[tuple[Scheduled, Plane]], job: UpscaleJob, clock: Clock
 ) -> Iterator[Scheduled]:
     """The frames of the output."""
     for item, luma in items:

@@ -19,10 +19,12 @@ from vsrcli.media.timeline import Timeline, timeline
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.journal import Journal, Mark, Segment, fingerprint, mark_of, part_path
+from vsrcli.run.opening import open_file_writer, open_reader
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan, plan_segments, stretches
-from vsrcli.run.preflight import Job, is_folder_target, open_file_writer, open_reader
 from vsrcli.run.space import check_space
+from vsrcli.run.targets import is_folder_target
+from vsrcli.run.upscale_job import UpscaleJob
 from vsrcli.timing import Scheduled, TimeRange
 
 # Options that change nothing of what is written.
@@ -49,7 +51,7 @@ _RATIONED = {"b", "minrate", "maxrate", "bufsize", "rc", "pass", "bitrate"}
 _RATIONED_WITHIN = ("bitrate", "vbv-", "pass=", "stats=")
 
 
-def cut_up(job: Job, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
+def cut_up(job: UpscaleJob, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
     """The segments of a run, and what is known of the source's packets; None where it is short, or has to be made in one go.
 
     Raises:
@@ -67,7 +69,7 @@ def cut_up(job: Job, options: UpscaleOptions) -> tuple[Plan, Timeline] | None:
     return (plan, found) if len(plan) > 1 else None
 
 
-def one_go(job: Job) -> str | None:
+def one_go(job: UpscaleJob) -> str | None:
     """Why a run cannot be made in segments; None where it can."""
     if is_folder_target(job.target) or piped_container(job.target) is not None:
         return "the output is no file"
@@ -88,7 +90,9 @@ def _is_rationed(encoder: EncoderOptions) -> bool:
     )
 
 
-def facts_of(job: Job, options: UpscaleOptions, engine: Engine) -> dict[str, str]:
+def facts_of(
+    job: UpscaleJob, options: UpscaleOptions, engine: Engine
+) -> dict[str, str]:
     """What decides about the result of a run, by names that the user knows.
 
     Raises:
@@ -185,7 +189,7 @@ class Here:
     """A ``Maker`` in this process, with one backend."""
 
     def __init__(
-        self, job: Job, options: UpscaleOptions, plan: Plan, backend: Backend
+        self, job: UpscaleJob, options: UpscaleOptions, plan: Plan, backend: Backend
     ) -> None:
         """Take note of what to make.
 
@@ -238,7 +242,7 @@ class Stretch(FrameSink):
 
     def __init__(
         self,
-        job: Job,
+        job: UpscaleJob,
         plan: Plan,
         first: int,
         last: int,
@@ -341,7 +345,7 @@ class Stretch(FrameSink):
 
 
 def make_stretch(
-    job: Job,
+    job: UpscaleJob,
     options: UpscaleOptions,
     backend: Backend,
     plan: Plan,
@@ -427,7 +431,10 @@ def work_through(
 
 
 def join(
-    job: Job, options: UpscaleOptions, journal: Journal, check: Callable[[Path], None]
+    job: UpscaleJob,
+    options: UpscaleOptions,
+    journal: Journal,
+    check: Callable[[Path], None],
 ) -> None:
     """Make the output of the finished segments and the streams that are carried along.
 

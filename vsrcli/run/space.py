@@ -11,7 +11,7 @@ from vsrcli.media.encoders import encoder_of
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.journal import Journal, Segment
 from vsrcli.run.plan import Plan
-from vsrcli.run.preflight import Job
+from vsrcli.run.upscale_job import UpscaleJob
 
 # Bits for a pixel: of x264 at its default quality (measured: 0.05 to 0.3), and of lossless encoders for each bit of a sample.
 _LOSSY_BITS, _LOSSLESS_BITS = 0.15, 0.7
@@ -22,7 +22,7 @@ class Space:
 
     def __init__(
         self,
-        job: Job,
+        job: UpscaleJob,
         options: UpscaleOptions,
         journal: Journal,
         note: Callable[[str], None],
@@ -66,7 +66,7 @@ class Space:
             )
 
 
-def check_space(job: Job, folder: Path, needed: int, what: str) -> None:
+def check_space(job: UpscaleJob, folder: Path, needed: int, what: str) -> None:
     """Stop while there is still room to stop in.
 
     Raises:
@@ -91,7 +91,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-def estimated_bytes(job: Job, options: UpscaleOptions) -> int:
+def estimated_bytes(job: UpscaleJob, options: UpscaleOptions) -> int:
     """About what a run needs on the disk, parts and finished video together, before anything of it is there."""
     video, seconds = (
         job.video,

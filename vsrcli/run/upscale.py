@@ -17,16 +17,10 @@ from vsrcli.media.timeline import Timeline
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
 from vsrcli.run.choose import choose
 from vsrcli.run.journal import Journal, Segment, begun_with, clear_finished
+from vsrcli.run.opening import open_file_writer, open_reader, open_writer
 from vsrcli.run.origin import with_first_time, with_origin
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport, run_stages
 from vsrcli.run.plan import Plan
-from vsrcli.run.preflight import (
-    Job,
-    open_file_writer,
-    open_reader,
-    open_writer,
-    prepare,
-)
 from vsrcli.run.segments import (
     Here,
     Hooks,
@@ -39,6 +33,7 @@ from vsrcli.run.segments import (
     work_through,
 )
 from vsrcli.run.space import Space
+from vsrcli.run.upscale_job import UpscaleJob, prepare
 from vsrcli.run.verify import verify
 
 log = logging.getLogger(__name__)
@@ -133,7 +128,7 @@ def upscale(
 
 @contextmanager
 def _network(
-    job: Job, options: UpscaleOptions, found: tuple[Plan, Timeline] | None
+    job: UpscaleJob, options: UpscaleOptions, found: tuple[Plan, Timeline] | None
 ) -> Iterator[tuple[Maker, Backend | None]]:
     """What makes the segments; and, where it is here, the network itself."""
     is_spread = found is not None and found[1].is_seekable
@@ -170,7 +165,7 @@ def _network(
 
 
 def _in_one_go(
-    job: Job,
+    job: UpscaleJob,
     options: UpscaleOptions,
     backend: Backend,
     report: UpscaleReport,
@@ -194,7 +189,7 @@ def _in_one_go(
 
 
 def _in_segments(
-    job: Job, options: UpscaleOptions, plan: Plan, source: Timeline, maker: Maker, report: UpscaleReport, on_progress: _OnProgress,
+    job: UpscaleJob, options: UpscaleOptions, plan: Plan, source: Timeline, maker: Maker, report: UpscaleReport, on_progress: _OnProgress,
     note: Callable[[str], None], check: _Check,
 ) -> Damage:  # fmt: skip
     with Journal(
@@ -272,7 +267,7 @@ def where_time_went(report: UpscaleReport) -> str:
 
 
 def _certify(
-    part: Path, job: Job, options: UpscaleOptions, report: UpscaleReport
+    part: Path, job: UpscaleJob, options: UpscaleOptions, report: UpscaleReport
 ) -> None:
     """Hold the finished file against the source; where it fails, keep it under another name than the one that was asked for.
 

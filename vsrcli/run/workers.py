@@ -23,8 +23,8 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.run.journal import Segment
 from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
 from vsrcli.run.plan import Plan, stretches
-from vsrcli.run.preflight import Job
 from vsrcli.run.segments import Engine, Hooks, make_stretch
+from vsrcli.run.upscale_job import UpscaleJob
 
 Opener = Callable[..., Backend]
 
@@ -58,7 +58,7 @@ class Crew:
 
     def __init__(
         self,
-        job: Job,
+        job: UpscaleJob,
         options: UpscaleOptions,
         plan: Plan,
         devices: Sequence[str],
