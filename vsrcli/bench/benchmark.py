@@ -42,12 +42,15 @@ class Bench:
     def __init__(self, path: Path, options: BenchOptions) -> None:
         self.path = path
         self.options = options
-        self.crop = CROPS[options.protocol] if options.crop is None else options.crop
+        self.crop = CROPS[options.protocol]
+        if options.crop is not None:
+            self.crop = options.crop
         _check_metrics(options.metrics)
         self._run = _open_run(path, options, self.crop)
         width = self._run.width
         height = self._run.height
-        if min(width, height) - 2 * self.crop < _MIN_CROPPED_SIDE:
+        cropped_side = min(width, height) - 2 * self.crop
+        if cropped_side < _MIN_CROPPED_SIDE:
             raise OptionError(
                 f"a crop of {self.crop} leaves too little of {width}x{height} pixels: "
                 "give a smaller --crop"
@@ -129,12 +132,19 @@ def _open_truth(path: Path, options: BenchOptions) -> GroundTruth:
                 f"{consecutive[0]} needs consecutive frames, and a training pack "
                 "has single ones: omit it from --metrics"
             )
-        return PackTruth(sequences, options.degrade, options.sequences, options.area)
+        return PackTruth(
+            sequences,
+            options.degrade,
+            count=options.sequences,
+            size=options.area,
+        )
     if options.degrade == "video":
         raise OptionError(
             "--degrade video is random for each clip, and for training packs only: "
             "choose crf:N instead"
         )
     source = Source(path, options.range)
-    low = Source(Path(options.lr), options.range) if options.lr else None
+    low = None
+    if options.lr:
+        low = Source(Path(options.lr), options.range)
     return StreamTruth(source, options.degrade, low)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 
-from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress
+from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress, frame_count
 from vsrcli.bench.protocols import RunResult
 from vsrcli.bench.report import BenchRow
 from vsrcli.bench.scores import OpenScores
 from vsrcli.bench.shots import ComparedFrame
-from vsrcli.bench.source import Source, aligned
+from vsrcli.bench.source import Picture, Source, aligned
 from vsrcli.errors import InputError
 
 
@@ -33,7 +33,9 @@ class ComparisonRun:
         result: Source,
         limit: int | None,
     ) -> None:
-        if (result.width, result.height) != (truth.width, truth.height):
+        truth_size = (truth.width, truth.height)
+        result_size = (result.width, result.height)
+        if result_size != truth_size:
             raise InputError(
                 f"{result.path} has {result.width}x{result.height} pixels, "
                 f"{truth.path} {truth.width}x{truth.height}: "
@@ -43,19 +45,20 @@ class ComparisonRun:
         self._result = result
         self._limit = limit
         self._name = result.path.name
-        self._count = limit
-        if truth.count is not None:
-            self._count = min(truth.count, limit or truth.count)
+        self._count = frame_count(truth.count, limit)
         self.width = truth.width
         self.height = truth.height
         self.rate = truth.rate
         self.description = f"none: {self._name} is compared as it is"
 
-    def score(self, open_scores: OpenScores, on_progress: OnProgress) -> RunResult:
+    def score(
+        self,
+        open_scores: OpenScores,
+        on_progress: OnProgress,
+    ) -> RunResult:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
         bar = BarSpan(0.0, 1.0)
-        pairs = aligned(self._truth, self._result, self._limit)
-        pairs = islice(pairs, self._limit)
+        pairs = islice(self._pairs(), self._limit)
         with open_scores() as scores:
             for done, (truth, picture) in enumerate(pairs, start=1):
                 scores.add(truth, picture.luma)
@@ -72,7 +75,13 @@ class ComparisonRun:
 
     def frames(self) -> Iterator[ComparedFrame]:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
-        pairs = aligned(self._truth, self._result, self._limit)
-        for truth, picture in pairs:
+        for truth, picture in self._pairs():
             pictures = {self._name: picture.luma}
             yield ComparedFrame(truth, partial(dict, pictures))
+
+    def _pairs(self) -> Iterator[tuple[Picture, Picture]]:
+        return aligned(
+            self._truth,
+            self._result,
+            required=self._limit,
+        )

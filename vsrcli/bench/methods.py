@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ _MATCHING_DOMAINS = {
 }
 
 Window = tuple[Frame, ...]
+ModelAndDomain = tuple[str, str | None]
 Upscale = Callable[[Window], NDArray[Any]]
 
 
@@ -67,11 +68,17 @@ def networks(options: BenchOptions) -> list[Loader]:
     """
     loaders: list[Loader] = []
     for model, domain in selected_models(options):
-        loaders.append(partial(_network, model, domain, options))
+        load = partial(
+            _network,
+            model,
+            domain,
+            options,
+        )
+        loaders.append(load)
     return loaders
 
 
-def selected_models(options: BenchOptions) -> Sequence[tuple[str, str | None]]:
+def selected_models(options: BenchOptions) -> list[ModelAndDomain]:
     """(model, domain) of every network to run.
 
     The domain matches the degradation if there are weights for it.
@@ -81,15 +88,18 @@ def selected_models(options: BenchOptions) -> Sequence[tuple[str, str | None]]:
 
 
 def _shipped_models(domain: str | None) -> tuple[str, ...]:
+    """Models with weights for a domain, or for any."""
     names = []
     for spec in MODELS.values():
-        is_shipped = bool(spec.domains) if domain is None else domain in spec.domains
+        is_shipped = len(spec.domains) > 0
+        if domain is not None:
+            is_shipped = domain in spec.domains
         if is_shipped:
             names.append(spec.name)
     return tuple(names)
 
 
-def _with_domain(name: str, options: BenchOptions) -> tuple[str, str | None]:
+def _with_domain(name: str, options: BenchOptions) -> ModelAndDomain:
     """Split ``MODEL:DOMAIN`` and choose a domain where none is named."""
     model, _, named_domain = name.partition(":")
     if model not in MODELS:

@@ -59,7 +59,9 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
         "curves": _curves(report),
         "shots": [_shot_data(shot) for shot in shots],
     }
-    figures = [_shot(number, shot, report) for number, shot in enumerate(shots)]
+    figures = []
+    for number, shot in enumerate(shots):
+        figures.append(_shot(number, shot, report))
     parts = {
         "TITLE": escape(report.ground_truth),
         "FACTS": _facts(report),
@@ -68,13 +70,18 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
         "SHOTS": "".join(figures),
         "DATA": _script_json(data),
     }
-    template = files("vsrcli.bench").joinpath("page.html").read_text(encoding="utf-8")
+    file = files("vsrcli.bench").joinpath("page.html")
+    template = file.read_text(encoding="utf-8")
     return _PLACEHOLDER.sub(lambda match: parts[match[1]], template)
 
 
 def _script_json(value: Any) -> str:
     """JSON that cannot end the script element it is in."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(
+        value,
+        allow_nan=False,
+        separators=(",", ":"),
+    )
     for character in ("<", "\u2028", "\u2029"):
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
@@ -96,11 +103,11 @@ def _facts(report: BenchReport) -> str:
 
 def _notes(report: BenchReport) -> str:
     """What the columns of the table mean, as list items."""
-    notes = [(metric.title, metric.note) for metric in report.metrics]
+    notes = {metric.title: metric.note for metric in report.metrics}
     if _has_temporal_gain(report):
-        notes.append((_TEMPORAL_GAIN, _TEMPORAL_GAIN_NOTE))
+        notes[_TEMPORAL_GAIN] = _TEMPORAL_GAIN_NOTE
     items = []
-    for title, note in notes:
+    for title, note in notes.items():
         items.append(f"<li><b>{escape(title)}</b>: {escape(note)}</li>")
     return "".join(items)
 
@@ -154,7 +161,11 @@ def _metric_column(report: BenchReport, metric: MetricInfo) -> _Column:
     if len(known) < 2:
         return _Column(metric.title, figures)
     best = max(known) if metric.higher_is_better else min(known)
-    return _Column(metric.title, figures, best=_figure(best, digits))
+    return _Column(
+        metric.title,
+        figures,
+        best=_figure(best, digits),
+    )
 
 
 def _speed(frames_per_second: float | None) -> str:
@@ -194,8 +205,11 @@ def _curves(report: BenchReport) -> dict[str, Any]:
 
 def _is_complete(report: BenchReport, metric: MetricInfo) -> bool:
     """Whether every method has a value for every frame."""
-    counts = {len(row.per_frame.get(metric.name, ())) for row in report.rows}
-    return counts == {report.frames}
+    for row in report.rows:
+        values = row.per_frame.get(metric.name, [])
+        if len(values) != report.frames:
+            return False
+    return True
 
 
 def _drawn_frames(report: BenchReport) -> list[int]:
@@ -207,13 +221,15 @@ def _drawn_frames(report: BenchReport) -> list[int]:
         return list(range(report.frames))
     metric = report.metrics[0]
     last_row = report.rows[-1]
-    values = np.asarray(last_row.per_frame[metric.name], np.float64)
-    quality = values if metric.higher_is_better else -values
-    quality = np.where(np.isnan(quality), np.inf, quality)
-    bounds = np.linspace(0, report.frames, _MAX_POINTS + 1).astype(int)
+    values = np.array(last_row.per_frame[metric.name], np.float64)
+    if not metric.higher_is_better:
+        values = -values
+    values[np.isnan(values)] = np.inf
+    bounds = np.linspace(0, report.frames, _MAX_POINTS + 1)
+    bounds = bounds.astype(int)
     frames = []
     for start, stop in pairwise(bounds):
-        worst = start + quality[start:stop].argmin()
+        worst = start + values[start:stop].argmin()
         frames.append(int(worst))
     return frames
 
@@ -227,7 +243,10 @@ def _curve(
     points: list[float | None] = []
     for frame in frames:
         value = values[frame]
-        points.append(float(f"{value:.6g}") if math.isfinite(value) else None)
+        if math.isfinite(value):
+            points.append(float(f"{value:.6g}"))
+        else:
+            points.append(None)
     return {
         "name": row.name,
         "baseline": row.is_baseline,
@@ -272,9 +291,11 @@ def _chosen_pictures(shot: Shot, report: BenchReport) -> tuple[str, str]:
     left = "bicubic"
     if left not in shot.pictures:
         left = next(iter(shot.pictures), _GROUND_TRUTH)
-    networks = [
-        row.name for row in report.rows if not row.is_baseline and row.name in shot.psnr
-    ]
+    networks = []
+    for row in report.rows:
+        is_network = not row.is_baseline
+        if is_network and row.name in shot.psnr:
+            networks.append(row.name)
     if not networks:
         return left, _GROUND_TRUTH
     right = max(networks, key=shot.psnr.__getitem__)
@@ -328,7 +349,8 @@ def _data_uri(luma: Bytes, full_range: bool) -> str:
 
 
 def _as_full_range(luma: Bytes) -> Bytes:
-    gray = (luma.astype(np.float32) - 16) * (255 / 219)
+    gray = luma.astype(np.float32) - 16
+    gray *= 255 / 219
     codes: Bytes = np.clip(gray + 0.5, 0, 255).astype(np.uint8)
     return codes
 
@@ -340,11 +362,14 @@ def _png(gray: Bytes) -> bytes:
     rows[:, 0] = 2
     rows[0, 1:] = gray[0]
     rows[1:, 1:] = gray[1:] - gray[:-1]
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    pixels = zlib.compress(rows.tobytes(), 9)
+    bit_depth = 8
+    no_further_options = bytes(4)
+    header = struct.pack(">IIB", width, height, bit_depth)
     chunks = [
         b"\x89PNG\r\n\x1a\n",
-        _png_chunk(b"IHDR", header),
-        _png_chunk(b"IDAT", zlib.compress(rows.tobytes(), 9)),
+        _png_chunk(b"IHDR", header + no_further_options),
+        _png_chunk(b"IDAT", pixels),
         _png_chunk(b"IEND", b""),
     ]
     return b"".join(chunks)
@@ -352,5 +377,6 @@ def _png(gray: Bytes) -> bytes:
 
 def _png_chunk(kind: bytes, data: bytes) -> bytes:
     length = struct.pack(">I", len(data))
-    checksum = struct.pack(">I", zlib.crc32(kind + data))
+    crc = zlib.crc32(kind + data)
+    checksum = struct.pack(">I", crc)
     return length + kind + data + checksum

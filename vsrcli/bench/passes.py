@@ -16,7 +16,7 @@ import numpy as np
 
 from vsrcli.bench.memory import PeakMemory
 from vsrcli.bench.methods import Loader, Method, Window, baselines, networks
-from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress
+from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress, frame_count
 from vsrcli.bench.protocols import RunResult
 from vsrcli.bench.report import BenchRow
 from vsrcli.bench.scores import OpenScores
@@ -44,29 +44,30 @@ class MethodRun:
         self._truth = truth
         self._options = options
         self._crop = crop
-        self._count = options.frames
-        if truth.count is not None:
-            self._count = min(truth.count, options.frames or truth.count)
+        self._count = frame_count(truth.count, options.frames)
         self.width = truth.width
         self.height = truth.height
         self.rate = truth.rate
         self.description = truth.description(options.frames)
 
-    def score(self, open_scores: OpenScores, on_progress: OnProgress) -> RunResult:
+    def score(
+        self,
+        open_scores: OpenScores,
+        on_progress: OnProgress,
+    ) -> RunResult:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
-        network_loaders = networks(self._options)
-        # Interpolation takes next to no time, so only networks move the bar.
-        passes = [(load, BarSpan(0.0, 0.0)) for load in baselines()]
-        for number, load in enumerate(network_loaders):
-            length = 1 / len(network_loaders)
-            span = BarSpan(number * length, length)
-            passes.append((load, span))
-        result = RunResult([], [])
-        for load, span in passes:
-            measured = self._measure(load, span, open_scores, on_progress)
-            rows = [*result.rows, *measured.rows]
-            result = RunResult(rows, measured.times)
-        return replace(result, rows=_with_gains(result.rows))
+        rows: list[BenchRow] = []
+        times: list[float] = []
+        for load, span in self._passes():
+            result = self._measure(
+                load,
+                span,
+                open_scores,
+                on_progress,
+            )
+            rows.extend(result.rows)
+            times = result.times
+        return RunResult(_with_gains(rows), times)
 
     def frames(self) -> Iterator[ComparedFrame]:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
@@ -75,6 +76,16 @@ class MethodRun:
         for case in self._cases():
             make_pictures = partial(_pictures, case, methods)
             yield ComparedFrame(case.truth, make_pictures)
+
+    def _passes(self) -> Iterator[tuple[Loader, BarSpan]]:
+        """Every method with its part of the progress bar."""
+        network_loaders = networks(self._options)
+        # Interpolation takes next to no time, so only networks move the bar.
+        for load in baselines():
+            yield load, BarSpan(0.0, 0.0)
+        for number, load in enumerate(network_loaders):
+            length = 1 / len(network_loaders)
+            yield load, BarSpan(number * length, length)
 
     def _cases(self) -> Iterator[Case]:
         return self._truth.cases(self._options.frames)
@@ -124,9 +135,10 @@ class MethodRun:
         """PSNR of every frame, dB, when the windows contain nothing but that frame."""
         values: list[float] = []
         for done, case in enumerate(self._cases(), start=1):
+            truth = case.truth.luma
             picture = method.upscale(_still(case.window))
             luma = _on_8_bit_scale(picture)
-            figure = psnr(case.truth.luma, luma, crop=self._crop)
+            figure = psnr(truth, luma, crop=self._crop)
             values.append(figure)
             share = span.share(done, self._count)
             name = f"{method.name}, one frame"
@@ -148,7 +160,8 @@ def _with_gains(rows: list[BenchRow]) -> list[BenchRow]:
         return rows
     result: list[BenchRow] = []
     for row in rows:
-        gains = _differences(row.per_frame["psnr"], reference)
+        values = row.per_frame["psnr"]
+        gains = _differences(values, reference)
         gain = float(np.mean(gains))
         result.append(replace(row, gain_db=gain))
     return result
@@ -158,14 +171,18 @@ def _with_temporal_gain(row: BenchRow, still_psnr: list[float]) -> BenchRow:
     """A network's row with its PSNR over that of still windows."""
     gains = _differences(row.per_frame["psnr"], still_psnr)
     per_frame = {**row.per_frame, "temporal_gain_db": gains}
-    gain = float(np.mean(gains))
-    return replace(row, per_frame=per_frame, temporal_gain_db=gain)
+    return replace(
+        row,
+        per_frame=per_frame,
+        temporal_gain_db=float(np.mean(gains)),
+    )
 
 
 def _differences(values: list[float], others: list[float]) -> list[float]:
     """``values`` minus ``others``, dB; 0 for a frame both restore exactly (black, say)."""
     differences: list[float] = []
-    for value, other in zip(values, others, strict=True):
+    pairs = zip(values, others, strict=True)
+    for value, other in pairs:
         is_same = value == other  # both may be infinite
         differences.append(0.0 if is_same else value - other)
     return differences

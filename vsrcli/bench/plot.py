@@ -26,15 +26,26 @@ def plot(report: BenchReport) -> bytes:
     from matplotlib.figure import Figure
 
     metrics = [metric for metric in report.metrics if _has_curves(report, metric)]
-    figure = Figure(figsize=(11, 0.8 + 2.8 * len(metrics)), layout="constrained")
+    height = 0.8 + 2.8 * len(metrics)
+    figure = Figure(figsize=(11, height), layout="constrained")
     FigureCanvasAgg(figure)
     title = f"{report.ground_truth}: {report.degradation}"
-    figure.suptitle(title, fontsize=10, parse_math=False)
-    grid = figure.subplots(len(metrics), 1, sharex=True, squeeze=False)
+    figure.suptitle(
+        title,
+        fontsize=10,
+        parse_math=False,
+    )
+    grid = figure.subplots(
+        nrows=len(metrics),
+        ncols=1,
+        sharex=True,
+        squeeze=False,
+    )
     panels = grid[:, 0]
     for panel, metric in zip(panels, metrics, strict=True):
         _draw(panel, report, metric)
-    panels[-1].set_xlabel("time, s" if report.has_times else "frame")
+    axis = "time, s" if report.has_times else "frame"
+    panels[-1].set_xlabel(axis)
     handles, labels = panels[0].get_legend_handles_labels()
     # The legend is outside of the panels, so that it hides no curve.
     figure.legend(

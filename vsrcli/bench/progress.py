@@ -24,6 +24,15 @@ class BenchProgress:
 OnProgress = Callable[[BenchProgress], None]
 
 
+def frame_count(available: int | None, limit: int | None) -> int | None:
+    """Number of frames to score; None if it is unknown."""
+    if available is None:
+        return limit
+    if limit is None:
+        return available
+    return min(available, limit)
+
+
 @dataclass(frozen=True, slots=True)
 class BarSpan:
     """The part of the progress bar that one pass takes.
@@ -40,7 +49,8 @@ class BarSpan:
         """Where the bar is after ``done`` frames of ``count``; None if the count is unknown."""
         if not count:
             return None
-        return self.start + self.length * min(1.0, done / count)
+        share_of_pass = min(1.0, done / count)
+        return self.start + self.length * share_of_pass
 
     @property
     def first_half(self) -> BarSpan:

@@ -44,7 +44,11 @@ class BenchRun(Protocol):
     def description(self) -> str:
         """How the low-resolution input is made, in words for people."""
 
-    def score(self, open_scores: OpenScores, on_progress: OnProgress) -> RunResult:
+    def score(
+        self,
+        open_scores: OpenScores,
+        on_progress: OnProgress,
+    ) -> RunResult:
         """Score every method on every frame."""
 
     def frames(self) -> Iterator[ComparedFrame]:

@@ -78,8 +78,10 @@ class BenchReport:
     @property
     def has_times(self) -> bool:
         """Whether curves can be drawn over time: there are times, and they increase."""
+        if len(self.times) < 2:
+            return False
         pairs = pairwise(self.times)
-        return len(self.times) > 1 and all(before < after for before, after in pairs)
+        return all(before < after for before, after in pairs)
 
     @property
     def positions(self) -> list[float]:

@@ -121,14 +121,15 @@ class Scores:
             similarity = ssim(luma, picture, window=self._window, crop=crop)
             self._per_frame["ssim"].append(similarity)
         height, width = luma.shape
-        inside = (slice(crop, height - crop), slice(crop, width - crop))
+        rows = slice(crop, height - crop)
+        columns = slice(crop, width - crop)
         for metric in self._sequence:
             metric.add(
-                luma[inside].astype(np.float64),
-                picture[inside].astype(np.float64),
+                luma[rows, columns].astype(np.float64),
+                picture[rows, columns].astype(np.float64),
             )
-        number = len(self._times)
-        self._times.append(float(number if truth.time is None else truth.time))
+        time = len(self._times) if truth.time is None else truth.time
+        self._times.append(float(time))
 
     def finish(self) -> PassScores:
         """Means, and the values of every frame."""

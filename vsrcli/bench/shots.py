@@ -20,6 +20,7 @@ _MAX_HEIGHT = 360
 Luma = NDArray[Any]
 Pictures = dict[str, Luma]
 Bytes = NDArray[np.uint8]
+Part = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,8 @@ def take_shots(report: BenchReport, frames: Iterable[ComparedFrame]) -> list[Sho
     shots: dict[int, Shot] = {}
     for number, frame in enumerate(frames):
         if number in labels:
-            title = _title(labels[number], number, frame.truth)
+            label = labels[number]
+            title = _title(label, number, frame.truth)
             shots[number] = _shot(title, frame, report.crop)
         if len(shots) == len(labels):
             break
@@ -66,12 +68,15 @@ def _title(label: str, number: int, truth: Picture) -> str:
 
 def _chosen_frames(values: list[float]) -> dict[int, str]:
     """Frame -> what it is, for the frames to show."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    if len(order) == 1:
-        return {order[0]: "the frame"}
+    if len(values) == 1:
+        return {0: "the frame"}
+    frames = range(len(values))
+    worst_first = sorted(frames, key=values.__getitem__)
+    worst = worst_first[0]
+    median = worst_first[len(values) // 2]
     return {
-        order[0]: "worst frame",
-        order[len(order) // 2]: "median frame",
+        worst: "worst frame",
+        median: "median frame",
     }
 
 
@@ -79,9 +84,11 @@ def _shot(title: str, frame: ComparedFrame, crop: int) -> Shot:
     """The part of a frame where bicubic interpolation, or a compared result, fails most."""
     truth = frame.truth.luma
     pictures = frame.make_pictures()
-    judged = "bicubic" if "bicubic" in pictures else next(iter(pictures))
-    error = np.abs(truth - pictures[judged].astype(np.float64))
-    part = _worst_part(error)
+    judged = next(iter(pictures))
+    if "bicubic" in pictures:
+        judged = "bicubic"
+    difference = truth - pictures[judged].astype(np.float64)
+    part = _worst_part(np.abs(difference))
     truth_part = _as_bytes(truth[part])
     note = ""
     if truth_part.shape != truth.shape:
@@ -104,20 +111,24 @@ def _shot(title: str, frame: ComparedFrame, crop: int) -> Shot:
     )
 
 
-def _worst_part(error: NDArray[np.float64]) -> tuple[slice, slice]:
+def _worst_part(error: Luma) -> Part:
     """The part of limited size with the greatest sum of ``error`` (H, W)."""
     height = min(error.shape[0], _MAX_HEIGHT)
     width = min(error.shape[1], _MAX_WIDTH)
-    sums = np.pad(error, ((1, 0), (1, 0)))
-    sums = sums.cumsum(axis=0).cumsum(axis=1)
+    # Sums of all pixels above and to the left of each corner give the sum of any rectangle.
+    one_before = (1, 0)
+    sums = np.pad(error, (one_before, one_before))
+    sums = sums.cumsum(axis=0)
+    sums = sums.cumsum(axis=1)
     row_sums = sums[height:] - sums[:-height]
     part_sums = row_sums[:, width:] - row_sums[:, :-width]
-    index = np.unravel_index(int(part_sums.argmax()), part_sums.shape)
-    top = int(index[0])
-    left = int(index[1])
-    return slice(top, top + height), slice(left, left + width)
+    index = int(part_sums.argmax())
+    top, left = map(int, np.unravel_index(index, part_sums.shape))
+    rows = slice(top, top + height)
+    columns = slice(left, left + width)
+    return rows, columns
 
 
 def _as_bytes(luma: Luma) -> Bytes:
-    codes: Bytes = np.clip(np.rint(luma), 0, 255).astype(np.uint8)
-    return codes
+    codes = np.clip(np.rint(luma), 0, 255)
+    return codes.astype(np.uint8)

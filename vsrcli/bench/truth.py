@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.bench.progress import frame_count
 from vsrcli.bench.source import Luma, Picture, Source, aligned
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame, PixelFormat
@@ -28,9 +29,23 @@ from vsrcli.training.degradation import (
 from vsrcli.training.pack_reader import is_pack
 from vsrcli.training.sequences import Sequences, validation_pairs
 
+Codes = NDArray[Any]
+
 _GRAY = {
-    8: PixelFormat("gray", 8, 0, 0, has_chroma=False),
-    16: PixelFormat("gray16le", 16, 0, 0, has_chroma=False),
+    8: PixelFormat(
+        name="gray",
+        bits=8,
+        log2_chroma_w=0,
+        log2_chroma_h=0,
+        has_chroma=False,
+    ),
+    16: PixelFormat(
+        name="gray16le",
+        bits=16,
+        log2_chroma_w=0,
+        log2_chroma_h=0,
+        has_chroma=False,
+    ),
 }
 _RADIUS = 2
 _LOOKAHEAD = 2 * _RADIUS
@@ -111,7 +126,12 @@ class StreamTruth:
 
     def cases(self, limit: int | None) -> Iterator[Case]:
         """See :class:`GroundTruth`."""
-        return truth_cases(self._source, self._degradation, self._low, limit)
+        return truth_cases(
+            self._source,
+            self._degradation,
+            self._low,
+            limit,
+        )
 
     def description(self, limit: int | None) -> str:
         """See :class:`GroundTruth`."""
@@ -162,9 +182,10 @@ class PackTruth:
 
     def description(self, limit: int | None) -> str:
         """See :class:`GroundTruth`."""
-        count = self.count if limit is None else min(limit, self.count)
+        count = frame_count(self.count, limit)
+        degradation = _describe(self._degradation, bits=8)
         return (
-            f"{_describe(self._degradation, 8)}; middle {self.width}x{self.height} "
+            f"{degradation}; middle {self.width}x{self.height} "
             f"of the middle frames of {count} sequences"
         )
 
@@ -233,8 +254,10 @@ def pack_cases(
         frames = []
         for plane in window:
             codes = plane.astype(np.uint8)
-            frames.append(Frame((codes,), _GRAY[8], Fraction(number)))
-        truth = Picture(high.astype(np.uint8), time=None)
+            frame = Frame((codes,), _GRAY[8], Fraction(number))
+            frames.append(frame)
+        luma = high.astype(np.uint8)
+        truth = Picture(luma, time=None)
         yield Case(tuple(frames), truth)
 
 
@@ -262,7 +285,7 @@ def _degraded_pairs(truth: Source, degradation: str) -> Iterator[Pair]:
     bits = _low_bits(truth, degradation)
     pending: deque[Picture] = deque()
 
-    def shrunk() -> Iterator[NDArray[Any]]:
+    def shrunk() -> Iterator[Codes]:
         for picture in truth:
             even = _with_even_sides(picture)
             pending.append(even)
@@ -276,7 +299,12 @@ def _degraded_pairs(truth: Source, degradation: str) -> Iterator[Pair]:
     detector = CutDetector()
     for number, low in enumerate(lows):
         picture = pending.popleft()
-        frame = _low_frame(low, picture.time, number, detector)
+        frame = _low_frame(
+            low,
+            picture.time,
+            number,
+            detector,
+        )
         yield Pair(picture, frame)
 
 
@@ -286,40 +314,52 @@ def _given_pairs(
     limit: int | None,
 ) -> Iterator[Pair]:
     """Pairs whose low resolution is read from ``low``."""
+    size = (low.width, low.height)
     rounded_down = (truth.width // 2, truth.height // 2)
-    rounded_up = ((truth.width + 1) // 2, (truth.height + 1) // 2)
-    if (low.width, low.height) not in (rounded_down, rounded_up):
+    rounded_up = (-(-truth.width // 2), -(-truth.height // 2))
+    if size not in (rounded_down, rounded_up):
         raise InputError(
             f"{low.path} has {low.width}x{low.height} pixels: "
             f"half of {truth.path} ({truth.width}x{truth.height}) is needed"
         )
     detector = CutDetector()
-    for number, (high, small) in enumerate(aligned(truth, low, limit)):
+    pairs = aligned(truth, low, required=limit)
+    for number, (high, small) in enumerate(pairs):
         picture = _with_even_sides(high)
         height, width = picture.luma.shape
-        codes: NDArray[Any] = small.luma[: height // 2, : width // 2]
+        rows = slice(height // 2)
+        columns = slice(width // 2)
+        codes: Codes = small.luma[rows, columns]
         if codes.dtype != np.uint8:
-            codes = _quantized(codes, 16)
-        frame = _low_frame(codes, high.time, number, detector)
+            codes = _quantized(codes, bits=16)
+        frame = _low_frame(
+            codes,
+            high.time,
+            number,
+            detector,
+        )
         yield Pair(picture, frame)
 
 
 def _with_even_sides(picture: Picture) -> Picture:
     height, width = picture.luma.shape
-    luma: Luma = picture.luma[: height // 2 * 2, : width // 2 * 2]
+    rows = slice(height // 2 * 2)
+    columns = slice(width // 2 * 2)
+    luma: Luma = picture.luma[rows, columns]
     return Picture(luma, picture.time)
 
 
-def _quantized(luma: NDArray[Any], bits: int) -> NDArray[Any]:
+def _quantized(luma: Codes, bits: int) -> Codes:
     """Codes of 8 or 16 bits for luma on the scale of 8-bit codes."""
     step = np.float32(1 << (bits - 8))
     peak = (1 << bits) - 1
-    codes = np.clip(np.rint(luma * step), 0, peak)
-    return codes.astype(np.uint8 if bits == 8 else np.uint16)
+    dtype = np.uint8 if bits == 8 else np.uint16
+    rounded = np.rint(luma * step)
+    return np.clip(rounded, 0, peak).astype(dtype)
 
 
 def _low_frame(
-    codes: NDArray[Any],
+    codes: Codes,
     time: Fraction | None,
     number: int,
     detector: CutDetector,

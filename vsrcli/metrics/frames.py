@@ -23,6 +23,7 @@ FRAME_METRICS = ("mse", "psnr", "ssim")
 
 Array = NDArray[Any]
 Double = NDArray[np.float64]
+Index = tuple[int | slice, ...]
 SsimWindow = Literal["gaussian", "uniform"]
 
 _K1 = 0.01
@@ -58,8 +59,10 @@ def mse(
     second = _cropped(distorted, crop)
     if first.dtype == second.dtype == np.uint8:
         return _squared_error_of_bytes(first, second) / first.size
-    difference = first.astype(np.float64) - second.astype(np.float64)
-    return float(np.mean(np.square(difference)))
+    difference = first.astype(np.float64)
+    difference -= second.astype(np.float64)
+    squares = np.square(difference)
+    return float(np.mean(squares))
 
 
 def psnr(
@@ -137,7 +140,7 @@ def ssim(
         dtype = np.float32 if is_large else np.float64
         similarity = partial(_similarity_of_bytes, dtype=dtype)
 
-    def band_total(band: tuple[int | slice, ...]) -> float:
+    def band_total(band: Index) -> float:
         return similarity(first[band], second[band], data_range)
 
     planes = int(math.prod(first.shape[:-2]))
@@ -178,9 +181,11 @@ def _cropped(picture: Array, crop: int) -> Array:
 
 def _squared_error_of_bytes(first: Array, second: Array) -> float:
     """Sum of squared differences of uint8 pictures: integers, so the sum is exact."""
-    rows1 = np.ascontiguousarray(first).reshape(-1, first.shape[-1])
-    rows2 = np.ascontiguousarray(second).reshape(-1, second.shape[-1])
-    return float(cv2.norm(rows1, rows2, cv2.NORM_L2SQR))
+    width = first.shape[-1]
+    rows1 = np.ascontiguousarray(first).reshape(-1, width)
+    rows2 = np.ascontiguousarray(second).reshape(-1, width)
+    total = cv2.norm(rows1, rows2, cv2.NORM_L2SQR)
+    return float(total)
 
 
 def _weights(window: SsimWindow) -> Double:
@@ -188,20 +193,22 @@ def _weights(window: SsimWindow) -> Double:
     if window == "uniform":
         return np.full(_UNIFORM_SIZE, 1 / _UNIFORM_SIZE)
     if window == "gaussian":
-        weights: Double = np.exp(-np.square(np.arange(-5, 6) / 1.5) / 2)
+        distances = np.arange(-5, 6) / 1.5
+        weights: Double = np.exp(-np.square(distances) / 2)
         weights /= weights.sum()
         return weights
     raise ValueError(f"SSIM window {window!r}: it must be 'gaussian' or 'uniform'")
 
 
-def _bands(shape: tuple[int, ...], size: int) -> list[tuple[int | slice, ...]]:
+def _bands(shape: tuple[int, ...], size: int) -> list[Index]:
     """Indices of bands of rows of every plane; windows of ``size`` rows overlap the next band."""
     rows = shape[-2] - size + 1
-    bands: list[tuple[int | slice, ...]] = []
+    bands: list[Index] = []
     for plane in np.ndindex(shape[:-2]):
         for top in range(0, rows, _BAND_ROWS):
             bottom = min(top + _BAND_ROWS, rows)
-            bands.append((*plane, slice(top, bottom + size - 1)))
+            band = slice(top, bottom + size - 1)
+            bands.append((*plane, band))
     return bands
 
 

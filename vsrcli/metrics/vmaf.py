@@ -195,7 +195,8 @@ class Vmaf:
         frames = json.loads(log.read_text())["frames"]
         values: dict[str, list[float]] = {}
         for name in self._names:
-            values[name] = [float(frame["metrics"][name]) for frame in frames]
+            scores = [frame["metrics"][name] for frame in frames]
+            values[name] = list(map(float, scores))
         return values
 
     def _failure(self) -> BackendError:
@@ -212,8 +213,9 @@ class Vmaf:
             end = f"was killed by signal {-status}"
         messages = Path(self._folder.name) / _MESSAGES
         lines = messages.read_text(errors="replace").split("\n")
+        non_empty_lines = filter(None, map(str.strip, lines))
         # The first line is the cause, the following ones are its consequences.
-        cause = next((line.strip() for line in lines if line.strip()), "")
+        cause = next(non_empty_lines, "")
         if cause:
             cause = f": {cause}"
         return BackendError(

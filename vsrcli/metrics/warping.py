@@ -121,7 +121,8 @@ class WarpingError:
             return math.nan
         difference = current - _sampled(previous, source)
         error = difference[visible].astype(np.float64) / 255
-        return float(np.mean(np.square(error))) * 1000
+        mean_square = float(np.mean(np.square(error)))
+        return mean_square * 1000
 
     def _visible(
         self,
@@ -131,7 +132,8 @@ class WarpingError:
     ) -> Mask:
         """Which pixels of the current frame are visible in the previous one; shape (H, W)."""
         last = (self._width - 1, self._height - 1)
-        is_inside = np.all((source >= 0) & (source <= last), axis=-1)
+        is_inside = (source >= 0) & (source <= last)
+        is_inside = np.all(is_inside, axis=-1)
 
         returned = _sampled(forward, source)
         length = _squared_lengths(backward)
@@ -139,9 +141,11 @@ class WarpingError:
         mismatch = _squared_lengths(backward + returned)
         is_consistent = mismatch <= 0.01 * lengths + 0.5
 
+        step_right = np.diff(backward, axis=1)
+        step_down = np.diff(backward, axis=0)
         slope = np.zeros_like(length)
-        slope[:, :-1] += _squared_lengths(np.diff(backward, axis=1))
-        slope[:-1] += _squared_lengths(np.diff(backward, axis=0))
+        slope[:, :-1] += _squared_lengths(step_right)
+        slope[:-1] += _squared_lengths(step_down)
         is_smooth = slope <= 0.01 * length + 0.002
 
         visible: Mask = is_inside & is_consistent & is_smooth

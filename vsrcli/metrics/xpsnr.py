@@ -97,7 +97,10 @@ class Xpsnr:
         check_frame(truth, picture, self._width, self._height)
         assert self._graph is not None
         try:
-            self._graph.push(self._frame(truth), self._frame(picture))
+            self._graph.push(
+                self._frame(truth),
+                self._frame(picture),
+            )
         except av.FFmpegError as error:
             raise BackendError(
                 f"XPSNR failed at frame {self._added} ({error})"
@@ -176,7 +179,11 @@ class _FilterGraph:
         xpsnr.link_to(self._sink)
         self._graph.configure()
 
-    def push(self, truth: av.VideoFrame | None, picture: av.VideoFrame | None) -> None:
+    def push(
+        self,
+        truth: av.VideoFrame | None,
+        picture: av.VideoFrame | None,
+    ) -> None:
         """Compare two frames; None after the last."""
         self._truth.push(truth)
         self._picture.push(picture)
