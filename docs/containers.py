@@ -11,9 +11,9 @@ from typing import Any
 import av
 
 from vsrcli.errors import OutputError
-from vsrcli.frame import Hdr, PixelFormat
-from vsrcli.media.containers import CONTAINERS
-from vsrcli.media.encoders import ENCODERS
+from vsrcli.frame import FileInfo, Hdr, PixelFormat
+from vsrcli.media.containers import CONTAINERS, Container
+from vsrcli.media.encoders import ENCODERS, encoder_of
 from vsrcli.media.formats import choose_format
 from vsrcli.media.probe import probe_file
 from vsrcli.media.sidedata import hdr_settings
@@ -35,13 +35,67 @@ AUDIO = (
     "pcm_s24le",
     "pcm_s16be",
 )
-_ENCODERS = {"mp3": "libmp3lame", "opus": "libopus"}
-TEXT = ("subrip", "ass", "webvtt", "mov_text")
-PICTURES = ("dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle")
+TEXT = (
+    "subrip",
+    "ass",
+    "webvtt",
+    "mov_text",
+)
+PICTURES = (
+    "dvd_subtitle",
+    "hdmv_pgs_subtitle",
+    "dvb_subtitle",
+)
 FORMATS = (
-    "yuv420p", "yuv422p", "yuv444p", "gray", "yuva420p", "gbrp", "yuv420p10le", "yuv422p10le", "yuv444p10le", "yuv420p12le", "yuv444p12le", "yuv444p16le",
-)  # fmt: skip
+    "yuv420p",
+    "yuv422p",
+    "yuv444p",
+    "gray",
+    "yuva420p",
+    "gbrp",
+    "yuv420p10le",
+    "yuv422p10le",
+    "yuv444p10le",
+    "yuv420p12le",
+    "yuv444p12le",
+    "yuv444p16le",
+)
+# Encoders in the table of which nothing special is known.
+_UNLISTED_ENCODERS = ("ffv1", "rawvideo")
+_AUDIO_ENCODERS = {
+    "mp3": "libmp3lame",
+    "opus": "libopus",
+}
+_AUDIO_RATE = 48_000
+_AUDIO_FRAMES = 12
+_TEXT_PAYLOADS = {
+    "ass": b"0,0,Default,,0,0,0,,words",
+    "mov_text": b"\0\5words",
+}
+_OTHER_PAYLOAD = b"words" * 10
 _BRIGHT = Hdr(content_light=(1000, 400))
+_CONTAINER_COLUMNS = [
+    "container",
+    "frame times",
+    "pixel aspect",
+    "rotation",
+    "colour tags",
+    "audio",
+    "text subtitles",
+    "picture subtitles",
+    "fonts",
+    "cover",
+    "chapters",
+    "stream titles, languages",
+]
+_ENCODER_COLUMNS = [
+    "encoder",
+    "`--crf` sets",
+    "pixel formats kept (of those tried)",
+    "HDR10 metadata",
+    "colour tags",
+    "pixel aspect",
+]
 _INTRODUCTION = """# What each container and encoder keeps
 
 `python docs/containers.py` writes this page from the rules in the code, and a test keeps it current.
@@ -59,186 +113,186 @@ def _audio_file(folder: Path, codec: str) -> Path:
     path = folder / f"{codec}.mkv"
     with av.open(str(path), "w") as out:
         stream: Any = out.add_stream(
-            _ENCODERS.get(codec, codec), rate=48000, options={"strict": "experimental"}
+            _AUDIO_ENCODERS.get(codec, codec),
+            rate=_AUDIO_RATE,
+            options={"strict": "experimental"},
         )
         stream.layout = "stereo"
         context = stream.codec_context
         context.format = context.codec.audio_formats[0]
         context.open(strict=False)
-        size = context.frame_size or 1024
-        for number in range(12):
+        samples = context.frame_size or 1024
+        for number in range(_AUDIO_FRAMES):
             frame = av.AudioFrame(
-                format=context.format.name, layout="stereo", samples=size
+                format=context.format.name,
+                layout="stereo",
+                samples=samples,
             )
             for plane in frame.planes:
                 plane.update(bytes(plane.buffer_size))
-            frame.sample_rate, frame.pts, frame.time_base = (
-                48000,
-                number * size,
-                Fraction(1, 48000),
-            )
+            frame.sample_rate = _AUDIO_RATE
+            frame.pts = number * samples
+            frame.time_base = Fraction(1, _AUDIO_RATE)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
     return path
 
 
 def _subtitle_file(folder: Path, codec: str) -> Path:
-    path = folder / f"{codec}.{'mp4' if codec == 'mov_text' else 'mkv'}"
-    payload = {"ass": b"0,0,Default,,0,0,0,,words", "mov_text": b"\0\5words"}.get(
-        codec, b"words" * 10
-    )
+    suffix = "mp4" if codec == "mov_text" else "mkv"
+    path = folder / f"{codec}.{suffix}"
     with av.open(str(path), "w") as out:
-        stream: Any = (
-            out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
-        )
+        stream: Any
         if codec == "ass":
+            stream = out.add_stream(codec)
             stream.codec_context.subtitle_header = b"[Script Info]\n[Events]\n"
+        else:
+            stream = out.add_mux_stream(codec)
         stream.time_base = Fraction(1, 1000)
         out.start_encoding()
-        packet: Any = av.Packet(payload)
-        packet.stream, packet.time_base, packet.pts, packet.dts, packet.duration = (
-            stream,
-            Fraction(1, 1000),
-            0,
-            0,
-            1000,
-        )
+        packet: Any = av.Packet(_TEXT_PAYLOADS.get(codec, _OTHER_PAYLOAD))
+        packet.stream = stream
+        packet.time_base = Fraction(1, 1000)
+        packet.pts = 0
+        packet.dts = 0
+        packet.duration = 1000
         out.mux(packet)
     return path
 
 
-def _plans(folder: Path) -> Iterator[tuple[str, str, Path]]:
+def _sources(folder: Path) -> Iterator[tuple[str, str, FileInfo]]:
+    """A file for each codec: the table's column, the codec, the file."""
     for codec in AUDIO:
-        yield "audio", codec, _audio_file(folder, codec)
-    for codec in (*TEXT, *PICTURES):
-        yield (
-            "text" if codec in TEXT else "pictures",
-            codec,
-            _subtitle_file(folder, codec),
-        )
+        yield "audio", codec, probe_file(_audio_file(folder, codec))
+    for codec in TEXT:
+        yield "text", codec, probe_file(_subtitle_file(folder, codec))
+    for codec in PICTURES:
+        yield "pictures", codec, probe_file(_subtitle_file(folder, codec))
 
 
 def container_table() -> str:
     """The table of containers, as Markdown."""
     rows = []
     with tempfile.TemporaryDirectory() as name:
-        sources = [
-            (kind, codec, probe_file(path)) for kind, codec, path in _plans(Path(name))
-        ]
+        sources = list(_sources(Path(name)))
         for suffix, container in CONTAINERS.items():
-            if suffix == ".m4v":
-                continue
-            found: dict[str, dict[str, StreamPlan]] = {
-                "audio": {},
-                "text": {},
-                "pictures": {},
-            }
-            for kind, codec, info in sources:
-                wanted = "audio" if kind == "audio" else "subtitle"
-                found[kind][codec] = next(
-                    plan
-                    for plan in plan_streams(info, f"out{suffix}", "copy")
-                    if plan.stream.kind == wanted
-                )
-            rows.append([
-                ".mp4, .m4v" if suffix == ".mp4" else suffix,
-                "exact" if container.keeps_timestamps else "constant rate only",
-                "yes" if container.keeps_aspect else "by the codec",
-                "yes" if container.keeps_rotation else "no: `--bake-rotation`",
-                "yes" if container.keeps_colours else "range only" if container.keeps_range else "by the codec",
-                *(_said(found[kind]) for kind in ("audio", "text", "pictures")),
-                "yes" if container.holds_attachments else "no",
-                {"attachment": "yes", "stream": "yes", None: "no"}[container.covers],
-                "yes" if container.keeps_chapters else "no",
-                "yes" if container.keeps_titles and container.languages != "none" else "titles" if container.keeps_titles else "languages" if container.languages != "none" else "no",
-            ])  # fmt: skip
-    head = [
-        "container", "frame times", "pixel aspect", "rotation", "colour tags", "audio", "text subtitles", "picture subtitles", "fonts", "cover", "chapters",
-        "stream titles, languages",
-    ]  # fmt: skip
-    return _table(head, rows)
+            # .m4v is the same container as .mp4
+            if suffix != ".m4v":
+                rows.append(_container_row(suffix, container, sources))
+    return _table(_CONTAINER_COLUMNS, rows)
 
 
-def _said(plans: dict[str, StreamPlan]) -> str:
+def _container_row(
+    suffix: str, container: Container, sources: list[tuple[str, str, FileInfo]]
+) -> list[str]:
+    plans: dict[str, dict[str, StreamPlan]] = {
+        "audio": {},
+        "text": {},
+        "pictures": {},
+    }
+    for column, codec, info in sources:
+        plans[column][codec] = _plan(info, suffix, column)
+    return [
+        ".mp4, .m4v" if suffix == ".mp4" else suffix,
+        "exact" if container.keeps_timestamps else "constant rate only",
+        "yes" if container.keeps_aspect else "by the codec",
+        "yes" if container.keeps_rotation else "no: `--bake-rotation`",
+        _colours(container),
+        _describe(plans["audio"]),
+        _describe(plans["text"]),
+        _describe(plans["pictures"]),
+        _yes_or_no(container.holds_attachments),
+        _yes_or_no(container.covers is not None),
+        _yes_or_no(container.keeps_chapters),
+        _labels(container),
+    ]
+
+
+def _plan(info: FileInfo, suffix: str, column: str) -> StreamPlan:
+    """What happens to the one stream of a source."""
+    kind = "audio" if column == "audio" else "subtitle"
+    plans = plan_streams(info, f"out{suffix}", "copy")
+    return next(plan for plan in plans if plan.stream.kind == kind)
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def _colours(container: Container) -> str:
+    if container.keeps_colours:
+        return "yes"
+    return "range only" if container.keeps_range else "by the codec"
+
+
+def _labels(container: Container) -> str:
+    keeps_languages = container.languages != "none"
+    if container.keeps_titles:
+        return "yes" if keeps_languages else "titles"
+    return "languages" if keeps_languages else "no"
+
+
+def _describe(plans: dict[str, StreamPlan]) -> str:
+    """What happens to the streams of a column."""
     copied = [codec for codec, plan in plans.items() if plan.action == "copy"]
-    becomes = sorted(
-        {str(plan.codec) for plan in plans.values() if plan.action == "convert"}
-    )
     dropped = [codec for codec, plan in plans.items() if plan.action == "drop"]
-    parts = [f"copies {', '.join(copied)}"] if copied else []
-    parts += (
-        [
-            f"others become {' or '.join(becomes)}"
-            if copied
-            else f"becomes {' or '.join(becomes)}"
-        ]
-        if becomes
-        else []
-    )
-    parts += (
-        ["left out" if not (copied or becomes) else f"leaves out {', '.join(dropped)}"]
-        if dropped
-        else []
-    )
+    converted = {str(plan.codec) for plan in plans.values() if plan.action == "convert"}
+    targets = " or ".join(sorted(converted))
+    parts = []
+    if copied:
+        parts.append(f"copies {', '.join(copied)}")
+    if converted:
+        parts.append(f"others become {targets}" if copied else f"becomes {targets}")
+    if dropped:
+        is_all = not copied and not converted
+        parts.append("left out" if is_all else f"leaves out {', '.join(dropped)}")
     return "; ".join(parts)
 
 
 def encoder_table() -> str:
     """The table of encoders, as Markdown."""
     rows = []
-    for codec, encoder in (
-        *ENCODERS.items(),
-        ("ffv1", ENCODERS["prores"]),
-        ("rawvideo", ENCODERS["prores"]),
-    ):
-        known = codec in ENCODERS
+    for codec in (*ENCODERS, *_UNLISTED_ENCODERS):
+        encoder = encoder_of(codec)
         kept = [name for name in FORMATS if _keeps(codec, name)]
         if not kept:
             continue  # not in this FFmpeg
-        rows.append([
-            codec,
-            (f"{encoder.crf}" if known and encoder.crf else "none"),
-            ", ".join(name.removesuffix("le") for name in kept),
-            "yes" if hdr_settings(_BRIGHT, codec) else "no",
-            "yes" if known and encoder.has_colours else "by the container",
-            "yes" if known and encoder.has_aspect else "by the container",
-        ])  # fmt: skip
-    return _table(
-        [
-            "encoder",
-            "`--crf` sets",
-            "pixel formats kept (of those tried)",
-            "HDR10 metadata",
-            "colour tags",
-            "pixel aspect",
-        ],
-        rows,
-    )
+        rows.append(
+            [
+                codec,
+                encoder.crf or "none",
+                ", ".join(name.removesuffix("le") for name in kept),
+                "yes" if hdr_settings(_BRIGHT, codec) else "no",
+                "yes" if encoder.has_colours else "by the container",
+                "yes" if encoder.has_aspect else "by the container",
+            ]
+        )
+    return _table(_ENCODER_COLUMNS, rows)
 
 
 def _keeps(codec: str, name: str) -> bool:
     layout = PixelFormat.parse(name)
+    if layout is None:
+        return False
     try:
-        return (
-            layout is not None
-            and choose_format(EncoderOptions(codec=codec), layout)[1] is None
-        )
+        _, note = choose_format(EncoderOptions(codec=codec), layout)
     except OutputError:
         return False
+    return note is None
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return (
-        "\n".join(
-            "| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)
-        )
-        + "\n"
-    )
+def _table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = ""
+    for row in (columns, ["---"] * len(columns), *rows):
+        lines += f"| {' | '.join(row)} |\n"
+    return lines
 
 
 def page() -> str:
     """The whole page, as Markdown."""
-    return f"{_INTRODUCTION}## Containers\n\n{container_table()}\n## Encoders\n\n{encoder_table()}"
+    containers = f"## Containers\n\n{container_table()}\n"
+    encoders = f"## Encoders\n\n{encoder_table()}"
+    return f"{_INTRODUCTION}{containers}{encoders}"
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from fake import FakeBackend
 from sources import output_video, packets_of, picture
 
 from vsrcli.frame import VideoInfo
-from vsrcli.media.audio_conversion import choose_audio_settings, layout_name
+from vsrcli.media.audio_settings import choose_audio_settings, layout_name
 from vsrcli.media.languages import same_language
 from vsrcli.media.packet_scan import scan_packets
 from vsrcli.media.probe import probe

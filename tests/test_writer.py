@@ -429,7 +429,7 @@ def test_mjpeg_is_full_range(source: VideoInfo, folder: Path) -> None:
 
 BAD = [
     ("out.mp4", EncoderOptions(codec="nosuch"), {}, "unknown video encoder 'nosuch'"),
-    ("out.mp4", EncoderOptions(codec="aac"), {}, "no video encoder"),
+    ("out.mp4", EncoderOptions(codec="aac"), {}, "not a video encoder"),
     ("out.webm", EncoderOptions(codec="libx264"), {}, "does not support 'libx264'"),
     (
         "out.mp4",

@@ -17,7 +17,8 @@ from av.stream import AttachmentStream, Discard, Stream
 
 from vsrcli.frame import FileInfo
 from vsrcli.media.attachments import add_cover, add_file
-from vsrcli.media.audio_conversion import AudioConverter, AudioSettings
+from vsrcli.media.audio_conversion import AudioConverter
+from vsrcli.media.audio_settings import AudioSettings
 from vsrcli.media.containers import Container
 from vsrcli.media.packet_clock import PacketClock
 from vsrcli.media.pipe import is_standard_input

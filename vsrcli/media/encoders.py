@@ -1,4 +1,4 @@
-"""What video encoders and containers take: option names, presets, pixel formats, file name endings."""
+"""What video encoders take: their options for crf and preset, and what they write into a stream."""
 
 from __future__ import annotations
 
@@ -33,13 +33,29 @@ _X264_NAMES = (
 )
 _X264_PRESETS = {name: name for name in _X264_NAMES}
 _SVT_PRESETS = {
-    "ultrafast": "12", "superfast": "11", "veryfast": "10", "faster": "9", "fast": "8", "medium": "6", "slow": "4", "slower": "3",
-    "veryslow": "2", "placebo": "0",
-}  # fmt: skip
+    "ultrafast": "12",
+    "superfast": "11",
+    "veryfast": "10",
+    "faster": "9",
+    "fast": "8",
+    "medium": "6",
+    "slow": "4",
+    "slower": "3",
+    "veryslow": "2",
+    "placebo": "0",
+}
 _VPX_PRESETS = {
-    "ultrafast": "8", "superfast": "7", "veryfast": "6", "faster": "5", "fast": "4", "medium": "2", "slow": "1", "slower": "1",
-    "veryslow": "0", "placebo": "0",
-}  # fmt: skip
+    "ultrafast": "8",
+    "superfast": "7",
+    "veryfast": "6",
+    "faster": "5",
+    "fast": "4",
+    "medium": "2",
+    "slow": "1",
+    "slower": "1",
+    "veryslow": "0",
+    "placebo": "0",
+}
 
 
 @dataclass(frozen=True)
@@ -49,14 +65,18 @@ class Encoder:
     Attributes:
         crf: the option that takes ``crf``; None where there is none.
         preset: the option that takes ``preset``; None where there is none.
-        presets: its value for each of x264's preset names; a number is passed as it is. Empty: the name itself is passed.
+        presets: its value for each of x264's preset names; a number is passed as it is. Empty: the
+            name itself is passed.
         fixed: options that are always set, unless the user sets them.
-        copies_input: it takes pictures of any alignment and keeps none of them, so that planes may be handed over without a copy.
+        copies_input: it takes pictures of any alignment and keeps no reference to them, so that
+            planes can be handed over without a copy.
         has_aspect: its own header carries the sample aspect ratio.
         has_colours: its own header carries range, matrix, primaries and transfer.
-        range: the only range of codes that its decoders know; None: what it is told.
-        matrix: the only matrix that its decoders know, a code point of ITU-T H.273 (chroma then is centred as well); None: what it is told.
-        looks_ahead: it spends fewer bits on frames that nothing seems to follow; and told to, it ends a group of frames at any one.
+        range: the only range of codes that its decoders know; None: the one that it is told.
+        matrix: the only matrix that its decoders know, a code point of ITU-T H.273 (chroma is then
+            centred as well); None: the one that it is told.
+        looks_ahead: it spends fewer bits on frames that nothing seems to follow, and can end a
+            group of frames at any frame.
     """
 
     crf: str | None = None
@@ -72,17 +92,27 @@ class Encoder:
 
 
 _NVENC = Encoder(
-    "cq", "preset", fixed={"rc": "vbr", "b": "0"}, has_aspect=True, has_colours=True
+    crf="cq",
+    preset="preset",
+    fixed={"rc": "vbr", "b": "0"},
+    has_aspect=True,
+    has_colours=True,
 )
-_QSV = Encoder("global_quality", "preset", has_aspect=True, has_colours=True)
-# MPEG-4 part 2 and JPEG pictures: a constant quantiser of 2 (118 units each) instead of a bit rate.
+_QSV = Encoder(
+    crf="global_quality",
+    preset="preset",
+    has_aspect=True,
+    has_colours=True,
+)
+_PRORES = Encoder(has_colours=True, range="limited")
+# MPEG-4 part 2 and JPEG: a constant quantiser of 2 (118 units each) instead of a bit rate.
 _QUANTISED = {"flags": "+qscale", "global_quality": "236"}
 
 ENCODERS: dict[str, Encoder] = {
     "libx264": Encoder(
-        "crf",
-        "preset",
-        _X264_PRESETS,
+        crf="crf",
+        preset="preset",
+        presets=_X264_PRESETS,
         copies_input=True,
         has_aspect=True,
         has_colours=True,
@@ -90,42 +120,63 @@ ENCODERS: dict[str, Encoder] = {
     ),
     # x265 prints to stderr by itself unless it is told not to
     "libx265": Encoder(
-        "crf",
-        "preset",
-        _X264_PRESETS,
-        {"x265-params": "log-level=none"},
+        crf="crf",
+        preset="preset",
+        presets=_X264_PRESETS,
+        fixed={"x265-params": "log-level=none"},
         copies_input=True,
         has_aspect=True,
         has_colours=True,
         looks_ahead=True,
     ),
     "libsvtav1": Encoder(
-        "crf", "preset", _SVT_PRESETS, copies_input=True, has_colours=True
+        crf="crf",
+        preset="preset",
+        presets=_SVT_PRESETS,
+        copies_input=True,
+        has_colours=True,
     ),
-    # without b=0 libvpx takes crf for a bound within a small bit rate; VP8 always needs a bit rate
+    # without b=0, libvpx takes crf as a bound within a small bit rate
     "libvpx-vp9": Encoder(
-        "crf", "cpu-used", _VPX_PRESETS, {"b": "0", "row-mt": "1"}, copies_input=True
+        crf="crf",
+        preset="cpu-used",
+        presets=_VPX_PRESETS,
+        fixed={"b": "0", "row-mt": "1"},
+        copies_input=True,
     ),
+    # VP8 always needs a bit rate
     "libvpx": Encoder(
-        "crf",
-        "cpu-used",
-        _VPX_PRESETS,
-        {"b": "60M"},
+        crf="crf",
+        preset="cpu-used",
+        presets=_VPX_PRESETS,
+        fixed={"b": "60M"},
         copies_input=True,
         range="limited",
     ),
     "h264_nvenc": _NVENC,
     "hevc_nvenc": _NVENC,
-    "av1_nvenc": Encoder("cq", "preset", fixed=_NVENC.fixed, has_colours=True),
+    "av1_nvenc": replace(_NVENC, has_aspect=False),
     "h264_qsv": _QSV,
     "hevc_qsv": _QSV,
-    "mjpeg": Encoder(fixed=_QUANTISED, has_aspect=True, range="full", matrix=5),
-    "mpeg4": Encoder(fixed=_QUANTISED, has_aspect=True, range="limited"),
-    "mpeg2video": Encoder(
-        fixed=_QUANTISED, has_aspect=True, has_colours=True, range="limited"
+    "mjpeg": Encoder(
+        fixed=_QUANTISED,
+        has_aspect=True,
+        range="full",
+        matrix=5,
     ),
-    "prores_ks": Encoder(has_colours=True, range="limited"),
-    "prores": Encoder(has_colours=True, range="limited"),
+    "mpeg4": Encoder(
+        fixed=_QUANTISED,
+        has_aspect=True,
+        range="limited",
+    ),
+    "mpeg2video": Encoder(
+        fixed=_QUANTISED,
+        has_aspect=True,
+        has_colours=True,
+        range="limited",
+    ),
+    "prores_ks": _PRORES,
+    "prores": _PRORES,
 }
 
 _SOFTWARE_TWINS = {
@@ -135,10 +186,12 @@ _SOFTWARE_TWINS = {
 }
 
 _HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 and ARIB STD-B67 in ITU-T H.273
+_MAX_SDR_BITS = 8
+_SUGGESTION = "try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
 
 
 def encoder_of(name: str) -> Encoder:
-    """Return what is known of an encoder; for an unlisted one, that it has neither crf nor preset."""
+    """What is known of an encoder. One that is not listed has neither crf nor preset."""
     return ENCODERS.get(name, Encoder())
 
 
@@ -146,7 +199,8 @@ def encoder_settings(options: EncoderOptions) -> dict[str, str]:
     """Translate the options into those of the encoder.
 
     Args:
-        options: as the user gave them; crf and preset are ignored where they are the defaults and the encoder has none.
+        options: as the user gave them. crf and preset are ignored where they are the defaults and
+            the encoder has none.
 
     Returns:
         The encoder's own options.
@@ -154,35 +208,40 @@ def encoder_settings(options: EncoderOptions) -> dict[str, str]:
     Raises:
         OutputError: crf or preset was given for an encoder without it, or the preset does not exist.
     """
-    encoder, defaults = encoder_of(options.codec), EncoderOptions()
+    encoder = encoder_of(options.codec)
+    defaults = EncoderOptions()
     settings = dict(encoder.fixed)
     if encoder.crf is not None:
         settings[encoder.crf] = f"{options.crf:g}"
     elif options.crf != defaults.crf:
         raise OutputError(
-            f"{options.codec} has no crf (it was given {options.crf:g}): leave --crf away, or set its own with -e KEY=VALUE"
+            f"{options.codec} has no crf (it was given {options.crf:g}): "
+            "omit --crf, or set its own with -e KEY=VALUE"
         )
     if encoder.preset is not None:
         settings[encoder.preset] = _preset(options, encoder)
     elif options.preset != defaults.preset:
         raise OutputError(
-            f"{options.codec} has no preset (it was given {options.preset!r}): leave --preset away"
+            f"{options.codec} has no preset (it was given {options.preset!r}): "
+            "omit --preset"
         )
     for key, value in options.extra:
-        settings[key] = (
-            f"{settings[key]}:{value}"
-            if key == "x265-params" and key in settings
-            else value
-        )
+        if key == "x265-params" and key in settings:
+            settings[key] += f":{value}"
+        else:
+            settings[key] = value
     return settings
 
 
 def _preset(options: EncoderOptions, encoder: Encoder) -> str:
-    if not encoder.presets or options.preset.lstrip("-").isdigit():
+    is_number = options.preset.lstrip("-").isdigit()
+    if is_number or not encoder.presets:
         return options.preset
     if options.preset not in encoder.presets:
+        names = ", ".join(encoder.presets)
         raise OutputError(
-            f"{options.codec} has no preset {options.preset!r}: choose from {', '.join(encoder.presets)}, or a number"
+            f"{options.codec} has no preset {options.preset!r}: "
+            f"choose from {names}, or a number"
         )
     return encoder.presets[options.preset]
 
@@ -196,31 +255,29 @@ def find_codec(name: str) -> av.codec.Codec:
     try:
         codec = av.codec.Codec(name, "w")
     except (ValueError, av.FFmpegError) as error:
-        raise OutputError(
-            f"unknown video encoder {name!r}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
-        ) from error
+        raise OutputError(f"unknown video encoder {name!r}: {_SUGGESTION}") from error
     if codec.type != "video":
         raise OutputError(
-            f"{name!r} is no video encoder but one for {codec.type}: try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
+            f"{name!r} is not a video encoder but one for {codec.type}: {_SUGGESTION}"
         )
     return codec
 
 
-def says_colours(codec: str, container: Container) -> bool:
-    """Whether range, matrix, primaries and transfer are written down, by the encoder or the container."""
+def writes_colours(codec: str, container: Container) -> bool:
+    """Whether encoder or container write range, matrix, primaries and transfer."""
     return container.keeps_colours or encoder_of(codec).has_colours
 
 
 def is_full_range(codec: str, tags: ColorTags, container: Container) -> bool:
-    """Whether the encoder is given full-range codes for frames of those tags: not where nothing would say that they are."""
+    """Whether the encoder is given full-range codes for frames of those tags.
+
+    It is not, where the file could not say that they are full range.
+    """
     only = encoder_of(codec).range
-    if (
-        only is None
-        and not says_colours(codec, container)
-        and not container.keeps_range
-    ):
-        only = "limited"
-    return tags.is_full_range if only is None else only == "full"
+    if only is not None:
+        return only == "full"
+    writes_range = writes_colours(codec, container) or container.keeps_range
+    return writes_range and tags.is_full_range
 
 
 def is_hdr(tags: ColorTags, hdr: Hdr) -> bool:
@@ -229,9 +286,13 @@ def is_hdr(tags: ColorTags, hdr: Hdr) -> bool:
 
 
 def resolve_codec(
-    options: EncoderOptions, target: Path | str, *, bits: int, is_hdr: bool
+    options: EncoderOptions,
+    target: Path | str,
+    *,
+    bits: int,
+    is_hdr: bool,
 ) -> EncoderOptions:
-    """Put a real encoder in the place of ``auto``.
+    """Replace ``auto`` by a real encoder.
 
     Args:
         options: as the user gave them.
@@ -240,73 +301,82 @@ def resolve_codec(
         is_hdr: whether its transfer function or its metadata are those of HDR.
 
     Returns:
-        The options with an encoder of FFmpeg's name.
+        The options with FFmpeg's name of an encoder.
 
     Raises:
         OutputError: the output's ending names no container.
     """
     if options.codec != "auto":
         return options
-    container = container_of(target)
-    if container.default_codec is not None:
-        return replace(options, codec=container.default_codec)
-    return replace(options, codec="libx265" if bits > 8 or is_hdr else "libx264")
+    codec = container_of(target).default_codec
+    if codec is None:
+        needs_x265 = bits > _MAX_SDR_BITS or is_hdr
+        codec = "libx265" if needs_x265 else "libx264"
+    return replace(options, codec=codec)
 
 
 def without_nvidia(options: EncoderOptions) -> tuple[EncoderOptions, str | None]:
-    """Put the software encoder of the same standard in the place of an NVENC one that cannot be opened here.
+    """Replace an NVENC encoder that cannot be opened here by the software one of its standard.
 
     Returns:
-        The options, and a line for the user where they were changed.
+        The options, and a line for the user if they were changed.
     """
-    twin = _SOFTWARE_TWINS.get(options.codec)
-    if twin is None:
+    software = _SOFTWARE_TWINS.get(options.codec)
+    if software is None:
         return options, None
-
-    def open_it() -> None:
-        context = av.CodecContext.create(options.codec, "w")
-        if not isinstance(context, VideoCodecContext):
-            raise ValueError(f"{options.codec} is no video encoder")
-        context.width, context.height, context.pix_fmt, context.time_base = (
-            640,
-            480,
-            "yuv420p",
-            Fraction(1, 25),
-        )
-        context.open(strict=False)
-
-    reason = open_quietly(open_it)
+    reason = open_quietly(lambda: _open_encoder(options.codec))
     if reason is None:
         return options, None
-    preset = (
-        options.preset if options.preset in _X264_PRESETS else EncoderOptions().preset
+    preset = options.preset
+    if preset not in _X264_PRESETS:
+        preset = EncoderOptions().preset
+    changed = replace(options, codec=software, preset=preset)
+    return (
+        changed,
+        f"{options.codec} does not work here ({reason}): {software} encodes instead",
     )
-    return replace(
-        options, codec=twin, preset=preset
-    ), f"{options.codec} does not work here ({reason}): {twin} encodes instead"
+
+
+def _open_encoder(codec: str) -> None:
+    """Open an encoder for a small picture.
+
+    Raises:
+        ValueError, OSError, av.FFmpegError: it cannot be opened.
+    """
+    context = av.CodecContext.create(codec, "w")
+    if not isinstance(context, VideoCodecContext):
+        raise ValueError(f"{codec} is not a video encoder")
+    context.width = 640
+    context.height = 480
+    context.pix_fmt = "yuv420p"
+    context.time_base = Fraction(1, 25)
+    context.open(strict=False)
 
 
 def open_quietly(open_it: Callable[[], None]) -> str | None:
     """Run something that opens an encoder or writes a header, without a word on stderr.
 
     Args:
-        open_it: raises ``av.FFmpegError``, ``ValueError`` or ``OSError`` when it is refused.
+        open_it: raises ``av.FFmpegError``, ``ValueError`` or ``OSError`` if it is refused.
 
     Returns:
-        None when it went well, else the library's own reason.
+        None if it succeeds, else the library's own reason.
     """
-    os.environ.setdefault("SVT_LOG", "1")  # SVT-AV1 knows no other way to be told
-    before = av.logging.get_level()
+    # SVT-AV1 has no other way to be silenced
+    os.environ.setdefault("SVT_LOG", "1")
+    level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture() as logs:
             open_it()
     except PermissionError as error:
-        said = [text.strip() for _, _, text in logs]
-        return said[0] if said else f"{error.strerror} (no NVIDIA GPU or driver here)"
+        messages = [text.strip() for _, _, text in logs]
+        fallback = f"{error.strerror} (no NVIDIA GPU or driver here)"
+        return messages[0] if messages else fallback
     except (av.FFmpegError, ValueError, OSError) as error:
-        said = [text.strip() for _, _, text in logs if text.strip()]
-        return said[0] if said else str(getattr(error, "strerror", None) or error)
+        messages = [text.strip() for _, _, text in logs if text.strip()]
+        fallback = str(getattr(error, "strerror", None) or error)
+        return messages[0] if messages else fallback
     finally:
-        av.logging.set_level(before)
+        av.logging.set_level(level)
     return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from vsrcli.errors import OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
 from vsrcli.media.containers import container_of
-from vsrcli.media.encoders import encoder_of, is_full_range, says_colours
+from vsrcli.media.encoders import encoder_of, is_full_range, writes_colours
 from vsrcli.media.pipe import piped_container
 from vsrcli.media.sidedata import hdr_settings
 
@@ -107,7 +107,7 @@ def kept_in(
         tags = replace(tags, range="limited" if tags.is_full_range else "full")
     kept = replace(video, format=chosen, tags=tags)
     notes: list[str] = []
-    if not says_colours(codec, container):
+    if not writes_colours(codec, container):
         kept = replace(
             kept,
             tags=ColorTags(

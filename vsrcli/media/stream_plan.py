@@ -10,7 +10,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from vsrcli.frame import FileInfo, StreamInfo
-from vsrcli.media.audio_conversion import (
+from vsrcli.media.audio_settings import (
     AudioSettings,
     can_decode,
     choose_audio_settings,

@@ -19,8 +19,8 @@ from vsrcli.media.reader import VideoReader
 from vsrcli.quality.frame_comparison import FrameComparison
 from vsrcli.quality.frame_times import FrameTimes, Integers
 from vsrcli.run.frame_comparer import FrameComparer
-from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.output_video import time_base
+from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.verification_task import VerificationTask
 from vsrcli.timing import Schedule, Scheduled
 

@@ -25,8 +25,8 @@ from vsrcli.quality.frame_times import FrameTimes, best_policy, pair_frames
 from vsrcli.quality.packet_inventory import NO_TIME, Track, TrimRange
 from vsrcli.quality.verification_report import VerificationReport
 from vsrcli.run.frame_pass import FrameResults, Policy, compare_frames
-from vsrcli.run.pictures import plan_conversion
 from vsrcli.run.output_video import output_video
+from vsrcli.run.pictures import plan_conversion
 from vsrcli.run.stream_checks import check_streams
 from vsrcli.run.verification_task import VerificationTask
 from vsrcli.run.video_checks import check_content, check_description, check_times
