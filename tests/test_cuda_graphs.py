@@ -258,7 +258,7 @@ def test_the_graph_that_was_used_least_recently_makes_room(cuda: FakeCuda) -> No
 
 
 def test_room_is_made_before_the_next_graph_needs_it(cuda: FakeCuda) -> None:
-    """The pool of ``_MAX_GRAPHS`` graphs serves the next one; a fifth set of results need not fit."""
+    """The pool of ``_MAX_GRAPHS`` graphs serves the next one; a fifth set need not fit."""
     graphs = CudaGraphs(HERE)
     alive: list[int] = []
 
