@@ -194,7 +194,7 @@ def test_signals_keep_finished_segments_and_nothing_else(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == status
     assert "Traceback" not in errors
-    assert "the same command goes on from there" in errors
+    assert "the same command continues from there" in errors
     assert not target.exists()
     assert sorted({path.suffix for path in folder.iterdir()}) == [
         "",
@@ -202,7 +202,7 @@ def test_signals_keep_finished_segments_and_nothing_else(
         ".packets",
     ]
     again, _ = started(tmp_path, "--segment", "0.3", pause=0.0)
-    assert "going on with" in again.communicate(timeout=60)[1]
+    assert "resuming from" in again.communicate(timeout=60)[1]
     assert again.returncode == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "o.mkv"]
 

@@ -16,8 +16,8 @@ from fake import FakeBackend
 from sources import make_source, packets_of
 
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.pipeline import UpscaleReport
 from vsrcli.run.upscale import upscale
+from vsrcli.run.upscale_report import UpscaleReport
 
 FAST = EncoderOptions(preset="ultrafast")
 

@@ -30,8 +30,8 @@ from vsrcli.media.pipe import SharedPipe
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.pipeline import UpscaleReport
 from vsrcli.run.upscale import upscale
+from vsrcli.run.upscale_report import UpscaleReport
 
 needs_ffprobe = pytest.mark.skipif(
     shutil.which("ffprobe") is None, reason="no ffprobe program here"

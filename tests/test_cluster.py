@@ -16,8 +16,8 @@ from lossless import LOSSLESS, content, packets
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError
 from vsrcli.media.demo import write_demo
-from vsrcli.run.pipeline import UpscaleProgress
 from vsrcli.run.upscale import upscale
+from vsrcli.run.upscale_report import UpscaleProgress
 
 ray = pytest.importorskip(
     "ray", reason="Ray is not installed: pip install 'vsrcli[ray]'"

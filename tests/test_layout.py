@@ -105,8 +105,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnx": ("models/export.py", "models/graph.py"),
     "onnxruntime": ("backends/onnx.py", "models/parity.py"),
     "openvino": ("backends/openvino.py",),
-    "ray": ("run/cluster.py",),
-    "multiprocessing": ("run/workers.py",),
+    "ray": ("run/ray_executor.py",),
+    "multiprocessing": ("run/process_executor.py", "run/worker_process.py"),
 }  # fmt: skip
 
 

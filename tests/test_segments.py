@@ -26,18 +26,19 @@ from hypothesis import strategies as st
 from lossless import LOSSLESS, content, packets
 
 from vsrcli.errors import BackendError, OutputError
-from vsrcli.media.parts import PartWriter, decoding_times, times_of
+from vsrcli.media.packet_timeline import packet_timeline
+from vsrcli.media.part_joining import decoding_times, times_of
+from vsrcli.media.parts import PartWriter
 from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.media.scenes import CutDetector
-from vsrcli.media.timeline import timeline
 from vsrcli.metrics.frames import psnr
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
 from vsrcli.run import space as module
 from vsrcli.run.batch import upscale_all
 from vsrcli.run.journal import Journal
-from vsrcli.run.plan import Plan, plan_segments, stretches
+from vsrcli.run.segment_plan import SegmentPlan, consecutive, plan_segments
 from vsrcli.run.upscale import upscale
 from vsrcli.run.upscale_job import prepare
 from vsrcli.timing import Schedule, TimeRange
@@ -316,7 +317,7 @@ def test_interrupted_later_it_says_what_is_kept_and_goes_on(
     ) == ["journal.jsonl", "lock"]
     notes.clear()
     upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS, on_note=notes.append)
-    assert any("going on with" in line for line in notes)
+    assert any("resuming from" in line for line in notes)
     assert [path.name for path in tmp_path.iterdir()] == ["o.mkv"]
 
 
@@ -344,10 +345,10 @@ def test_other_options_or_another_source_are_refused(
     shutil.copy(demo_clip, source)
     interrupted(source, target, LOSSLESS, 20)
     for changed, says in [
-        (replace(LOSSLESS, fps=Fraction(25)), "--fps was 30, is 25"),
+        (replace(LOSSLESS, fps=Fraction(25)), "--fps was 30, now 25"),
         (
             replace(LOSSLESS, encoder=EncoderOptions(codec="libx264")),
-            "--codec was ffv1, is libx264",
+            "--codec was ffv1, now libx264",
         ),
         (replace(LOSSLESS, segment=0.2), "--segment"),
     ]:
@@ -368,7 +369,7 @@ def test_other_options_or_another_source_are_refused(
     )  # these change nothing of what is written
 
 
-def test_restart_begins_anew(
+def test_restart_starts_over(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend
 ) -> None:
     target = tmp_path / "o.mkv"
@@ -439,7 +440,7 @@ def test_two_processes_on_one_output(
     ) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        with pytest.raises(OutputError, match="another vsr works on"):
+        with pytest.raises(OutputError, match="another vsr is working on"):
             upscale(demo_clip, target, LOSSLESS)
         other.kill()
     assert (
@@ -491,7 +492,7 @@ def test_a_full_disk_stops_before_it_is_full(
     notes = list[str]()
     monkeypatch.setattr(module, "_free", lambda folder: 100)
     with pytest.raises(
-        OutputError, match=r"no space left .* make room, and the same command goes on"
+        OutputError, match=r"no space left .* free some space, and the same command continues"
     ):
         upscale(demo_clip, target, LOSSLESS, on_note=notes.append)
     assert any("will be needed" in line for line in notes)
@@ -573,9 +574,9 @@ def test_cuts_move_to_keyframes_that_are_near() -> None:
         Fraction(20),
         Fraction(5),
         [Fraction(0), Fraction(4), Fraction(11), Fraction(18)],
-    ) == Plan((Fraction(4), Fraction(9), Fraction(14)))
-    assert stretches([0, 1, 4, 6, 7, 8]) == [(0, 1), (4, 4), (6, 8)]
-    assert stretches([]) == []
+    ) == SegmentPlan((Fraction(4), Fraction(9), Fraction(14)))
+    assert consecutive([0, 1, 4, 6, 7, 8]) == [(0, 1), (4, 4), (6, 8)]
+    assert consecutive([]) == []
 
 
 @pytest.mark.parametrize(
@@ -701,10 +702,10 @@ def test_a_cut_detector_that_is_sure_agrees_with_one_that_saw_it_all() -> None:
 
 
 def test_timelines(tmp_path: Path) -> None:
-    clean = timeline(probe(write_clip(tmp_path / "clean.mkv", frames=20)))
+    clean = packet_timeline(probe(write_clip(tmp_path / "clean.mkv", frames=20)))
     assert clean.is_seekable
     assert [float(time) for time in clean.keyframes] == [0.0, 0.32, 0.64]
     assert float(clean.end) == 0.76
-    assert not timeline(
+    assert not packet_timeline(
         probe(write_clip(tmp_path / "raw.h264", muxer="h264"))
     ).is_seekable

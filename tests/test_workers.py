@@ -19,8 +19,8 @@ from vsrcli.backends import Float
 from vsrcli.errors import BackendError, OptionError
 from vsrcli.media.demo import write_demo
 from vsrcli.options import UpscaleOptions, parse_devices
-from vsrcli.run.pipeline import UpscaleProgress
 from vsrcli.run.upscale import upscale
+from vsrcli.run.upscale_report import UpscaleProgress
 
 
 class _Dying(FakeBackend):
@@ -68,7 +68,7 @@ def children() -> list[str]:
             line = folder.joinpath("cmdline").read_bytes().decode()
         except OSError:
             continue
-        if int(parent) == os.getpid() and "workers import serve" in line:
+        if int(parent) == os.getpid() and "worker_process import serve" in line:
             found.append(line)
     return found
 
@@ -117,7 +117,7 @@ def test_a_worker_that_dies_is_made_up_for(
         on_note=notes.append,
     )
     assert (
-        sum("died (signal 9): its segments are made again" in line for line in notes)
+        sum("died (signal 9): its segments are redone" in line for line in notes)
         == 2
     )
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)

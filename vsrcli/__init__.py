@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         VsrError,
     )
     from vsrcli.options import EncoderOptions, UpscaleOptions
-    from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
     from vsrcli.run.upscale import upscale
+    from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
 
 # name -> the module it is defined in
 _MODULES = {

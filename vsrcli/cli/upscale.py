@@ -32,7 +32,7 @@ from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 
 if TYPE_CHECKING:
     from vsrcli.run.batch import BatchItem
-    from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
+    from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
 
 
 @click.command("upscale")

@@ -1,4 +1,4 @@
-"""Many videos one after the other: one that fails does not stop the rest."""
+"""Several videos one after the other: a failure does not stop the rest."""
 
 from __future__ import annotations
 
@@ -10,19 +10,22 @@ from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.media.containers import DEFAULT_SUFFIX, can_be_written
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.run.journal import clear_finished
-from vsrcli.run.pipeline import UpscaleProgress, UpscaleReport
 from vsrcli.run.upscale import upscale
+from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
+
+OnProgress = Callable[[UpscaleProgress], None]
+OnBegin = Callable[[Path, Path], OnProgress | None]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchItem:
-    """What became of one video.
+    """The result of one video.
 
     Attributes:
         source: the video.
         target: its output.
-        report: of the run; None where it failed or was skipped.
-        error: why it failed, one line; None where it did not.
+        report: of the run; None if it failed or was skipped.
+        error: why it failed, one line; None if it did not.
     """
 
     source: Path
@@ -37,14 +40,17 @@ class BatchItem:
 
 
 def target_for(source: Path, folder: Path) -> Path:
-    """The output of a video in a folder: its own name, with another ending where it names no container that can be written."""
+    """The output of a video in a folder.
+
+    Returns:
+        A file of the same name, with another ending if its own names no container that can be
+        written.
+    """
     if source.is_dir():
         return folder / (source.resolve().name + DEFAULT_SUFFIX)
-    return (
-        folder / source.name
-        if can_be_written(source)
-        else folder / (source.name + DEFAULT_SUFFIX)
-    )
+    if can_be_written(source):
+        return folder / source.name
+    return folder / (source.name + DEFAULT_SUFFIX)
 
 
 def upscale_all(
@@ -52,9 +58,7 @@ def upscale_all(
     batch: BatchOptions,
     options: UpscaleOptions,
     *,
-    on_begin: Callable[
-        [Path, Path], Callable[[UpscaleProgress], None] | None
-    ] = lambda source, target: None,
+    on_begin: OnBegin = lambda source, target: None,
     on_note: Callable[[str], None] | None = None,
     on_end: Callable[[BatchItem], None] = lambda item: None,
 ) -> list[BatchItem]:
@@ -62,20 +66,45 @@ def upscale_all(
 
     Args:
         sources: files, or folders of pictures.
-        batch: where to, and what to leave out.
+        batch: the folder, and what to skip.
         options: for all of them.
-        on_begin: called before each with it and its output; gives what is to be told of its progress.
+        on_begin: called before each with it and its output; returns what is told of its progress.
         on_note: as in ``upscale``.
         on_end: called after each.
 
     Returns:
-        What became of each, in order.
+        The result of each, in order.
 
     Raises:
-        OptionError: there is no folder to write into, or ``-`` among the sources.
+        OptionError: there is no folder to write into, or ``-`` is among the sources.
         OutputError: the folder cannot be made.
     """
-    if batch.out_dir is None or any(str(source) == "-" for source in sources):
+    folder = _make_folder(sources, batch)
+    items: list[BatchItem] = []
+    source_of: dict[Path, Path] = {}
+    for source in sources:
+        target = target_for(source, folder)
+        on_progress = on_begin(source, target)
+        if target in source_of:
+            error = (
+                f"{target} is the output of {source_of[target]} already: "
+                f"put {source} into another folder"
+            )
+            item = BatchItem(source, target, error=error)
+        elif batch.skip_existing and target.exists():
+            clear_finished(target)
+            item = BatchItem(source, target)
+        else:
+            item = _upscale(source, target, options, on_progress, on_note)
+        source_of.setdefault(target, source)
+        items.append(item)
+        on_end(item)
+    return items
+
+
+def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
+    reads_standard_input = any(str(source) == "-" for source in sources)
+    if batch.out_dir is None or reads_standard_input:
         raise OptionError(
             "a batch goes from files into a folder: give files and --out-dir DIR"
         )
@@ -86,40 +115,24 @@ def upscale_all(
         raise OutputError(
             f"{folder}: this folder cannot be made: {error.strerror}: name another one"
         ) from error
-    items: list[BatchItem] = []
-    taken: dict[Path, Path] = {}
-    for source in sources:
-        target = target_for(source, folder)
-        on_progress = on_begin(source, target)
-        if target in taken:
-            item = BatchItem(
-                source,
-                target,
-                error=f"{target} is the output of {taken[target]} already: put {source} into another folder",
-            )
-        elif batch.skip_existing and target.exists():
-            clear_finished(target)
-            item = BatchItem(source, target)
-        else:
-            item = _upscale(source, target, options, on_progress, on_note)
-        taken.setdefault(target, source)
-        items.append(item)
-        on_end(item)
-    return items
+    return folder
 
 
 def _upscale(
     source: Path,
     target: Path,
     options: UpscaleOptions,
-    on_progress: Callable[[UpscaleProgress], None] | None,
+    on_progress: OnProgress | None,
     on_note: Callable[[str], None] | None,
 ) -> BatchItem:
     try:
-        return BatchItem(
+        report = upscale(
             source,
             target,
-            upscale(source, target, options, on_progress=on_progress, on_note=on_note),
+            options,
+            on_progress=on_progress,
+            on_note=on_note,
         )
     except VsrError as error:
         return BatchItem(source, target, error=str(error))
+    return BatchItem(source, target, report)

@@ -1,20 +1,18 @@
-"""The folder in which a run keeps what is finished: a journal of JSON lines, and the parts of the video.
+"""The folder in which a run keeps what is finished: a journal, and parts of the video.
 
-The first line says what the run is (options, source, cuts), each further one is a finished segment. A line that was torn by a crash is left out. Whoever
-works in the folder holds a lock on a file in it, which the system takes back from a process that dies.
+The journal has a line of JSON that says what the run is (options, source, cuts), then one for each
+finished segment. A line that was torn by a crash is ignored. A process holds a lock on the folder
+while it works in it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import hashlib
 import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from fractions import Fraction
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -22,72 +20,25 @@ from typing import Any
 from vsrcli.errors import OutputError
 from vsrcli.media.atomic_file import sync
 from vsrcli.media.parts import extradata_of, hash_of
-from vsrcli.run.plan import Plan
+from vsrcli.run.folder_lock import LOCK_NAME, FolderLock
+from vsrcli.run.segment import Mark, Segment
+from vsrcli.run.segment_plan import SegmentPlan
 
 SUFFIX = ".vsr"
-_JOURNAL, _LOCK, _PARTS = "journal.jsonl", "lock", ".packets"
-_OUTPUT = "output"
+_JOURNAL_NAME = "journal.jsonl"
+_PART_SUFFIX = ".packets"
+_UNFINISHED_SUFFIX = ".part"
+_OUTPUT_KEY = "output"
+_VERSION_KEY = "vsr"
 _VERSION = 1
-_LONGEST_LINE = 1 << 24
-_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
-
-Mark = tuple[str, int]
-
-
-@dataclass(slots=True)
-class Segment:
-    """A finished segment.
-
-    Attributes:
-        number: its place in the plan.
-        frames: of the output.
-        frames_in: source frames in it.
-        frames_upscaled: those of them that went through the network.
-        size, sha256: of its part; 0 and empty where it has no frame.
-        before, last: the last source frame before it, and in it: its time, and a checksum of its luma; None where there is none. So it is known that
-            segments which were read apart from each other fit.
-        damage: what was wrong with the source in it.
-    """
-
-    number: int
-    frames: int = 0
-    frames_in: int = 0
-    frames_upscaled: int = 0
-    size: int = 0
-    sha256: str = ""
-    before: Mark | None = None
-    last: Mark | None = None
-    damage: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, value: Any) -> Segment | None:
-        """Read an entry of a journal; None where it is none."""
-        try:
-            segment = cls(**value)
-            numbers = (
-                segment.number,
-                segment.frames,
-                segment.frames_in,
-                segment.frames_upscaled,
-                segment.size,
-            )
-            if (
-                not all(type(number) is int and number >= 0 for number in numbers)
-                or type(segment.sha256) is not str
-                or type(segment.damage) is not dict
-            ):
-                return None
-            segment.before, segment.last = _mark(segment.before), _mark(segment.last)
-        except (TypeError, ValueError):
-            return None
-        return segment
-
-
-def _mark(value: Any) -> Mark | None:
-    if value is None:
-        return None
-    time, check = value
-    return str(time), int(check)
+_MAX_LINE_BYTES = 1 << 24
+_MAX_CHANGES_SHOWN = 3
+# What a refusal names without its values, which say nothing to the user.
+_CHANGED_WITHOUT_VALUES = {
+    "--segment": "--segment has changed",
+    "source": "the source has changed",
+    "weights": "the weights have changed",
+}
 
 
 def folder_of(target: Path) -> Path:
@@ -95,28 +46,33 @@ def folder_of(target: Path) -> Path:
     return target.with_name(target.name + SUFFIX)
 
 
-def begun_with(target: Path) -> str | None:
-    """The network that an unfinished run on an output began with; None where there is no such run."""
+def part_path(folder: Path, number: int) -> Path:
+    """Where the part of a segment is in a folder."""
+    return folder / f"{number:06d}{_PART_SUFFIX}"
+
+
+def model_of_unfinished_run(target: Path) -> str | None:
+    """The network that an unfinished run on an output began with; None if there is no such run."""
     try:
-        with (folder_of(target) / _JOURNAL).open("rb") as file:
-            model = json.loads(file.readline(_LONGEST_LINE)).get("--model")
+        with (folder_of(target) / _JOURNAL_NAME).open("rb") as file:
+            model = json.loads(file.readline(_MAX_LINE_BYTES)).get("--model")
     except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return model if isinstance(model, str) else None
 
 
 def clear_finished(target: Path) -> None:
-    """Throw away what a run left behind that was killed after its output had its name, and before its folder was gone.
+    """Remove the folder of a run that was killed after its output had its name.
 
-    Nothing is touched unless the output is the very file that the folder's journal says it became.
+    Nothing is touched unless the output is the very file that the folder's journal records.
     """
     folder = folder_of(target)
     try:
-        made = json.loads((folder / _JOURNAL).read_bytes().splitlines()[-1])[_OUTPUT]
-        is_it = made == _identity(target)
+        last_line = (folder / _JOURNAL_NAME).read_bytes().splitlines()[-1]
+        is_recorded = json.loads(last_line)[_OUTPUT_KEY] == _identity(target)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return
-    if is_it:
+    if is_recorded:
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -127,46 +83,55 @@ class Journal:
         folder: where it is.
         plan: the cuts.
         done: the finished segments by number.
-        resumed: how many of them were finished by an earlier run.
     """
 
     def __init__(
         self,
         target: Path,
-        plan: Plan,
-        facts: Mapping[str, str],
+        plan: SegmentPlan,
+        fingerprint: Mapping[str, str],
         *,
         restart: bool = False,
     ) -> None:
-        """Make the folder, or go on with what is in it.
+        """Make the folder, or continue with what is in it.
 
         Args:
             target: the output.
             plan: the cuts.
-            facts: what decides about the result, by a name that the user knows: options, source, network.
-            restart: throw away what is there.
+            fingerprint: what decides the result, by names that the user knows: options, source,
+                network.
+            restart: discard what is there.
 
         Raises:
-            OutputError: another process works in it, it belongs to another run, or the disk refuses.
+            OutputError: another process works in it, it belongs to another run, or the disk
+                refuses.
         """
-        self.folder, self.plan, self.done, self._target = (
-            folder_of(target),
-            plan,
-            dict[int, Segment](),
-            target,
-        )
-        self._lock = -1
+        self.folder = folder_of(target)
+        self.plan = plan
+        self.done: dict[int, Segment] = {}
+        self._path = self.folder / _JOURNAL_NAME
+        self._head = {
+            _VERSION_KEY: _VERSION,
+            **fingerprint,
+            "--segment": [str(cut) for cut in plan.cuts],
+        }
         try:
-            self._open(facts, restart)
+            self._lock = FolderLock(self.folder)
+        except BlockingIOError:
+            raise OutputError(
+                f"another vsr is working on {target} right now: "
+                "wait for it, or name another output"
+            ) from None
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        try:
+            self._open(restart)
         except OSError as error:
             self.close()
-            raise OutputError(
-                f"{self.folder}: cannot be written: {error.strerror}: choose another folder, or give --segment 0"
-            ) from error
+            raise self._cannot_be_written(error) from error
         except BaseException:
             self.close()
             raise
-        self.resumed = len(self.done)
 
     def __enter__(self) -> Journal:
         return self
@@ -178,7 +143,7 @@ class Journal:
         traceback: TracebackType | None,
     ) -> None:
         with contextlib.suppress(OSError):
-            self._sweep()  # of a worker that was killed
+            self._remove_unfinished()  # of a worker that was killed
         self.close()
 
     def missing(self) -> list[int]:
@@ -190,7 +155,7 @@ class Journal:
         return part_path(self.folder, number)
 
     def add(self, segment: Segment) -> None:
-        """Write down a segment, whose part is safe on the disk.
+        """Record a segment whose part is safe on the disk.
 
         Raises:
             OutputError: the disk refuses.
@@ -199,20 +164,21 @@ class Journal:
             self._append(asdict(segment))
         except OSError as error:
             raise OutputError(
-                f"{self._journal}: cannot be written: {error.strerror}: make room, and the same command goes on"
+                f"{self._path}: cannot be written: {error.strerror}: "
+                "free some space, and the same command continues"
             ) from error
         self.done[segment.number] = segment
 
-    def becomes(self, output: Path) -> None:
-        """Write down which file is about to get the name of the output.
+    def record_output(self, output: Path) -> None:
+        """Record which file is about to get the name of the output.
 
         Raises:
             OSError: the disk refuses.
         """
-        self._append({_OUTPUT: _identity(output)})
+        self._append({_OUTPUT_KEY: _identity(output)})
 
     def drop(self, number: int) -> None:
-        """Forget a segment, so that it is made again.
+        """Forget a segment, so that it is redone.
 
         Raises:
             OSError: the disk refuses.
@@ -221,202 +187,173 @@ class Journal:
         self.part(number).unlink(missing_ok=True)
         self._write()
 
-    def unfit(self) -> list[int]:
-        """Segments that do not begin where the one before them ended; and those whose encoder was another than the first one's.
+    def mismatched(self) -> list[int]:
+        """Segments that do not fit the others.
+
+        They do not begin where the one before them ended, or their encoder was set up differently
+        from the first one's.
 
         Raises:
             OSError: a part cannot be read.
         """
-        pairs = [
-            number
-            for number in range(1, len(self.plan))
-            if number in self.done and number - 1 in self.done
-        ]
-        found = [
-            number
-            for number in pairs
-            if self.done[number].frames_in
-            and self.done[number].before != self._end_of(number - 1)
-        ]
-        with_part = [
-            number for number, segment in sorted(self.done.items()) if segment.frames
-        ]
-        if with_part:
-            first = extradata_of(self.part(with_part[0]))
-            found += [
-                number
-                for number in with_part[1:]
-                if number not in found and extradata_of(self.part(number)) != first
-            ]
-        return sorted(found)
+        return sorted({*self._out_of_place(), *self._differently_encoded()})
 
     def remove(self) -> None:
-        """Throw the folder away; nobody else is in it."""
+        """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """Let go of the lock; may be called more than once."""
-        if self._lock >= 0:
-            os.close(self._lock)
-            self._lock = -1
+        """Release the lock; may be called more than once."""
+        self._lock.release()
 
-    @property
-    def _journal(self) -> Path:
-        return self.folder / _JOURNAL
+    def _out_of_place(self) -> list[int]:
+        numbers = []
+        for number in range(1, len(self.plan)):
+            if number not in self.done or number - 1 not in self.done:
+                continue
+            segment = self.done[number]
+            if segment.frames_in and segment.before != self._end_of(number - 1):
+                numbers.append(number)
+        return numbers
 
     def _end_of(self, number: int) -> Mark | None:
+        """The last source frame up to the end of a segment, as far back as segments are known."""
         while number > 0 and self.done[number].last is None and number - 1 in self.done:
             number -= 1
         return self.done[number].last or self.done[number].before
 
-    def _open(self, facts: Mapping[str, str], restart: bool) -> None:
-        self._take_lock()
-        self._facts = {
-            "vsr": _VERSION,
-            **facts,
-            "--segment": [str(cut) for cut in self.plan.cuts],
-        }
+    def _differently_encoded(self) -> list[int]:
+        with_part = [number for number in sorted(self.done) if self.done[number].frames]
+        if not with_part:
+            return []
+        expected = extradata_of(self.part(with_part[0]))
+        return [
+            number
+            for number in with_part[1:]
+            if extradata_of(self.part(number)) != expected
+        ]
+
+    def _cannot_be_written(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.folder}: cannot be written: {error.strerror}: "
+            "choose another folder, or give --segment 0"
+        )
+
+    def _open(self, restart: bool) -> None:
         if restart:
-            for path in self.folder.iterdir():
-                if path.name == _JOURNAL or path.suffix == _PARTS:
-                    path.unlink()
+            self._discard()
         lines = self._read()
         if lines:
-            changed = [
-                name
-                for name in sorted({*lines[0], *self._facts})
-                if lines[0].get(name) != self._facts.get(name)
-            ]
-            if changed:
-                raise OutputError(self._refusal(changed, lines[0]))
-            for line in lines[1:]:
-                segment = Segment.from_json(line)
-                if (
-                    segment is not None
-                    and segment.number < len(self.plan)
-                    and self._is_whole(segment)
-                ):
-                    self.done[segment.number] = segment
-        elif any(
-            path.name != _LOCK and not path.name.endswith(".part")
-            for path in self.folder.iterdir()
-        ):
-            raise OutputError(
-                f"{self.folder} is in the way, and holds no journal of vsr: move it, or name another output"
-            )
-        self._sweep()
+            self._check_head(lines[0])
+            self._take_over(lines[1:])
+        else:
+            self._check_is_ours()
+        self._remove_unfinished()
         self._write()
 
-    def _refusal(self, changed: list[str], before: Mapping[str, Any]) -> str:
-        if self._facts["vsr"] != before.get("vsr"):
-            return f"{self.folder} was written by another version of vsr: --restart begins anew"
-        shown = [
-            name
-            if name in ("--segment", "source", "weights")
-            else f"{name} was {before.get(name)}, is {self._facts.get(name)}"
-            for name in changed[:3]
-        ]
-        changes = ", ".join(shown) + (
-            f" and {len(changed) - 3} more" if len(changed) > 3 else ""
-        )
-        return f"{self.folder} holds a run that was begun otherwise ({changes} changed): go on with what it was begun with, or --restart begins anew"
+    def _discard(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name == _JOURNAL_NAME or path.suffix == _PART_SUFFIX:
+                path.unlink()
 
-    def _take_lock(self) -> None:
-        while True:
-            self.folder.mkdir(exist_ok=True)
-            try:
-                self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
-            except FileNotFoundError:
-                continue  # whoever was in it has just finished
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+    def _take_over(self, lines: list[dict[str, Any]]) -> None:
+        """Keep the segments of an earlier run that are complete on the disk."""
+        for line in lines:
+            segment = Segment.from_json(line)
+            if segment is None or segment.number >= len(self.plan):
+                continue
+            if self._is_complete(segment):
+                self.done[segment.number] = segment
+
+    def _is_complete(self, segment: Segment) -> bool:
+        if not segment.frames:
+            return True
+        part = self.part(segment.number)
+        try:
+            has_size = part.stat().st_size == segment.size
+            return has_size and hash_of(part) == segment.sha256
+        except OSError:
+            return False
+
+    def _check_is_ours(self) -> None:
+        """Refuse a folder without a journal that holds anything but what a crash leaves."""
+        for path in self.folder.iterdir():
+            if path.name != LOCK_NAME and path.suffix != _UNFINISHED_SUFFIX:
                 raise OutputError(
-                    f"another vsr works on {self._target} right now: wait for it, or name another output"
-                ) from None
-            try:
-                if os.fstat(self._lock).st_ino == (self.folder / _LOCK).stat().st_ino:
-                    return
-            except FileNotFoundError:
-                pass
-            self.close()
+                    f"{self.folder} is in the way, and holds no journal of vsr: "
+                    "move it, or name another output"
+                )
+
+    def _check_head(self, head: Mapping[str, Any]) -> None:
+        """Refuse a run that began with anything else that decides the result."""
+        changed = [
+            name
+            for name in sorted({*head, *self._head})
+            if head.get(name) != self._head.get(name)
+        ]
+        if not changed:
+            return
+        if _VERSION_KEY in changed:
+            raise OutputError(
+                f"{self.folder} was written by another version of vsr: --restart starts over"
+            )
+        changes = [
+            self._describe_change(name, head) for name in changed[:_MAX_CHANGES_SHOWN]
+        ]
+        if len(changed) > _MAX_CHANGES_SHOWN:
+            changes.append(f"{len(changed) - _MAX_CHANGES_SHOWN} more")
+        raise OutputError(
+            f"{self.folder} holds an unfinished run that differs from this one "
+            f"({', '.join(changes)}): repeat the command that began it, or --restart starts over"
+        )
+
+    def _describe_change(self, name: str, head: Mapping[str, Any]) -> str:
+        if name in _CHANGED_WITHOUT_VALUES:
+            return _CHANGED_WITHOUT_VALUES[name]
+        return f"{name} was {head.get(name)}, now {self._head.get(name)}"
 
     def _read(self) -> list[dict[str, Any]]:
+        """The lines of the journal; none unless the first says what the run is."""
         try:
-            text = self._journal.read_bytes()
+            text = self._path.read_bytes()
         except FileNotFoundError:
             return []
-        found = []
+        lines = []
         for line in text.splitlines():
             try:
                 value = json.loads(line)
             except (ValueError, RecursionError):
                 continue  # torn by a crash
             if isinstance(value, dict):
-                found.append(value)
-        return found if found and "vsr" in found[0] else []
+                lines.append(value)
+        if not lines or _VERSION_KEY not in lines[0]:
+            return []
+        return lines
 
     def _write(self) -> None:
-        """The journal as it should be, in the place of what was there."""
-        temporary = self.folder / f".{_JOURNAL}.part"
+        """Replace the journal by one that holds what is known now."""
+        temporary = self.folder / f".{_JOURNAL_NAME}{_UNFINISHED_SUFFIX}"
+        segments = [asdict(self.done[number]) for number in sorted(self.done)]
         with temporary.open("w") as file:
-            for line in (
-                self._facts,
-                *(asdict(segment) for _, segment in sorted(self.done.items())),
-            ):
+            for line in (self._head, *segments):
                 file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(self._journal)
+        temporary.replace(self._path)
         sync(self.folder)
 
     def _append(self, line: Mapping[str, Any]) -> None:
-        with self._journal.open("a") as file:
+        with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def _sweep(self) -> None:
-        for path in self.folder.glob("*.part"):
+    def _remove_unfinished(self) -> None:
+        for path in self.folder.glob(f"*{_UNFINISHED_SUFFIX}"):
             path.unlink(missing_ok=True)
-
-    def _is_whole(self, segment: Segment) -> bool:
-        if not segment.frames:
-            return True
-        part = self.part(segment.number)
-        try:
-            return (
-                part.stat().st_size == segment.size and hash_of(part) == segment.sha256
-            )
-        except OSError:
-            return False
 
 
 def _identity(path: Path) -> list[int]:
     """What a file keeps when it is renamed, and shares with no other on its disk."""
-    found = path.stat()
-    return [found.st_ino, found.st_size]
-
-
-def part_path(folder: Path, number: int) -> Path:
-    """Where the part of a segment is in a folder."""
-    return folder / f"{number:06d}{_PARTS}"
-
-
-def fingerprint(path: Path) -> str:
-    """What tells a file from another one or from itself before a change: its size, and a hash of samples all over it (large files are not read whole).
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    digest, size = hashlib.sha256(), path.stat().st_size
-    with path.open("rb") as file:
-        for number in range(_SAMPLES):
-            file.seek(max(0, size - _SAMPLE_BYTES) * number // (_SAMPLES - 1))
-            digest.update(file.read(_SAMPLE_BYTES))
-    return f"{size} bytes, {digest.hexdigest()[:32]}"
-
-
-def mark_of(time: Fraction, checksum: int) -> Mark:
-    """A mark as a journal keeps it."""
-    return str(time), checksum
+    status = path.stat()
+    return [status.st_ino, status.st_size]

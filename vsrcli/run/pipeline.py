@@ -6,106 +6,25 @@ thread); for some networks motion compensation as well, on threads of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.frame_io import FrameSink, FrameSource
-from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
 from vsrcli.run.clock import Clock
 from vsrcli.run.network import LumaNetwork, Work
 from vsrcli.run.prefetch import Prefetch
+from vsrcli.run.run_context import RunContext
 from vsrcli.run.upscale_job import UpscaleJob
-from vsrcli.timing import Scheduled, TimeRange
+from vsrcli.timing import Scheduled
 
 _DECODED_AHEAD = 8
 _LUMA_AHEAD = 2
 _UPSCALED_AHEAD = 4
-
-
-@dataclass(frozen=True, slots=True)
-class UpscaleProgress:
-    """Where a run stands: share of the time range that is done (0..1, None where its length is unknown), frames upscaled and frames written."""
-
-    share: float | None
-    frames_upscaled: int
-    frames_out: int
-
-
-@dataclass(slots=True)
-class UpscaleReport:
-    """What a run did.
-
-    Attributes:
-        source, target: files.
-        model, domain: the network, and what its weights were trained to undo (None: unknown).
-        width, height: of the output, pixels.
-        device, backend, precision: what ran the network.
-        frames_in: source frames in the range.
-        frames_upscaled: frames that went through the network; those that the output's rate drops do not.
-        frames_out: frames written.
-        seconds: wall time of everything.
-        network_seconds: time in the network alone.
-        stages: seconds that each stage was at work, side by side with the others: ``decode``, ``network``, ``pictures`` (luma and chroma around the
-            network), ``motion`` (compensation, shared by its threads), ``encode``; and how long the encoder was ``waiting`` for the others.
-        reused: share of the pixels that did not have to be computed, since nothing that they depend on had changed.
-        frames_computed: frames that went through the network in this run.
-        segments: how many the video was cut into; 0: it was written in one go.
-        frames_resumed: frames of ``frames_out`` that an earlier run had written.
-        damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
-        notes: lines for the user: what was dropped, converted or decided.
-        verify_seconds: time that holding the output against the source took.
-        checks: the verification report, with ``verify``.
-    """
-
-    source: str
-    target: str
-    model: str
-    domain: str | None
-    width: int
-    height: int
-    device: str
-    backend: str
-    precision: str
-    frames_in: int = 0
-    frames_upscaled: int = 0
-    frames_out: int = 0
-    seconds: float = 0.0
-    network_seconds: float = 0.0
-    stages: dict[str, float] = field(default_factory=dict)
-    reused: float = 0.0
-    frames_computed: int = 0
-    segments: int = 0
-    frames_resumed: int = 0
-    damage: dict[str, Any] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    verify_seconds: float = 0.0
-    checks: dict[str, Any] | None = None
-
-    @classmethod
-    def empty(cls) -> UpscaleReport:
-        """One to count in, of nothing in particular."""
-        return cls("", "", "", None, 0, 0, "", "", "")
-
-    def add(self, stages: dict[str, float], reused: float, frames: int) -> None:
-        """Count in what one pass over so many frames took, and what share of their pixels was reused."""
-        self.stages = {
-            name: self.stages.get(name, 0.0) + seconds
-            for name, seconds in stages.items()
-        }
-        self.network_seconds = self.stages["network"]
-        everything = self.frames_computed + frames
-        self.reused = (
-            (self.reused * self.frames_computed + reused * frames) / everything
-            if everything
-            else 0.0
-        )
-        self.frames_computed = everything
 
 
 def finish_frame(
@@ -140,69 +59,69 @@ def finish_frame(
     )
 
 
-class SegmentSink(FrameSink, Protocol):
-    """A sink for a stretch of segments, to which frames around them belong as well."""
+class FrameTagger(Protocol):
+    """Tells which source frames belong to the segments that a pass makes."""
 
-    def see(self, item: Scheduled, in_range: bool) -> Scheduled:
-        """Called with every frame before the network, in its thread: says what of it belongs to the stretch."""
+    def assign_segment(self, item: Scheduled, in_range: bool) -> Scheduled:
+        """Give a frame its segment; called with every frame, in the network's thread.
+
+        Args:
+            item: the next frame.
+            in_range: whether it is in the time range of the run.
+
+        Returns:
+            The frame with its segment. One that is only context has no place in the output.
+        """
         ...
 
-    def enter(self, segment: int) -> None:
-        """Called before the frames of a segment are written."""
+
+class SegmentSink(FrameSink, Protocol):
+    """Takes the frames of segments."""
+
+    def begin_segment(self, number: int) -> None:
+        """Called before each frame is written, with its segment."""
         ...
 
 
 def run_stages(
-    job: UpscaleJob,
-    options: UpscaleOptions,
+    run: RunContext,
     backend: Backend,
-    reader: FrameSource,
-    writer: FrameSink,
-    report: UpscaleReport,
-    on_progress: Callable[[UpscaleProgress], None] | None,
-    on_note: Callable[[str], None],
-    *,
-    segments: SegmentSink | None = None,
+    source: FrameSource,
+    sink: SegmentSink,
+    tagger: FrameTagger,
 ) -> None:
-    """Bring every frame from the reader through the network to the writer, and count what was done into the report.
+    """Bring every frame from the source through the network to the sink.
 
     Args:
-        job: what to do.
-        options: the run's.
+        run: what to do, and who is told; times and counts are added to its report.
         backend: the network.
-        reader: the source.
-        writer: where the frames go.
-        report: times and counts are added to it.
-        on_progress: called after each frame.
-        on_note: called with lines for the user.
-        segments: the writer, where it takes only a stretch of the frames.
+        source: the frames.
+        sink: where they go.
+        tagger: tells which of them go there.
 
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
     """
+    job = run.job
+    report = run.report
     clocks = {
         name: Clock()
         for name in ("decode", "motion", "luma", "chroma", "encode", "waiting")
     }
     network = LumaNetwork(
         backend,
-        tile=None if options.tile == "auto" else options.tile,
-        reuse=options.reuse,
-        on_note=on_note,
+        tile=None if run.options.tile == "auto" else run.options.tile,
+        reuse=run.options.reuse,
+        on_note=run.note,
     )
-
     schedule = job.schedule()
     frames_before = report.frames_upscaled
+    incoming = clocks["decode"].each(map(job.conversion.incoming, source))
     with (
-        Prefetch(
-            clocks["decode"].each(map(job.conversion.incoming, reader)),
-            _DECODED_AHEAD,
-            "decode",
-            stalled=reader.stalled,
-        ) as decoded,
+        Prefetch(incoming, _DECODED_AHEAD, "decode", stalled=source.stalled) as decoded,
         Prefetch(
             _with_luma(
-                _counted(schedule.run(decoded), job.time_range, report, segments),
+                _tagged(schedule.run(decoded), run, tagger),
                 network,
                 job,
                 clocks,
@@ -216,17 +135,17 @@ def run_stages(
     ):
         for item in clocks["waiting"].each(results):
             with clocks["encode"]:
-                _write(item, writer, segments)
+                _write(item, sink)
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
-            if on_progress is not None:
-                on_progress(
-                    UpscaleProgress(
-                        job.time_range.share(item.frame.time, job.info.duration),
-                        report.frames_upscaled,
-                        report.frames_out,
-                    )
-                )
+            share = job.time_range.share(item.frame.time, job.info.duration)
+            run.show_progress(share)
+    frames_computed = report.frames_upscaled - frames_before
+    report.add(_stage_seconds(clocks, network), network.reused, frames_computed)
+
+
+def _stage_seconds(clocks: dict[str, Clock], network: LumaNetwork) -> dict[str, float]:
+    """See ``UpscaleReport.stages``."""
     pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
     stages = {
         "decode": clocks["decode"].seconds,
@@ -235,27 +154,25 @@ def run_stages(
     }
     if network.inputs.is_costly:
         stages["motion"] = clocks["motion"].seconds / network.inputs.threads
-    stages |= {name: clocks[name].seconds for name in ("encode", "waiting")}
-    report.add(stages, network.reused, report.frames_upscaled - frames_before)
+    for name in ("encode", "waiting"):
+        stages[name] = clocks[name].seconds
+    return stages
 
 
-def _counted(
-    items: Iterable[Scheduled],
-    time_range: TimeRange,
-    report: UpscaleReport,
-    segments: SegmentSink | None,
+def _tagged(
+    items: Iterable[Scheduled], run: RunContext, tagger: FrameTagger
 ) -> Iterator[Scheduled]:
+    """Every frame with its segment; those in the range are counted."""
     for item in items:
-        in_range = time_range.contains(item.frame.time)
-        report.frames_in += in_range
-        yield item if segments is None else segments.see(item, in_range)
+        in_range = run.job.time_range.contains(item.frame.time)
+        run.report.frames_in += in_range
+        yield tagger.assign_segment(item, in_range)
 
 
-def _write(item: Scheduled, writer: FrameSink, segments: SegmentSink | None) -> None:
-    if segments is not None:
-        segments.enter(item.segment)
+def _write(item: Scheduled, sink: SegmentSink) -> None:
+    sink.begin_segment(item.segment)
     for tick in item.ticks:
-        writer.write(item.frame, tick, item.duration)
+        sink.write(item.frame, tick, item.duration)
 
 
 def _with_luma(

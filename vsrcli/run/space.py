@@ -1,89 +1,86 @@
-"""Room on the disk while a run keeps its segments there: estimated before the work, looked after as it goes."""
+"""Room on the disk for the parts of a run: estimated before the work, then watched."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from vsrcli.errors import OutputError
 from vsrcli.media.encoders import encoder_of
-from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.journal import Journal, Segment
-from vsrcli.run.plan import Plan
+from vsrcli.options import EncoderOptions
+from vsrcli.run.journal import Journal
+from vsrcli.run.run_context import RunContext
+from vsrcli.run.segment import Segment
+from vsrcli.run.segment_plan import SegmentPlan
 from vsrcli.run.upscale_job import UpscaleJob
 
-# Bits for a pixel: of x264 at its default quality (measured: 0.05 to 0.3), and of lossless encoders for each bit of a sample.
-_LOSSY_BITS, _LOSSLESS_BITS = 0.15, 0.7
+# Bits for a pixel: of x264 at its default quality (measured: 0.05 to 0.3).
+_LOSSY_BITS = 0.15
+# The same of lossless encoders, for each bit of a sample.
+_LOSSLESS_BITS = 0.7
+# A step of so much in the CRF halves the bits.
+_CRF_STEP = 6
+_USUAL_RATE = 25
 
 
 class Space:
-    """Looks after the room on the disk: says before the work and during it when it will not do, and stops while there is still room to stop in."""
+    """Watches the disk: warns once when room may run out, and stops while there is still some."""
 
-    def __init__(
-        self,
-        job: UpscaleJob,
-        options: UpscaleOptions,
-        journal: Journal,
-        note: Callable[[str], None],
-    ) -> None:
-        """Look at it for the first time.
+    def __init__(self, run: RunContext, journal: Journal) -> None:
+        """Look at the disk for the first time.
 
-        Args:
-            job: of the run.
-            options: of the run.
-            journal: where its parts are.
-            note: called with a line for the user, once.
+        Raises:
+            OutputError: there is no room for the next segment.
         """
-        self._job, self._journal, self._note = job, journal, note
-        self._warned = False
+        self._run = run
+        self._journal = journal
+        self._has_warned = False
         if not journal.done:
-            self._warn(estimated_bytes(job, options))
+            self._warn(estimated_bytes(run.job))
         self.check()
 
     def check(self) -> None:
         """Look again.
 
         Raises:
-            OutputError: not even the next segment would find room.
+            OutputError: there is no room for the next segment.
         """
-        done = self._journal.done
-        self._warn(expected_bytes(self._journal.plan, done))
-        if len(done) < len(self._journal.plan):
-            check_space(
-                self._job,
-                self._journal.folder,
-                max((segment.size for segment in done.values()), default=0),
-                "the next segment",
-            )
+        journal = self._journal
+        self._warn(expected_bytes(journal.plan, journal.done))
+        if len(journal.done) < len(journal.plan):
+            sizes = [segment.size for segment in journal.done.values()]
+            largest = max(sizes, default=0)
+            check_space(self._run.job, journal.folder, largest, "the next segment")
 
     def _warn(self, needed: int) -> None:
         free = _free(self._journal.folder)
-        if not self._warned and free is not None and free < needed:
-            self._warned = True
-            self._note(
-                f"about {megabytes(needed)} will be needed on the disk of {self._job.target}, {megabytes(free)} are free: make room as it goes"
-            )
+        if self._has_warned or free is None or free >= needed:
+            return
+        self._has_warned = True
+        self._run.note(
+            f"about {megabytes(needed)} will be needed on the disk of {self._run.job.target}, "
+            f"{megabytes(free)} are free: free some space while vsr is working"
+        )
 
 
 def check_space(job: UpscaleJob, folder: Path, needed: int, what: str) -> None:
-    """Stop while there is still room to stop in.
+    """Stop while there is still some room.
+
+    Args:
+        job: what is written.
+        folder: where.
+        needed: bytes.
+        what: what needs them, for the message.
 
     Raises:
-        OutputError: less than ``needed`` bytes are free.
+        OutputError: fewer are free.
     """
     free = _free(folder)
     if free is not None and free < needed:
         raise OutputError(
-            f"no space left on the disk of {job.target}: {what} needs {megabytes(needed)}, {megabytes(free)} are free: make room, and the same command goes on"
+            f"no space left on the disk of {job.target}: {what} needs {megabytes(needed)}, "
+            f"{megabytes(free)} are free: free some space, and the same command continues"
         )
-
-
-def _free(folder: Path) -> int | None:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
 
 
 def megabytes(size: int) -> str:
@@ -91,24 +88,36 @@ def megabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-def estimated_bytes(job: UpscaleJob, options: UpscaleOptions) -> int:
-    """About what a run needs on the disk, parts and finished video together, before anything of it is there."""
-    video, seconds = (
-        job.video,
-        float((options.range.end_within(job.info.duration) or 0) - options.range.begin),
-    )
-    crf = encoder_of(job.encoder.codec).crf
-    bits = (
-        _LOSSY_BITS * 2 ** ((EncoderOptions().crf - job.encoder.crf) / 6)
-        if crf is not None
-        else _LOSSLESS_BITS * video.format.bits
-    )
-    return round(
-        2 * seconds * float(video.rate or 25) * video.width * video.height * bits / 8
-    )
+def estimated_bytes(job: UpscaleJob) -> int:
+    """About what parts and finished video together need on the disk, before the work."""
+    video = job.video
+    end = job.time_range.end_within(job.info.duration) or 0
+    seconds = float(end - job.time_range.begin)
+    frames = seconds * float(video.rate or _USUAL_RATE)
+    bits = _bits_per_pixel(job)
+    return round(2 * frames * video.width * video.height * bits / 8)
 
 
-def expected_bytes(plan: Plan, done: dict[int, Segment]) -> int:
-    """What is still needed on the disk, the finished video included, judged by the segments that are there."""
-    size, count = sum(segment.size for segment in done.values()), len(done)
-    return round(size / count * (2 * len(plan) - count)) if count else 0
+def expected_bytes(plan: SegmentPlan, done: dict[int, Segment]) -> int:
+    """What is still needed on the disk, judged by the finished segments; 0 if there are none."""
+    count = len(done)
+    if not count:
+        return 0
+    size = sum(segment.size for segment in done.values())
+    # parts that are missing, and the finished video
+    still_to_write = 2 * len(plan) - count
+    return round(size / count * still_to_write)
+
+
+def _bits_per_pixel(job: UpscaleJob) -> float:
+    if encoder_of(job.encoder.codec).crf is None:
+        return _LOSSLESS_BITS * job.video.format.bits
+    steps = (EncoderOptions().crf - job.encoder.crf) / _CRF_STEP
+    return float(_LOSSY_BITS * 2**steps)
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None

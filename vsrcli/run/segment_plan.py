@@ -1,4 +1,4 @@
-"""The plan of segments: where a video is cut into pieces that are made one by one. Pure: no file is touched."""
+"""Where a video is cut into segments that are made one by one. Pure: no file is touched."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-# A cut moves to a keyframe so near, as a share of a segment's length: encoders put them where scenes begin.
+# A cut moves to a keyframe that is this near, as a share of a segment's length: encoders put
+# keyframes where scenes begin.
 _NEAR = Fraction(1, 4)
-# The last segment is at least so long, as a share of the others.
-_LEAST_REST = Fraction(1, 2)
-# More segments than these help nobody: they become longer.
-_MOST = 20_000
+# Minimum length of the last segment, as a share of the others'.
+_MIN_REST = Fraction(1, 2)
+# With more segments than these, each is longer instead.
+_MAX_SEGMENTS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SegmentPlan:
     """Segments of a run: each owns the source frames from one cut up to the next.
 
     Attributes:
         cuts: source times at which segments 1, 2, ... begin, seconds, rising.
     """
 
-    cuts: tuple[Fraction, ...]
+    cuts: tuple[Fraction, ...] = ()
 
     def __len__(self) -> int:
         return len(self.cuts) + 1
@@ -43,42 +44,42 @@ class Plan:
 
 def plan_segments(
     begin: Fraction, end: Fraction, length: Fraction, keyframes: Sequence[Fraction] = ()
-) -> Plan:
+) -> SegmentPlan:
     """Cut a range of time.
 
     Args:
         begin: of the range, seconds.
-        end: the same.
+        end: of the range, seconds.
         length: of a segment, seconds, above 0.
-        keyframes: times that a cut should fall on where one is near, rising.
+        keyframes: times that a cut should move to if one is near, seconds, rising.
     """
+    length = max(length, (end - begin) / _MAX_SEGMENTS)
+    last_cut = end - length * _MIN_REST
     cuts: list[Fraction] = []
-    at, length = begin, max(length, (end - begin) / _MOST)
-    while (
-        at := _nearest(at + length, length * _NEAR, keyframes)
-    ) <= end - length * _LEAST_REST:
-        cuts.append(at)
-    return Plan(tuple(cuts))
+    cut = _nearest(begin + length, length * _NEAR, keyframes)
+    while cut <= last_cut:
+        cuts.append(cut)
+        cut = _nearest(cut + length, length * _NEAR, keyframes)
+    return SegmentPlan(tuple(cuts))
 
 
-def stretches(segments: Sequence[int]) -> list[tuple[int, int]]:
-    """Runs of consecutive numbers, as (first, last); ``segments`` rise."""
-    found: list[tuple[int, int]] = []
+def consecutive(segments: Sequence[int]) -> list[tuple[int, int]]:
+    """Spans of consecutive numbers, as (first, last); ``segments`` rise."""
+    spans: list[tuple[int, int]] = []
     for number in segments:
-        if found and found[-1][1] == number - 1:
-            found[-1] = (found[-1][0], number)
+        if spans and spans[-1][1] == number - 1:
+            first, _ = spans.pop()
+            spans.append((first, number))
         else:
-            found.append((number, number))
-    return found
+            spans.append((number, number))
+    return spans
 
 
 def _nearest(
     time: Fraction, within: Fraction, keyframes: Sequence[Fraction]
 ) -> Fraction:
+    """The nearest keyframe, or the time itself if none is within so many seconds."""
     place = bisect_left(keyframes, time)
-    near = [
-        keyframe
-        for keyframe in keyframes[max(0, place - 1) : place + 1]
-        if abs(keyframe - time) <= within
-    ]
+    neighbours = keyframes[max(0, place - 1) : place + 1]
+    near = [keyframe for keyframe in neighbours if abs(keyframe - time) <= within]
     return min(near, key=lambda keyframe: abs(keyframe - time), default=time)
