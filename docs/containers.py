@@ -98,10 +98,10 @@ _ENCODER_COLUMNS = [
 ]
 _INTRODUCTION = """# What each container and encoder keeps
 
-`python docs/containers.py` writes this page from the rules in the code, and a test keeps it current.
-`vsr info IN --to OUT` says the same about a single file, `vsr upscale` prints it before the work
-starts, and `--strict` refuses every loss. A stream that the container refuses is converted where that
-makes sense. .mkv keeps nearly everything unchanged.
+`python docs/containers.py` writes this page from the rules in the code, and a test keeps it
+current. `vsr info IN --to OUT` says the same about a single file, `vsr upscale` prints it before
+the work starts, and `--strict` refuses every loss. A stream that the container refuses is converted
+where that makes sense. .mkv keeps nearly everything unchanged.
 
 Some containers store a constant frame rate only. There, sound that starts late or has pauses is
 re-encoded with silence in the gaps, and a late first frame is shown from the beginning.
@@ -183,7 +183,9 @@ def container_table() -> str:
 
 
 def _container_row(
-    suffix: str, container: Container, sources: list[tuple[str, str, FileInfo]]
+    suffix: str,
+    container: Container,
+    sources: list[tuple[str, str, FileInfo]],
 ) -> list[str]:
     plans: dict[str, dict[str, StreamPlan]] = {
         "audio": {},
@@ -208,7 +210,11 @@ def _container_row(
     ]
 
 
-def _plan(info: FileInfo, suffix: str, column: str) -> StreamPlan:
+def _plan(
+    info: FileInfo,
+    suffix: str,
+    column: str,
+) -> StreamPlan:
     """What happens to the one stream of a source."""
     kind = "audio" if column == "audio" else "subtitle"
     plans = plan_streams(info, f"out{suffix}", "copy")

@@ -126,7 +126,7 @@ def _source(path: Path, pix_fmt: str) -> Path:
     OUTPUTS,
     ids=[f"{ending}-{codec}" for ending, codec, _ in OUTPUTS],
 )
-def test_certificate(
+def test_verification(
     tmp_path: Path,
     fake: FakeBackend,
     sources: dict[str, Path],

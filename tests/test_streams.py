@@ -396,7 +396,7 @@ def test_late_cut_reads_from_shortly_before_it(tmp_path: Path, muxer: str) -> No
     [{}, {"start": Fraction(12, 25), "end": Fraction(32, 25)}],
     ids=["whole", "cut"],
 )
-def test_certificate_holds_for_every_container(
+def test_verification_passes_for_every_container(
     tmp_path: Path,
     fake: FakeBackend,
     name: str,

@@ -159,7 +159,10 @@ class AudioConverter:
         )
 
     def _add_silence(
-        self, count: int, like: Any, kind: _SampleKind
+        self,
+        count: int,
+        like: Any,
+        kind: _SampleKind,
     ) -> Iterator[Packet[Any]]:
         channels = like.shape[0]
         while count > 0:

@@ -159,7 +159,13 @@ def choose_audio_settings(stream: Stream, codec: str) -> AudioSettings | None:
         bit_rate = max(_MIN_BIT_RATE, channels * _BITS_PER_CHANNEL[codec])
         if codec in _MAX_BIT_RATES:
             bit_rate = min(bit_rate, _MAX_BIT_RATES[codec])
-        settings = AudioSettings(codec, rate, layout, channels, bit_rate)
+        settings = AudioSettings(
+            codec,
+            rate,
+            layout,
+            channels,
+            bit_rate,
+        )
         if settings.can_be_opened():
             return settings
     return None

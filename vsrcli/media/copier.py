@@ -1,6 +1,6 @@
 """Carries streams from the source into an output that is being written.
 
-Packets come from a second handle on the source, so that reading the pictures stays a plain iterator.
+Packets come from a second handle on the source, so that reading pictures stays a plain iterator.
 """
 
 from __future__ import annotations
@@ -77,7 +77,12 @@ class StreamCopier:
         self._container = container
         self._range = time_range
         self._origin = origin
-        self._clock = PacketClock(source.start, container, time_range, origin)
+        self._clock = PacketClock(
+            source.start,
+            container,
+            time_range,
+            origin,
+        )
         self._kinds = {item.stream.index: item.stream.kind for item in plan}
         self._pending: Packet[Any] | None = None
         # by index of the source's stream
@@ -110,7 +115,9 @@ class StreamCopier:
         output.metadata.update(tags)
 
     def _carry_chapters(
-        self, plan: tuple[StreamPlan, ...], output: OutputContainer
+        self,
+        plan: tuple[StreamPlan, ...],
+        output: OutputContainer,
     ) -> None:
         chapters: list[Any] = self._input.chapters()
         source_start = self._source.start
@@ -123,7 +130,10 @@ class StreamCopier:
                 if item.action == "copy" and item.stream.kind == "audio"
             }
             lead = measure_lead(
-                self._source, copied_audio, self._container, source_start
+                self._source,
+                copied_audio,
+                self._container,
+                source_start,
             )
         chapters = trim_chapters(
             chapters,
@@ -181,12 +191,23 @@ class StreamCopier:
             from_zero=not self._container.keeps_timestamps,
         )
 
-    def _attach(self, stream: Stream, codec: str, output: OutputContainer) -> None:
+    def _attach(
+        self,
+        stream: Stream,
+        codec: str,
+        output: OutputContainer,
+    ) -> None:
         if isinstance(stream, AttachmentStream):
             add_file(stream, output)
             return
         path = self._source.path
-        packet = add_cover(path, stream, codec, output, self._container)
+        packet = add_cover(
+            path,
+            stream,
+            codec,
+            output,
+            self._container,
+        )
         if packet is not None:
             self._covers.append(packet)
         stream.discard = Discard.all
@@ -299,7 +320,9 @@ class StreamCopier:
             yield packet
 
     def _convert_audio(
-        self, index: int, packet: Packet[Any] | None
+        self,
+        index: int,
+        packet: Packet[Any] | None,
     ) -> Iterator[Packet[Any]]:
         for converted in self._audio[index].push(packet):
             converted.stream = self._copies[index]

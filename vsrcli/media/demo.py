@@ -14,13 +14,14 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from vsrcli.errors import OptionError, OutputError
+from vsrcli.media.containers import container_of
 from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
 from vsrcli.picture.drawing import Rgb
 
 if TYPE_CHECKING:
     from av.container import OutputContainer
 
-_CONTAINERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_SUFFIXES = (".mp4", ".mov", ".mkv")
 _SAMPLE_RATE = 48_000
 
 
@@ -67,7 +68,7 @@ def write_demo(
     with (
         _whole_file(path, overwrite) as partial,
         av.open(
-            str(partial), "w", format=_CONTAINERS[path.suffix.lower()]
+            str(partial), "w", format=container_of(path).muxer
         ) as container,
     ):
         _encode(container, pictures, tone, size, rate)
@@ -77,9 +78,9 @@ def write_demo(
 @contextmanager
 def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
     """Give a temporary name beside ``path`` and rename it when the block ends well, or remove it."""
-    if path.suffix.lower() not in _CONTAINERS:
+    if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(
-            f"{path}: the demo is written as {', '.join(_CONTAINERS)}: choose such an ending"
+            f"{path}: the demo is written as {', '.join(_SUFFIXES)}: choose such an ending"
         )
     partial = path.absolute().with_name(f".{path.name}.part")
     try:

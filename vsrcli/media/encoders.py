@@ -206,7 +206,7 @@ def encoder_settings(options: EncoderOptions) -> dict[str, str]:
         The encoder's own options.
 
     Raises:
-        OutputError: crf or preset was given for an encoder without it, or the preset does not exist.
+        OutputError: crf or preset was given for an encoder without it, or there is no such preset.
     """
     encoder = encoder_of(options.codec)
     defaults = EncoderOptions()
@@ -268,7 +268,11 @@ def writes_colours(codec: str, container: Container) -> bool:
     return container.keeps_colours or encoder_of(codec).has_colours
 
 
-def is_full_range(codec: str, tags: ColorTags, container: Container) -> bool:
+def is_full_range(
+    codec: str,
+    tags: ColorTags,
+    container: Container,
+) -> bool:
     """Whether the encoder is given full-range codes for frames of those tags.
 
     It is not, where the file could not say that they are full range.

@@ -25,13 +25,54 @@ def _packed_rgb(*names: str, bits: int, has_alpha: bool) -> dict[str, PixelForma
 
 # Layouts that some encoders take instead of planar ones; they carry the same samples.
 _PACKED = {
-    "nv12": PixelFormat("nv12", 8, 1, 1, has_chroma=True),
-    "nv16": PixelFormat("nv16", 8, 1, 0, has_chroma=True),
-    "p010le": PixelFormat("p010le", 10, 1, 1, has_chroma=True),
-    **_packed_rgb("rgb24", "bgr24", "rgb0", "bgr0", bits=8, has_alpha=False),
-    **_packed_rgb("rgba", "bgra", "argb", bits=8, has_alpha=True),
-    **_packed_rgb("rgb48le", "rgb48be", bits=16, has_alpha=False),
-    **_packed_rgb("rgba64le", "rgba64be", bits=16, has_alpha=True),
+    "nv12": PixelFormat(
+        "nv12",
+        8,
+        1,
+        1,
+        has_chroma=True,
+    ),
+    "nv16": PixelFormat(
+        "nv16",
+        8,
+        1,
+        0,
+        has_chroma=True,
+    ),
+    "p010le": PixelFormat(
+        "p010le",
+        10,
+        1,
+        1,
+        has_chroma=True,
+    ),
+    **_packed_rgb(
+        "rgb24",
+        "bgr24",
+        "rgb0",
+        "bgr0",
+        bits=8,
+        has_alpha=False,
+    ),
+    **_packed_rgb(
+        "rgba",
+        "bgra",
+        "argb",
+        bits=8,
+        has_alpha=True,
+    ),
+    **_packed_rgb(
+        "rgb48le",
+        "rgb48be",
+        bits=16,
+        has_alpha=False,
+    ),
+    **_packed_rgb(
+        "rgba64le",
+        "rgba64be",
+        bits=16,
+        has_alpha=True,
+    ),
 }
 # This one takes decoded frames as they are, but no alpha.
 _WRAPPED_FRAMES = "wrapped_avframe"
@@ -44,7 +85,8 @@ _FULL_RANGE_PREFIX = "yuvj"
 
 
 def choose_format(
-    options: EncoderOptions, source: PixelFormat
+    options: EncoderOptions,
+    source: PixelFormat,
 ) -> tuple[PixelFormat, str | None]:
     """Choose the pixel format that the encoder is given.
 
@@ -53,8 +95,8 @@ def choose_format(
         source: the source's planar format.
 
     Returns:
-        The format (planar YUV, gray, RGB if the source is RGB, or a packed one of the same samples);
-        and a line for the user if samples are lost or of another kind.
+        The format: planar YUV, gray, RGB if the source is RGB, or a packed one of the same samples.
+        And a line for the user if samples are lost or of another kind.
 
     Raises:
         OutputError: no such encoder, or it does not take the format asked for, or nothing suitable.
@@ -83,7 +125,8 @@ def choose_format(
 
 
 def _supported_formats(
-    options: EncoderOptions, source: PixelFormat
+    options: EncoderOptions,
+    source: PixelFormat,
 ) -> list[PixelFormat]:
     """The formats that the encoder takes and that frames can be converted to."""
     codec = find_codec(options.codec)
@@ -107,7 +150,8 @@ def _supported_formats(
 
 
 def _same_format(
-    supported: list[PixelFormat], source: PixelFormat
+    supported: list[PixelFormat],
+    source: PixelFormat,
 ) -> PixelFormat | None:
     """The source's own format, by its modern name where the encoder knows it."""
     plain_name = source.name.replace(_FULL_RANGE_PREFIX, "yuv")
@@ -153,7 +197,9 @@ def _losses(chosen: PixelFormat, source: PixelFormat) -> list[str]:
 
 
 def _requested_format(
-    options: EncoderOptions, supported: list[PixelFormat], source: PixelFormat
+    options: EncoderOptions,
+    supported: list[PixelFormat],
+    source: PixelFormat,
 ) -> tuple[PixelFormat, str | None]:
     suitable = [each for each in supported if each.is_rgb == source.is_rgb]
     for candidate in suitable:
@@ -173,7 +219,8 @@ def _describe(name: str) -> PixelFormat | None:
 
 
 def _distance(
-    candidate: PixelFormat, source: PixelFormat
+    candidate: PixelFormat,
+    source: PixelFormat,
 ) -> tuple[bool, bool, int, int, int, bool, bool]:
     """How far a format is from the source's; the most important difference comes first."""
     extra_bits = candidate.bits - source.bits

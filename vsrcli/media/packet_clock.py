@@ -50,7 +50,9 @@ class PacketClock:
         self._phases: dict[int, Fraction] = {}
 
     def place(
-        self, packet: Packet[Any], run_up: Fraction
+        self,
+        packet: Packet[Any],
+        run_up: Fraction,
     ) -> Literal["before", "inside", "after"]:
         """Where a packet is in relation to the range.
 
@@ -72,7 +74,12 @@ class PacketClock:
             return "before"
         return "inside"
 
-    def move(self, packet: Packet[Any], kind: str, unit: Fraction | None) -> None:
+    def move(
+        self,
+        packet: Packet[Any],
+        kind: str,
+        unit: Fraction | None,
+    ) -> None:
         """Change a packet's times to those of the output, in units that are fine enough.
 
         AVI counts in whole packets of sound.

@@ -36,7 +36,8 @@ _EMPTY_MOV_TEXT = b"\0\0"
 
 
 def scan_packets(
-    info: VideoInfo, container: Container | None = None
+    info: VideoInfo,
+    container: Container | None = None,
 ) -> PacketInventory:
     """Read every packet of a file once; nothing is decoded.
 
@@ -66,13 +67,17 @@ def scan_packets(
 
 
 def _carried_packets(
-    source: InputContainer, info: VideoInfo, container: Container | None
+    source: InputContainer,
+    info: VideoInfo,
+    container: Container | None,
 ) -> Iterator[Packet[Any]]:
     # where the rest is damaged, what comes before it counts
     with contextlib.suppress(av.FFmpegError):
         for packet in source.demux():
             is_skipped = container is not None and must_be_skipped(
-                packet, info.start, container
+                packet,
+                info.start,
+                container,
             )
             if packet.size and not is_skipped:
                 yield packet
@@ -88,7 +93,10 @@ def _chapter(chapter: Any, start: Fraction) -> Chapter:
 
 
 def payload_sum(
-    info: VideoInfo, container: Container, index: int, packets: slice
+    info: VideoInfo,
+    container: Container,
+    index: int,
+    packets: slice,
 ) -> str:
     """The sha256 of the payloads of some packets of one stream, in sequence.
 

@@ -18,6 +18,7 @@ from av.video.stream import VideoStream
 from vsrcli.errors import InputError
 from vsrcli.frame import Damage, Frame, VideoInfo
 from vsrcli.frame_io import FrameSource
+from vsrcli.media.containers import AVI_DEMUXER
 from vsrcli.media.decoding import PictureClock, Unpacker, deinterlaced, device_for
 from vsrcli.media.pipe import seal_input
 from vsrcli.media.probe import (
@@ -251,7 +252,7 @@ class VideoReader(FrameSource):
         # AVI holds the order of decoding alone: FFmpeg's times for reordered frames go back and
         # forth
         codec = stream.codec_context.codec.canonical_name
-        uses_dts = container.format.name == "avi" and codec in _REORDERED
+        uses_dts = container.format.name == AVI_DEMUXER and codec in _REORDERED
         while True:
             self._busy_since = monotonic()
             try:

@@ -45,7 +45,7 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
 
 
 def hdr_metadata(frame: av.VideoFrame) -> Hdr:
-    """HDR metadata of a decoded frame. Zeros, where the stream leaves a value open, are no values."""
+    """HDR metadata of a decoded frame. Zeros, which leave a value open, count as absent."""
     mastering = None
     content_light = None
     dynamic = []
@@ -103,17 +103,30 @@ def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
         Empty where the encoder takes none.
     """
     if codec == "libx265":
-        parameters = _parameters(hdr, "master-display", "max-cll", integers=True)
+        parameters = _parameters(
+            hdr,
+            "master-display",
+            "max-cll",
+            integers=True,
+        )
         if parameters:
             parameters["hdr10"] = "1"
             parameters["repeat-headers"] = "1"
         option = "x265-params"
     elif codec == "libx264":
-        parameters = _parameters(hdr, "mastering-display", "cll", integers=True)
+        parameters = _parameters(
+            hdr,
+            "mastering-display",
+            "cll",
+            integers=True,
+        )
         option = "x264-params"
     elif codec == "libsvtav1":
         parameters = _parameters(
-            hdr, "mastering-display", "content-light", integers=False
+            hdr,
+            "mastering-display",
+            "content-light",
+            integers=False,
         )
         option = "svtav1-params"
     else:
@@ -124,7 +137,11 @@ def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
 
 
 def _parameters(
-    hdr: Hdr, mastering_name: str, light_name: str, *, integers: bool
+    hdr: Hdr,
+    mastering_name: str,
+    light_name: str,
+    *,
+    integers: bool,
 ) -> dict[str, str]:
     parameters = {}
     if hdr.mastering:

@@ -46,7 +46,8 @@ def length_of(packet: Packet[Any]) -> Fraction:
 
 
 def packets_of(
-    source: InputContainer, indices: set[int]
+    source: InputContainer,
+    indices: set[int],
 ) -> Iterator[tuple[Packet[Any], Fraction]]:
     """The packets of some streams that have a time, each with that time, up to any damage.
 
@@ -66,7 +67,8 @@ def packets_of(
 
 
 def first_packets(
-    source: InputContainer, indices: set[int]
+    source: InputContainer,
+    indices: set[int],
 ) -> dict[int, list[Packet[Any]]]:
     """The first packets of some streams, as many as are soon found.
 
@@ -115,7 +117,11 @@ def tracks_with_pauses(info: FileInfo, tracks: set[int]) -> set[int]:
     return paused
 
 
-def must_be_skipped(packet: Packet[Any], start: Fraction, container: Container) -> bool:
+def must_be_skipped(
+    packet: Packet[Any],
+    start: Fraction,
+    container: Container,
+) -> bool:
     """Whether a packet has to be left out, because it would be heard in a container.
 
     This is what an edit list of the source hides, where the container has none. (An encoder's delay

@@ -46,7 +46,9 @@ class StreamPlan:
 
 
 def plan_streams(
-    info: FileInfo, target: Path | str, audio: Literal["copy", "none"]
+    info: FileInfo,
+    target: Path | str,
+    audio: Literal["copy", "none"],
 ) -> tuple[StreamPlan, ...]:
     """Decide what happens to each stream.
 
@@ -72,8 +74,18 @@ def plan_streams(
     trials = _Trials()
     if indices and container.holds_streams:
         with open_input(info.path) as source:
-            trials = _try_streams(info, source, indices, container)
-    planner = _Planner(info, container, audio, trials)
+            trials = _try_streams(
+                info,
+                source,
+                indices,
+                container,
+            )
+    planner = _Planner(
+        info,
+        container,
+        audio,
+        trials,
+    )
     return tuple(planner.plan(stream) for stream in info.streams)
 
 
@@ -92,7 +104,10 @@ class _Trials:
 
 
 def _try_streams(
-    info: FileInfo, source: InputContainer, indices: set[int], container: Container
+    info: FileInfo,
+    source: InputContainer,
+    indices: set[int],
+    container: Container,
 ) -> _Trials:
     packets = first_packets(source, indices)
     refused = set()
@@ -212,8 +227,19 @@ class _Planner:
             if stream.index in self.trials.paused:
                 reason = f"{name} has no place for pauses between packets of sound"
             reason += "; .mkv would copy it"
-        return StreamPlan(stream, "convert", reason, codec, loses=loses)
+        return StreamPlan(
+            stream,
+            "convert",
+            reason,
+            codec,
+            loses=loses,
+        )
 
 
 def _loss(stream: StreamInfo, reason: str) -> StreamPlan:
-    return StreamPlan(stream, "drop", reason, loses=True)
+    return StreamPlan(
+        stream,
+        "drop",
+        reason,
+        loses=True,
+    )

@@ -80,7 +80,11 @@ def global_tags(tags: dict[str, str]) -> dict[str, str]:
     return unique
 
 
-def copy_tags(source: Stream, output: Stream, container: Container) -> None:
+def copy_tags(
+    source: Stream,
+    output: Stream,
+    container: Container,
+) -> None:
     """Give a stream of the output the tags and flags of the source's.
 
     Args:
@@ -99,7 +103,9 @@ def copy_tags(source: Stream, output: Stream, container: Container) -> None:
 
 
 def trim_chapters(
-    chapters: list[Any], origin: Fraction, end: Fraction | None
+    chapters: list[Any],
+    origin: Fraction,
+    end: Fraction | None,
 ) -> list[Any]:
     """Move chapters to the output's clock, and cut them to its length.
 

@@ -30,7 +30,12 @@ class SubtitleConverter:
         stream: the track in the output.
     """
 
-    def __init__(self, source_codec: str, codec: str, output: OutputContainer) -> None:
+    def __init__(
+        self,
+        source_codec: str,
+        codec: str,
+        output: OutputContainer,
+    ) -> None:
         """Add the track to an output whose header is not written yet.
 
         Args:
@@ -74,7 +79,8 @@ class SubtitleConverter:
         return converted
 
     def _write_lines(
-        self, lines: Iterator[tuple[int, int, str]]
+        self,
+        lines: Iterator[tuple[int, int, str]],
     ) -> Iterator[Packet[Any]]:
         for begin, end, text in lines:
             packet: Packet[Any] = av.Packet(write_text(self._codec, text))

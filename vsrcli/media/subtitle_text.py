@@ -39,7 +39,8 @@ _TIME_TAG = re.compile(r"<[\d:.]+>")
 _OVERRIDES = re.compile(r"\{[^{}]*\}")
 _STYLE = re.compile(r"\\([biu])(\d+)(?=\\|\}|$)")
 _DRAWING = re.compile(
-    r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0[^{}]*\}|$)", re.DOTALL
+    r"\{[^{}]*\\p[1-9][^{}]*\}.*?(?=\{[^{}]*\\p0[^{}]*\}|$)",
+    re.DOTALL,
 )
 _ENTITIES = (
     ("&lt;", "<"),
@@ -115,7 +116,12 @@ class OverlapMerger:
         self._on_screen: list[tuple[int, str]] = []
         self._time = 0
 
-    def add(self, begin: int, end: int, text: str) -> Iterator[tuple[int, int, str]]:
+    def add(
+        self,
+        begin: int,
+        end: int,
+        text: str,
+    ) -> Iterator[tuple[int, int, str]]:
         """Add the next line, and give the lines that are complete by then.
 
         Args:

@@ -28,7 +28,9 @@ _TRIAL_FORMAT = "yuv420p"
 
 
 def takes_stream(
-    stream: Stream, packets: list[Packet[Any]], container: Container
+    stream: Stream,
+    packets: list[Packet[Any]],
+    container: Container,
 ) -> bool:
     """Whether a container takes a stream's packets and gives them back as the same codec.
 
@@ -67,7 +69,10 @@ def takes_stream(
 
 
 def measure_lead(
-    info: FileInfo, tracks: set[int], container: Container, shift: Fraction
+    info: FileInfo,
+    tracks: set[int],
+    container: Container,
+    shift: Fraction,
 ) -> Fraction:
     """By how much a container delays all packets, but not the chapters.
 
@@ -105,7 +110,9 @@ def measure_lead(
 
 
 def _measure_delay(
-    container: Container, packet: Packet[Any], shift: Fraction
+    container: Container,
+    packet: Packet[Any],
+    shift: Fraction,
 ) -> Fraction:
     """How much later a packet comes back than it was written.
 

@@ -59,7 +59,8 @@ class FrameComparison:
         worst: the lowest PSNR.
         wrong: number and description of the first frame that shows something else.
         wrong_count: how many do.
-        levels, chroma, alpha: largest mean difference of cells, 8-bit codes, and the frame's number.
+        levels, chroma, alpha: largest mean difference of cells, 8-bit codes, and the frame's
+            number.
     """
 
     threshold_db: float
@@ -112,7 +113,12 @@ class FrameComparison:
         if problem is None and (
             psnr < self.threshold_db or drift > _MAX_CELL_DIFFERENCE
         ):
-            problem = self._difference(expected, mean_square, drift, unit)
+            problem = self._difference(
+                expected,
+                mean_square,
+                drift,
+                unit,
+            )
         if problem is not None:
             self.wrong_count += 1
             if self.wrong is None:
@@ -123,7 +129,11 @@ class FrameComparison:
         return True
 
     def _difference(
-        self, expected: NDArray[Any], mean_square: float, drift: float, unit: float
+        self,
+        expected: NDArray[Any],
+        mean_square: float,
+        drift: float,
+        unit: float,
     ) -> str | None:
         """What is wrong with a frame that is not close, unless its source is hard to resample."""
         blurred = self.blur(expected)
@@ -147,7 +157,12 @@ class FrameComparison:
         difference = max(differences, default=0.0)
         self.chroma = max(self.chroma, (difference, number))
 
-    def add_alpha(self, number: int, actual: Float, expected: Float) -> None:
+    def add_alpha(
+        self,
+        number: int,
+        actual: Float,
+        expected: Float,
+    ) -> None:
         """Compare the alpha of a frame that passed ``add``; arguments as for ``add_chroma``."""
         difference = _mean_difference(actual, expected)
         self.alpha = max(self.alpha, (difference, number))
@@ -172,7 +187,12 @@ def cells(plane: NDArray[Any], grid: tuple[int, int] | None = None) -> Float:
     height, width = plane.shape
     tops = np.arange(rows) * height // rows
     lefts = np.arange(columns) * width // columns
-    row_sums = np.add.reduceat(plane, tops, axis=0, dtype=np.float32)
+    row_sums = np.add.reduceat(
+        plane,
+        tops,
+        axis=0,
+        dtype=np.float32,
+    )
     sums = np.add.reduceat(row_sums, lefts, axis=1)
     heights = np.diff(tops, append=height)
     widths = np.diff(lefts, append=width)

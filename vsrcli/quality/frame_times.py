@@ -77,7 +77,9 @@ def pair_frames(expected: FrameTimes, actual: FrameTimes) -> tuple[Integers, Boo
 
 
 def _pair_by_time(
-    expected: Integers, actual: Integers, slack: int
+    expected: Integers,
+    actual: Integers,
+    slack: int,
 ) -> tuple[Integers, Booleans]:
     numbers = np.searchsorted(expected, actual + slack, "right") - 1
     numbers = np.clip(numbers, 0, None).astype(np.int64)
@@ -125,7 +127,9 @@ def compare_times(expected: FrameTimes, actual: FrameTimes) -> str | None:
 
 
 def compare_end(
-    expected: FrameTimes, actual: FrameTimes, extra: Fraction
+    expected: FrameTimes,
+    actual: FrameTimes,
+    extra: Fraction,
 ) -> str | None:
     """What is wrong with the end of the last frame, or None.
 

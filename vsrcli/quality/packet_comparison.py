@@ -78,7 +78,11 @@ def _matching_lead(actual: Digests, optional: Digests) -> int:
     return 0
 
 
-def _matching_tail(actual: Digests, optional: Digests, max_count: int) -> int:
+def _matching_tail(
+    actual: Digests,
+    optional: Digests,
+    max_count: int,
+) -> int:
     """How many of the first optional packets the output ends with."""
     for count in range(min(len(optional), max_count), 0, -1):
         if np.array_equal(actual[-count:], optional[:count]):
@@ -149,7 +153,12 @@ def compare_converted(
     if codec is not None and output.codec != codec:
         return f"{output.label}: it should have been converted to {codec}"
     if source.kind == "subtitle":
-        return _compare_lines(source, output, trim, codec)
+        return _compare_lines(
+            source,
+            output,
+            trim,
+            codec,
+        )
     if source.channels != output.channels:
         channels = f"{output.channels} channels, the source has {source.channels}"
         return f"{output.label}: {channels}"
@@ -183,7 +192,11 @@ def _compare_lines(
     return f"{output.label}: {actual} lines of {expected}"
 
 
-def _merged_lines(source: Track, lines: Integers, trim: TrimRange) -> int:
+def _merged_lines(
+    source: Track,
+    lines: Integers,
+    trim: TrimRange,
+) -> int:
     """Number of lines in a track that has one at a time: overlapping lines are merged there."""
     first_tick = round((trim.shift + source.start) / source.unit)
     times = source.times[lines]
@@ -227,7 +240,9 @@ def compare_chapters(
 
 
 def _expected_chapters(
-    source: tuple[Chapter, ...], trim: TrimRange, tolerance: Fraction
+    source: tuple[Chapter, ...],
+    trim: TrimRange,
+    tolerance: Fraction,
 ) -> list[Chapter]:
     min_length = Fraction(0) if trim.is_whole else tolerance
     expected = []

@@ -11,7 +11,11 @@ _ALWAYS_HAVE_A_RANGE = ("hevc", "av1", "vp9")
 _CHROMATICITY_TOLERANCE = Fraction(1, 25_000)
 
 
-def compare_colour(source: ColorTags, output: ColorTags, codec: str) -> list[str]:
+def compare_colour(
+    source: ColorTags,
+    output: ColorTags,
+    codec: str,
+) -> list[str]:
     """Which colour tags differ.
 
     A range that the source leaves open and the codec cannot leave open counts as limited. The
@@ -43,7 +47,11 @@ def compare_colour(source: ColorTags, output: ColorTags, codec: str) -> list[str
     return problems
 
 
-def _same_range(source: ColorTags, output: ColorTags, codec: str) -> bool:
+def _same_range(
+    source: ColorTags,
+    output: ColorTags,
+    codec: str,
+) -> bool:
     if source.range == output.range:
         return True
     colours = (source.matrix, source.primaries, source.transfer)

@@ -83,12 +83,19 @@ class FrameComparer:
             return frame
         return self._orientation.turn(frame)
 
-    def _add_chroma(self, number: int, actual: Frame, expected: Frame) -> None:
+    def _add_chroma(
+        self,
+        number: int,
+        actual: Frame,
+        expected: Frame,
+    ) -> None:
         if not actual.chroma or not expected.chroma:
             return
         planes = []
         for actual_plane, expected_plane in zip(
-            actual.chroma, expected.chroma, strict=True
+            actual.chroma,
+            expected.chroma,
+            strict=True,
         ):
             grid = grid_of(min(actual_plane.shape, expected_plane.shape))
             actual_cells = self._output_chroma.normalize(cells(actual_plane, grid))
@@ -96,7 +103,12 @@ class FrameComparer:
             planes.append((actual_cells, expected_cells))
         self.comparison.add_chroma(number, planes)
 
-    def _add_alpha(self, number: int, actual: Frame, expected: Frame) -> None:
+    def _add_alpha(
+        self,
+        number: int,
+        actual: Frame,
+        expected: Frame,
+    ) -> None:
         if actual.alpha is None or expected.alpha is None:
             return
         grid = grid_of(expected.alpha.shape)

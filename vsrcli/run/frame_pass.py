@@ -82,7 +82,13 @@ def compare_frames(
         origin = Fraction(0)
         if options.start is not None:
             origin = source.first_time()
-        frame_pass = _FramePass(task, policies, policy, numbers, origin)
+        frame_pass = _FramePass(
+            task,
+            policies,
+            policy,
+            numbers,
+            origin,
+        )
         with (
             Prefetch(source, _DECODED_AHEAD, "source") as source_frames,
             Prefetch(output, _DECODED_AHEAD, "output") as output_frames,
@@ -129,7 +135,9 @@ class _FramePass:
         self._actual_ticks: array[int] = array("q")
 
     def run(
-        self, source_frames: Iterable[Frame], output_frames: Iterable[Frame]
+        self,
+        source_frames: Iterable[Frame],
+        output_frames: Iterable[Frame],
     ) -> None:
         """Compare each frame of the output with the frame of the source at its time."""
         output = iter(output_frames)
@@ -141,7 +149,12 @@ class _FramePass:
             neighbours = (_frame_of(previous), _frame_of(following))
             while actual is not None and self._is_due():
                 number = len(self._actual_ticks)
-                self.comparer.add(number, actual, expected, neighbours)
+                self.comparer.add(
+                    number,
+                    actual,
+                    expected,
+                    neighbours,
+                )
                 self._add_actual(actual)
                 actual = next(output, None)
             self._report_progress(expected)

@@ -68,14 +68,30 @@ def check_streams(
     container = container_of(target)
     pairs, surplus = pair_streams(plan, source, output)
     attached = [item for item in plan if item.action == "attach"]
-    comparison = _PacketComparison(info, container, trim, frame_seconds)
+    comparison = _PacketComparison(
+        info,
+        container,
+        trim,
+        frame_seconds,
+    )
     video = source.tracks[info.video.index]
     checks = [
         _check_presence(plan, pairs, surplus),
         *comparison.checks(pairs),
-        *_check_chapters(container, source, output, trim, frame_seconds),
+        *_check_chapters(
+            container,
+            source,
+            output,
+            trim,
+            frame_seconds,
+        ),
         *_check_attachments(attached, source, output),
-        _check_stream_tags(container, video, pairs, output),
+        _check_stream_tags(
+            container,
+            video,
+            pairs,
+            output,
+        ),
         *_check_global_tags(container, source, output),
     ]
     streams = [_describe(pair, pair.output) for pair in pairs if pair.output]
@@ -95,7 +111,9 @@ def _describe(pair: StreamPair, output: Track) -> dict[str, Any]:
 
 
 def _check_presence(
-    plan: tuple[StreamPlan, ...], pairs: list[StreamPair], surplus: list[Track]
+    plan: tuple[StreamPlan, ...],
+    pairs: list[StreamPair],
+    surplus: list[Track],
 ) -> Check:
     missing = [pair.source.label for pair in pairs if pair.output is None]
     problems = [
@@ -151,7 +169,9 @@ class _PacketComparison:
             yield _check("packets", payloads, text)
         if conversions:
             yield _check(
-                "converted", conversions, f"{len(conversions)} streams are complete"
+                "converted",
+                conversions,
+                f"{len(conversions)} streams are complete",
             )
         if offsets:
             milliseconds = float(1000 * self.tolerance)
@@ -159,16 +179,32 @@ class _PacketComparison:
             yield _check("offset", offsets, text)
 
     def _compare_copy(
-        self, source: Track, output: Track, offsets: list[str | None]
+        self,
+        source: Track,
+        output: Track,
+        offsets: list[str | None],
     ) -> str | None:
         tolerance = self.tolerance
-        problem, taken = compare_payloads(source, output, self.trim, tolerance)
+        problem, taken = compare_payloads(
+            source,
+            output,
+            self.trim,
+            tolerance,
+        )
         if problem is not None and source.codec.startswith("pcm_"):
             inside = self._same_samples(source, output)
             taken = inside[:1]
             if len(inside):
                 problem = None
-        offsets.append(compare_offsets(source, output, taken, self.trim, tolerance))
+        offsets.append(
+            compare_offsets(
+                source,
+                output,
+                taken,
+                self.trim,
+                tolerance,
+            )
+        )
         return problem
 
     def _same_samples(self, source: Track, output: Track) -> Integers:
@@ -181,11 +217,19 @@ class _PacketComparison:
         if not len(inside):
             return inside
         packets = slice(int(inside[0]), int(inside[-1]) + 1)
-        digest = payload_sum(self.info, self.container, source.index, packets)
+        digest = payload_sum(
+            self.info,
+            self.container,
+            source.index,
+            packets,
+        )
         return inside if digest == output.sha256 else inside[:0]
 
     def _compare_conversion(
-        self, pair: StreamPair, output: Track, offsets: list[str | None]
+        self,
+        pair: StreamPair,
+        output: Track,
+        offsets: list[str | None],
     ) -> str | None:
         source = pair.source
         # what comes before the beginning, or not out of the decoder, is not converted
@@ -198,9 +242,20 @@ class _PacketComparison:
             inside = source.within(trim.start, trim.end, -OFFSET_SECONDS)
             first = np.flatnonzero(inside)[:1]
             offsets.append(
-                compare_offsets(source, output, first, trim, _CONVERTED_OFFSET_SECONDS)
+                compare_offsets(
+                    source,
+                    output,
+                    first,
+                    trim,
+                    _CONVERTED_OFFSET_SECONDS,
+                )
             )
-        return compare_converted(source, output, trim, pair.plan.codec)
+        return compare_converted(
+            source,
+            output,
+            trim,
+            pair.plan.codec,
+        )
 
 
 def _check_chapters(
@@ -219,13 +274,20 @@ def _check_chapters(
     tolerance = OFFSET_SECONDS
     if not trim.is_whole:
         tolerance += frame_seconds
-    problem = compare_chapters(source.chapters, output.chapters, trim, tolerance)
+    problem = compare_chapters(
+        source.chapters,
+        output.chapters,
+        trim,
+        tolerance,
+    )
     text = f"{len(output.chapters)}, with times and titles"
     yield _check("chapters", [problem], text)
 
 
 def _check_attachments(
-    attached: list[StreamPlan], source: PacketInventory, output: PacketInventory
+    attached: list[StreamPlan],
+    source: PacketInventory,
+    output: PacketInventory,
 ) -> Iterator[Check]:
     if not attached:
         return
@@ -269,7 +331,9 @@ def _check_stream_tags(
 
 
 def _compare_stream_tags(
-    container: Container, source: Track, output: Track
+    container: Container,
+    source: Track,
+    output: Track,
 ) -> Iterator[str]:
     if container.keeps_titles and source.title != output.title:
         titles = f"{output.title!r}, the source's {source.title!r}"
@@ -293,7 +357,9 @@ def _compare_stream_tags(
 
 
 def _check_global_tags(
-    container: Container, source: PacketInventory, output: PacketInventory
+    container: Container,
+    source: PacketInventory,
+    output: PacketInventory,
 ) -> Iterator[Check]:
     if not source.tags:
         return
@@ -314,7 +380,11 @@ def _check_global_tags(
     yield _check("metadata", compare_tags(expected, output.tags), text)
 
 
-def _check(name: str, results: list[str] | list[str | None], text: str) -> Check:
+def _check(
+    name: str,
+    results: list[str] | list[str | None],
+    text: str,
+) -> Check:
     """A check that passes if none of the results is a problem."""
     problems = [result for result in results if result is not None]
     return Check(name, not problems, "; ".join(problems) or text)

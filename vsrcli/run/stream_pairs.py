@@ -25,7 +25,9 @@ class StreamPair:
 
 
 def pair_streams(
-    plan: tuple[StreamPlan, ...], source: PacketInventory, output: PacketInventory
+    plan: tuple[StreamPlan, ...],
+    source: PacketInventory,
+    output: PacketInventory,
 ) -> tuple[list[StreamPair], list[Track]]:
     """Pair streams: in order if there are as many as there should be, else by what they contain.
 

@@ -113,7 +113,12 @@ def verify(
         *stream_checks,
     ]
     facts |= _facts(policy, results)
-    return VerificationReport(str(source), str(final_target), tuple(checks), facts)
+    return VerificationReport(
+        str(source),
+        str(final_target),
+        tuple(checks),
+        facts,
+    )
 
 
 def _baked_orientation(info: VideoInfo, options: UpscaleOptions) -> Orientation | None:
@@ -135,7 +140,8 @@ def _policies(task: VerificationTask, fps_given: bool) -> dict[str, Policy]:
 
 
 def _find_policy(
-    task: VerificationTask, policies: dict[str, Policy]
+    task: VerificationTask,
+    policies: dict[str, Policy],
 ) -> tuple[str, FrameResults]:
     """Which policy the output follows, and the results of comparing its frames by that policy."""
     guess = _guess_policy(task, policies)
@@ -144,7 +150,12 @@ def _find_policy(
     numbers, _ = pair_frames(results.expected[policy], results.actual)
     is_one_to_one = np.array_equal(numbers, np.arange(len(results.actual)))
     if policy != guess or not is_one_to_one:
-        results = compare_frames(task, policies, policy, numbers)
+        results = compare_frames(
+            task,
+            policies,
+            policy,
+            numbers,
+        )
     return policy, results
 
 
@@ -176,7 +187,9 @@ def _packet_times(track: Track) -> FrameTimes | None:
 
 
 def _trim_range(
-    task: VerificationTask, expected: FrameTimes, results: FrameResults
+    task: VerificationTask,
+    expected: FrameTimes,
+    results: FrameResults,
 ) -> TrimRange:
     """The part of the source that the output holds."""
     options = task.options

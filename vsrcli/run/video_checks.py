@@ -28,7 +28,9 @@ _HEADER_SECONDS = Fraction(1, 1000)
 
 
 def check_times(
-    expected: FrameTimes, results: FrameResults, policy_note: str
+    expected: FrameTimes,
+    results: FrameResults,
+    policy_note: str,
 ) -> Iterator[Check]:
     """Number and times of the frames, and damage of the output.
 
@@ -58,7 +60,12 @@ def check_description(task: VerificationTask) -> Iterator[Check]:
     yield _check_equal("size", _size(task.expected_size), _size(task.output_size))
     expected_aspect = expected.sample_aspect or 1
     aspect = output.sample_aspect or 1
-    yield _check_equal("aspect", str(expected_aspect), str(aspect), prefix="pixels ")
+    yield _check_equal(
+        "aspect",
+        str(expected_aspect),
+        str(aspect),
+        prefix="pixels ",
+    )
     yield _check_rotation(task)
 
     expected_tags = expected.tags
@@ -79,7 +86,8 @@ def check_description(task: VerificationTask) -> Iterator[Check]:
 
 
 def check_content(
-    task: VerificationTask, comparison: FrameComparison
+    task: VerificationTask,
+    comparison: FrameComparison,
 ) -> Iterator[Check]:
     """What the frames show."""
     if task.expected.format.has_alpha:
@@ -122,12 +130,21 @@ def _check_rotation(task: VerificationTask) -> Check:
     return Check("rotation", is_same, text)
 
 
-def _check(name: str, problem: str | None, text: str) -> Check:
+def _check(
+    name: str,
+    problem: str | None,
+    text: str,
+) -> Check:
     """A check that passes if there is no problem."""
     return Check(name, not problem, problem or text)
 
 
-def _check_equal(name: str, expected: str, actual: str, prefix: str = "") -> Check:
+def _check_equal(
+    name: str,
+    expected: str,
+    actual: str,
+    prefix: str = "",
+) -> Check:
     if actual == expected:
         return Check(name, True, f"{prefix}{actual}")
     pronoun = "they" if prefix else "it"
