@@ -12,7 +12,7 @@ from clips import write_clip
 from fake import FakeBackend
 
 from vsrcli.frame import ColorTags, Frame, PixelFormat
-from vsrcli.media.pictures import PictureMaker
+from vsrcli.media.frame_converter import FrameConverter
 from vsrcli.media.probe import probe
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run.upscale import upscale
@@ -57,14 +57,14 @@ def test_a_slope_of_colour_stays_in_its_place(
         np.round(np.add.outer(a * rows, b * columns) + 40).astype(np.uint8)
         for a, b in ((0, 2), (3, 0))
     ]
-    maker = PictureMaker(
+    converter = FrameConverter(
         before,
         after,
         ColorTags("limited", chroma_location=location),
         full_range=False,
         share=False,
     )
-    picture: Any = maker.make(
+    picture: Any = converter.convert(
         Frame(tuple(planes), before, Fraction(0), Fraction(1, 25))
     )
     columns, rows = _places(after, centred=centred and wanted == "yuv420p")

@@ -143,10 +143,10 @@ class FolderReader(FrameSource):
             picture = _scaled(picture, self._range, file)
         if picture.ndim == 2:
             return (picture,)
-        planes = []
-        for channel in _CHANNELS[: picture.shape[2]]:
-            planes.append(np.ascontiguousarray(picture[:, :, channel]))
-        return tuple(planes)
+        channels = _CHANNELS[: picture.shape[2]]
+        return tuple(
+            np.ascontiguousarray(picture[:, :, channel]) for channel in channels
+        )
 
     def _describe(self, folder: Path, picture: NDArray[Any]) -> VideoInfo:
         height, width = picture.shape[:2]

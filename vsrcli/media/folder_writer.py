@@ -133,10 +133,11 @@ class FolderWriter(FrameSink):
         if self._is_new and not self._target.exists():
             self._part.rename(self._target.resolve())
             return
-        old = []
-        for file in self._target.iterdir():
-            if self._pattern.number(file.name) is not None:
-                old.append(file)
+        old = [
+            file
+            for file in self._target.iterdir()
+            if self._pattern.number(file.name) is not None
+        ]
         if old and not self._overwrite:
             raise OutputError(
                 f"{self._target} holds pictures of that name by now ({old[0].name}); "
