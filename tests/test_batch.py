@@ -20,7 +20,7 @@ from vsrcli.cli import _run
 from vsrcli.errors import InputError
 from vsrcli.media import reader as reader_module
 from vsrcli.media.demo import write_demo
-from vsrcli.media.probe import decoder_of
+from vsrcli.media.input_file import decoder_of
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.run import prefetch
 from vsrcli.run.batch import target_for
@@ -282,7 +282,8 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
     monkeypatch.setattr(reader_module, "decoder_of", hanging)
     began = time.monotonic()
     with pytest.raises(
-        InputError, match=r"decoding hangs after 0\.\d+ s: the file is damaged.* --end 0\.\d+"
+        InputError,
+        match=r"decoding hangs after 0\.\d+ s: the file is damaged.* --end 0\.\d+",
     ):
         upscale(
             demo_clip,

@@ -14,7 +14,10 @@ from clips import texture, write_clip
 
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame
-from vsrcli.media.probe import completeness, delivered_format, open_input, probe
+from vsrcli.media.completeness import completeness
+from vsrcli.media.delivered import delivered_format
+from vsrcli.media.input_file import open_input
+from vsrcli.media.probe import probe
 from vsrcli.media.reader import VideoReader
 from vsrcli.timing import TimeRange
 

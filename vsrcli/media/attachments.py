@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Stream
 
 from vsrcli.media.containers import Container
-from vsrcli.media.probe import open_input
+from vsrcli.media.input_file import open_input
 
 _UNKNOWN_TYPE = "application/octet-stream"
 # MIME type and file name of a cover picture, by its codec's canonical name.

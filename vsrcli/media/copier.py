@@ -20,9 +20,9 @@ from vsrcli.media.attachments import add_cover, add_file
 from vsrcli.media.audio_conversion import AudioConverter
 from vsrcli.media.audio_settings import AudioSettings
 from vsrcli.media.containers import Container
+from vsrcli.media.input_file import open_input
 from vsrcli.media.packet_clock import PacketClock
 from vsrcli.media.pipe import is_standard_input
-from vsrcli.media.probe import open_input
 from vsrcli.media.source_packets import begin_of, decoding_time, must_be_skipped
 from vsrcli.media.stream_plan import StreamPlan, audio_settings_for
 from vsrcli.media.stream_tags import content_tags, copy_tags, trim_chapters

@@ -16,7 +16,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
 from vsrcli.frame import PixelFormat, Plane
-from vsrcli.media.probe import find_video, is_rgb, open_input
+from vsrcli.media.delivered import is_rgb
+from vsrcli.media.input_file import find_video, open_input
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,7 @@ class Unpacker:
 
         Args:
             stored: FFmpeg's name of the pictures' format.
-            layout: the layout to deliver (``probe.delivered_format``).
+            layout: the layout to deliver (``delivered_format``).
         """
         self._layout = layout
         self._needs_matrix = is_rgb(stored) and not layout.is_rgb
@@ -140,6 +141,7 @@ class Unpacker:
                 threads=1,
             )
         if self._has_palette:
+            # rgb24 first: from there on only bytes move
             picture = picture.reformat(format="rgb24", threads=1)
         return picture.reformat(format=name, threads=1)
 

@@ -17,8 +17,9 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition
 
 from vsrcli.frame import VideoInfo
+from vsrcli.media.completeness import promised_end
 from vsrcli.media.containers import Container
-from vsrcli.media.probe import find_video, open_input, promised_end
+from vsrcli.media.input_file import find_video, open_input
 from vsrcli.media.source_packets import must_be_skipped
 from vsrcli.media.stream_tags import content_tags, global_tags
 from vsrcli.quality.packet_inventory import NO_TIME, Chapter, PacketInventory, Track

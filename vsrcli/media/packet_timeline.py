@@ -15,8 +15,8 @@ from av.video.stream import VideoStream
 
 from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
+from vsrcli.media.input_file import find_video, open_input
 from vsrcli.media.pipe import is_standard_input
-from vsrcli.media.probe import find_video, open_input
 
 _MAX_REORDERING_SECONDS = 1
 # Formats without an index or times, where a seek goes by bytes or not at all.

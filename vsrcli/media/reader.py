@@ -18,17 +18,12 @@ from av.video.stream import VideoStream
 from vsrcli.errors import InputError
 from vsrcli.frame import Damage, Frame, VideoInfo
 from vsrcli.frame_io import FrameSource
+from vsrcli.media.completeness import promised_end, tolerated_gap
 from vsrcli.media.containers import AVI_DEMUXER
 from vsrcli.media.decoding import PictureClock, Unpacker, deinterlaced, device_for
+from vsrcli.media.delivered import delivered_format
+from vsrcli.media.input_file import decoder_of, find_video, open_input
 from vsrcli.media.pipe import seal_input
-from vsrcli.media.probe import (
-    decoder_of,
-    delivered_format,
-    find_video,
-    open_input,
-    promised_end,
-    tolerated_gap,
-)
 from vsrcli.media.scenes import CutDetector
 from vsrcli.timing import WHOLE, TimeRange
 

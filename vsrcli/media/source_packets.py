@@ -14,8 +14,8 @@ from av.stream import Discard
 
 from vsrcli.frame import FileInfo
 from vsrcli.media.containers import Container
+from vsrcli.media.input_file import open_input
 from vsrcli.media.pipe import is_standard_input
-from vsrcli.media.probe import open_input
 
 SAMPLE_BYTES = 16 << 20
 _SAMPLE_PACKETS = 3

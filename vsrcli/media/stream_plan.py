@@ -16,7 +16,7 @@ from vsrcli.media.audio_settings import (
     choose_audio_settings,
 )
 from vsrcli.media.containers import QUICKTIME_DEMUXER, Container, container_of
-from vsrcli.media.probe import open_input
+from vsrcli.media.input_file import open_input
 from vsrcli.media.source_packets import first_packets, tracks_with_pauses
 from vsrcli.media.subtitle_text import TEXT_CODECS
 from vsrcli.media.trial_mux import takes_stream

@@ -6,10 +6,10 @@ from dataclasses import replace
 from fractions import Fraction
 
 from vsrcli.frame import PixelFormat, VideoInfo
+from vsrcli.media.delivered import is_rgb
 from vsrcli.media.encoders import encoder_of
 from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo
-from vsrcli.media.probe import is_rgb
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
 from vsrcli.run.pictures import Conversion, picture_layout, picture_tags

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import VideoInfo
+from vsrcli.media.completeness import completeness
 from vsrcli.media.pipe import is_standard_input
-from vsrcli.media.probe import completeness
 from vsrcli.timing import TimeRange
 
 

@@ -10,6 +10,7 @@ from typing import Literal
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.frame import VideoInfo
 from vsrcli.media.containers import Container, container_of
+from vsrcli.media.delivered import is_rgb
 from vsrcli.media.encoders import (
     is_full_range,
     is_hdr,
@@ -20,7 +21,6 @@ from vsrcli.media.folders import check_folder_target
 from vsrcli.media.formats import choose_format
 from vsrcli.media.output import OutputVideo, check_target, kept_in
 from vsrcli.media.pipe import is_standard_input, piped_container
-from vsrcli.media.probe import is_rgb
 from vsrcli.media.stream_plan import StreamPlan, plan_streams
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
