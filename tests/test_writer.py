@@ -679,7 +679,7 @@ def test_targets_that_cannot_be(tmp_path: Path) -> None:
     for target, says in [
         (other, "exists; -y replaces it"),
         (tmp_path / "folder.mp4", "is a folder"),
-        (tmp_path / "pipe.mp4", "no regular file"),
+        (tmp_path / "pipe.mp4", "not a regular file"),
         (tmp_path / "none" / "out.mp4", "there is no folder"),
         (tmp_path / "out.txt", "unknown file name ending '.txt'"),
         (tmp_path / "out", "no file name ending"),
