@@ -36,7 +36,8 @@ class Style:
         tokens: of code: names, numbers, strings, operators, brackets.
         lines: that hold at least one of them.
         wide: lines of more than ``MAX_COLUMNS`` columns, prose included.
-        tuple_assignments: such as ``a, b = 1, 2``: several statements in one line.
+        tuple_assignments: such as ``a, b = 1, 2``: several statements in one line. An exchange of
+            values, ``a, b = b, a``, is one statement and does not count.
         nested_conditionals: such as ``a if b else c if d else e``.
     """
 
@@ -91,7 +92,11 @@ def _docstring_lines(tree: ast.Module) -> set[int]:
 
 def _assigns_tuple(node: ast.Assign) -> bool:
     target = node.targets[0]
-    return isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple)
+    if not isinstance(target, ast.Tuple) or not isinstance(node.value, ast.Tuple):
+        return False
+    names = {ast.unparse(element) for element in target.elts}
+    values = {ast.unparse(element) for element in node.value.elts}
+    return names != values
 
 
 def _is_nested(node: ast.IfExp) -> bool:
