@@ -1,4 +1,4 @@
-"""What only a card can show. Imports nothing that needs FFmpeg: a machine with a card may have none."""
+"""What only a card can show. Nothing here needs FFmpeg: a machine with a card may have none."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ HALF_PSNR = 60
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", ["delta", "5-parallel"])
 def test_cards_give_the_picture_of_the_processor(model: str, shared: Path) -> None:
-    """Real windows: single precision within a thousandth of a grey level, replays as the first run."""
+    """Real windows: fp32 within a thousandth of a grey level; replays equal the first run."""
     from vsrcli.training.data import load as load_clips
-    from vsrcli.training.data import validation_pairs
+    from vsrcli.training.sequences import validation_pairs
 
     windows = np.stack(
         [

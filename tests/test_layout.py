@@ -94,7 +94,8 @@ HOMES: dict[str, tuple[str, ...]] = {
     "torch": (
         "models/banded.py", "models/layers.py", "models/delta.py", "models/five_parallel.py",
         "models/lite.py", "models/previous.py", "models/checkpoint.py", "models/export.py",
-        "models/half.py", "backends/", "training/batches.py", "training/flat.py",
+        "models/half.py", "models/initialisation.py", "backends/", "training/batches.py",
+        "training/flat.py",
         "training/patches.py", "training/checkpoints.py", "training/state.py",
         "training/unit_network.py",
         "training/step.py", "training/trainer.py",
@@ -146,7 +147,10 @@ def _module(file: Path) -> str:
 
 
 def _loaded_at_once(file: Path, modules: set[str]) -> set[str]:
-    """Modules of vsrcli that importing ``file`` imports; what stands in a function or under TYPE_CHECKING does not count."""
+    """Modules of vsrcli that importing ``file`` imports.
+
+    Imports in functions and under TYPE_CHECKING do not count.
+    """
     found: set[str] = set()
     pending: list[ast.stmt] = list(ast.parse(file.read_text()).body)
     while pending:
@@ -192,7 +196,13 @@ def test_files_keep_one_concern(file: Path) -> None:
     [["--help"], ["upscale", "--help"], ["train", "--help"], ["models"], ["--version"]],
 )
 def test_help_imports_no_torch(arguments: list[str]) -> None:
-    code = f"import sys\nfrom vsrcli.cli import _run\nstatus = _run({arguments!r})\nassert status == 0, status\nassert 'torch' not in sys.modules\n"
+    code = f"""
+import sys
+from vsrcli.cli import _run
+status = _run({arguments!r})
+assert status == 0, status
+assert 'torch' not in sys.modules
+"""
     subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT
     )
@@ -235,7 +245,11 @@ def test_help_imports_no_heavy_library(argument: str) -> None:
 
 
 def test_the_library_imports_no_heavy_library_until_it_is_used() -> None:
-    code = "import sys, vsrcli\nvsrcli.UpscaleOptions, vsrcli.VsrError\nassert not {'torch', 'av', 'cv2', 'click', 'rich'} & sys.modules.keys()\n"
+    code = """
+import sys, vsrcli
+vsrcli.UpscaleOptions, vsrcli.VsrError
+assert not {'torch', 'av', 'cv2', 'click', 'rich'} & sys.modules.keys()
+"""
     subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT
     )

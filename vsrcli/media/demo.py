@@ -1,4 +1,4 @@
-"""Writes the demonstration clip: the pictures and the sound of ``picture/demo_clip.py`` as H.264 and AAC."""
+"""Writes the demonstration clip of ``picture/demo_clip.py`` as H.264 and AAC."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def write_demo(
     rate: int | Fraction = 30,
     overwrite: bool = False,
 ) -> Fraction:
-    """Make the demonstration clip: two scenes with a cut in the middle, and a tone that changes at the cut.
+    """Write the demonstration clip: two scenes, a cut between them, and a tone that changes there.
 
-    H.264 (crf 12), yuv420p, tagged BT.709 limited range, and AAC. The file gets its name only when it is whole.
+    H.264 (crf 12), yuv420p, tagged BT.709 limited range, and AAC. The file gets its name only when
+    it is complete.
 
     Args:
         path: target, ``.mp4``, ``.mov`` or ``.mkv``.
@@ -58,7 +59,8 @@ def write_demo(
         )
     if not (0 < seconds <= 600 and 0 < rate <= 240):
         raise OptionError(
-            f"demo of {seconds:g} s at {float(rate):g} frames/s: give at most 600 s and 240 frames/s, both above 0"
+            f"demo of {seconds:g} s at {float(rate):g} frames/s: "
+            "give at most 600 s and 240 frames/s, both above 0"
         )
     rate = Fraction(rate)
     count = frame_count(seconds, float(rate))
@@ -67,9 +69,7 @@ def write_demo(
     tone = demo_tone(float(count / rate), float(cut), _SAMPLE_RATE)
     with (
         _whole_file(path, overwrite) as partial,
-        av.open(
-            str(partial), "w", format=container_of(path).muxer
-        ) as container,
+        av.open(str(partial), "w", format=container_of(path).muxer) as container,
     ):
         _encode(container, pictures, tone, size, rate)
     return cut
@@ -77,7 +77,7 @@ def write_demo(
 
 @contextmanager
 def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary name beside ``path`` and rename it when the block ends well, or remove it."""
+    """A temporary file beside ``path``: renamed when the block ends well, else removed."""
     if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(
             f"{path}: the demo is written as {', '.join(_SUFFIXES)}: choose such an ending"
@@ -103,11 +103,13 @@ def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
             partial.unlink(missing_ok=True)
     except OSError as error:  # FFmpeg's errors with an errno are OSErrors too
         raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}: check the folder's permissions and free space"
+            f"{path} cannot be written: {error.strerror or error}: "
+            "check the folder's permissions and free space"
         ) from error
     except av.FFmpegError as error:
         raise OutputError(
-            f"{path} cannot be encoded: {error}: this PyAV may lack libx264 or AAC; reinstall the package av"
+            f"{path} cannot be encoded: {error}: "
+            "this PyAV may lack libx264 or AAC; reinstall the package av"
         ) from error
 
 
@@ -138,17 +140,16 @@ def _encode(
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        frame.pts, frame.time_base = index, 1 / rate
+        frame.pts = index
+        frame.time_base = 1 / rate
         container.mux(video.encode(frame))
         due = round((index + 1) * _SAMPLE_RATE / rate)
         chunk = av.AudioFrame.from_ndarray(
             tone[None, sent:due], format="fltp", layout="mono"
         )
-        chunk.sample_rate, chunk.pts, chunk.time_base = (
-            _SAMPLE_RATE,
-            sent,
-            Fraction(1, _SAMPLE_RATE),
-        )
+        chunk.sample_rate = _SAMPLE_RATE
+        chunk.pts = sent
+        chunk.time_base = Fraction(1, _SAMPLE_RATE)
         container.mux(audio.encode(chunk))
         sent = due
     container.mux(video.encode(None))

@@ -1,4 +1,4 @@
-"""A lossy encode and decode in memory: what a compressed source looks like to the network in training and in benchmarks."""
+"""Encode with x264 and decode again, in memory: how a compressed source reaches the network."""
 
 from __future__ import annotations
 
@@ -50,7 +50,9 @@ def x264_stream(
     preset: str = "veryfast",
     on_packet: Callable[[bytes], None] | None = None,
 ) -> Iterator[NDArray[np.uint8]]:
-    """The same for a stream of luma planes of one size: each comes back in its turn, a few dozen frames (the encoder's lookahead) late.
+    """Encode a stream of luma planes of one size with x264 and decode it again.
+
+    Planes come back in order, a few dozen frames late: the encoder looks ahead.
 
     Args:
         frames: planes (H, W), uint8.
@@ -102,7 +104,7 @@ def describe_gray(encoder: Any, height: int, width: int) -> None:
 
 
 def gray_picture(plane: NDArray[np.uint8], number: int) -> av.VideoFrame:
-    """A plane (H, W) as frame ``number`` for ``gray_encoder``; odd sides repeat their last pixels."""
+    """A plane (H, W) as frame ``number`` for ``gray_encoder``; odd sides repeat the last pixel."""
     height, width = plane.shape
     padded = np.pad(plane, ((0, height % 2), (0, width % 2)), mode="edge")
     picture = av.VideoFrame.from_ndarray(padded, format="gray")
