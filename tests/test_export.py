@@ -347,13 +347,13 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
             "torch", str(tmp_path / "other.onnx"), None, device="cpu", precision=None
         )
     for device, says in (
-        ("cuda", "has no CUDA.*|fell back|does not take"),
+        ("cuda", "has no CUDA.*|fell back|does not accept"),
         ("tpu", "unknown device"),
         ("cuda:x", "unknown device"),
     ):
         with pytest.raises(BackendError, match=says):
             OnnxBackend("delta", device=device)
-    with pytest.raises(BackendError, match="matter of the file"):
+    with pytest.raises(BackendError, match="the file determines the precision"):
         OnnxBackend("delta", precision="fp16")
     with pytest.raises(OutputError, match=r"ends in \.onnx"):
         export_model(tmp_path / "o.bin")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vsrcli.models.initialisation import init_as_upsampler
 from vsrcli.models.layers import (
     Chain3d,
     GroupedNetwork,
@@ -21,7 +22,6 @@ from vsrcli.models.layers import (
     conv2d,
     convolutions,
     first_conv3d,
-    init_as_upsampler,
     row_conv3d,
     upsampling_conv2d,
 )
@@ -97,7 +97,7 @@ class Delta(WindowNetwork, GroupedNetwork):
         return result
 
     def initialise(self) -> None:
-        """Start as a bilinear upsampler (see ``layers.init_as_upsampler``)."""
+        """Start as a bilinear upsampler (see ``initialisation.init_as_upsampler``)."""
         maps = convolutions([*self.head, *self.block3])
         layers = [
             *maps,

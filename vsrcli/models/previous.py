@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from vsrcli.models.initialisation import init_as_upsampler
 from vsrcli.models.layers import (
     Chain3d,
     GroupedNetwork,
@@ -18,7 +19,6 @@ from vsrcli.models.layers import (
     conv2d,
     convolutions,
     first_conv3d,
-    init_as_upsampler,
     row_conv3d,
     upsampling_conv2d,
 )
@@ -66,7 +66,7 @@ class Previous(WindowNetwork, GroupedNetwork):
         return result
 
     def initialise(self) -> None:
-        """Start as a bilinear upsampler (see ``layers.init_as_upsampler``)."""
+        """Start as a bilinear upsampler (see ``initialisation.init_as_upsampler``)."""
         maps = convolutions(self.frame)
         layers = [*maps, *self.volume, self.output]
         single_channel = [maps[-1], self.output]
