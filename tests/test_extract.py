@@ -500,5 +500,5 @@ def test_commands(
     assert "-y replaces it" in capsys.readouterr().err
     assert _run(["extract", str(tmp_path / "missing.mp4"), str(tmp_path / "g")]) == 1
     assert _run(["assemble", str(demo_clip), str(tmp_path / "p.mp4")]) == 1
-    assert "is no folder" in capsys.readouterr().err
+    assert "is not a folder" in capsys.readouterr().err
     assert _run(["extract", str(demo_clip), "-"]) == 2

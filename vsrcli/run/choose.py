@@ -18,10 +18,10 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.picture.motion import MAX_SIDE_PX
 from vsrcli.run.network import WindowPlanes, available_cores, motion_threads
 
-# The networks chosen among: `previous` is there to be compared with.
+# The networks to choose among: `previous` exists only for comparison.
 CANDIDATES = ("lite", "delta", "5-parallel")
-# A timing shorter than this says little; it is then repeated on a larger piece of the picture.
-_LONG_ENOUGH_SECONDS = 0.15
+# A shorter timing says little; it is then repeated on a larger part of the picture.
+_MIN_TIMING_SECONDS = 0.15
 _FIRST_SIDE_PX = 64
 _USUAL_RATE = Fraction(30)
 _BITS = 8
@@ -29,7 +29,13 @@ _BITS = 8
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A network and what it would cost: name, gain over bicubic on the validation of its domain (dB), seconds a frame on this machine."""
+    """A network and what it would cost.
+
+    Attributes:
+        model: its name.
+        gain_db: over bicubic, on the validation of its domain.
+        seconds_per_frame: on this machine.
+    """
 
     model: str
     gain_db: float
@@ -38,14 +44,19 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """How much there is to do: frames that go through the network (None: unknown), and seconds that a frame may take."""
+    """How much there is to do.
+
+    Attributes:
+        frames: that go through the network; None where unknown.
+        seconds_per_frame: that a frame may take.
+    """
 
     frames: int | None
     seconds_per_frame: float
 
 
 def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
-    """Take the network with the highest gain whose time lies within the budget; the fastest where none does.
+    """Choose the network with the highest gain within the budget; the fastest if none is.
 
     Args:
         info: the source.
@@ -55,18 +66,12 @@ def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
         The network's name, and a line for the user that says why.
 
     Raises:
-        OptionError: no weights for the domain; or a budget for a source whose length is unknown.
+        OptionError: no weights for the domain; or a budget for a source of unknown length.
         BackendError: the device is missing, or a network failed.
     """
     work = measure_work(info, options)
     domain = options.domain or DEFAULT_DOMAIN
-    is_too_large = max(info.width, info.height) > MAX_SIDE_PX
-    gains = {
-        name: read_info(locate(name, domain)).gain_db.get(domain, 0.0)
-        for name in CANDIDATES
-        if domain in MODELS[name].domains
-        and not (is_too_large and MODELS[name].is_motion_compensated)
-    }
+    gains = _gains(info, domain)
     if not gains:
         raise OptionError(
             f"--model auto: no network ships with {domain!r} weights: name a model"
@@ -80,14 +85,25 @@ def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
             device=options.device,
             precision=options.precision,
         )
-        timed.append(
-            Candidate(
-                name, gains[name], seconds_per_frame(backend, info.width, info.height)
-            )
-        )
-        if timed[-1].seconds_per_frame <= work.seconds_per_frame:
+        seconds = seconds_per_frame(backend, info.width, info.height)
+        timed.append(Candidate(name, gains[name], seconds))
+        if seconds <= work.seconds_per_frame:
             break
     return explain(timed, work, options.budget)
+
+
+def _gains(info: VideoInfo, domain: str) -> dict[str, float]:
+    """The gain of each network that can upscale the source, dB."""
+    is_too_large = max(info.width, info.height) > MAX_SIDE_PX
+    gains = {}
+    for name in CANDIDATES:
+        spec = MODELS[name]
+        if is_too_large and spec.is_motion_compensated:
+            continue
+        if domain in spec.domains:
+            weights = read_info(locate(name, domain))
+            gains[name] = weights.gain_db.get(domain, 0.0)
+    return gains
 
 
 def explain(
@@ -98,34 +114,39 @@ def explain(
     Returns:
         As ``choose``.
     """
-    fits = timed[-1].seconds_per_frame <= work.seconds_per_frame
-    chosen = timed[-1] if fits else min(timed, key=lambda each: each.seconds_per_frame)
+    chosen = timed[-1]
+    fits = chosen.seconds_per_frame <= work.seconds_per_frame
+    if not fits:
+        chosen = min(timed, key=lambda candidate: candidate.seconds_per_frame)
     limit = "real time" if budget is None else f"the budget of {_length(budget)}"
-    others = [each for each in timed if each is not chosen]
-    figures = "; ".join(
-        f"{each.model} would take {_cost(each, work)}" for each in others
-    )
-    why = (
+    reason = (
         f"the most gain within {limit}"
         if fits
         else f"none keeps {limit}, and this is the fastest"
     )
-    return (
-        chosen.model,
-        f"--model auto: {chosen.model}, about {_cost(chosen, work)}, {chosen.gain_db:+.2f} dB over bicubic: {why}"
-        + (f" ({figures})" if figures else ""),
+    line = (
+        f"--model auto: {chosen.model}, about {_cost(chosen, work)}, "
+        f"{chosen.gain_db:+.2f} dB over bicubic: {reason}"
     )
+    others = [
+        f"{candidate.model} would take {_cost(candidate, work)}"
+        for candidate in timed
+        if candidate is not chosen
+    ]
+    if others:
+        line += f" ({'; '.join(others)})"
+    return chosen.model, line
 
 
 def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
     """Count the frames of the range that the network will see.
 
     Raises:
-        OptionError: a budget, but a source whose length is unknown.
+        OptionError: a budget, but a source of unknown length.
     """
-    rate = (info.rate or _USUAL_RATE) * (
-        2 if info.interlaced and options.deinterlace == "field" else 1
-    )
+    rate = info.rate or _USUAL_RATE
+    if info.interlaced and options.deinterlace == "field":
+        rate *= 2
     if options.fps != "source":
         rate = min(rate, options.fps)
     end = options.range.end_within(info.duration)
@@ -134,68 +155,76 @@ def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
             raise OptionError(
                 "--budget needs a source whose length is known: give --end, or name a model"
             )
-        return Work(None, float(1 / rate))
+        return Work(frames=None, seconds_per_frame=float(1 / rate))
     seconds = float(max(Fraction(0), end - options.range.begin))
     frames = max(1, ceil(seconds * rate))
-    return Work(
-        frames, (seconds if options.budget is None else options.budget) / frames
-    )
+    budget = seconds if options.budget is None else options.budget
+    return Work(frames, budget / frames)
 
 
 def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
-    """Time a network on a piece of a picture, and reckon with the whole of it.
+    """Time a network on a part of a picture, and extrapolate to the whole.
 
     Args:
         backend: runs it.
         width: of the source, pixels.
-        height: the same.
+        height: of the source, pixels.
 
     Returns:
-        Seconds a frame; the first run of each size, in which libraries prepare themselves, does not count.
+        Seconds per frame; the first run of each size, in which libraries initialise, does not
+        count.
     """
     side = _FIRST_SIDE_PX
     while True:
-        rows, columns = min(side, height), min(side, width)
-        # one frame on, as in a film: what was made of the others is kept (Delta finds it after five
-        # only, so that it is taken for 5 % slower)
-        inputs = WindowPlanes(backend.spec, backend.device)
-        shape = (backend.spec.frames + 1, rows, columns)
-        film = list(np.random.default_rng(0).integers(16, 236, shape, dtype=np.uint8))
-        before, _ = inputs.plan(film[:-1], _BITS, False)()
-        planes, seconds = inputs.plan(film[1:], _BITS, False)()
-        backend.run(before[None].astype(np.float32))
-        began = time.perf_counter()
-        backend.run(planes[None].astype(np.float32))
-        taken = time.perf_counter() - began
-        if inputs.is_costly:
-            # beside a card the longer of the two counts; on a processor they share the cores
-            is_shared = backend.device == "cpu"
-            shared = taken + seconds / available_cores()
-            taken = (
-                shared
-                if is_shared
-                else max(taken, seconds / motion_threads(backend.device))
-            )
-        if (
-            taken >= _LONG_ENOUGH_SECONDS
-            or (rows, columns) == (height, width)
-            or rows * columns >= backend.max_pixels // 4
-        ):
-            return taken * (width * height) / (rows * columns)
+        rows = min(side, height)
+        columns = min(side, width)
+        seconds = _time_frame(backend, rows, columns)
+        is_whole = (rows, columns) == (height, width)
+        is_large = rows * columns >= backend.max_pixels // 4
+        if seconds >= _MIN_TIMING_SECONDS or is_whole or is_large:
+            return seconds * (width * height) / (rows * columns)
         side *= 2
+
+
+def _time_frame(backend: Backend, rows: int, columns: int) -> float:
+    """Seconds for a frame of that size.
+
+    The window moves on by a frame, as in a film: what was computed of the others is kept (Delta
+    finds it only after five frames, so that its time is 5 % too long).
+    """
+    inputs = WindowPlanes(backend.spec, backend.device)
+    shape = (backend.spec.frames + 1, rows, columns)
+    random = np.random.default_rng(0)
+    film = list(random.integers(16, 236, shape, dtype=np.uint8))
+    first, _ = inputs.plan(film[:-1], _BITS, False)()
+    second, motion_seconds = inputs.plan(film[1:], _BITS, False)()
+    backend.run(first[None].astype(np.float32))
+    began = time.perf_counter()
+    backend.run(second[None].astype(np.float32))
+    seconds = time.perf_counter() - began
+    if not inputs.is_costly:
+        return seconds
+    if backend.device == "cpu":
+        # network and motion compensation share the cores
+        return seconds + motion_seconds / available_cores()
+    return max(seconds, motion_seconds / motion_threads(backend.device))
 
 
 def _cost(candidate: Candidate, work: Work) -> str:
     each = f"{candidate.seconds_per_frame:.2g} s a frame"
-    return (
-        each
-        if work.frames is None
-        else f"{_length(candidate.seconds_per_frame * work.frames)} for {work.frames} frames ({each})"
-    )
+    if work.frames is None:
+        return each
+    total = _length(candidate.seconds_per_frame * work.frames)
+    return f"{total} for {work.frames} frames ({each})"
 
 
 def _length(seconds: float) -> str:
+    if seconds < 10:
+        return f"{seconds:.1f} s"
     if seconds < 90:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+        return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"

@@ -1,4 +1,4 @@
-"""How long a stage was at work."""
+"""How long a stage works."""
 
 from __future__ import annotations
 

@@ -25,12 +25,22 @@ from vsrcli.run.prefetch import Prefetch
 from vsrcli.run.range_check import check_range
 from vsrcli.run.targets import STANDARD_OUTPUT
 
-_AHEAD = 4
+_FRAMES_AHEAD = 4
+_PEAK_16_BITS = 65535
 
 
 @dataclass(slots=True)
 class ExtractReport:
-    """What was extracted: source and folder, size and depth of the pictures, how many, the source's rate, wall time, and lines for the user."""
+    """What was extracted.
+
+    Attributes:
+        source, target: video and folder.
+        width, height, bits: size and depth of the pictures.
+        rate: of the source, frames per second; None where unknown.
+        frames: number of pictures.
+        seconds: wall time.
+        notes: lines for the user.
+    """
 
     source: str
     target: str
@@ -53,22 +63,27 @@ def extract(
 ) -> ExtractReport:
     """Write every frame of a video as a picture.
 
-    YUV becomes RGB by the tagged matrix and range, or by those that players assume; 8 bits stay 8, more become 16. RGB and gray are kept as they are.
+    YUV is converted to RGB by the tagged matrix and range, or by those that players assume; 8 bits
+    stay 8, more become 16. RGB and gray are kept as they are.
 
     Args:
         source: a video file, or ``-``.
-        target: the folder; it appears when everything went well.
+        target: the folder; it appears when it is complete.
         options: see ``ExtractOptions``.
-        on_progress: called in this thread after each picture with the share that is done (None where unknown) and the number of pictures.
+        on_progress: called in this thread after each picture with the share that is done (None
+            where unknown) and the number of pictures.
         on_note: called with each line that the user should read.
 
     Raises:
-        InputError: the source is missing, no video, damaged beyond use, or of colours that cannot become RGB.
+        InputError: the source is missing, not a video, damaged beyond use, or of colours that
+            cannot be converted to RGB.
         OutputError: the folder cannot be written.
-        OptionError: the range lies outside the source, or the pattern is none.
+        OptionError: the range is outside the source, or the pattern is not one.
     """
-    source, target, options = Path(source), Path(target), options or ExtractOptions()
     began = time.monotonic()
+    source = Path(source)
+    target = Path(target)
+    options = options or ExtractOptions()
     if str(target) == STANDARD_OUTPUT:
         raise OptionError(
             "pictures go into a folder: name one; `vsr upscale IN -` writes a stream"
@@ -76,48 +91,51 @@ def extract(
     pattern = FramePattern.parse(options.pattern)
     info = probe(source, keep_rgb=not options.luma)
     check_range(info, options.range)
+    convert, video = _plan(info, options)
+    report = ExtractReport(
+        source=str(source),
+        target=str(target),
+        width=video.width,
+        height=video.height,
+        bits=video.format.bits,
+        rate=None if info.rate is None else str(info.rate),
+    )
+
+    def note(line: str) -> None:
+        report.notes.append(line)
+        if on_note is not None:
+            on_note(line)
+
     with VideoReader(
         info,
         time_range=options.range,
         deinterlace=options.deinterlace,
         strict=options.strict,
     ) as reader:
-        convert, video = _plan(info, options)
-        report = ExtractReport(
-            str(source),
-            str(target),
-            video.width,
-            video.height,
-            video.format.bits,
-            None if info.rate is None else str(info.rate),
+        durations: set[Fraction] = set()
+        pictures = (
+            convert(frame) for frame in reader if options.range.contains(frame.time)
         )
-
-        def note(line: str) -> None:
-            report.notes.append(line)
-            if on_note is not None:
-                on_note(line)
-
-        lengths: set[Fraction] = set()
         with FolderWriter(
             target, video, pattern=pattern, overwrite=options.overwrite
         ) as writer:
             for line in _notes(info, options):
                 note(line)
-            wanted = (frame for frame in reader if options.range.contains(frame.time))
             with Prefetch(
-                map(convert, wanted), _AHEAD, "decode", stalled=reader.stalled
+                pictures, _FRAMES_AHEAD, "decode", stalled=reader.stalled
             ) as frames:
                 for frame in frames:
                     writer.write(frame, report.frames, 1)
                     report.frames += 1
-                    lengths.add(frame.duration)
+                    durations.add(frame.duration)
                     if on_progress is not None:
                         share = options.range.share(frame.time, info.duration)
                         on_progress(share, report.frames)
             writer.finish(report.frames)
-        if len(lengths) > 2:
+        if len(durations) > 2:
             note(
-                "the frames are not evenly spaced in time: pictures do not tell, and `vsr assemble` gives them a constant rate"
+                "the frames are not evenly spaced in time: pictures do not tell, and "
+                "`vsr assemble` gives them a constant rate"
             )
         if reader.damage:
             note(f"{source} is damaged, the rest was extracted: {reader.damage}")
@@ -128,17 +146,15 @@ def extract(
 def _plan(
     info: VideoInfo, options: ExtractOptions
 ) -> tuple[Callable[[Frame], Frame], OutputVideo]:
-    turned = (
-        None
-        if info.display_matrix is None
-        else Orientation.of_matrix(info.display_matrix)
-    )
+    """What makes a picture of a frame, and the pictures as a video."""
+    orientation = Orientation()
+    if info.display_matrix is not None:
+        orientation = Orientation.of_matrix(info.display_matrix)
     bits = 8 if info.format.bits == 8 else 16
-    layout, tags = (
-        gray_layout(bits) if options.luma else picture_layout(info, bits),
-        picture_tags(info),
-    )
+    layout = picture_layout(info, bits)
+    tags = picture_tags(info)
     if options.luma:
+        layout = gray_layout(bits)
         tags = ColorTags(
             "full" if info.tags.is_full_range else "limited",
             primaries=tags.primaries,
@@ -150,28 +166,35 @@ def _plan(
         raise InputError(f"{info.path}: {error}: --luma extracts its luma") from error
 
     def convert(frame: Frame) -> Frame:
-        made = (
+        picture = (
             _luma(frame, info, bits)
             if options.luma
             else to_rgb(frame, info.tags, matrix, bits)
         )
-        return made if turned is None else turned.turn(made)
+        return picture if info.display_matrix is None else orientation.turn(picture)
 
-    width, height = (turned or Orientation()).size(info.width, info.height)
-    return convert, OutputVideo(
-        width, height, layout, tags, None, 0.0, info.time_base, info.rate
+    width, height = orientation.size(info.width, info.height)
+    video = OutputVideo(
+        width=width,
+        height=height,
+        format=layout,
+        tags=tags,
+        sample_aspect=None,
+        rotation=0.0,
+        time_base=info.time_base,
+        rate=info.rate,
     )
+    return convert, video
 
 
 def _luma(frame: Frame, info: VideoInfo, bits: int) -> Frame:
     """Luma codes alone; in 16 bits they keep their place in the range."""
     luma: Plane = frame.luma
-    if bits > frame.format.bits:
-        gain = (
-            65535 / frame.format.peak
-            if info.tags.is_full_range
-            else 1 << (bits - frame.format.bits)
-        )
+    extra_bits = bits - frame.format.bits
+    if extra_bits > 0:
+        gain: float = 1 << extra_bits
+        if info.tags.is_full_range:
+            gain = _PEAK_16_BITS / frame.format.peak
         luma = np.rint(luma * gain).astype(np.uint16)
     return Frame(
         (luma,), gray_layout(bits), frame.time, frame.duration, frame.scene_cut
@@ -179,27 +202,29 @@ def _luma(frame: Frame, info: VideoInfo, bits: int) -> Frame:
 
 
 def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
-    rate = "" if info.rate is None else f" --fps {info.rate}"
-    sound = (
-        f" --audio-from {info.path}"
-        if any(stream.kind == "audio" for stream in info.streams)
-        else ""
-    )
-    lines = (
-        [f"`vsr assemble DIR OUT{rate}{sound}` makes a video of the pictures again"]
-        if rate or sound
-        else []
-    )
+    lines = []
+    flags = ""
+    if info.rate is not None:
+        flags += f" --fps {info.rate}"
+    if any(stream.kind == "audio" for stream in info.streams):
+        flags += f" --audio-from {info.path}"
+    if flags:
+        lines.append(
+            f"`vsr assemble DIR OUT{flags}` makes a video of the pictures again"
+        )
     if info.interlaced and options.deinterlace != "off":
         lines.append(
-            "the source is interlaced: it is deinterlaced (bwdif) first; --deinterlace off leaves its fields woven"
+            "the source is interlaced: it is deinterlaced (bwdif) first; "
+            "--deinterlace off leaves its fields woven"
         )
     if info.display_matrix is not None:
         lines.append(
             f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned"
         )
-    if info.sample_aspect not in (None, 1):
+    aspect = info.sample_aspect
+    if aspect is not None and aspect != 1:
+        look = "narrow" if aspect > 1 else "wide"
         lines.append(
-            f"pictures hold no pixel aspect ratio ({info.sample_aspect}): they look {'narrow' if (info.sample_aspect or 1) > 1 else 'wide'}"
+            f"pictures hold no pixel aspect ratio ({aspect}): they look {look}"
         )
     return lines

@@ -1,5 +1,6 @@
-"""A backend as the way of a frame needs it: luma codes in, luma codes out, in parts that fit into
-memory, nothing computed twice.
+"""A backend as the pipeline needs it: luma codes in and out, in parts that fit into memory.
+
+Nothing is computed twice.
 """
 
 from __future__ import annotations
@@ -29,19 +30,20 @@ from vsrcli.run.prefetch import side_by_side
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-# makes the planes of a window, and says how many seconds that took
+# Makes the planes of a window, and says how many seconds that took.
 Work = Callable[[], tuple[Plane, float]]
 
 # More need more memory than they save time.
 _MAX_MOTION_THREADS = 12
 # Cores beside a network on a card that decode, and encode.
 _OTHER_CORES = 2
-# Part of the machine's memory that motion compensation may take, and how often a thread holds the
-# picture: planes in the making and waiting, flows, doubled pictures, maps.
+# Motion compensation may take this part of the machine's memory.
 _PART_OF_MEMORY = 4
+# So many copies of the picture a thread holds: planes being made and waiting, flows, doubled
+# pictures, maps.
 _WORK_COPIES = 100
 
-# whether parts come out as the whole picture does, of the backends of this process
+# Of the backends of this process: whether a part comes out as it does in the whole picture.
 _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
 
 
@@ -100,31 +102,33 @@ class WindowPlanes:
     def make(
         self, planned: Generator[tuple[T, Work]]
     ) -> Generator[tuple[T, tuple[Plane, float]]]:
-        """Do what was planned for each item; what is costly on threads of its own, ahead.
+        """Do what was planned for each item; costly work is done ahead, on threads of its own.
 
         Args:
             planned: items, each with its ``plan``; closed at the end.
         """
-        if self.is_costly:
-            first = next(planned, None)
-            if first is not None:
-                most = (
-                    machine_bytes()
-                    // _PART_OF_MEMORY
-                    // (_WORK_COPIES * self._picture_bytes)
-                )
-                self.threads = max(1, min(motion_threads(self._device), most))
-                yield from side_by_side(_joined(first, planned), self.threads, "motion")
+        if not self.is_costly:
+            with closing(planned):
+                for item, work in planned:
+                    yield item, work()
             return
-        with closing(planned):
-            for item, work in planned:
-                yield item, work()
+        first = next(planned, None)
+        if first is None:
+            return
+        self.threads = self._affordable_threads()
+        rest = _joined(first, planned)
+        yield from side_by_side(rest, self.threads, "motion")
+
+    def _affordable_threads(self) -> int:
+        bytes_per_thread = _WORK_COPIES * self._picture_bytes
+        most = machine_bytes() // _PART_OF_MEMORY // bytes_per_thread
+        return max(1, min(motion_threads(self._device), most))
 
 
 def motion_threads(device: str) -> int:
     """How many threads compensate motion for a network that runs on ``device``.
 
-    On the processor half of the cores, which the network shares; beside a card most of them.
+    On the processor, half of the cores, which the network shares; next to a card, most of them.
     """
     cores = available_cores()
     free = cores // 2 if device == "cpu" else cores - _OTHER_CORES
@@ -139,7 +143,7 @@ def available_cores() -> int:
 
 
 def _joined(first: T, rest: Generator[T]) -> Generator[T]:
-    """An item that was drawn, and those behind it; closes what they come from."""
+    """An item that was taken already, and those after it; closes what they come from."""
     with closing(rest):
         yield first
         yield from rest
@@ -147,7 +151,9 @@ def _joined(first: T, rest: Generator[T]) -> Generator[T]:
 
 def _timed(work: Callable[[], Plane]) -> tuple[Plane, float]:
     began = time.perf_counter()
-    return work(), time.perf_counter() - began
+    planes = work()
+    seconds = time.perf_counter() - began
+    return planes, seconds
 
 
 def _stacked(lumas: Sequence[Plane]) -> Plane:
@@ -175,17 +181,19 @@ class LumaNetwork:
 
         Args:
             backend: the network.
-            tile: side of the largest square fed to it at once, low-resolution pixels; None for what memory allows.
-            reuse: leave out what has not changed since the last window (see ``picture.reuse``).
-            on_note: called with a line for the user where pictures have to be cut.
+            tile: side of the largest square fed to it at once, low-resolution pixels; None for what
+                memory allows.
+            reuse: skip what has not changed since the last window (see ``picture.reuse``).
+            on_note: called with a line for the user if pictures have to be cut.
         """
         self.clock = Clock()
         self.inputs = WindowPlanes(backend.spec, backend.device)
         self._backend = backend
+        max_pixels = backend.max_pixels if tile is None else tile * tile
         self._tiler = Tiler(
             self._run,
             backend.spec,
-            max_pixels=backend.max_pixels if tile is None else tile * tile,
+            max_pixels=max_pixels,
             on_shrink=on_note,
         )
         self._reuse = Reuse(
@@ -195,7 +203,8 @@ class LumaNetwork:
             enabled=reuse,
             prove=self._comes_out_exact,
         )
-        self._bits, self._full = 8, False
+        self._bits = 8
+        self._is_full_range = False
         self._announced: tuple[int, ...] = ()
 
     @property
@@ -205,12 +214,10 @@ class LumaNetwork:
 
     @property
     def reused(self) -> float:
-        """Share of the pixels that did not have to be computed, 0..1; those of halos count as computed."""
-        return (
-            1 - self._reuse.pixels_computed / self._reuse.pixels
-            if self._reuse.pixels
-            else 0.0
-        )
+        """Share of the pixels that were not computed, 0..1; those of halos count as computed."""
+        if not self._reuse.pixels:
+            return 0.0
+        return 1 - self._reuse.pixels_computed / self._reuse.pixels
 
     def upscale(self, planes: Plane, bits: int, full: bool) -> Plane:
         """Upscale the middle frame of a window.
@@ -222,68 +229,77 @@ class LumaNetwork:
             full: whether the codes are of full range, the same in all calls.
 
         Returns:
-            Shape (2H, 2W), codes of the same kind; it may be the last call's, so it must not be changed.
+            Shape (2H, 2W), codes of the same kind; it may be the last call's, so it must not be
+            changed.
 
         Raises:
-            BackendError: the network failed, gave values that are no numbers, or finds no memory even for a small part.
+            BackendError: the network failed, gave values that are no numbers, or finds no memory
+                even for a small part.
         """
-        self._bits, self._full = bits, full
+        self._bits = bits
+        self._is_full_range = full
         self._announce(*planes.shape[1:])
         result: Plane = self._reuse.upscale(planes)
         return result
 
     def _run(self, windows: Samples) -> Samples:
         backend = self._backend
+        scale = backend.luma_scale
         if isinstance(backend, TakesCodes):
-            gain, offset = affine(self._bits, self._full, backend.luma_scale)
+            gain, offset = affine(self._bits, self._is_full_range, scale)
+            peak = (1 << self._bits) - 1
             with self.clock:
-                return backend.run_codes(windows, gain, offset, (1 << self._bits) - 1)
-        return from_model(
-            self._values(windows), self._bits, self._full, backend.luma_scale
-        )
+                return backend.run_codes(windows, gain, offset, peak)
+        values = self._values(windows)
+        return from_model(values, self._bits, self._is_full_range, scale)
 
     def _values(self, windows: Samples) -> Samples:
         """Codes in, values on the checkpoint's scale out."""
         backend = self._backend
-        values = to_model(windows, self._bits, self._full, backend.luma_scale)
+        scale = backend.luma_scale
+        values = to_model(windows, self._bits, self._is_full_range, scale)
         with self.clock:
             values = backend.run(values)
         if not np.isfinite(values).all():
             raise BackendError(
-                f"the network gave values that are no numbers in {backend.precision}: the checkpoint is of no use, or the source is"
+                f"the network gave values that are no numbers in {backend.precision}: "
+                "the checkpoint is of no use, or the source is"
             )
         return values
 
     def _comes_out_exact(self, lumas: Plane, part: Part) -> bool:
-        """Compute a part by itself and with the whole picture, and compare before anything is rounded; once for a backend."""
+        """Compare a part computed by itself with the same of the whole picture; once a backend.
+
+        The comparison is made before anything is rounded.
+        """
         if self._backend not in _PROVED:
             spec = self._backend.spec
             tiler = Tiler(self._values, spec, max_pixels=self._tiler.max_pixels)
             rows, columns = part.source
-            alone, whole = tiler.upscale(lumas[:, rows, columns]), tiler.upscale(lumas)
-            _PROVED[self._backend] = np.array_equal(
-                part.cut(alone, spec.scale), whole[part.place(spec.scale)]
-            )
+            alone = tiler.upscale(lumas[:, rows, columns])
+            whole = tiler.upscale(lumas)
+            of_alone = part.cut(alone, spec.scale)
+            of_whole = whole[part.place(spec.scale)]
+            _PROVED[self._backend] = np.array_equal(of_alone, of_whole)
         return _PROVED[self._backend]
 
     def _announce(self, height: int, width: int) -> None:
-        """Say, once for each size, what memory a picture needs and into how many parts it goes."""
+        """Log, once for each size, what memory a picture needs and how many parts it has."""
         if self._announced == (height, width):
             return
         self._announced = (height, width)
         rows, columns = self._tiler.parts(height, width)
-        needed = height * width * self._backend.bytes_per_pixel
+        parts = f"{rows} x {columns} tiles"
+        if columns == 1:
+            parts = f"{rows} strips" if rows > 1 else "whole pictures"
+        gigabytes_per_pixel = self._backend.bytes_per_pixel / 1e9
         log.info(
             "a %dx%d picture needs about %.2f GB in the network; at most %.2f GB are used: %s",
             width,
             height,
-            needed / 1e9,
-            (self._tiler.max_pixels or 0) * self._backend.bytes_per_pixel / 1e9,
-            "whole pictures"
-            if rows * columns == 1
-            else f"{rows} strips"
-            if columns == 1
-            else f"{rows} x {columns} tiles",
+            height * width * gigabytes_per_pixel,
+            (self._tiler.max_pixels or 0) * gigabytes_per_pixel,
+            parts,
         )
 
 
@@ -293,9 +309,9 @@ def upscale_luma(
     """Double the luma of the middle frame of a window.
 
     Args:
-        window: the frame in the middle of its neighbours, all of one size and format.
-        network: what does it.
-        tags: for the range.
+        window: the frame among its neighbours, all of one size and format.
+        network: doubles it.
+        tags: tells the range.
 
     Returns:
         Shape (2H, 2W), codes as in the frames.
@@ -305,5 +321,6 @@ def upscale_luma(
     """
     bits = window[0].format.bits
     is_full = tags.is_full_range
-    planes, _ = network.inputs.plan([each.luma for each in window], bits, is_full)()
+    lumas = [frame.luma for frame in window]
+    planes, _ = network.inputs.plan(lumas, bits, is_full)()
     return network.upscale(planes, bits, is_full)

@@ -1,9 +1,10 @@
-"""Between pictures of RGB and the luma and chroma that networks and encoders see; and how written pictures are called."""
+"""Between RGB pictures and the luma and chroma of networks and encoders; names of pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import ceil
 from pathlib import Path
 
 from vsrcli.errors import InputError, OptionError
@@ -24,6 +25,7 @@ from vsrcli.picture.rgb import (
 )
 
 FOLDER_RATE = Fraction(30)
+_MAX_DEPTH = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,13 @@ class Conversion:
     """What is done to frames before they go through the network, and after.
 
     Attributes:
-        layout: what RGB frames are turned into first; None: they are no RGB.
         tags: colours of the frames that go through the network.
+        layout: the layout that RGB frames are converted to first; None: they are not RGB.
         matrix: between RGB and those, as code point of ITU-T H.273.
-        bits: depth of the RGB or gray pictures that come out in the end; None: what the network gives is what is written.
+        bits: depth of the RGB or gray pictures that are written; None: the network's frames are
+            written.
         orientation: how frames are turned; None: not at all.
-        siting: where the chroma of frames lies that go in; None: where the tags say.
+        siting: where the chroma of the source's frames is; None: where the tags say.
     """
 
     tags: ColorTags
@@ -47,23 +50,27 @@ class Conversion:
     siting: str | None = None
 
     def incoming(self, frame: Frame) -> Frame:
-        """The frame as the network wants it."""
+        """The frame for the network."""
         if self.layout is not None:
             frame = from_rgb(frame, self.layout, self.tags, self.matrix)
         return frame if self.orientation is None else self.orientation.turn(frame)
 
     def outgoing(self, frame: Frame) -> Frame:
-        """The frame as it is written."""
-        return (
-            frame
-            if self.bits is None
-            else to_rgb(frame, self.tags, self.matrix, self.bits)
-        )
+        """The frame for the writer."""
+        if self.bits is None:
+            return frame
+        return to_rgb(frame, self.tags, self.matrix, self.bits)
 
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """How the pictures of a folder are called, and what their black and white mean where they are floating-point."""
+    """The pictures of a folder.
+
+    Attributes:
+        pattern: their names.
+        first: number of the first.
+        value_range: values of black and white, where they are floating-point.
+    """
 
     pattern: FramePattern
     first: int = 1
@@ -71,7 +78,7 @@ class Pictures:
 
 
 def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures]:
-    """Describe a source, and how pictures made from it are called: as its own, where it is a folder.
+    """Describe a source, and how pictures made from it are named: as its own, if it is a folder.
 
     Raises:
         InputError: as ``probe`` and ``FolderReader``.
@@ -80,20 +87,16 @@ def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures
     if not source.is_dir():
         if options.value_range is not None:
             raise OptionError(
-                "--range is for folders of floating-point pictures: a video's codes say for themselves what is black and white"
+                "--range is for folders of floating-point pictures: "
+                "a video's codes say for themselves what is black and white"
             )
         return probe(source), Pictures(FramePattern.parse(DEFAULT_PATTERN))
-    with FolderReader(
-        source, rate=folder_rate(options), value_range=options.value_range
-    ) as reader:
-        skipped = (
-            0
-            if options.start is None
-            else -(-options.start * folder_rate(options) // 1)
-        )
+    rate = folder_rate(options)
+    skipped = ceil(options.range.begin * rate)
+    with FolderReader(source, rate=rate, value_range=options.value_range) as reader:
         pictures = Pictures(
             _writable(reader.pattern, reader.is_float),
-            reader.first + int(skipped),
+            reader.first + skipped,
             options.value_range,
         )
         return reader.info, pictures
@@ -115,61 +118,72 @@ def plan_conversion(
         to_folder: whether the output is a folder of pictures.
 
     Raises:
-        InputError: its colours cannot become RGB.
+        InputError: its colours cannot be converted to RGB.
     """
-    layout, tags, bits = None, info.tags, info.format.bits
+    tags = info.tags
+    layout = None
     try:
-        if info.format.is_rgb:
-            # to RGB and back goes through twice the depth where there is room for it; players get what they show
-            depth = max(16, bits) if to_folder else bits
-            name = f"yuv{'a' * info.format.has_alpha}444p" + (
-                "" if depth == 8 else f"{depth}le"
-            )
-            layout = PixelFormat.parse(name)
-            matrix = (
-                BT709
-                if tags.primaries == UNSPECIFIED
-                else matrix_of(
-                    replace(tags, matrix=UNSPECIFIED), info.width, info.height
-                )
-            )
-            tags = replace(
-                tags, range="full" if to_folder else "limited", matrix=matrix
-            )
-        elif to_folder:
-            matrix = matrix_of(tags, info.width, info.height)
-        else:
-            matrix = BT709
+        matrix = _rgb_matrix(info, to_folder=to_folder)
     except ValueError as error:
         raise InputError(
             f"{info.path}: {error}: name a video file as the output"
         ) from error
-    written = None if not to_folder else 8 if bits == 8 else 16
+    if info.format.is_rgb:
+        layout = _layout_of_rgb(info.format, to_folder=to_folder)
+        tags = replace(tags, range="full" if to_folder else "limited", matrix=matrix)
     siting = tags.chroma_location
-    if siting is not None and (
-        info.format.log2_chroma_w,
-        info.format.log2_chroma_h,
-    ) != (1, 1):
-        tags = replace(
-            tags, chroma_location=DEFAULT_LOCATION
-        )  # no file says another one of 4:2:2 and the like; JPEG has it
+    is_420 = (info.format.log2_chroma_w, info.format.log2_chroma_h) == (1, 1)
+    if siting is not None and not is_420:
+        # no file states another one for 4:2:2 and the like; JPEG has it
+        tags = replace(tags, chroma_location=DEFAULT_LOCATION)
+    if orientation is not None:
+        siting = orientation.siting(info.tags)
+    bits = None
+    if to_folder:
+        bits = 8 if info.format.bits == 8 else _MAX_DEPTH
     return Conversion(
-        tags,
-        layout,
-        matrix,
-        written,
-        orientation,
-        siting if orientation is None else orientation.siting(info.tags),
+        tags=tags,
+        layout=layout,
+        matrix=matrix,
+        bits=bits,
+        orientation=orientation,
+        siting=siting,
     )
+
+
+def _rgb_matrix(info: VideoInfo, *, to_folder: bool) -> int:
+    """The matrix between RGB and the frames that go through the network.
+
+    Raises:
+        ValueError: the tagged matrix cannot be used.
+    """
+    tags = info.tags
+    if info.format.is_rgb:
+        if tags.primaries == UNSPECIFIED:
+            return BT709
+        untagged = replace(tags, matrix=UNSPECIFIED)
+        return matrix_of(untagged, info.width, info.height)
+    if to_folder:
+        return matrix_of(tags, info.width, info.height)
+    return BT709
+
+
+def _layout_of_rgb(pictures: PixelFormat, *, to_folder: bool) -> PixelFormat | None:
+    """The luma and chroma that RGB goes through.
+
+    From RGB and back to it needs twice the depth, as far as there is room.
+    """
+    depth = max(_MAX_DEPTH, pictures.bits) if to_folder else pictures.bits
+    alpha = "a" if pictures.has_alpha else ""
+    suffix = "" if depth == 8 else f"{depth}le"
+    return PixelFormat.parse(f"yuv{alpha}444p{suffix}")
 
 
 def picture_layout(info: VideoInfo, bits: int) -> PixelFormat:
-    """What the pictures made from a source are."""
-    return (
-        rgb_layout(bits, alpha=info.format.has_alpha)
-        if info.format.has_chroma
-        else gray_layout(bits)
-    )
+    """The layout of the pictures made from a source."""
+    if not info.format.has_chroma:
+        return gray_layout(bits)
+    return rgb_layout(bits, alpha=info.format.has_alpha)
 
 
 def picture_tags(info: VideoInfo) -> ColorTags:
@@ -178,8 +192,12 @@ def picture_tags(info: VideoInfo) -> ColorTags:
 
 
 def _writable(pattern: FramePattern, is_float: bool) -> FramePattern:
-    """The pattern with an ending that can be written: PNG for the compressed kinds, TIFF for floating-point values."""
+    """The pattern with an ending that can be written.
+
+    PNG for the compressed kinds, TIFF for floating-point values.
+    """
     suffix = ".tiff" if is_float else ".png"
-    if pattern.suffix in (".tif", ".tiff") or pattern.suffix == suffix:
+    if pattern.suffix in (".tif", ".tiff", suffix):
         return pattern
-    return replace(pattern, behind=pattern.behind[: -len(pattern.suffix)] + suffix)
+    stem = pattern.behind[: -len(pattern.suffix)]
+    return replace(pattern, behind=stem + suffix)

@@ -1,4 +1,6 @@
-"""The stages of the main job wired together: reader, schedule, windows, network, writer. Prints nothing.
+"""The stages of the main job, connected: reader, schedule, windows, network, writer.
+
+Prints nothing.
 
 Four things run at once: decoding, the network, chroma (a thread each), and encoding (the caller's
 thread); for some networks motion compensation as well, on threads of its own.
@@ -7,7 +9,7 @@ thread); for some networks motion compensation as well, on threads of its own.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Protocol
 
 from vsrcli.backends import Backend
@@ -30,33 +32,32 @@ _UPSCALED_AHEAD = 4
 def finish_frame(
     frame: Frame, luma: Plane, tags: ColorTags, siting: str | None = None
 ) -> Frame:
-    """Put doubled luma and interpolated chroma and alpha together.
+    """Combine doubled luma with interpolated chroma and alpha.
 
     Args:
         frame: the source's.
         luma: its doubled luma, (2H, 2W).
-        tags: for the chroma siting of the result.
-        siting: where the frame's chroma lies, if not where ``tags`` say.
+        tags: tell the chroma siting of the result.
+        siting: where the frame's chroma is; None: where ``tags`` say.
 
     Returns:
         A frame of twice the size, with the source frame's format, time and duration.
     """
-    layout, location = frame.format, tags.chroma_location
+    layout = frame.format
     width, height = layout.chroma_size(2 * frame.width, 2 * frame.height)
-    chroma = [
-        upscale_chroma(
+    planes = [luma]
+    for plane in frame.chroma:
+        doubled = upscale_chroma(
             plane,
             format=layout,
-            location=siting or location,
-            out_location=location,
+            location=siting or tags.chroma_location,
+            out_location=tags.chroma_location,
             out_size=(height, width),
         )
-        for plane in frame.chroma
-    ]
-    alpha = [] if frame.alpha is None else [upscale_alpha(frame.alpha, layout.peak)]
-    return Frame(
-        (luma, *chroma, *alpha), layout, frame.time, frame.duration, frame.scene_cut
-    )
+        planes.append(doubled)
+    if frame.alpha is not None:
+        planes.append(upscale_alpha(frame.alpha, layout.peak))
+    return Frame(tuple(planes), layout, frame.time, frame.duration, frame.scene_cut)
 
 
 class FrameTagger(Protocol):
@@ -104,59 +105,62 @@ def run_stages(
     """
     job = run.job
     report = run.report
-    clocks = {
-        name: Clock()
-        for name in ("decode", "motion", "luma", "chroma", "encode", "waiting")
-    }
+    clocks = _Clocks()
+    tile = run.options.tile
     network = LumaNetwork(
         backend,
-        tile=None if run.options.tile == "auto" else run.options.tile,
+        tile=None if tile == "auto" else tile,
         reuse=run.options.reuse,
         on_note=run.note,
     )
-    schedule = job.schedule()
     frames_before = report.frames_upscaled
-    incoming = clocks["decode"].each(map(job.conversion.incoming, source))
-    with (
-        Prefetch(incoming, _DECODED_AHEAD, "decode", stalled=source.stalled) as decoded,
-        Prefetch(
-            _with_luma(
-                _tagged(schedule.run(decoded), run, tagger),
-                network,
-                job,
-                clocks,
-            ),
-            _LUMA_AHEAD,
-            "network",
-        ) as lumas,
-        Prefetch(
-            _finished(lumas, job, clocks["chroma"]), _UPSCALED_AHEAD, "chroma"
-        ) as results,
-    ):
-        for item in clocks["waiting"].each(results):
-            with clocks["encode"]:
+    # each stage takes from the one before, on a thread of its own
+    incoming = clocks.decode.each(map(job.conversion.incoming, source))
+    with ExitStack() as stack:
+        decoded = stack.enter_context(
+            Prefetch(incoming, _DECODED_AHEAD, "decode", stalled=source.stalled)
+        )
+        tagged = _tagged(job.schedule().run(decoded), run, tagger)
+        with_luma = _with_luma(tagged, network, job, clocks)
+        lumas = stack.enter_context(Prefetch(with_luma, _LUMA_AHEAD, "network"))
+        finished = _finished(lumas, job, clocks.chroma)
+        results = stack.enter_context(Prefetch(finished, _UPSCALED_AHEAD, "chroma"))
+        for item in clocks.waiting.each(results):
+            with clocks.encode:
                 _write(item, sink)
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
             share = job.time_range.share(item.frame.time, job.info.duration)
             run.show_progress(share)
     frames_computed = report.frames_upscaled - frames_before
-    report.add(_stage_seconds(clocks, network), network.reused, frames_computed)
+    stages = clocks.stage_seconds(network)
+    report.add(stages, network.reused, frames_computed)
 
 
-def _stage_seconds(clocks: dict[str, Clock], network: LumaNetwork) -> dict[str, float]:
-    """See ``UpscaleReport.stages``."""
-    pictures = clocks["luma"].seconds - network.clock.seconds + clocks["chroma"].seconds
-    stages = {
-        "decode": clocks["decode"].seconds,
-        "network": network.clock.seconds,
-        "pictures": pictures,
-    }
-    if network.inputs.is_costly:
-        stages["motion"] = clocks["motion"].seconds / network.inputs.threads
-    for name in ("encode", "waiting"):
-        stages[name] = clocks[name].seconds
-    return stages
+class _Clocks:
+    """How long each stage works."""
+
+    def __init__(self) -> None:
+        self.decode = Clock()
+        self.motion = Clock()
+        self.luma = Clock()
+        self.chroma = Clock()
+        self.encode = Clock()
+        self.waiting = Clock()
+
+    def stage_seconds(self, network: LumaNetwork) -> dict[str, float]:
+        """See ``UpscaleReport.stages``."""
+        around_network = self.luma.seconds - network.clock.seconds
+        stages = {
+            "decode": self.decode.seconds,
+            "network": network.clock.seconds,
+            "pictures": around_network + self.chroma.seconds,
+        }
+        if network.inputs.is_costly:
+            stages["motion"] = self.motion.seconds / network.inputs.threads
+        stages["encode"] = self.encode.seconds
+        stages["waiting"] = self.waiting.seconds
+        return stages
 
 
 def _tagged(
@@ -179,15 +183,17 @@ def _with_luma(
     items: Iterable[Scheduled],
     network: LumaNetwork,
     job: UpscaleJob,
-    clocks: dict[str, Clock],
+    clocks: _Clocks,
 ) -> Iterator[tuple[Scheduled, Plane]]:
     """Each frame that is shown, and its doubled luma."""
     is_full_range = job.conversion.tags.is_full_range
-    with closing(network.inputs.make(_planned(items, network, is_full_range))) as made:
-        for item, (planes, seconds) in made:
-            clocks["motion"].seconds += seconds
-            with clocks["luma"]:
-                luma = network.upscale(planes, item.frame.format.bits, is_full_range)
+    planned = _planned(items, network, is_full_range)
+    with closing(network.inputs.make(planned)) as inputs:
+        for item, (planes, seconds) in inputs:
+            clocks.motion.seconds += seconds
+            bits = item.frame.format.bits
+            with clocks.luma:
+                luma = network.upscale(planes, bits, is_full_range)
             yield item, luma
 
 
@@ -198,23 +204,20 @@ def _planned(
     radius = network.spec.radius
     for window in windows(items, radius, lambda item: item.frame.scene_cut):
         middle = window[radius]
-        if middle.ticks:
-            lumas = [item.frame.luma for item in window]
-            yield (
-                middle,
-                network.inputs.plan(lumas, middle.frame.format.bits, is_full_range),
-            )
+        if not middle.ticks:
+            continue
+        lumas = [item.frame.luma for item in window]
+        bits = middle.frame.format.bits
+        yield middle, network.inputs.plan(lumas, bits, is_full_range)
 
 
 def _finished(
     items: Iterable[tuple[Scheduled, Plane]], job: UpscaleJob, clock: Clock
 ) -> Iterator[Scheduled]:
     """The frames of the output."""
+    conversion = job.conversion
     for item, luma in items:
         with clock:
-            frame = job.conversion.outgoing(
-                finish_frame(
-                    item.frame, luma, job.conversion.tags, job.conversion.siting
-                )
-            )
+            frame = finish_frame(item.frame, luma, conversion.tags, conversion.siting)
+            frame = conversion.outgoing(frame)
         yield Scheduled(frame, item.ticks, item.duration, item.segment)

@@ -17,7 +17,8 @@ T = TypeVar("T")
 
 _POLL_SECONDS = 0.1
 _ASK_SECONDS = 1.0
-# For longer than one picture takes anywhere; a thread that does not answer hangs in a library or on a disk, and is left to the end of the process.
+# Longer than one picture takes anywhere. A thread that does not answer hangs in a library or on a
+# disk, and is left behind until the process ends.
 _PATIENCE_SECONDS = 60.0
 
 log = logging.getLogger(__name__)
@@ -26,10 +27,11 @@ log = logging.getLogger(__name__)
 class Prefetch(Generic[T]):
     """Iterate ``source`` in a thread of its own, at most ``depth`` items ahead.
 
-    Order and items are those of ``source``. What it raises is raised in the consumer, with its traceback. ``close`` (or leaving
-    the ``with`` block) stops the producer, drains the queue and joins the thread, so that none is left behind on an error, an early break
-    or Ctrl-C. ``source`` is closed in its own thread if it is a generator. With ``depth`` 0 everything runs in the consumer's thread: the
-    oracle in tests.
+    Order and items are those of ``source``. What it raises is raised in the consumer, with its
+    traceback. ``close`` (or leaving the ``with`` block) stops the producer, drains the queue and
+    joins the thread, so that none is left behind on an error, an early break or Ctrl-C. ``source``
+    is closed in its own thread if it is a generator. With ``depth`` 0 everything runs in the
+    consumer's thread: the oracle in tests.
     """
 
     def __init__(
@@ -46,21 +48,21 @@ class Prefetch(Generic[T]):
             source: what to iterate.
             depth: items ahead.
             name: of the thread.
-            stalled: asked now and then while nothing comes: the error to raise because nothing will, or None. The thread is left behind then.
+            stalled: called now and then while nothing comes. It returns None, or the error to raise
+                because nothing will come; then the thread is left behind.
         """
-        self._stalled, self._hangs = stalled, False
         self._source = source
-        self._queue: queue.Queue[T | _End] | None = (
-            queue.Queue(depth) if depth > 0 else None
-        )
+        self._stalled = stalled
+        self._hangs = False
         self._stop = threading.Event()
         self._ended = False
-        self._thread = (
-            threading.Thread(target=self._produce, name=f"vsr-{name}", daemon=True)
-            if depth > 0
-            else None
-        )
-        if self._thread is not None:
+        self._queue: queue.Queue[T | _End] | None = None
+        self._thread: threading.Thread | None = None
+        if depth > 0:
+            self._queue = queue.Queue(depth)
+            self._thread = threading.Thread(
+                target=self._produce, name=f"vsr-{name}", daemon=True
+            )
             self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
@@ -146,17 +148,17 @@ class Prefetch(Generic[T]):
 def side_by_side(
     items: Iterable[tuple[S, Callable[[], T]]], threads: int, name: str
 ) -> Generator[tuple[S, T]]:
-    """Do the work of each item on one of several threads, one item more than those ahead.
+    """Do the work of each item on one of several threads, one more item ahead than those.
 
     Args:
-        items: each beside what is to be done for it; drawn in the caller's thread, in order. Closed
-            at the end if it is a generator.
-        threads: how many work.
+        items: each with its work; taken in the caller's thread, in order. Closed at the end if it
+            is a generator.
+        threads: number of threads.
         name: of the threads.
 
     Yields:
         Each item and the result of its work, in the order of the items. What the work raises is
-        raised in its place, and what drawing an item raises behind the items drawn before.
+        raised in its place, and what taking an item raises comes after the items taken before.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix=f"vsr-{name}")
     waiting: deque[tuple[S, Future[T]]] = deque()
@@ -173,7 +175,8 @@ def side_by_side(
             except Exception as error:
                 failure = error
                 is_ended = True
-            while len(waiting) > (0 if is_ended else threads + 1):
+            most = 0 if is_ended else threads + 1
+            while len(waiting) > most:
                 first, future = waiting.popleft()
                 yield first, future.result()
         if failure is not None:
