@@ -9,6 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import fake
 import pytest
@@ -19,8 +20,9 @@ from vsrcli.backends import Float
 from vsrcli.errors import BackendError, OptionError
 from vsrcli.media.demo import write_demo
 from vsrcli.options import UpscaleOptions, parse_devices
+from vsrcli.run import worker_process
 from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_report import UpscaleProgress
+from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
 
 
 class _Dying(FakeBackend):
@@ -49,6 +51,21 @@ def open_failing(
 ) -> FakeBackend:
     """A network that fails."""
     return FakeBackend(fail_at=30)
+
+
+def open_slow_to_report(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
+    """A network in a process that takes its time between a last segment and its report."""
+    make = worker_process._make
+
+    def make_and_wait(*arguments: Any) -> UpscaleReport:
+        report = make(*arguments)
+        time.sleep(0.2)
+        return report
+
+    setattr(worker_process, "_make", make_and_wait)  # noqa: B010
+    return FakeBackend()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +119,16 @@ def test_two_workers_make_what_one_makes(
     assert not children()
 
 
+def test_the_report_of_every_worker_is_counted(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_slow_to_report)
+    options = replace(LOSSLESS, segment=0.5, devices="cpu*2", reuse=False)
+    report = upscale(clip, tmp_path / "o.mkv", options)
+    assert report.segments == 4
+    assert report.frames_computed == report.frames_out == 60
+
+
 def test_a_worker_that_dies_is_made_up_for(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,8 +144,7 @@ def test_a_worker_that_dies_is_made_up_for(
         on_note=notes.append,
     )
     assert (
-        sum("died (signal 9): its segments are redone" in line for line in notes)
-        == 2
+        sum("died (signal 9): its segments are redone" in line for line in notes) == 2
     )
     monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
     upscale(clip, tmp_path / "one.mkv", replace(LOSSLESS, segment=0))
