@@ -55,8 +55,6 @@ VARYING_KEYS = {
 }
 # Keys that depend on the moment at which a run is killed.
 RESUMED_KEYS = ("frames_computed", "frames_resumed", "reused")
-# The run may end before the worker that made the last segment has said what it computed.
-WORKERS_KEYS = ("frames_computed", "reused")
 # Floating-point numbers differ in the last digits from one processor to another.
 RELATIVE_TOLERANCE = 1e-5
 ABSOLUTE_TOLERANCE = 1e-4
@@ -111,7 +109,6 @@ COMMANDS = (
         "upscale sources/clip.mp4 devices/out.mkv --model lite --domain clean --devices cpu*2 "
         "--segment 0.2 --start 0.08 --fps source --codec ffv1 --json",
         cores=2,
-        varying_keys=WORKERS_KEYS,
     ),
     Command(
         "resume",
