@@ -20,8 +20,9 @@ from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.reuse import CELL_PX, Part, Reuse, changed_parts
 from vsrcli.picture.tiles import Tiler
+from vsrcli.run.bottleneck import where_time_went
 from vsrcli.run.network import LumaNetwork
-from vsrcli.run.upscale import upscale, where_time_went
+from vsrcli.run.upscale import upscale
 from vsrcli.run.upscale_report import UpscaleReport
 
 SPEC = replace(MODELS["delta"], halo_px=3)

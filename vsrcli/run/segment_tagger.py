@@ -44,9 +44,8 @@ class SegmentTagger:
         self._before: Mark | None = None
         self._previous: Frame | None = None
         self._next_complete = first
-        self._complete: deque[SegmentFrames] = (
-            deque()
-        )  # appending and taking are thread-safe
+        # appending to a deque and taking from it are thread-safe
+        self._complete: deque[SegmentFrames] = deque()
 
     def assign_segment(self, item: Scheduled, in_range: bool) -> Scheduled:
         """Give a frame its segment.

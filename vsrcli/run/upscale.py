@@ -15,6 +15,7 @@ from vsrcli.backends import open_backend
 from vsrcli.errors import BackendError, OutputError
 from vsrcli.frame import Damage
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
+from vsrcli.run.bottleneck import where_time_went
 from vsrcli.run.choose import choose
 from vsrcli.run.executor import Engine, LocalExecutor, SegmentExecutor, open_network
 from vsrcli.run.journal import clear_finished, model_of_unfinished_run
@@ -27,8 +28,6 @@ from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
 from vsrcli.run.verify import verify
 
 log = logging.getLogger(__name__)
-
-FASTEST_MODEL = "lite"
 
 
 def upscale(
@@ -60,14 +59,15 @@ def upscale(
         OptionError: the range is outside the source.
     """
     began = time.monotonic()
+    source = Path(source)
     target = Path(target)
-    clear_finished(target)
     options = options or UpscaleOptions()
-    job = prepare(Path(source), target, options)
+    clear_finished(target)
+    job = prepare(source, target, options)
     job, options = _choose_model(job, options)
     plan = plan_run(job, options)
-    is_read_again = plan.is_seekable or options.start is not None
-    if not plan.is_one_go and is_read_again:
+    needs_first_time = plan.is_seekable or options.start is not None
+    if needs_first_time and not plan.is_one_go:
         job = with_first_time(job, options)
     with _open_executor(job, options, plan) as executor:
         report = _new_report(source, target, job, executor.engine)
@@ -87,45 +87,6 @@ def upscale(
     report.seconds = time.monotonic() - began
     log.info("%s", where_time_went(report))
     return report
-
-
-def where_time_went(report: UpscaleReport) -> str:
-    """One line for the user: how long each stage worked, the bottleneck, and what would help."""
-    busy = {
-        name: seconds for name, seconds in report.stages.items() if name != "waiting"
-    }
-    slowest = max(busy, key=lambda name: busy[name], default="network")
-    shares = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in busy.items())
-    reused = ""
-    if report.reused:
-        reused = f"; {100 * report.reused:.0f} % of the pixels were reused"
-    return (
-        f"of {report.seconds:.1f} s: {shares}, side by side{reused}; "
-        f"the bottleneck is {slowest}: {_way_out(slowest, report)}"
-    )
-
-
-def _way_out(stage: str, report: UpscaleReport) -> str:
-    """What would help if that stage is the slowest."""
-    if stage == "network":
-        return _faster_network(report)
-    ways_out = {
-        "encode": "a faster --preset, or a hardware encoder, would help",
-        "decode": "--hwaccel auto may help",
-        "pictures": "more processor cores would help",
-        "motion": "more processor cores, or a network without motion, would help",
-    }
-    return ways_out[stage]
-
-
-def _faster_network(report: UpscaleReport) -> str:
-    is_on_cpu = report.device.startswith("cpu")
-    ways_out = ["a GPU" if is_on_cpu else "a faster GPU"]
-    if report.model != FASTEST_MODEL:
-        ways_out.append(f"--model {FASTEST_MODEL}")
-    if is_on_cpu and report.backend != "openvino":
-        ways_out.append("OpenVINO (pip install 'vsrcli[openvino]')")
-    return f"{' or '.join(ways_out)} would help"
 
 
 def _choose_model(
@@ -171,7 +132,7 @@ def _open_executor(
 
 
 def _new_report(
-    source: str | Path, target: Path, job: UpscaleJob, engine: Engine
+    source: Path, target: Path, job: UpscaleJob, engine: Engine
 ) -> UpscaleReport:
     return UpscaleReport(
         source=str(source),
