@@ -722,6 +722,17 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
     ):
         assert np.array_equal(one.luma, other.luma)
         assert one.time == other.time
+    options = ("--fps", "source", "--start", "0.5", "--end", "0.7", "--device", "cpu")
+    for source, target in (("-", "p.mkv"), (piped, "f.mkv")):
+        content = piped.read_bytes() if source == "-" else None
+        done = vsr("upscale", source, tmp_path / target, *options, stdin=content)
+        assert done.returncode == 0, done.stderr
+    assert [
+        (frame.time, frame.luma.tobytes()) for frame in frames(tmp_path / "p.mkv")
+    ] == [(frame.time, frame.luma.tobytes()) for frame in frames(tmp_path / "f.mkv")]
+    done = vsr("extract", "-", tmp_path / "pictures", stdin=piped.read_bytes())
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "pictures").iterdir())) == 30
     y4m = vsr("upscale", piped, "-", "--format", "y4m", "--end", "0.1", "-q")
     assert y4m.returncode == 0, y4m.stderr
     assert y4m.stdout.startswith(b"YUV4MPEG2 W192 H128 F30:1")

@@ -152,6 +152,28 @@ def test_ranges_are_exact_with_their_context(
     ]
 
 
+@pytest.mark.parametrize("start", [None, Fraction(1, 2), Fraction(31, 10)])
+def test_first_time_keeps_every_frame(tmp_path: Path, start: Fraction | None) -> None:
+    path = write_clip(tmp_path / "a.mp4", frames=100, size=(32, 32), gop=40)
+    time_range = TimeRange(start=start)
+    expected = [frame.time for frame in _frames(path, start=start, context=2)]
+    with VideoReader(probe(path), time_range=time_range, context=2) as reader:
+        first = reader.first_time()
+        assert reader.first_time() == first
+        actual = [frame.time for frame in reader]
+    assert actual == expected
+    assert first == next(time for time in actual if time_range.contains(time))
+
+
+def test_first_time_of_an_empty_range(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mp4")
+    with (
+        VideoReader(probe(path), time_range=TimeRange(start=Fraction(20))) as reader,
+        pytest.raises(InputError, match=r"no frame from 20 s"),
+    ):
+        reader.first_time()
+
+
 @pytest.mark.parametrize(
     ("stored", "delivered"),
     [

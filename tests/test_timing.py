@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import Frame, PixelFormat
 from vsrcli.timing import (
+    WHOLE,
     Schedule,
     Scheduled,
     TimeRange,
@@ -314,6 +315,33 @@ def test_timestamps_that_jump_by_days_are_refused() -> None:
     ]
     with pytest.raises(InputError, match="timestamps jump"):
         list(Schedule(Fraction(30), time_base=Fraction(1, 25)).run(frames))
+
+
+def test_time_range() -> None:
+    part = TimeRange(Fraction(2), Fraction(6))
+    assert [part.contains(Fraction(time)) for time in (1, 2, 5, 6)] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert part.end_within(Fraction(4)) == 4
+    assert part.end_within(Fraction(9)) == part.end_within(None) == 6
+    assert part.share(Fraction(3), Fraction(4)) == 0.5
+    assert part.share(Fraction(1), None) == 0
+    assert part.share(Fraction(7), None) == 1
+    assert str(part) == "from 2 s before 6 s"
+    assert not part.is_whole
+
+
+def test_whole_time_range() -> None:
+    assert WHOLE.is_whole
+    assert WHOLE.begin == 0
+    assert WHOLE.contains(Fraction(-1))
+    assert WHOLE.end_within(Fraction(4)) == 4
+    assert WHOLE.end_within(None) is None
+    assert WHOLE.share(Fraction(1), None) is None
+    assert str(WHOLE) == ""
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,12 @@ class FrameSource(Protocol):
 class FrameSink(Protocol):
     """Takes frames for an output; leaving a ``with`` block without ``finish`` leaves nothing."""
 
-    def write(self, frame: Frame, tick: int, duration: int) -> None:
+    def write(
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+    ) -> None:
         """Take one frame.
 
         Args:

@@ -82,8 +82,11 @@ class TimeRange:
         end = self.end_within(duration)
         if end is None or end <= self.begin:
             return None
-        share = (time - self.begin) / (end - self.begin)
-        return float(min(Fraction(1), max(Fraction(0), share)))
+        length = end - self.begin
+        before = time - self.begin
+        if before <= 0:
+            return 0.0
+        return float(min(Fraction(1), before / length))
 
 
 WHOLE = TimeRange()
@@ -205,7 +208,13 @@ class Schedule:
         self._next_tick = tick + 1
         return Scheduled(frame, (tick,), duration=max(1, self._tick(end) - tick))
 
-    def _in_slots(self, frame: Frame, end: Fraction, *, is_last: bool) -> Scheduled:
+    def _in_slots(
+        self,
+        frame: Frame,
+        end: Fraction,
+        *,
+        is_last: bool,
+    ) -> Scheduled:
         begin = self._next_tick
         if begin is None:
             begin = self._first_slot(frame)
@@ -245,8 +254,9 @@ def output_time_base(
 
 def round_half_away(value: Fraction) -> int:
     """Round to the nearest integer, halves away from zero, as FFmpeg's ``AV_ROUND_NEAR_INF``."""
-    doubled = 2 * abs(value.numerator) + value.denominator
-    rounded = doubled // (2 * value.denominator)
+    denominator = value.denominator
+    doubled = 2 * abs(value.numerator) + denominator
+    rounded = doubled // (2 * denominator)
     return rounded if value >= 0 else -rounded
 
 
@@ -264,7 +274,8 @@ def parse_time(text: str) -> Fraction:
         )
     hours = int(match["hours"] or 0)
     minutes = int(match["minutes"] or 0)
-    return 3600 * hours + 60 * minutes + Fraction(match["seconds"])
+    seconds = Fraction(match["seconds"])
+    return 3600 * hours + 60 * minutes + seconds
 
 
 def parse_rate(text: str) -> Fraction | Literal["source"]:

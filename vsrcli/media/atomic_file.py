@@ -28,12 +28,14 @@ class AtomicFile:
             OSError: the folder refuses.
         """
         self._target = target.resolve()
-        stem = os.fsdecode(os.fsencode(self._target.name)[:_MAX_NAME_BYTES])
+        encoded_name = os.fsencode(self._target.name)
+        stem = os.fsdecode(encoded_name[:_MAX_NAME_BYTES])
         name = f".{stem}.{secrets.token_hex(4)}.part"
         self.part = (folder or self._target.parent) / name
         self.sink = str(self.part)
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        os.close(os.open(self.part, flags, 0o666))
+        descriptor = os.open(self.part, flags, 0o666)
+        os.close(descriptor)
 
     def commit(self) -> None:
         """Give the complete file its name, once it is safe on the disk.

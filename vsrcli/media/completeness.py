@@ -82,12 +82,16 @@ def promised_end(stream: VideoStream, start: Fraction) -> Fraction | None:
         match = _CLOCK.fullmatch(stream.metadata.get(name, ""))
         if match is not None:
             hours, minutes, seconds = match.groups()
-            return 3600 * int(hours) + 60 * int(minutes) + Fraction(seconds) - start
+            whole_seconds = 3600 * int(hours) + 60 * int(minutes)
+            return whole_seconds + Fraction(seconds) - start
     return None
 
 
 def _measure(
-    info: VideoInfo, duration: Fraction, *, near_the_end: bool
+    info: VideoInfo,
+    duration: Fraction,
+    *,
+    near_the_end: bool,
 ) -> Completeness:
     promised = None
     ends: dict[int, Fraction] = {}
@@ -101,7 +105,8 @@ def _measure(
         except av.FFmpegError:
             pass  # what came before the error is what is present
     present = ends.get(info.video.index, Fraction(0))
-    missing = duration - max(ends.values(), default=Fraction(0))
+    end = max(ends.values(), default=Fraction(0))
+    missing = duration - end
     if promised is not None:
         # the video by itself as well: if all audio comes before it, the audio is complete
         missing = max(missing, promised - present)
@@ -115,10 +120,15 @@ def _seek(container: InputContainer, time: Fraction) -> None:
     container.seek(int(time * av.time_base))
 
 
-def _note_end(packet: Packet[Any], start: Fraction, ends: dict[int, Fraction]) -> None:
+def _note_end(
+    packet: Packet[Any],
+    start: Fraction,
+    ends: dict[int, Fraction],
+) -> None:
     """Note where a packet ends, by the index of its stream."""
     if not packet.size or packet.pts is None or packet.time_base is None:
         return
     index = packet.stream_index
-    end = (packet.pts + (packet.duration or 0)) * packet.time_base - start
+    end_ticks = packet.pts + (packet.duration or 0)
+    end = end_ticks * packet.time_base - start
     ends[index] = max(end, ends.get(index, end))

@@ -66,7 +66,12 @@ class PictureClock:
         time: of the last picture, seconds; None before the first.
     """
 
-    def __init__(self, path: Path, start: Fraction, spacing: Fraction) -> None:
+    def __init__(
+        self,
+        path: Path,
+        start: Fraction,
+        spacing: Fraction,
+    ) -> None:
         """Start before the first picture.
 
         Args:
@@ -111,7 +116,10 @@ class Unpacker:
         self._has_palette = av.VideoFormat(stored).has_palette
 
     def planes(self, picture: av.VideoFrame) -> tuple[Plane, ...]:
-        """The picture's planes, ordered as in ``Frame``; views of its memory or a converted one's."""
+        """The picture's planes, ordered as in ``Frame``.
+
+        They are views of its memory, or of a converted picture's.
+        """
         layout = self._layout
         if picture.format.name in _GRAY_WITH_ALPHA:
             return self._gray_with_alpha(picture)
@@ -163,7 +171,9 @@ class Unpacker:
 
 
 def _view(
-    plane: Any, shape: tuple[int, int], dtype: type[np.uint8] | type[np.uint16]
+    plane: Any,
+    shape: tuple[int, int],
+    dtype: type[np.uint8] | type[np.uint16],
 ) -> Plane:
     """Samples of a plane of FFmpeg's, without a copy."""
     itemsize = np.dtype(dtype).itemsize

@@ -70,7 +70,12 @@ def _depth(described: av.VideoFormat) -> int:
     return _DEPTHS[-1]
 
 
-def _family(stored: str, described: av.VideoFormat, *, keep_rgb: bool) -> str:
+def _family(
+    stored: str,
+    described: av.VideoFormat,
+    *,
+    keep_rgb: bool,
+) -> str:
     """The name of the delivered format, without its depth."""
     alpha = "a" if has_transparency(stored) else ""
     if is_rgb(stored):
@@ -79,4 +84,5 @@ def _family(stored: str, described: av.VideoFormat, *, keep_rgb: bool) -> str:
     if len(colours) < 3:
         return "yuva444p" if alpha else "gray"
     size = (described.chroma_width(16), described.chroma_height(16))
-    return f"yuv{alpha}{_SUBSAMPLINGS.get(size, '444')}p"
+    subsampling = _SUBSAMPLINGS.get(size, "444")
+    return f"yuv{alpha}{subsampling}p"

@@ -58,7 +58,11 @@ class VideoEncoder:
     """
 
     def __init__(
-        self, target: Path, video: OutputVideo, options: EncoderOptions, sink: Sink
+        self,
+        target: Path,
+        video: OutputVideo,
+        options: EncoderOptions,
+        sink: Sink,
     ) -> None:
         """Open it.
 
@@ -102,7 +106,12 @@ class VideoEncoder:
             raise
 
     def encode(
-        self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+        *,
+        ends_group: bool = False,
     ) -> list[Packet[Any]]:
         """Encode one frame.
 
@@ -270,7 +279,11 @@ class VideoEncoder:
         return settings
 
 
-def failure(error: Exception, target: Path, codec: str) -> OutputError:
+def failure(
+    error: Exception,
+    target: Path,
+    codec: str,
+) -> OutputError:
     """The error to raise instead of FFmpeg's or the system's, while a file is written.
 
     Args:

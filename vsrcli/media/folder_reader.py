@@ -108,7 +108,13 @@ class FolderReader(FrameSource):
             planes = self._planes(self._files[number])
             is_cut = detector.is_cut(planes[0], self._format.bits)
             time = number * duration
-            yield Frame(planes, self._format, time, duration, scene_cut=is_cut)
+            yield Frame(
+                planes,
+                self._format,
+                time,
+                duration,
+                scene_cut=is_cut,
+            )
 
     def first_time(self) -> Fraction:
         """See ``FrameSource.first_time``."""
@@ -196,7 +202,9 @@ def _layout(picture: NDArray[Any]) -> PixelFormat:
 
 
 def _scaled(
-    picture: NDArray[Any], value_range: tuple[float, float], file: Path
+    picture: NDArray[Any],
+    value_range: tuple[float, float],
+    file: Path,
 ) -> NDArray[np.uint16]:
     low, high = value_range
     if not np.isfinite(picture).all():

@@ -77,7 +77,12 @@ class FolderWriter(FrameSink):
         except OSError as error:
             raise self._failure(error) from error
 
-    def write(self, frame: Frame, tick: int, duration: int) -> None:
+    def write(
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+    ) -> None:
         """Write the next picture; they are numbered in the order they come, whatever their ticks.
 
         See ``FrameSink.write``; the frame has planes of green, blue, red (and alpha), or gray.

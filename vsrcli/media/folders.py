@@ -171,7 +171,11 @@ def _check_numbering(folder: Path, numbered: dict[int, Path]) -> None:
         )
 
 
-def check_folder_target(target: Path, pattern: FramePattern, overwrite: bool) -> None:
+def check_folder_target(
+    target: Path,
+    pattern: FramePattern,
+    overwrite: bool,
+) -> None:
     """Refuse a folder that pictures cannot be written into, before anything is read.
 
     Raises:

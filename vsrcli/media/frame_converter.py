@@ -127,7 +127,13 @@ class FrameConverter:
             picture = self._scale(picture, layout)
         if self._target.has_chroma:
             return picture
-        luma = _view(picture, 0, self._target.dtype, height, width)
+        luma = _view(
+            picture,
+            0,
+            self._target.dtype,
+            height,
+            width,
+        )
         return _wrap((luma,), self._target.name, share=False)
 
     def _scale(self, picture: av.VideoFrame, layout: PixelFormat) -> av.VideoFrame:
@@ -192,9 +198,11 @@ def _sampling(layout: PixelFormat) -> tuple[int, int]:
 
 
 def _with_alpha(layout: PixelFormat) -> PixelFormat:
-    opaque_name = layout.name.replace("yuvj", "yuv")
+    name = layout.name.replace("yuvj", "yuv")
+    name = name.replace("yuv", "yuva")
+    name = name.replace("gbrp", "gbrap")
     return PixelFormat(
-        opaque_name.replace("yuv", "yuva").replace("gbrp", "gbrap"),
+        name,
         layout.bits,
         layout.log2_chroma_w,
         layout.log2_chroma_h,
@@ -204,10 +212,15 @@ def _with_alpha(layout: PixelFormat) -> PixelFormat:
     )
 
 
-def _filled(shape: tuple[int, ...], value: int, layout: PixelFormat) -> Plane:
+def _filled(
+    shape: tuple[int, ...],
+    value: int,
+    layout: PixelFormat,
+) -> Plane:
+    plane = np.full(shape, value)
     if layout.bits == 8:
-        return np.full(shape, value).astype(np.uint8)
-    return np.full(shape, value).astype(np.uint16)
+        return plane.astype(np.uint8)
+    return plane.astype(np.uint16)
 
 
 def _same_samples(one: PixelFormat, other: PixelFormat) -> bool:
@@ -217,10 +230,20 @@ def _same_samples(one: PixelFormat, other: PixelFormat) -> bool:
 def _yuv_format(sampling: tuple[int, int], bits: int) -> PixelFormat:
     suffix = "" if bits == 8 else f"{bits}le"
     name = f"yuv{_SUBSAMPLING_NAMES[sampling]}p{suffix}"
-    return PixelFormat(name, bits, *sampling, has_chroma=True)
+    return PixelFormat(
+        name,
+        bits,
+        *sampling,
+        has_chroma=True,
+    )
 
 
-def _wrap(planes: tuple[Plane, ...], name: str, *, share: bool) -> av.VideoFrame:
+def _wrap(
+    planes: tuple[Plane, ...],
+    name: str,
+    *,
+    share: bool,
+) -> av.VideoFrame:
     """A picture of these planes: of the same memory if it may be shared, otherwise a copy."""
     if share and all(_can_be_shared(plane) for plane in planes):
         try:

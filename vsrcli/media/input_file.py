@@ -74,11 +74,12 @@ def find_video(container: InputContainer, path: Path) -> VideoStream:
     candidates = [stream for stream in container.streams.video if not is_cover(stream)]
     if not candidates:
         raise InputError(f"{path} has no video: it holds {_contents(container)} only")
-    best = container.streams.best("video")
     stream = candidates[0]
-    for candidate in candidates:
-        if best is not None and candidate.index == best.index:
-            stream = candidate
+    best = container.streams.best("video")
+    if best is not None:
+        for candidate in candidates:
+            if candidate.index == best.index:
+                stream = candidate
     # PyAV leaves the context out if FFmpeg has no decoder, whatever its type annotation says
     context: Any = stream.codec_context
     if context is None:
@@ -114,4 +115,8 @@ def decoder_of(stream: VideoStream) -> Callable[[Packet[Any]], list[Any]]:
     if name is None or tags.get("alpha_mode") != "1":
         return lambda packet: packet.decode()
     context: Any = av.CodecContext.create(name, "r")
-    return lambda packet: list(context.decode(packet if packet.size else None))
+
+    def decode(packet: Packet[Any]) -> list[Any]:
+        return list(context.decode(packet if packet.size else None))
+
+    return decode

@@ -48,7 +48,11 @@ class OutputVideo:
     hdr: Hdr = field(default_factory=Hdr)
 
 
-def check_target(source: Path, target: Path, overwrite: bool) -> None:
+def check_target(
+    source: Path,
+    target: Path,
+    overwrite: bool,
+) -> None:
     """Refuse a target that cannot be written, before anything is read.
 
     Args:
@@ -82,7 +86,11 @@ def check_target(source: Path, target: Path, overwrite: bool) -> None:
         )
 
 
-def _check_existing(source: Path, target: Path, overwrite: bool) -> None:
+def _check_existing(
+    source: Path,
+    target: Path,
+    overwrite: bool,
+) -> None:
     if source.exists() and target.samefile(source):
         raise OutputError(f"{target} is the input itself: name another output")
     if not stat.S_ISREG(target.stat().st_mode):
@@ -92,7 +100,10 @@ def _check_existing(source: Path, target: Path, overwrite: bool) -> None:
 
 
 def kept_in(
-    target: Path, codec: str, chosen: PixelFormat, video: OutputVideo
+    target: Path,
+    codec: str,
+    chosen: PixelFormat,
+    video: OutputVideo,
 ) -> tuple[OutputVideo, list[str]]:
     """What container and encoder keep of a video.
 
@@ -111,7 +122,13 @@ def kept_in(
     container = container_of(target)
     kept = replace(video, format=chosen)
     losses: list[str] = []
-    kept = _keep_colours(kept, target, codec, container, losses)
+    kept = _keep_colours(
+        kept,
+        target,
+        codec,
+        container,
+        losses,
+    )
     kept = _keep_matrix(kept, codec, video.tags.matrix, losses)
     kept = _keep_rotation(kept, container, losses)
     kept = _keep_hdr(kept, codec, losses)
@@ -146,7 +163,10 @@ def _keep_colours(
 
 
 def _keep_matrix(
-    video: OutputVideo, codec: str, source_matrix: int, losses: list[str]
+    video: OutputVideo,
+    codec: str,
+    source_matrix: int,
+    losses: list[str],
 ) -> OutputVideo:
     """Some encoders know one matrix only."""
     only = encoder_of(codec).matrix
@@ -162,7 +182,9 @@ def _keep_matrix(
 
 
 def _keep_rotation(
-    video: OutputVideo, container: Container, losses: list[str]
+    video: OutputVideo,
+    container: Container,
+    losses: list[str],
 ) -> OutputVideo:
     is_rotated = video.rotation or video.display_matrix
     if not is_rotated or container.keeps_rotation:
@@ -174,7 +196,11 @@ def _keep_rotation(
     return replace(video, rotation=0.0, display_matrix=None)
 
 
-def _keep_hdr(video: OutputVideo, codec: str, losses: list[str]) -> OutputVideo:
+def _keep_hdr(
+    video: OutputVideo,
+    codec: str,
+    losses: list[str],
+) -> OutputVideo:
     hdr = video.hdr
     has_static = hdr.mastering or hdr.content_light
     is_lost = has_static and not hdr_settings(hdr, codec)
@@ -192,7 +218,10 @@ def _keep_hdr(video: OutputVideo, codec: str, losses: list[str]) -> OutputVideo:
 
 
 def _keep_aspect(
-    video: OutputVideo, codec: str, container: Container, losses: list[str]
+    video: OutputVideo,
+    codec: str,
+    container: Container,
+    losses: list[str],
 ) -> OutputVideo:
     is_kept = container.keeps_aspect or encoder_of(codec).has_aspect
     if is_kept or video.sample_aspect in (None, 1):

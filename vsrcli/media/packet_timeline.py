@@ -70,10 +70,11 @@ def packet_timeline(info: VideoInfo) -> PacketTimeline:
                 scan.add(packet)
         except av.FFmpegError:
             scan.is_clean = False
-    keyframes = [pts * info.time_base - info.start for pts in sorted(scan.keyframes)]
+    unit = info.time_base
+    keyframes = [pts * unit - info.start for pts in sorted(scan.keyframes)]
     end = Fraction(0)
     if scan.latest is not None:
-        end = scan.latest * info.time_base - info.start
+        end = scan.latest * unit - info.start
     return PacketTimeline(tuple(keyframes), scan.is_clean, end)
 
 

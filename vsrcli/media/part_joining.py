@@ -65,10 +65,11 @@ def decoding_times(parts: Sequence[Sequence[tuple[int, int]]]) -> list[int]:
         lead = ordered[delay] - ordered[0]
     else:
         spacing = ordered[1] - ordered[0] if len(ordered) > 1 else 1
-        lead = (delay - len(ordered) + 1) * spacing + ordered[-1] - ordered[0]
+        missing = delay - len(ordered) + 1
+        lead = missing * spacing + ordered[-1] - ordered[0]
     early = [pts - lead for pts in ordered[:delay]]
-    late = ordered[: max(0, len(ordered) - delay)]
-    return early + late
+    late_count = max(0, len(ordered) - delay)
+    return early + ordered[:late_count]
 
 
 def _delay(part: Sequence[tuple[int, int]]) -> int:
@@ -76,13 +77,18 @@ def _delay(part: Sequence[tuple[int, int]]) -> int:
     ordered = sorted(pts for pts, _ in part)
     rank = {pts: number for number, pts in enumerate(ordered)}
     reordering = 0
-    for number, (pts, _) in enumerate(part):
+    decoded_early = 0
+    for number, (pts, dts) in enumerate(part):
         reordering = max(reordering, number - rank[pts])
-    decoded_early = sum(dts < ordered[0] for _, dts in part)
+        decoded_early += dts < ordered[0]
     return max(reordering, decoded_early)
 
 
-def _packet(stored: PartPacket, dts: int, time_base: Fraction) -> Packet[Any]:
+def _packet(
+    stored: PartPacket,
+    dts: int,
+    time_base: Fraction,
+) -> Packet[Any]:
     packet: Any = av.Packet(stored.content)
     packet.pts = stored.pts
     packet.dts = dts

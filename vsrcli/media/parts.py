@@ -100,7 +100,11 @@ class PartWriter:
     """Encodes frames into a part, which gets its name when it is complete and safe on the disk."""
 
     def __init__(
-        self, path: Path, target: Path, video: OutputVideo, encoder: EncoderOptions
+        self,
+        path: Path,
+        target: Path,
+        video: OutputVideo,
+        encoder: EncoderOptions,
     ) -> None:
         """Open the encoder and the file.
 
@@ -144,7 +148,12 @@ class PartWriter:
     ) -> None:
         self.abort()
 
-    def write(self, frame: Frame, tick: int, duration: int) -> None:
+    def write(
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+    ) -> None:
         """Encode one frame; as ``VideoWriter.write``."""
         held = self._held
         self._held = (frame, tick, duration)
@@ -185,15 +194,30 @@ class PartWriter:
         self._part.commit()
 
     def _encode(
-        self, frame: Frame, tick: int, duration: int, *, ends_group: bool = False
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+        *,
+        ends_group: bool = False,
     ) -> None:
         def encode() -> None:
-            packets = self._encoder.encode(frame, tick, duration, ends_group=ends_group)
+            packets = self._encoder.encode(
+                frame,
+                tick,
+                duration,
+                ends_group=ends_group,
+            )
             self._put_packets(packets)
 
         self._try(encode)
 
-    def _repeat_last_frame(self, frame: Frame, tick: int, duration: int) -> None:
+    def _repeat_last_frame(
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+    ) -> None:
         """Show the encoder a still until all frames have come out.
 
         Otherwise it would encode the last ones as the end of the film.
@@ -309,7 +333,11 @@ def _read_side_data(path: Path, file: BinaryIO) -> tuple[str, bytes]:
     return name, _read(path, file, length)
 
 
-def _read(path: Path, file: BinaryIO, size: int) -> bytes:
+def _read(
+    path: Path,
+    file: BinaryIO,
+    size: int,
+) -> bytes:
     """Exactly ``size`` bytes; more than the file has are refused before memory is taken."""
     left = os.fstat(file.fileno()).st_size - file.tell()
     if size > left:

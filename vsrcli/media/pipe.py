@@ -75,7 +75,7 @@ class SharedPipe:
         self._is_sealed = True
 
     def read_at(self, place: int, size: int) -> bytes:
-        """Up to ``size`` bytes from the given place on, as soon as there are some; none at the end."""
+        """Up to ``size`` bytes from a place on, as soon as there are some; none at the end."""
         with self._lock:
             begin = place - self._kept_from
             if begin >= len(self._kept):

@@ -141,7 +141,9 @@ def _decodable(
 
 
 def _tags(
-    stream: VideoStream, frame: av.VideoFrame, delivered: PixelFormat
+    stream: VideoStream,
+    frame: av.VideoFrame,
+    delivered: PixelFormat,
 ) -> ColorTags:
     context = stream.codec_context
     primaries = int(context.color_primaries)

@@ -209,7 +209,11 @@ class VideoReader(FrameSource):
         return None
 
     def _frames_of(
-        self, container: Any, stream: VideoStream, *, sought: bool = False
+        self,
+        container: Any,
+        stream: VideoStream,
+        *,
+        sought: bool = False,
     ) -> Iterator[Frame]:
         stream.thread_type = "AUTO"
         pictures = self._pictures_of(container, stream)
@@ -231,7 +235,13 @@ class VideoReader(FrameSource):
             is_cut = detector.is_cut(planes[0], self.info.format.bits)
             if detector.is_sure and self._sure_from is None:
                 self._sure_from = time
-            yield Frame(planes, self.info.format, time, duration, scene_cut=is_cut)
+            yield Frame(
+                planes,
+                self.info.format,
+                time,
+                duration,
+                scene_cut=is_cut,
+            )
         if clock.time is not None:
             self._note_missing_end(stream, end)
 

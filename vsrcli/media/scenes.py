@@ -109,10 +109,12 @@ class CutDetector:
 
 
 def _change(before: _Thumbnail, now: _Thumbnail) -> float:
-    difference = float(np.abs(now.cells - before.cells).mean())
+    difference = np.abs(now.cells - before.cells)
     contrast = now.contrast + before.contrast + _BASE_CONTRAST
     brightness = abs(now.mean - before.mean)
-    return difference / contrast + brightness / _BRIGHTNESS_STEP
+    of_cells = float(difference.mean()) / contrast
+    of_brightness = brightness / _BRIGHTNESS_STEP
+    return of_cells + of_brightness
 
 
 def _thumbnail(luma: Plane, bits: int) -> _Thumbnail:
@@ -126,10 +128,12 @@ def _thumbnail(luma: Plane, bits: int) -> _Thumbnail:
     cell_columns = columns.size // column_samples
     blocks = samples.reshape(-1, row_samples, cell_columns, column_samples)
     means: NDArray[np.float32] = blocks.mean((1, 3), dtype=np.float32)
-    cells = means * np.float32(255 / ((1 << bits) - 1))
+    peak = (1 << bits) - 1
+    cells = means * np.float32(255 / peak)
     mean = float(cells.mean())
     cells -= np.float32(mean)
-    return _Thumbnail(cells, mean, contrast=float(np.abs(cells).mean()))
+    contrast = float(np.abs(cells).mean())
+    return _Thumbnail(cells, mean, contrast)
 
 
 def _axis(length: int) -> tuple[NDArray[np.intp], int]:
@@ -137,5 +141,7 @@ def _axis(length: int) -> tuple[NDArray[np.intp], int]:
     cells = min(length, _MAX_CELLS)
     samples_per_cell = min(_MAX_SAMPLES_PER_CELL, length // cells)
     count = cells * samples_per_cell
-    places = (2 * np.arange(count) + 1) * length // (2 * count)
+    # in the middle of equal parts
+    halves = 2 * np.arange(count) + 1
+    places = halves * length // (2 * count)
     return places, samples_per_cell

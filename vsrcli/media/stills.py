@@ -66,7 +66,9 @@ def read_picture(file: Path, *, keep_alpha: bool = False) -> NDArray[Any]:
 
 
 def encode_picture(
-    picture: NDArray[Any], suffix: str, tags: ColorTags | None = None
+    picture: NDArray[Any],
+    suffix: str,
+    tags: ColorTags | None = None,
 ) -> bytes:
     """Make the content of a picture file.
 
@@ -103,10 +105,11 @@ def _with_colours(png: bytes, tags: ColorTags) -> bytes:
         return png
     values = bytes((tags.primaries, tags.transfer, _RGB_MATRIX, is_full_range))
     body = b"cICP" + values
-    length = struct.pack(">I", len(values))
-    checksum = struct.pack(">I", zlib.crc32(body))
+    chunk = struct.pack(">I", len(values))
+    chunk += body
+    chunk += struct.pack(">I", zlib.crc32(body))
     header_end = len(_PNG_START) + _PNG_HEADER_BYTES
-    return png[:header_end] + length + body + checksum + png[header_end:]
+    return png[:header_end] + chunk + png[header_end:]
 
 
 def read_tags(file: Path) -> ColorTags:

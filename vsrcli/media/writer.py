@@ -132,7 +132,12 @@ class VideoWriter(FrameSink):
             self.abort()
             raise
 
-    def write(self, frame: Frame, tick: int, duration: int) -> None:
+    def write(
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+    ) -> None:
         """Encode one frame; see ``FrameSink.write``."""
         encoder = self._open_encoder()
         self._try(lambda: self._mux(encoder.encode(frame, tick, duration)))
@@ -243,7 +248,10 @@ class VideoWriter(FrameSink):
         return output
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
-        """Write video packets, each after the copied ones before it; the last waits for ``_flush``."""
+        """Write video packets, each after copied ones of earlier times.
+
+        The last one waits for ``_flush``.
+        """
         for packet in packets:
             if packet.pts is not None:
                 self._span.add(packet)

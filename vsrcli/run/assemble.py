@@ -148,7 +148,11 @@ def assemble(
     return report
 
 
-def _output_video(info: VideoInfo, plan: _Plan, fps: Fraction) -> OutputVideo:
+def _output_video(
+    info: VideoInfo,
+    plan: _Plan,
+    fps: Fraction,
+) -> OutputVideo:
     return OutputVideo(
         width=info.width,
         height=info.height,
@@ -167,7 +171,11 @@ def _converted(frame: Frame, plan: _Plan) -> Frame:
     return from_rgb(frame, plan.layout, plan.tags, plan.matrix)
 
 
-def _plan_video(info: VideoInfo, target: Path, options: AssembleOptions) -> _Plan:
+def _plan_video(
+    info: VideoInfo,
+    target: Path,
+    options: AssembleOptions,
+) -> _Plan:
     encoder = resolve_codec(
         options.encoder,
         target,
@@ -256,7 +264,12 @@ def _planar(chosen: PixelFormat) -> PixelFormat:
     return _yuv(_SUBSAMPLING_NAMES[sampling], chosen.bits, alpha=False)
 
 
-def _yuv(subsampling: str, bits: int, *, alpha: bool) -> PixelFormat:
+def _yuv(
+    subsampling: str,
+    bits: int,
+    *,
+    alpha: bool,
+) -> PixelFormat:
     kind = "yuva" if alpha else "yuv"
     suffix = "" if bits == 8 else f"{bits}le"
     name = f"{kind}{subsampling}p{suffix}"
@@ -284,7 +297,9 @@ def _plan_sound(
 
 
 def _sound_notes(
-    sound: FileInfo | None, plan: tuple[StreamPlan, ...], info: VideoInfo
+    sound: FileInfo | None,
+    plan: tuple[StreamPlan, ...],
+    info: VideoInfo,
 ) -> list[str]:
     if sound is None:
         return []

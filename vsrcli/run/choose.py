@@ -107,7 +107,9 @@ def _gains(info: VideoInfo, domain: str) -> dict[str, float]:
 
 
 def explain(
-    timed: list[Candidate], work: Work, budget: float | None
+    timed: list[Candidate],
+    work: Work,
+    budget: float | None,
 ) -> tuple[str, str]:
     """Choose among networks that were timed in the order of their gain, until one fitted.
 
@@ -162,7 +164,11 @@ def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
     return Work(frames, budget / frames)
 
 
-def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
+def seconds_per_frame(
+    backend: Backend,
+    width: int,
+    height: int,
+) -> float:
     """Time a network on a part of a picture, and extrapolate to the whole.
 
     Args:
@@ -186,7 +192,11 @@ def seconds_per_frame(backend: Backend, width: int, height: int) -> float:
         side *= 2
 
 
-def _time_frame(backend: Backend, rows: int, columns: int) -> float:
+def _time_frame(
+    backend: Backend,
+    rows: int,
+    columns: int,
+) -> float:
     """Seconds for a frame of that size.
 
     The window moves on by a frame, as in a film: what was computed of the others is kept (Delta
@@ -195,7 +205,14 @@ def _time_frame(backend: Backend, rows: int, columns: int) -> float:
     inputs = WindowPlanes(backend.spec, backend.device)
     shape = (backend.spec.frames + 1, rows, columns)
     random = np.random.default_rng(0)
-    film = list(random.integers(16, 236, shape, dtype=np.uint8))
+    film = list(
+        random.integers(
+            16,
+            236,
+            shape,
+            dtype=np.uint8,
+        )
+    )
     first, _ = inputs.plan(film[:-1], _BITS, False)()
     second, motion_seconds = inputs.plan(film[1:], _BITS, False)()
     backend.run(first[None].astype(np.float32))

@@ -117,12 +117,18 @@ def extract(
             convert(frame) for frame in reader if options.range.contains(frame.time)
         )
         with FolderWriter(
-            target, video, pattern=pattern, overwrite=options.overwrite
+            target,
+            video,
+            pattern=pattern,
+            overwrite=options.overwrite,
         ) as writer:
             for line in _notes(info, options):
                 note(line)
             with Prefetch(
-                pictures, _FRAMES_AHEAD, "decode", stalled=reader.stalled
+                pictures,
+                _FRAMES_AHEAD,
+                "decode",
+                stalled=reader.stalled,
             ) as frames:
                 for frame in frames:
                     writer.write(frame, report.frames, 1)
@@ -187,7 +193,11 @@ def _plan(
     return convert, video
 
 
-def _luma(frame: Frame, info: VideoInfo, bits: int) -> Frame:
+def _luma(
+    frame: Frame,
+    info: VideoInfo,
+    bits: int,
+) -> Frame:
     """Luma codes alone; in 16 bits they keep their place in the range."""
     luma: Plane = frame.luma
     extra_bits = bits - frame.format.bits
@@ -197,7 +207,11 @@ def _luma(frame: Frame, info: VideoInfo, bits: int) -> Frame:
             gain = _PEAK_16_BITS / frame.format.peak
         luma = np.rint(luma * gain).astype(np.uint16)
     return Frame(
-        (luma,), gray_layout(bits), frame.time, frame.duration, frame.scene_cut
+        (luma,),
+        gray_layout(bits),
+        frame.time,
+        frame.duration,
+        frame.scene_cut,
     )
 
 

@@ -71,7 +71,12 @@ class WindowPlanes:
         """Whether there is more to do than to put frames together."""
         return self._spec.is_motion_compensated
 
-    def plan(self, lumas: Sequence[Plane], bits: int, is_full_range: bool) -> Work:
+    def plan(
+        self,
+        lumas: Sequence[Plane],
+        bits: int,
+        is_full_range: bool,
+    ) -> Work:
         """What makes the planes of one window; called by one thread, in the order of the windows.
 
         Args:
@@ -219,7 +224,12 @@ class LumaNetwork:
             return 0.0
         return 1 - self._reuse.pixels_computed / self._reuse.pixels
 
-    def upscale(self, planes: Plane, bits: int, full: bool) -> Plane:
+    def upscale(
+        self,
+        planes: Plane,
+        bits: int,
+        full: bool,
+    ) -> Plane:
         """Upscale the middle frame of a window.
 
         Args:
@@ -304,7 +314,9 @@ class LumaNetwork:
 
 
 def upscale_luma(
-    window: tuple[Frame, ...], network: LumaNetwork, tags: ColorTags
+    window: tuple[Frame, ...],
+    network: LumaNetwork,
+    tags: ColorTags,
 ) -> Plane:
     """Double the luma of the middle frame of a window.
 

@@ -30,7 +30,7 @@ def with_origin(job: UpscaleJob, source: FrameSource) -> UpscaleJob:
 
 
 def with_first_time(job: UpscaleJob, options: UpscaleOptions) -> UpscaleJob:
-    """As ``with_origin``, for passes that begin anywhere: the time of the first frame is known.
+    """As ``with_origin``, and the time of the first frame is known: for passes that begin anywhere.
 
     Args:
         job: what to do; its source can be opened more than once.
@@ -50,5 +50,10 @@ def _first_time(source: FrameSource) -> Fraction:
     def ask() -> Iterator[Fraction]:
         yield source.first_time()
 
-    with Prefetch(ask(), 1, "decode", stalled=source.stalled) as times:
+    with Prefetch(
+        ask(),
+        1,
+        "decode",
+        stalled=source.stalled,
+    ) as times:
         return next(iter(times))

@@ -108,7 +108,10 @@ def folder_rate(options: UpscaleOptions) -> Fraction:
 
 
 def plan_conversion(
-    info: VideoInfo, orientation: Orientation | None, *, to_folder: bool
+    info: VideoInfo,
+    orientation: Orientation | None,
+    *,
+    to_folder: bool,
 ) -> Conversion:
     """Decide what is done to the frames of a source.
 

@@ -30,7 +30,10 @@ _UPSCALED_AHEAD = 4
 
 
 def finish_frame(
-    frame: Frame, luma: Plane, tags: ColorTags, siting: str | None = None
+    frame: Frame,
+    luma: Plane,
+    tags: ColorTags,
+    siting: str | None = None,
 ) -> Frame:
     """Combine doubled luma with interpolated chroma and alpha.
 
@@ -57,7 +60,13 @@ def finish_frame(
         planes.append(doubled)
     if frame.alpha is not None:
         planes.append(upscale_alpha(frame.alpha, layout.peak))
-    return Frame(tuple(planes), layout, frame.time, frame.duration, frame.scene_cut)
+    return Frame(
+        tuple(planes),
+        layout,
+        frame.time,
+        frame.duration,
+        frame.scene_cut,
+    )
 
 
 class FrameTagger(Protocol):
@@ -118,7 +127,12 @@ def run_stages(
     incoming = clocks.decode.each(map(job.conversion.incoming, source))
     with ExitStack() as stack:
         decoded = stack.enter_context(
-            Prefetch(incoming, _DECODED_AHEAD, "decode", stalled=source.stalled)
+            Prefetch(
+                incoming,
+                _DECODED_AHEAD,
+                "decode",
+                stalled=source.stalled,
+            )
         )
         tagged = _tagged(job.schedule().run(decoded), run, tagger)
         with_luma = _with_luma(tagged, network, job, clocks)
@@ -164,7 +178,9 @@ class _Clocks:
 
 
 def _tagged(
-    items: Iterable[Scheduled], run: RunContext, tagger: FrameTagger
+    items: Iterable[Scheduled],
+    run: RunContext,
+    tagger: FrameTagger,
 ) -> Iterator[Scheduled]:
     """Every frame with its segment; those in the range are counted."""
     for item in items:
@@ -198,7 +214,9 @@ def _with_luma(
 
 
 def _planned(
-    items: Iterable[Scheduled], network: LumaNetwork, is_full_range: bool
+    items: Iterable[Scheduled],
+    network: LumaNetwork,
+    is_full_range: bool,
 ) -> Generator[tuple[Scheduled, Work]]:
     """Each frame that is shown, and what makes the network's planes of the window around it."""
     radius = network.spec.radius
@@ -212,7 +230,9 @@ def _planned(
 
 
 def _finished(
-    items: Iterable[tuple[Scheduled, Plane]], job: UpscaleJob, clock: Clock
+    items: Iterable[tuple[Scheduled, Plane]],
+    job: UpscaleJob,
+    clock: Clock,
 ) -> Iterator[Scheduled]:
     """The frames of the output."""
     conversion = job.conversion

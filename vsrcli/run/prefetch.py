@@ -146,7 +146,9 @@ class Prefetch(Generic[T]):
 
 
 def side_by_side(
-    items: Iterable[tuple[S, Callable[[], T]]], threads: int, name: str
+    items: Iterable[tuple[S, Callable[[], T]]],
+    threads: int,
+    name: str,
 ) -> Generator[tuple[S, T]]:
     """Do the work of each item on one of several threads, one more item ahead than those.
 
