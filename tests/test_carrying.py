@@ -723,9 +723,9 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
         assert np.array_equal(one.luma, other.luma)
         assert one.time == other.time
     options = ("--fps", "source", "--start", "0.5", "--end", "0.7", "--device", "cpu")
-    for source, target in (("-", "p.mkv"), (piped, "f.mkv")):
-        content = piped.read_bytes() if source == "-" else None
-        done = vsr("upscale", source, tmp_path / target, *options, stdin=content)
+    for path, target in (("-", "p.mkv"), (piped, "f.mkv")):
+        content = piped.read_bytes() if path == "-" else None
+        done = vsr("upscale", path, tmp_path / target, *options, stdin=content)
         assert done.returncode == 0, done.stderr
     assert [
         (frame.time, frame.luma.tobytes()) for frame in frames(tmp_path / "p.mkv")
