@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
+from vsrcli.frame import VideoInfo
 from vsrcli.options import TrainOptions
 from vsrcli.picture.color import from_model, rgb_to_luma, to_model
 from vsrcli.training.degradation import Clip
@@ -244,28 +245,28 @@ def _read_video(
     fits_limit = frame_count // SEQUENCE * rows * columns <= 2 * limit
     is_short = frame_count < 4 * _SAMPLED_PLACES * SEQUENCE
     if fits_limit or is_short:
-        return _cut_into_clips(_video_frames(file), file, whole)
+        return _cut_into_clips(_video_frames(info), file, whole)
     clips_per_place = max(1, -(-limit // _SAMPLED_PLACES))
     clips: list[Clip] = []
     for place in range(_SAMPLED_PLACES):
         start = duration * Fraction(2 * place + 1, 2 * _SAMPLED_PLACES)
-        frames = _video_frames(file, start)
+        frames = _video_frames(info, start)
         sampled = _cut_into_clips(frames, file, whole, max_runs=1)
         clips += _sample_evenly(sampled, clips_per_place)
     return clips
 
 
 def _video_frames(
-    file: Path,
+    info: VideoInfo,
     start: Fraction | None = None,
 ) -> Iterator[tuple[Clip, bool]]:
     """The luma of each frame from ``start`` on, and whether a scene begins with it."""
     from vsrcli.media.reader import VideoReader
     from vsrcli.timing import TimeRange
 
-    with VideoReader(file, time_range=TimeRange(start=start)) as reader:
-        bits = reader.info.format.bits
-        is_full_range = reader.info.tags.is_full_range
+    with VideoReader(info, time_range=TimeRange(start=start)) as reader:
+        bits = info.format.bits
+        is_full_range = info.tags.is_full_range
         for frame in reader:
             luma = _limited_codes(frame.luma, bits, is_full_range)
             yield luma, frame.scene_cut

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from vsrcli.errors import InputError, OptionError, OutputError
-from vsrcli.media.destination import sync
+from vsrcli.media.atomic_file import sync
 from vsrcli.media.packs import (
     can_copy,
     copy_sequences,
