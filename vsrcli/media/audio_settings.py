@@ -11,7 +11,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 from av.stream import Stream
 
-from vsrcli.media.encoders import open_quietly
+from vsrcli.media.quiet import open_quietly
 
 # FFmpeg's encoders, by the codec's canonical name.
 _ENCODERS = {

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +16,7 @@ from av.video.codeccontext import VideoCodecContext
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Hdr
 from vsrcli.media.containers import Container, container_of
+from vsrcli.media.quiet import open_quietly
 from vsrcli.options import EncoderOptions
 
 _X264_NAMES = (
@@ -355,32 +355,3 @@ def _open_encoder(codec: str) -> None:
     context.pix_fmt = "yuv420p"
     context.time_base = Fraction(1, 25)
     context.open(strict=False)
-
-
-def open_quietly(open_it: Callable[[], None]) -> str | None:
-    """Run something that opens an encoder or writes a header, without a word on stderr.
-
-    Args:
-        open_it: raises ``av.FFmpegError``, ``ValueError`` or ``OSError`` if it is refused.
-
-    Returns:
-        None if it succeeds, else the library's own reason.
-    """
-    # SVT-AV1 has no other way to be silenced
-    os.environ.setdefault("SVT_LOG", "1")
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    try:
-        with av.logging.Capture() as logs:
-            open_it()
-    except PermissionError as error:
-        messages = [text.strip() for _, _, text in logs]
-        fallback = f"{error.strerror} (no NVIDIA GPU or driver here)"
-        return messages[0] if messages else fallback
-    except (av.FFmpegError, ValueError, OSError) as error:
-        messages = [text.strip() for _, _, text in logs if text.strip()]
-        fallback = str(getattr(error, "strerror", None) or error)
-        return messages[0] if messages else fallback
-    finally:
-        av.logging.set_level(level)
-    return None

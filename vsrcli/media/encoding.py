@@ -26,13 +26,13 @@ from vsrcli.media.encoders import (
     find_codec,
     is_full_range,
     is_hdr,
-    open_quietly,
     resolve_codec,
 )
 from vsrcli.media.formats import choose_format
 from vsrcli.media.frame_converter import FrameConverter
 from vsrcli.media.output import OutputVideo
 from vsrcli.media.pipe import StandardOutput
+from vsrcli.media.quiet import open_quietly
 from vsrcli.media.sidedata import hdr_settings
 from vsrcli.options import EncoderOptions
 

@@ -12,8 +12,8 @@ from av.stream import Stream
 
 from vsrcli.frame import FileInfo
 from vsrcli.media.containers import Container
-from vsrcli.media.encoders import open_quietly
 from vsrcli.media.input_file import open_input
+from vsrcli.media.quiet import open_quietly
 from vsrcli.media.source_packets import (
     SAMPLE_BYTES,
     begin_of,

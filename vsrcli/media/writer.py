@@ -18,10 +18,11 @@ from vsrcli.frame_io import FrameSink
 from vsrcli.media.atomic_file import AtomicFile
 from vsrcli.media.containers import container_of
 from vsrcli.media.copier import StreamCopier
-from vsrcli.media.encoders import find_codec, open_quietly
+from vsrcli.media.encoders import find_codec
 from vsrcli.media.encoding import VideoEncoder, failure
 from vsrcli.media.output import OutputVideo
 from vsrcli.media.pipe import PipedOutput, piped_container
+from vsrcli.media.quiet import open_quietly
 from vsrcli.media.stream_plan import StreamPlan
 from vsrcli.options import EncoderOptions
 from vsrcli.timing import WHOLE, TimeRange
