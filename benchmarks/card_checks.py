@@ -50,7 +50,7 @@ from vsrcli.backends.torch import TorchBackend
 from vsrcli.models import MODELS
 from vsrcli.models.banded import BandedVolume
 from vsrcli.models.layers import Chain3d, RecursiveBlock3d
-from vsrcli.run.network import LumaNetwork
+from vsrcli.pipeline.network import LumaNetwork
 
 NAMES = ("machine", "right", "capture", "banded", "pass8", "command", "speed")
 # networks with a 3D part

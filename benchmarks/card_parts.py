@@ -22,7 +22,7 @@ from vsrcli.models.checkpoint import load
 from vsrcli.models.half import to_half
 from vsrcli.models.layers import WindowNetwork, freeze, upcast_half
 from vsrcli.models.weights import locate
-from vsrcli.run.network import WindowPlanes
+from vsrcli.pipeline.network import WindowPlanes
 
 Call = Callable[[], object]
 

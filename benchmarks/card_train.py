@@ -21,11 +21,11 @@ from typing import Any, TextIO
 
 import torch
 
+from vsrcli.clips.data import load
+from vsrcli.clips.sequences import Sequences
 from vsrcli.errors import VsrError
-from vsrcli.training.data import load
 from vsrcli.training.plan import Progress, TrainingPlan
 from vsrcli.training.recipe import Recipe, fine_tuning, recipe_for
-from vsrcli.training.sequences import Sequences
 from vsrcli.training.trainer import Trainer
 
 TINY: dict[str, Any] = {"batch": 1, "patch": 8, "maps_batch": 1, "warmup_steps": 1}

@@ -24,7 +24,7 @@ import numpy as np
 from av.filter import Graph
 from script_parts import print_header, print_row
 
-from vsrcli.media.scenes import THRESHOLD, CutDetector
+from vsrcli.picture.scenes import THRESHOLD, CutDetector
 
 SEQUENCE = 7
 TIME_BASE = Fraction(1, 25)

@@ -22,9 +22,9 @@ from pathlib import Path
 import av
 from script_parts import VSR, parse_size, print_header, print_row
 
-from vsrcli.media.demo import write_demo
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
+from vsrcli.jobs.demo import write_demo
 
 _COMMAND = [*VSR, "upscale"]
 

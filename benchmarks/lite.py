@@ -32,7 +32,7 @@ from torch import nn
 
 from vsrcli.backends import Float, open_backend
 from vsrcli.frame import Plane
-from vsrcli.run.network import LumaNetwork
+from vsrcli.pipeline.network import LumaNetwork
 
 Call = Callable[[int], object]
 # model or network, and what runs it

@@ -28,15 +28,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from vsrcli.backends import open_backend
+from vsrcli.clips.data import load
+from vsrcli.clips.pack_reader import manifest_rows
+from vsrcli.clips.sequences import SEQUENCE, Sequences
 from vsrcli.frame import Plane
 from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES, ModelSpec
 from vsrcli.models.lite import Lite
 from vsrcli.picture import motion
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import load
-from vsrcli.training.pack_reader import manifest_rows
 from vsrcli.training.recipe import recipe_for
-from vsrcli.training.sequences import SEQUENCE, Sequences
 from vsrcli.training.step import Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 

@@ -26,7 +26,7 @@ from script_parts import (
     print_row,
 )
 
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
 
 CRF = "16"
 

@@ -24,7 +24,7 @@ from script_parts import (
     print_row,
 )
 
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
 
 STAGES = ("decode", "motion", "pictures", "encode")
 # Each run is a process of its own, so that its peak of memory is its own.

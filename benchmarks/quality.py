@@ -23,13 +23,13 @@ from script_parts import print_header, print_row
 
 from vsrcli.backends import Backend, Float, open_backend
 from vsrcli.bench.methods import doubling
+from vsrcli.clips.data import load
+from vsrcli.clips.degradation import Degradation, blur3, clean, compressed
+from vsrcli.clips.sequences import Sequences, validation_pairs
 from vsrcli.frame import Frame, PixelFormat
 from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import double
-from vsrcli.training.data import load
-from vsrcli.training.degradation import Degradation, blur3, clean, compressed
-from vsrcli.training.sequences import Sequences, validation_pairs
 
 GRAY = PixelFormat("gray", 8, 0, 0, has_chroma=False)
 TESTS: dict[str, Degradation] = {

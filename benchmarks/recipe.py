@@ -17,11 +17,11 @@ from pathlib import Path
 
 from script_parts import print_header, print_row
 
+from vsrcli.clips.data import load
+from vsrcli.clips.sequences import Sequences
 from vsrcli.options import parse_duration
-from vsrcli.training.data import load
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, Recipe, recipe_for
-from vsrcli.training.sequences import Sequences
 from vsrcli.training.trainer import Trainer
 
 SHIP = RECIPES["ship"]

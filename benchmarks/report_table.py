@@ -31,12 +31,12 @@ from standins import FIELD_FRAMES, GEM_FRAMES, field, gem
 
 from vsrcli.backends import open_backend
 from vsrcli.bench.methods import doubling
+from vsrcli.clips.degradation import half_blurred
 from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.metrics.frames import mse, psnr, ssim
 from vsrcli.models import MODELS
 from vsrcli.models.weights import weights_file_name, weights_folder
 from vsrcli.picture.resize import double
-from vsrcli.training.degradation import half_blurred
 
 Window = tuple[Frame, ...]
 Method = Callable[[Window], NDArray[np.integer]]

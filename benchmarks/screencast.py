@@ -14,8 +14,8 @@ import numpy as np
 from script_parts import parse_size, print_header, print_row
 
 from vsrcli import UpscaleOptions, upscale
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.options import EncoderOptions
 
 PAPER = 245

@@ -18,7 +18,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 def write_clip(path: Path, frames: int, size: tuple[int, int]) -> None:
     """Write the demonstration clip with so many frames; ``size`` is (width, height)."""
-    from vsrcli.media.demo import write_demo  # PyAV, which some machines lack
+    from vsrcli.jobs.demo import write_demo  # PyAV, which some machines lack
 
     write_demo(path, seconds=frames / FRAMES_PER_SECOND, size=size)
 

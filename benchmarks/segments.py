@@ -33,7 +33,7 @@ from script_parts import (
     print_row,
 )
 
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
 
 _TESTS = Path(__file__).resolve().parent.parent / "tests"
 _FAKE_VSR = [sys.executable, str(_TESTS / "fake_vsr.py")]

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vsrcli.clips.data import load as load_clips
+from vsrcli.clips.sequences import Sequences
 from vsrcli.models.checkpoint import load, save
 from vsrcli.models.layers import Network
 from vsrcli.models.weights import CheckpointInfo, sha256, weights_file_name
-from vsrcli.training.data import load as load_clips
-from vsrcli.training.sequences import Sequences
 from vsrcli.training.validation import Floats, Validation
 
 WEIGHTS = Path(__file__).resolve().parent.parent / "weights"

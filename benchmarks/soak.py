@@ -21,9 +21,9 @@ from pathlib import Path
 
 from script_parts import parse_size, print_header, print_row
 
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
 
 MIN_RUNS = 6
 MAX_GROWTH = 1.05

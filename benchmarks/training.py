@@ -23,11 +23,11 @@ import torch
 from script_parts import print_header, print_row
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from vsrcli.clips.sequences import SEQUENCE, Sequences
 from vsrcli.models import MODELS
 from vsrcli.training.batches import Batches
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import Recipe, recipe_for
-from vsrcli.training.sequences import SEQUENCE, Sequences
 from vsrcli.training.step import CARD_STEPS
 from vsrcli.training.trainer import Trainer
 

@@ -49,6 +49,8 @@ from standins import motion as render
 from torch import Tensor, nn
 from torch.nn import functional
 
+from vsrcli.clips.degradation import clean
+from vsrcli.clips.pack_reader import manifest_rows, read_pack
 from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import build, load
@@ -56,8 +58,6 @@ from vsrcli.models.layers import WindowNetwork, set_passes
 from vsrcli.models.weights import locate
 from vsrcli.picture.motion import Motion
 from vsrcli.picture.resize import double
-from vsrcli.training.degradation import clean
-from vsrcli.training.pack_reader import manifest_rows, read_pack
 from vsrcli.training.step import loss_of
 
 Codes = NDArray[np.uint8]

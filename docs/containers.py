@@ -10,15 +10,15 @@ from typing import Any
 
 import av
 
+from vsrcli.containers.table import CONTAINERS, Container
+from vsrcli.decode.probe import probe_file
+from vsrcli.decode.sidedata import hdr_settings
+from vsrcli.encode.encoders import ENCODERS, encoder_of
+from vsrcli.encode.formats import choose_format
 from vsrcli.errors import OutputError
 from vsrcli.frame import FileInfo, Hdr, PixelFormat
-from vsrcli.media.containers import CONTAINERS, Container
-from vsrcli.media.encoders import ENCODERS, encoder_of
-from vsrcli.media.formats import choose_format
-from vsrcli.media.probe import probe_file
-from vsrcli.media.sidedata import hdr_settings
-from vsrcli.media.stream_plan import StreamPlan, plan_streams
 from vsrcli.options import EncoderOptions
+from vsrcli.streams.stream_plan import StreamPlan, plan_streams
 
 PAGE = Path(__file__).with_suffix(".md")
 AUDIO = (

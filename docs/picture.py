@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
 from vsrcli.picture.resize import double
 
 PICTURE = Path(__file__).with_name("before-after.png")

@@ -70,7 +70,7 @@ def demo_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     It has a cut at half a second, and a tone.
     """
     pytest.importorskip("av")
-    from vsrcli.media.demo import write_demo
+    from vsrcli.jobs.demo import write_demo
 
     path = tmp_path_factory.mktemp("clips") / "demo.mp4"
     write_demo(path, seconds=1.0, size=(96, 64))
@@ -82,6 +82,6 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
     """A network that only interpolates, in place of any that ``upscale`` would open."""
     backend = FakeBackend()
     monkeypatch.setattr(
-        "vsrcli.run.upscale.open_backend", lambda *arguments, **options: backend
+        "vsrcli.jobs.upscale.open_backend", lambda *arguments, **options: backend
     )
     return backend

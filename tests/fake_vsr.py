@@ -10,7 +10,7 @@ import time
 
 from fake import FakeBackend
 
-import vsrcli.run.upscale as module
+import vsrcli.jobs.upscale as module
 from vsrcli.backends import Float
 from vsrcli.cli import main
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import av
 
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.options import EncoderOptions, UpscaleOptions
 
 LOSSLESS = UpscaleOptions(segment=0.3, encoder=EncoderOptions(codec="ffv1"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from vsrcli.training.sequences import SEQUENCE, Sequences
+from vsrcli.clips.sequences import SEQUENCE, Sequences
 
 
 def moving_rectangles(count: int = 3, size: int = 48) -> Sequences:

@@ -11,8 +11,8 @@ import av
 import numpy as np
 from clips import chapter
 
+from vsrcli.encode.output import OutputVideo
 from vsrcli.frame import ColorTags, Frame, PixelFormat, StreamInfo, VideoInfo
-from vsrcli.media.output import OutputVideo
 
 YUV420 = PixelFormat("yuv420p", 8, 1, 1, has_chroma=True)
 AUDIO_RATE = 48000

@@ -21,6 +21,7 @@ from vsrcli.backends import (
 )
 from vsrcli.backends.torch import TorchBackend, choose_device
 from vsrcli.errors import BackendError, ModelError, OptionError, OutOfMemory
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import build, load
 from vsrcli.models.half import to_half
@@ -28,8 +29,7 @@ from vsrcli.models.layers import freeze
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.color import affine, from_model, to_model
-from vsrcli.run.network import LumaNetwork
-from vsrcli.run.upscale import upscale
+from vsrcli.pipeline.network import LumaNetwork
 
 
 @pytest.fixture(scope="module")

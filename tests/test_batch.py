@@ -17,15 +17,15 @@ import pytest
 from fake import FakeBackend
 
 from vsrcli.cli import _run
+from vsrcli.decode import reader as reader_module
+from vsrcli.decode.input_file import decoder_of
 from vsrcli.errors import InputError
-from vsrcli.media import reader as reader_module
-from vsrcli.media.demo import write_demo
-from vsrcli.media.input_file import decoder_of
+from vsrcli.jobs.batch import target_for
+from vsrcli.jobs.demo import write_demo
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run import prefetch
-from vsrcli.run.batch import target_for
-from vsrcli.run.prefetch import Prefetch
-from vsrcli.run.upscale import upscale
+from vsrcli.pipeline import prefetch
+from vsrcli.pipeline.prefetch import Prefetch
 
 TESTS = Path(__file__).resolve().parent
 

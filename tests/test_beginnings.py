@@ -15,9 +15,9 @@ import pytest
 from fake import FakeBackend
 from sources import make_source, packets_of
 
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_report import UpscaleReport
+from vsrcli.pipeline.upscale_report import UpscaleReport
 
 FAST = EncoderOptions(preset="ultrafast")
 

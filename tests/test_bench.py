@@ -25,12 +25,12 @@ from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.bench.source import Source
 from vsrcli.bench.truth import truth_cases
 from vsrcli.cli import _run
+from vsrcli.clips.roundtrip import x264_round_trip
 from vsrcli.errors import InputError, OptionError
-from vsrcli.media.roundtrip import x264_round_trip
 from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.run.network import upscale_luma
+from vsrcli.pipeline.network import upscale_luma
 from vsrcli.training.job import train
 
 SIZE = (96, 64)

@@ -23,13 +23,13 @@ from safetensors.numpy import load_file
 
 from vsrcli.backends import Codes, Float
 from vsrcli.backends.torch import TorchBackend
+from vsrcli.clips.degradation import half_clean
+from vsrcli.clips.sequences import SEQUENCE, Sequences
 from vsrcli.errors import BackendError, OutOfMemory
 from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.weights import read_info, sha256
 from vsrcli.picture.resize import double
-from vsrcli.training.degradation import half_clean
-from vsrcli.training.sequences import SEQUENCE, Sequences
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 

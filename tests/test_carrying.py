@@ -21,17 +21,17 @@ import pytest
 from clips import write_clip
 from fake import FakeBackend
 
+from vsrcli.containers.pipe import SharedPipe
+from vsrcli.decode.decoding import Unpacker
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
+from vsrcli.encode.encoders import resolve_codec, without_nvidia
+from vsrcli.encode.formats import choose_format
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import Frame, Hdr, PixelFormat
-from vsrcli.media.decoding import Unpacker
-from vsrcli.media.encoders import resolve_codec, without_nvidia
-from vsrcli.media.formats import choose_format
-from vsrcli.media.pipe import SharedPipe
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_report import UpscaleReport
+from vsrcli.pipeline.upscale_report import UpscaleReport
 
 needs_ffprobe = pytest.mark.skipif(
     shutil.which("ffprobe") is None, reason="no ffprobe program here"

@@ -13,16 +13,16 @@ import pytest
 from fake import FakeBackend
 
 from vsrcli.backends import Float
+from vsrcli.decode.probe import probe
 from vsrcli.errors import OptionError
 from vsrcli.frame import Plane, VideoInfo
-from vsrcli.media.probe import probe
+from vsrcli.jobs import choose as module
+from vsrcli.jobs.choose import CANDIDATES, choose, measure_work, seconds_per_frame
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.motion import Motion, View
-from vsrcli.run import choose as module
-from vsrcli.run.choose import CANDIDATES, choose, measure_work, seconds_per_frame
-from vsrcli.run.upscale import upscale
 
 
 class _Slow(FakeBackend):

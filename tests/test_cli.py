@@ -337,7 +337,7 @@ def test_no_memory_is_one_line(
     def exhausted(*arguments: object, **options: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", exhausted)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", exhausted)
     status, out, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4")
     assert (status, out) == (1, "")
     assert "--tile" in err

@@ -15,9 +15,9 @@ from lossless import LOSSLESS, content, packets
 
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError
-from vsrcli.media.demo import write_demo
-from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_report import UpscaleProgress
+from vsrcli.jobs.demo import write_demo
+from vsrcli.jobs.upscale import upscale
+from vsrcli.pipeline.upscale_report import UpscaleProgress
 
 ray = pytest.importorskip(
     "ray", reason="Ray is not installed: pip install 'vsrcli[ray]'"
@@ -59,9 +59,9 @@ def test_a_node_killed_in_mid_run_costs_nothing(
 ) -> None:
     source = tmp_path / "in.mp4"
     write_demo(source, seconds=3, size=(64, 48))
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", fake.open_fake)
     upscale(source, tmp_path / "one.mkv", replace(LOSSLESS, segment=0))
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_slow)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_slow)
     killed: list[float | None] = []
 
     def kill_one(progress: UpscaleProgress) -> None:

@@ -15,19 +15,19 @@ import pytest
 from fake import FakeBackend
 from sources import output_video, packets_of, picture
 
+from vsrcli.containers.languages import same_language
+from vsrcli.decode.probe import probe
+from vsrcli.encode.writer import VideoWriter
 from vsrcli.frame import VideoInfo
-from vsrcli.media.audio_settings import choose_audio_settings, layout_name
-from vsrcli.media.languages import same_language
-from vsrcli.media.packet_scan import scan_packets
-from vsrcli.media.probe import probe
-from vsrcli.media.stream_plan import plan_streams
-from vsrcli.media.subtitle_text import read_text, write_text
-from vsrcli.media.writer import VideoWriter
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.quality.packet_comparison import compare_converted
-from vsrcli.quality.packet_inventory import TrimRange
-from vsrcli.run.upscale import upscale
+from vsrcli.streams.audio_settings import choose_audio_settings, layout_name
+from vsrcli.streams.stream_plan import plan_streams
+from vsrcli.streams.subtitle_text import read_text, write_text
 from vsrcli.timing import TimeRange
+from vsrcli.verification.packet_comparison import compare_converted
+from vsrcli.verification.packet_inventory import TrimRange
+from vsrcli.verification.packet_scan import scan_packets
 
 RATE = 48000
 CLICKS = (Fraction(3, 10), Fraction(1), Fraction(17, 10))
@@ -413,7 +413,7 @@ def texts(
             out.add_stream("ass") if codec == "ass" else out.add_mux_stream(codec)
         )
         if codec == "ass":
-            from vsrcli.media.subtitle_text import TEXT_HEADER
+            from vsrcli.streams.subtitle_text import TEXT_HEADER
 
             track.codec_context.subtitle_header = TEXT_HEADER
         track.metadata.update({"language": language, "title": "Words"})

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from vsrcli.errors import OptionError, OutputError
-from vsrcli.media import demo
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs import demo
+from vsrcli.jobs.demo import write_demo
 from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
 
 SIZE = (128, 72)

@@ -15,14 +15,14 @@ import pytest
 from clips import texture, write_clip
 
 from vsrcli.backends import open_backend
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.frame import Plane
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.tiles import MIN_CORE_PX
-from vsrcli.run.network import LumaNetwork, Work
-from vsrcli.run.upscale import upscale
+from vsrcli.pipeline.network import LumaNetwork, Work
 
 ALL = pytest.mark.parametrize("model", MODELS)
 LOSSLESS = EncoderOptions(codec="ffv1")
@@ -161,7 +161,7 @@ def test_threads_of_motion_compensation_change_nothing(
     found = []
     for threads, segment in ((1, 0), (2, 0), (7, 0), (7, 0.3)):
         monkeypatch.setattr(
-            "vsrcli.run.network.motion_threads", lambda device, n=threads: n
+            "vsrcli.pipeline.network.motion_threads", lambda device, n=threads: n
         )
         target = tmp_path / f"{threads}-{segment}.mkv"
         report = upscale(demo_clip, target, replace(_options("lite"), segment=segment))

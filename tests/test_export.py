@@ -19,18 +19,18 @@ from vsrcli.backends import Float, open_backend
 from vsrcli.backends.onnx import OnnxBackend, run_graph
 from vsrcli.backends.onnx_graphs import load_graph, load_graph_pieces
 from vsrcli.cli import _run
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.errors import BackendError, ModelError, OptionError, OutputError
 from vsrcli.frame import ColorTags
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.jobs.export import TOLERANCE, export_model
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.models.export import _PixelShuffleUpsampling, _TanhRange
 from vsrcli.models.graph import read_graph
 from vsrcli.models.layers import OutputRange
 from vsrcli.options import EncoderOptions, ExportOptions, UpscaleOptions
-from vsrcli.run.export import TOLERANCE, export_model
-from vsrcli.run.network import LumaNetwork, upscale_luma
-from vsrcli.run.upscale import upscale
+from vsrcli.pipeline.network import LumaNetwork, upscale_luma
 
 LITE = MODELS["lite"]
 

@@ -15,22 +15,22 @@ from clips import texture, write_clip
 from fake import FakeBackend
 
 from vsrcli.cli import _run
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, Frame
-from vsrcli.media.folder_reader import FolderReader
-from vsrcli.media.folders import FramePattern
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
-from vsrcli.media.stills import encode_picture, read_picture, read_tags
+from vsrcli.images.folder_reader import FolderReader
+from vsrcli.images.folders import FramePattern
+from vsrcli.images.stills import encode_picture, read_picture, read_tags
+from vsrcli.jobs.assemble import assemble
+from vsrcli.jobs.extract import extract
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import (
     AssembleOptions,
     EncoderOptions,
     ExtractOptions,
     UpscaleOptions,
 )
-from vsrcli.run.assemble import assemble
-from vsrcli.run.extract import extract
-from vsrcli.run.upscale import upscale
 
 
 def frames(path: Path, **options: Any) -> list[Frame]:

@@ -19,11 +19,11 @@ from fake import FakeBackend
 from lossless import LOSSLESS, content
 
 from vsrcli.backends import Float
+from vsrcli.decode.reader import VideoReader
+from vsrcli.encode.encoding import VideoEncoder
 from vsrcli.errors import InputError, OutputError, VsrError
-from vsrcli.media.encoding import VideoEncoder
-from vsrcli.media.reader import VideoReader
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import UpscaleOptions
-from vsrcli.run.upscale import upscale
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,14 +12,14 @@ import torch
 
 from vsrcli.backends import Float, open_backend
 from vsrcli.backends.feature_cache import FeatureCache, _Entry
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.checkpoint import build, load
 from vsrcli.models.layers import GroupedNetwork
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
 
 SPECS = [spec for spec in MODELS.values() if spec.group_frames]
 

@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
-from vsrcli.media.folders import is_frame_folder, list_pictures
-from vsrcli.media.stills import read_picture
+from vsrcli.images.folders import is_frame_folder, list_pictures
+from vsrcli.images.stills import read_picture
 from vsrcli.picture.color import rgb_to_luma
 
 

@@ -30,8 +30,8 @@ HALF_PSNR = 60
 @pytest.mark.parametrize("model", ["delta", "5-parallel"])
 def test_cards_give_the_picture_of_the_processor(model: str, shared: Path) -> None:
     """Real windows: fp32 within a thousandth of a grey level; replays equal the first run."""
-    from vsrcli.training.data import load as load_clips
-    from vsrcli.training.sequences import validation_pairs
+    from vsrcli.clips.data import load as load_clips
+    from vsrcli.clips.sequences import validation_pairs
 
     windows = np.stack(
         [

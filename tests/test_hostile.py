@@ -27,12 +27,12 @@ from fake import FakeBackend
 from lossless import LOSSLESS
 
 from vsrcli.cli import _run
+from vsrcli.decode.probe import probe
 from vsrcli.errors import InputError, ModelError, VsrError
-from vsrcli.media.probe import probe
+from vsrcli.jobs.export import export_model
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models.graph import read_graph
 from vsrcli.options import EncoderOptions, ExportOptions, UpscaleOptions
-from vsrcli.run.export import export_model
-from vsrcli.run.upscale import upscale
 
 FAST = UpscaleOptions(encoder=EncoderOptions(preset="ultrafast"))
 TESTS = Path(__file__).resolve().parent

@@ -18,10 +18,10 @@ import pytest
 from clips import texture
 from fake import FakeBackend
 
+from vsrcli.containers.table import container_of
 from vsrcli.frame import PixelFormat
-from vsrcli.media.containers import container_of
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
 
 FORMATS = [
     "yuv420p",

@@ -17,8 +17,8 @@ from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES
 from vsrcli.picture import motion as motion_module
 from vsrcli.picture.motion import MAX_SIDE_PX, Motion
 from vsrcli.picture.resize import double, double_phase
-from vsrcli.run import network
-from vsrcli.run.network import WindowPlanes, Work
+from vsrcli.pipeline import network
+from vsrcli.pipeline.network import WindowPlanes, Work
 
 RADIUS = 2
 MIDDLE = NEIGHBOUR_PLANES * RADIUS

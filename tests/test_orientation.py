@@ -119,7 +119,7 @@ def test_chroma_stays_on_its_luma(
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_as_a_player_shows_it(tmp_path: Path, degrees: int, mirrored: bool) -> None:
     """FFmpeg turns a rotated file by itself when it shows it: the same picture."""
-    from vsrcli.media.probe import probe
+    from vsrcli.decode.probe import probe
 
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:

@@ -11,11 +11,11 @@ import pytest
 from clips import write_clip
 from fake import FakeBackend
 
+from vsrcli.decode.probe import probe
+from vsrcli.encode.frame_converter import FrameConverter
 from vsrcli.frame import ColorTags, Frame, PixelFormat
-from vsrcli.media.frame_converter import FrameConverter
-from vsrcli.media.probe import probe
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
 
 WIDTH = 96
 HEIGHT = 64

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vsrcli.run.prefetch import Prefetch, side_by_side
+from vsrcli.pipeline.prefetch import Prefetch, side_by_side
 
 
 def _threads() -> list[str]:

@@ -15,20 +15,20 @@ import pytest
 from clips import write_clip
 
 from vsrcli.cli import _run
-from vsrcli.errors import InputError, OptionError, OutputError
-from vsrcli.media import roundtrip
-from vsrcli.media.packs import copy_sequences, encode_sequence, write_sequences
-from vsrcli.options import TrainOptions
-from vsrcli.training.data import load
-from vsrcli.training.degradation import DEGRADATIONS, video
-from vsrcli.training.job import train
-from vsrcli.training.prepare import _publishing_order, prepare
-from vsrcli.training.sequences import (
+from vsrcli.clips import roundtrip
+from vsrcli.clips.data import load
+from vsrcli.clips.degradation import DEGRADATIONS, video
+from vsrcli.clips.packs import copy_sequences, encode_sequence, write_sequences
+from vsrcli.clips.prepare import _publishing_order, prepare
+from vsrcli.clips.sequences import (
     SEQUENCE,
     Sequences,
     split_held_out,
     validation_pairs,
 )
+from vsrcli.errors import InputError, OptionError, OutputError
+from vsrcli.options import TrainOptions
+from vsrcli.training.job import train
 
 FILES = {
     "manifest.csv",
@@ -165,7 +165,7 @@ def test_without_pyav_an_unprepared_clip_says_what_to_do() -> None:
         "import sys; sys.modules['av'] = None\n"
         "import numpy as np\n"
         "from vsrcli.errors import InputError\n"
-        "from vsrcli.training.sequences import Sequences\n"
+        "from vsrcli.clips.sequences import Sequences\n"
         "sequences = Sequences((np.zeros((7, 32, 32), np.uint8),), ('a',))\n"
         "try:\n"
         "    [sequences.low_resolution('video', 0, 0, seed) for seed in range(9)]\n"
@@ -391,7 +391,7 @@ def test_what_was_not_prepared_to_the_end_is_not_loaded(
         raise error
 
     source = _write_pack(tmp_path / "in", 4)
-    monkeypatch.setattr(f"vsrcli.training.prepare.{step}", fail)
+    monkeypatch.setattr(f"vsrcli.clips.prepare.{step}", fail)
     expected = (
         KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else OutputError
     )
@@ -421,8 +421,8 @@ def test_what_a_killed_run_leaves_is_refused_and_cleared_away(
         raise KeyboardInterrupt
 
     source = _write_pack(tmp_path / "in", 4)
-    monkeypatch.setattr("vsrcli.training.prepare.shutil.rmtree", lambda *_, **__: None)
-    monkeypatch.setattr(f"vsrcli.training.prepare.{step}", fail)
+    monkeypatch.setattr("vsrcli.clips.prepare.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(f"vsrcli.clips.prepare.{step}", fail)
     with pytest.raises(KeyboardInterrupt):
         _prepare(tmp_path / "out", source)
     assert (tmp_path / "out" / ".unfinished" / "train.mp4").is_file()
@@ -439,7 +439,7 @@ def test_footage_that_cannot_be_read_is_named_and_not_the_folder(
     def load_nothing(*arguments: object, **named: object) -> Sequences:
         raise PermissionError(13, "Permission denied", "film.mp4")
 
-    monkeypatch.setattr("vsrcli.training.prepare.load_clips", load_nothing)
+    monkeypatch.setattr("vsrcli.clips.prepare.load_clips", load_nothing)
     with pytest.raises(
         InputError, match=r"film.mp4: cannot be read \(Permission denied\)"
     ):

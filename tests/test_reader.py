@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from clips import texture, write_clip
 
+from vsrcli.decode.completeness import completeness
+from vsrcli.decode.delivered import delivered_format
+from vsrcli.decode.input_file import open_input
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame
-from vsrcli.media.completeness import completeness
-from vsrcli.media.delivered import delivered_format
-from vsrcli.media.input_file import open_input
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
 from vsrcli.timing import TimeRange
 
 
@@ -495,7 +495,7 @@ def test_what_the_decoder_holds_comes_out_where_reading_fails(
 ) -> None:
     path = write_clip(tmp_path / "a.mp4")
     monkeypatch.setattr(
-        "vsrcli.media.reader.open_input",
+        "vsrcli.decode.reader.open_input",
         lambda path, **options: _Failing(open_input(path), 20),
     )
     with VideoReader(probe(path)) as reader:

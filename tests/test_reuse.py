@@ -14,16 +14,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrcli.backends import BACKENDS, open_backend
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
+from vsrcli.jobs.bottleneck import where_time_went
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.reuse import CELL_PX, Part, Reuse, changed_parts
 from vsrcli.picture.tiles import Tiler
-from vsrcli.run.bottleneck import where_time_went
-from vsrcli.run.network import LumaNetwork
-from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_report import UpscaleReport
+from vsrcli.pipeline.network import LumaNetwork
+from vsrcli.pipeline.upscale_report import UpscaleReport
 
 SPEC = replace(MODELS["delta"], halo_px=3)
 

@@ -12,9 +12,9 @@ from clips import write_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
-from vsrcli.media.scenes import CutDetector
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
+from vsrcli.picture.scenes import CutDetector
 
 SIZE = (96, 128)
 

@@ -25,22 +25,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lossless import LOSSLESS, content, packets
 
+from vsrcli.decode.packet_timeline import packet_timeline
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
+from vsrcli.encode.part_joining import decoding_times, times_of
+from vsrcli.encode.parts import PartWriter
 from vsrcli.errors import BackendError, OutputError
-from vsrcli.media.packet_timeline import packet_timeline
-from vsrcli.media.part_joining import decoding_times, times_of
-from vsrcli.media.parts import PartWriter
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
-from vsrcli.media.scenes import CutDetector
+from vsrcli.jobs.batch import upscale_all
+from vsrcli.jobs.upscale import upscale
 from vsrcli.metrics.frames import psnr
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double
-from vsrcli.run import space as module
-from vsrcli.run.batch import upscale_all
-from vsrcli.run.journal import Journal
-from vsrcli.run.segment_plan import SegmentPlan, consecutive, plan_segments
-from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_job import prepare
+from vsrcli.picture.scenes import CutDetector
+from vsrcli.preflight.segment_plan import SegmentPlan, consecutive, plan_segments
+from vsrcli.preflight.upscale_job import prepare
+from vsrcli.segments import space as module
+from vsrcli.segments.journal import Journal
 from vsrcli.timing import Schedule, TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")
@@ -325,14 +325,14 @@ def test_a_failing_network_keeps_what_is_done(
     demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "vsrcli.run.upscale.open_backend",
+        "vsrcli.jobs.upscale.open_backend",
         lambda *arguments, **options: FakeBackend(fail_at=15),
     )
     with pytest.raises(BackendError, match="out of memory"):
         upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS)
     assert len(journal_lines(tmp_path / "o.mkv")) == 2
     monkeypatch.setattr(
-        "vsrcli.run.upscale.open_backend", lambda *arguments, **options: FakeBackend()
+        "vsrcli.jobs.upscale.open_backend", lambda *arguments, **options: FakeBackend()
     )
     assert upscale(demo_clip, tmp_path / "o.mkv", LOSSLESS).frames_out == 30
 
@@ -492,14 +492,15 @@ def test_a_full_disk_stops_before_it_is_full(
     notes = list[str]()
     monkeypatch.setattr(module, "_free", lambda folder: 100)
     with pytest.raises(
-        OutputError, match=r"no space left .* free some space, and the same command continues"
+        OutputError,
+        match=r"no space left .* free some space, and the same command continues",
     ):
         upscale(demo_clip, target, LOSSLESS, on_note=notes.append)
     assert any("will be needed" in line for line in notes)
     assert len(journal_lines(target)) == 2
     monkeypatch.undo()
     monkeypatch.setattr(
-        "vsrcli.run.upscale.open_backend", lambda *arguments, **options: fake
+        "vsrcli.jobs.upscale.open_backend", lambda *arguments, **options: fake
     )
     assert upscale(demo_clip, target, LOSSLESS).frames_resumed == 9
 

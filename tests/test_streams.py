@@ -13,15 +13,15 @@ import pytest
 from fake import FakeBackend
 from sources import AUDIO_RATE, describe, make_source, output_video, packets_of, picture
 
+from vsrcli.containers.table import container_of
+from vsrcli.decode.probe import probe
+from vsrcli.encode.writer import VideoWriter
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import StreamInfo, VideoInfo
-from vsrcli.media.containers import container_of
-from vsrcli.media.copier import StreamCopier
-from vsrcli.media.probe import probe
-from vsrcli.media.stream_plan import StreamPlan, plan_streams
-from vsrcli.media.writer import VideoWriter
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
+from vsrcli.streams.copier import StreamCopier
+from vsrcli.streams.stream_plan import StreamPlan, plan_streams
 from vsrcli.timing import WHOLE, TimeRange
 
 

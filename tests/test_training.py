@@ -21,25 +21,25 @@ from clips import write_clip
 from rectangles import moving_rectangles
 
 from vsrcli.cli import _run
+from vsrcli.clips.data import load
+from vsrcli.clips.degradation import DEGRADATIONS, clean, video
+from vsrcli.clips.sequences import (
+    SEQUENCE,
+    Sequences,
+    split_held_out,
+    validation_pairs,
+)
 from vsrcli.errors import BackendError, InputError, ModelError, OptionError, OutputError
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
 from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions, parse_duration
 from vsrcli.training.batches import Batches
-from vsrcli.training.data import load
-from vsrcli.training.degradation import DEGRADATIONS, clean, video
 from vsrcli.training.job import _choose_recipe, _verdict, train
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, recipe_for
-from vsrcli.training.sequences import (
-    SEQUENCE,
-    Sequences,
-    split_held_out,
-    validation_pairs,
-)
 from vsrcli.training.trainer import Trainer
 
 
@@ -986,7 +986,7 @@ def test_long_films_are_sampled_all_over(
 ) -> None:
     path = write_clip(tmp_path / "film.mp4", frames=300, size=(64, 48))
     assert len(load([path])) > 30
-    monkeypatch.setattr("vsrcli.training.data._SAMPLED_PLACES", 5)
+    monkeypatch.setattr("vsrcli.clips.data._SAMPLED_PLACES", 5)
     few = load([path], limit=5).clips
     assert len(few) == 5
     means = [float(np.abs(a.astype(int) - b).mean()) for a, b in pairwise(few)]

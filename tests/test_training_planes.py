@@ -7,13 +7,13 @@ import pytest
 import torch
 from rectangles import moving_rectangles
 
+from vsrcli.clips.degradation import Clip
+from vsrcli.clips.sequences import SEQUENCE, Sequences
 from vsrcli.frame import Plane
 from vsrcli.models import MODELS, NEIGHBOUR_PLANES, PHASES
 from vsrcli.picture.motion import Motion
 from vsrcli.training.batches import Batches
-from vsrcli.training.degradation import Clip
 from vsrcli.training.planes import MotionPlanes, clip_planes
-from vsrcli.training.sequences import SEQUENCE, Sequences
 from vsrcli.training.validation import Floats, Validation
 
 LITE = MODELS["lite"]

@@ -17,18 +17,18 @@ from fake import FakeBackend
 
 import vsrcli
 from vsrcli.backends import Backend, Float
+from vsrcli.decode.probe import probe
+from vsrcli.decode.reader import VideoReader
 from vsrcli.errors import BackendError, InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat
-from vsrcli.media.probe import probe
-from vsrcli.media.reader import VideoReader
+from vsrcli.jobs import upscale as module
+from vsrcli.jobs.upscale import upscale
 from vsrcli.metrics.frames import psnr
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.resize import double, half
-from vsrcli.run import upscale as module
-from vsrcli.run.network import LumaNetwork, upscale_luma
-from vsrcli.run.pipeline import finish_frame
-from vsrcli.run.upscale import upscale
+from vsrcli.pipeline.network import LumaNetwork, upscale_luma
+from vsrcli.pipeline.stages import finish_frame
 
 FAST = EncoderOptions(preset="ultrafast")
 
@@ -75,8 +75,8 @@ def test_the_network_beats_bicubic_on_clips_it_never_saw(
     shared: Path, name: str
 ) -> None:
     from vsrcli.backends.torch import TorchBackend
-    from vsrcli.training.data import load
-    from vsrcli.training.sequences import validation_pairs
+    from vsrcli.clips.data import load
+    from vsrcli.clips.sequences import validation_pairs
 
     backend = TorchBackend(name, device="cpu")
     layout = PixelFormat.parse("gray")

@@ -15,10 +15,10 @@ from damage import HDR10, Other, Parts, Shown, rebuild, rich_source
 from fake import FakeBackend
 
 from vsrcli.cli import main
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.quality.verification_report import VerificationReport
-from vsrcli.run.upscale import upscale
-from vsrcli.run.verify import verify
+from vsrcli.verification.verification_report import VerificationReport
+from vsrcli.verification.verify import verify
 
 OPTIONS = UpscaleOptions(fps="source", encoder=EncoderOptions(preset="ultrafast"))
 
@@ -49,7 +49,7 @@ def _make(factory: pytest.TempPathFactory, *, hdr: bool) -> tuple[Path, Path]:
     target = folder / "out.mkv"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "vsrcli.run.upscale.open_backend",
+            "vsrcli.jobs.upscale.open_backend",
             lambda *arguments, **options: FakeBackend(),
         )
         upscale(source, target, OPTIONS)

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from fake import FakeBackend
 
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
 
 WILD = [
     "01_portrait_rot90_iphone.mov",

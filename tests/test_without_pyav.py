@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from vsrcli.cli import COMMANDS
-from vsrcli.training.sequences import SEQUENCE
+from vsrcli.clips.sequences import SEQUENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 

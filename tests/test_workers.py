@@ -18,11 +18,11 @@ from lossless import LOSSLESS, content, packets
 
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError, OptionError
-from vsrcli.media.demo import write_demo
+from vsrcli.jobs.demo import write_demo
+from vsrcli.jobs.upscale import upscale
 from vsrcli.options import UpscaleOptions, parse_devices
-from vsrcli.run import worker_process
-from vsrcli.run.upscale import upscale
-from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.segments import worker_process
 
 
 class _Dying(FakeBackend):
@@ -93,7 +93,7 @@ def children() -> list[str]:
 def test_two_workers_make_what_one_makes(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", fake.open_fake)
     options = replace(LOSSLESS, segment=0.25, start=Fraction(1, 10))
     seen: list[UpscaleProgress] = []
     upscale(clip, tmp_path / "one.mkv", replace(options, segment=0))
@@ -122,7 +122,7 @@ def test_two_workers_make_what_one_makes(
 def test_the_report_of_every_worker_is_counted(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_slow_to_report)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_slow_to_report)
     options = replace(LOSSLESS, segment=0.5, devices="cpu*2", reuse=False)
     report = upscale(clip, tmp_path / "o.mkv", options)
     assert report.segments == 4
@@ -132,7 +132,7 @@ def test_the_report_of_every_worker_is_counted(
 def test_a_worker_that_dies_is_made_up_for(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_dying)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_dying)
     (tmp_path / "deaths").touch()
     monkeypatch.setenv("VSR_TEST_DEATHS", str(tmp_path / "deaths"))
     monkeypatch.setenv("VSR_TEST_MOST_DEATHS", "2")
@@ -146,7 +146,7 @@ def test_a_worker_that_dies_is_made_up_for(
     assert (
         sum("died (signal 9): its segments are redone" in line for line in notes) == 2
     )
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", fake.open_fake)
     upscale(clip, tmp_path / "one.mkv", replace(LOSSLESS, segment=0))
     assert content(tmp_path / "two.mkv") == content(tmp_path / "one.mkv")
     assert not children()
@@ -155,7 +155,7 @@ def test_a_worker_that_dies_is_made_up_for(
 def test_workers_that_always_die_are_given_up(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_dying)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_dying)
     (tmp_path / "deaths").touch()
     monkeypatch.setenv("VSR_TEST_DEATHS", str(tmp_path / "deaths"))
     monkeypatch.setenv("VSR_TEST_MOST_DEATHS", "99")
@@ -171,7 +171,7 @@ def test_workers_that_always_die_are_given_up(
 def test_an_error_in_a_worker_is_the_same_error_here(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", open_failing)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_failing)
     with pytest.raises(BackendError, match="out of memory on fake"):
         upscale(
             clip, tmp_path / "o.mkv", replace(LOSSLESS, devices="cpu*2", reuse=False)
@@ -182,7 +182,7 @@ def test_an_error_in_a_worker_is_the_same_error_here(
 def test_interrupted_with_workers(
     clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vsrcli.run.upscale.open_backend", fake.open_fake)
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", fake.open_fake)
     options = replace(LOSSLESS, devices="cpu*2")
     done = []
 

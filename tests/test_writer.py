@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 from sources import YUV420, make_source, output_video, packets_of, picture
 
+from vsrcli.encode.encoders import encoder_settings
+from vsrcli.encode.formats import choose_format
+from vsrcli.encode.output import OutputVideo, check_target
+from vsrcli.encode.writer import VideoWriter
 from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat, VideoInfo
-from vsrcli.media.encoders import encoder_settings
-from vsrcli.media.formats import choose_format
-from vsrcli.media.output import OutputVideo, check_target
-from vsrcli.media.stream_plan import plan_streams
-from vsrcli.media.writer import VideoWriter
 from vsrcli.options import EncoderOptions
+from vsrcli.streams.stream_plan import plan_streams
 from vsrcli.timing import TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
         OutputError,
         VsrError,
     )
+    from vsrcli.jobs.upscale import upscale
     from vsrcli.options import EncoderOptions, UpscaleOptions
-    from vsrcli.run.upscale import upscale
-    from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
+    from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 
 # name -> the module it is defined in
 _MODULES = {
@@ -34,9 +34,9 @@ _MODULES = {
     "VsrError": "vsrcli.errors",
     "EncoderOptions": "vsrcli.options",
     "UpscaleOptions": "vsrcli.options",
-    "UpscaleProgress": "vsrcli.run.upscale",
-    "UpscaleReport": "vsrcli.run.upscale",
-    "upscale": "vsrcli.run.upscale",
+    "UpscaleProgress": "vsrcli.jobs.upscale",
+    "UpscaleReport": "vsrcli.jobs.upscale",
+    "upscale": "vsrcli.jobs.upscale",
 }
 
 __all__ = [

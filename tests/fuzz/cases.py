@@ -23,13 +23,13 @@ import numpy as np
 from clips import write_clip
 from fake import FakeBackend
 
-import vsrcli.run.upscale as upscale_module
+import vsrcli.jobs.upscale as upscale_module
+from vsrcli.decode.probe import probe
 from vsrcli.errors import VsrError
-from vsrcli.media.probe import probe
-from vsrcli.media.stream_plan import plan_streams
+from vsrcli.jobs.upscale import upscale
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.run.upscale import upscale
+from vsrcli.streams.stream_plan import plan_streams
 
 FAST = EncoderOptions(preset="ultrafast")
 CONTAINERS: dict[str, tuple[str, str]] = {
@@ -107,8 +107,8 @@ def _write_pth(path: Path) -> None:
 
 
 def _write_onnx(path: Path) -> None:
+    from vsrcli.jobs.export import export_model
     from vsrcli.options import ExportOptions
-    from vsrcli.run.export import export_model
 
     export_model(path, ExportOptions(model="previous", domain="clean"))
 

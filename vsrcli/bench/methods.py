@@ -15,7 +15,7 @@ from vsrcli.frame import ColorTags, Frame
 from vsrcli.models import MODELS
 from vsrcli.options import BenchOptions
 from vsrcli.picture.resize import Kernel, double
-from vsrcli.run.network import LumaNetwork, upscale_luma
+from vsrcli.pipeline.network import LumaNetwork, upscale_luma
 
 # OpenCV's cubic (a = -0.75, no antialiasing) follows another convention: it scores 0.3 dB higher
 # when enlarging, and would be another test when shrinking.

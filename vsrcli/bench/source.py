@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
-from vsrcli.media.folders import list_pictures
-from vsrcli.media.stills import read_picture
+from vsrcli.images.folders import list_pictures
+from vsrcli.images.stills import read_picture
 from vsrcli.picture.color import rgb_to_luma
 
 # Luma on the scale of 8-bit codes, 0..255: uint8 if the source has 8 bits, otherwise float64 with
@@ -83,7 +83,7 @@ class Source:
 
     def _open_video(self) -> None:
         # Imported here: a training pack can be benchmarked where there is no FFmpeg.
-        from vsrcli.media.probe import probe
+        from vsrcli.decode.probe import probe
 
         info = probe(self.path)
         self._info = info
@@ -107,7 +107,7 @@ class Source:
             yield Picture(luma, time=None)
 
     def _read_video(self, info: VideoInfo) -> Iterator[Picture]:
-        from vsrcli.media.reader import VideoReader
+        from vsrcli.decode.reader import VideoReader
 
         bits = info.format.bits
         with VideoReader(info) as reader:

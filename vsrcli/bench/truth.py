@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from vsrcli.bench.progress import frame_count
 from vsrcli.bench.source import Luma, Picture, Source, aligned
-from vsrcli.errors import InputError
-from vsrcli.frame import Frame, PixelFormat
-from vsrcli.media.scenes import CutDetector
-from vsrcli.picture.windows import windows
-from vsrcli.training.data import load
-from vsrcli.training.degradation import (
+from vsrcli.clips.data import load
+from vsrcli.clips.degradation import (
     DEGRADATIONS,
     compressed,
     half_blurred,
     half_clean,
 )
-from vsrcli.training.pack_reader import is_pack
-from vsrcli.training.sequences import Sequences, validation_pairs
+from vsrcli.clips.pack_reader import is_pack
+from vsrcli.clips.sequences import Sequences, validation_pairs
+from vsrcli.errors import InputError
+from vsrcli.frame import Frame, PixelFormat
+from vsrcli.picture.scenes import CutDetector
+from vsrcli.picture.windows import windows
 
 Codes = NDArray[Any]
 
@@ -53,7 +53,7 @@ _PACK_RATE = 25.0
 _DESCRIPTIONS = {
     "clean": "antialiased bicubic half size (MATLAB imresize, a = -0.5)",
     "blur3": "Gaussian blur of sigma 3, then 2x2 mean",
-    "video": "blur, half size, noise, x264 (training/degradation.py)",
+    "video": "blur, half size, noise, x264 (clips/degradation.py)",
 }
 
 
@@ -293,7 +293,7 @@ def _degraded_pairs(truth: Source, degradation: str) -> Iterator[Pair]:
 
     lows = shrunk()
     if crf is not None:
-        from vsrcli.media.roundtrip import x264_stream
+        from vsrcli.clips.roundtrip import x264_stream
 
         lows = x264_stream(lows, crf=crf)
     detector = CutDetector()

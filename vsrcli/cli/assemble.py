@@ -56,7 +56,7 @@ def command(
             "the video goes to standard output: --json needs an output that is a file"
         )
 
-    from vsrcli.run.assemble import assemble
+    from vsrcli.jobs.assemble import assemble
 
     with progress_bar(
         source.name,

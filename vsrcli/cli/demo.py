@@ -27,7 +27,7 @@ def command(target: Path, overwrite: bool, quiet: bool) -> None:
     \b
     vsr demo clip.mp4
     """
-    from vsrcli.media.demo import write_demo
+    from vsrcli.jobs.demo import write_demo
 
     write_demo(target, overwrite=overwrite)
     if not quiet:

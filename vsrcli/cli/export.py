@@ -34,7 +34,7 @@ def command(target: Path, as_json: bool, **values: Any) -> None:
     log_to_stderr(0)
     options = ExportOptions(**values)
 
-    from vsrcli.run.export import export_model
+    from vsrcli.jobs.export import export_model
 
     report = export_model(target, options)
     if as_json:

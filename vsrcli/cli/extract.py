@@ -51,7 +51,7 @@ def command(
     log_to_stderr(0)
     options = ExtractOptions(**values)
 
-    from vsrcli.run.extract import extract
+    from vsrcli.jobs.extract import extract
 
     with progress_bar(
         source.name,

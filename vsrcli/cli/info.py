@@ -69,10 +69,10 @@ def _action(stream: dict[str, Any]) -> str:
 
 
 def _describe(source: Path, target: Path | None) -> dict[str, Any]:
-    from vsrcli.media.completeness import completeness
-    from vsrcli.media.containers import DEFAULT_SUFFIX, can_be_written
-    from vsrcli.media.probe import probe
-    from vsrcli.media.stream_plan import plan_streams
+    from vsrcli.containers.table import DEFAULT_SUFFIX, can_be_written
+    from vsrcli.decode.completeness import completeness
+    from vsrcli.decode.probe import probe
+    from vsrcli.streams.stream_plan import plan_streams
 
     info = probe(source)
     if target is None:

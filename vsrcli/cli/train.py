@@ -27,8 +27,8 @@ from vsrcli.cli.flags import (
 from vsrcli.options import TrainOptions
 
 if TYPE_CHECKING:
+    from vsrcli.clips.prepare import PrepareReport
     from vsrcli.training.plan import Progress
-    from vsrcli.training.prepare import PrepareReport
 
 
 @click.command("train")
@@ -126,7 +126,7 @@ def _prepare(
     quiet: bool,
     shows_progress: bool,
 ) -> None:
-    from vsrcli.training.prepare import prepare
+    from vsrcli.clips.prepare import prepare
 
     with progress_bar("preparing", "versions", enabled=shows_progress) as show:
 

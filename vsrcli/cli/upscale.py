@@ -31,8 +31,8 @@ from vsrcli.errors import OptionError
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 
 if TYPE_CHECKING:
-    from vsrcli.run.batch import BatchItem
-    from vsrcli.run.upscale_report import UpscaleProgress, UpscaleReport
+    from vsrcli.jobs.batch import BatchItem
+    from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 
 
 @click.command("upscale")
@@ -113,7 +113,7 @@ def _upscale_one(
             f"the video goes to standard output: {flag} needs an output that is a file"
         )
 
-    from vsrcli.run.upscale import upscale
+    from vsrcli.jobs.upscale import upscale
 
     with progress_bar(source.name, "frames", enabled=display.progress) as show:
         report = upscale(
@@ -135,7 +135,7 @@ def _upscale_many(
     options: UpscaleOptions,
     display: _Display,
 ) -> None:
-    from vsrcli.run.batch import upscale_all
+    from vsrcli.jobs.batch import upscale_all
 
     with ExitStack() as bars:
 

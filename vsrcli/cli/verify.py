@@ -18,10 +18,10 @@ from vsrcli.cli.console import (
 )
 from vsrcli.cli.flags import no_progress_flag, option_flags
 from vsrcli.options import UpscaleOptions
-from vsrcli.quality.frame_comparison import DEFAULT_THRESHOLD_DB
+from vsrcli.verification.frame_comparison import DEFAULT_THRESHOLD_DB
 
 if TYPE_CHECKING:
-    from vsrcli.quality.verification_report import VerificationReport
+    from vsrcli.verification.verification_report import VerificationReport
 
 # The options of ``vsr upscale`` that say what the output should be.
 _OPTIONS = (
@@ -98,7 +98,7 @@ def command(
     options = UpscaleOptions(**values)
     fps_source = click.get_current_context().get_parameter_source("fps")
 
-    from vsrcli.run.verify import verify
+    from vsrcli.verification.verify import verify
 
     with progress_bar(
         target.name,

@@ -11,7 +11,7 @@ from typing import Literal
 
 LumaScale = Literal["limited", "full"]
 
-# How the low-resolution input is assumed to have been degraded. training/degradation.py has the
+# How the low-resolution input is assumed to have been degraded. clips/degradation.py has the
 # formulas.
 DOMAINS: dict[str, str] = {
     "video": "ordinary footage: mildly soft, slightly noisy, compressed",

@@ -2,7 +2,7 @@
 
 Two scenes with what makes upscaling hard: fine texture that turns and grows, lattices close to the
 resolution limit, hard edges, and text that moves. A hard cut separates them, and each has its own
-note. ``media/demo.py`` encodes the clip.
+note. ``jobs/demo.py`` encodes the clip.
 """
 
 from __future__ import annotations

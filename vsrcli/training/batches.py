@@ -17,12 +17,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsrcli.clips.degradation import SEEDED, Clip
+from vsrcli.clips.sequences import SEQUENCE, Sequences
 from vsrcli.errors import BackendError, InputError
 from vsrcli.models import ModelSpec
-from vsrcli.training.degradation import SEEDED, Clip
 from vsrcli.training.patches import Choices, PatchTable, choose_patches, patch_indices
 from vsrcli.training.planes import ClipPlanes, Integers, clip_planes
-from vsrcli.training.sequences import SEQUENCE, Sequences
 
 
 class Batches:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsrcli.backends.torch import choose_device
+from vsrcli.clips.data import load_clips
+from vsrcli.clips.sequences import Sequences
 from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS, MODELS
 from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
 from vsrcli.training.curves import draw
-from vsrcli.training.data import load_clips
 from vsrcli.training.plan import Gains, Progress, TrainingPlan
 from vsrcli.training.recipe import LONG_RUN_SECONDS, Recipe, fine_tuning, recipe_for
 from vsrcli.training.run_folder import (
@@ -21,7 +22,6 @@ from vsrcli.training.run_folder import (
     resumed_options,
     save_options,
 )
-from vsrcli.training.sequences import Sequences
 from vsrcli.training.state import state_file
 from vsrcli.training.trainer import Trainer
 
@@ -71,7 +71,7 @@ def train(
     """
     if options.prepare is not None:
         raise OptionError(
-            "--prepare trains nothing: call vsrcli.training.prepare.prepare instead"
+            "--prepare trains nothing: call vsrcli.clips.prepare.prepare instead"
         )
     is_resumed = options.resume is not None
     if is_resumed:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsrcli.clips.sequences import SEQUENCE
 from vsrcli.training.planes import Flags, Integers
-from vsrcli.training.sequences import SEQUENCE
 
 _WINDOW = 5
 _RADIUS = _WINDOW // 2

@@ -11,10 +11,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.clips.degradation import Clip
+from vsrcli.clips.sequences import SEQUENCE
 from vsrcli.models import NEIGHBOUR_PLANES, PHASES, ModelSpec
 from vsrcli.picture.motion import Motion
-from vsrcli.training.degradation import Clip
-from vsrcli.training.sequences import SEQUENCE
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsrcli.clips.sequences import Sequences
 from vsrcli.errors import BackendError, ModelError
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.layers import WindowNetwork, set_passes
@@ -19,7 +20,6 @@ from vsrcli.training.checkpoints import build_network, write_checkpoint
 from vsrcli.training.curves import append_row
 from vsrcli.training.interrupts import Interrupts
 from vsrcli.training.plan import Gains, Progress, TrainingPlan
-from vsrcli.training.sequences import Sequences
 from vsrcli.training.state import cannot_resume, read_state, write_state
 from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation

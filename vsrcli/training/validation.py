@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.clips.sequences import Sequences, ValidationPair, validation_pairs
 from vsrcli.errors import InputError
 from vsrcli.metrics.frames import psnr
 from vsrcli.models import ModelSpec
@@ -20,7 +21,6 @@ from vsrcli.picture.motion import Motion
 from vsrcli.picture.resize import double
 from vsrcli.picture.tiles import EDGE_PX
 from vsrcli.training.plan import Gains
-from vsrcli.training.sequences import Sequences, ValidationPair, validation_pairs
 
 Floats = NDArray[np.float32]
 # Planes (B, planes, h, w) to pictures (B, 2h - 2 trim, 2w - 2 trim), codes.

@@ -1,0 +1,1 @@
+"""Training clips: packs, degradations, low-resolution versions."""

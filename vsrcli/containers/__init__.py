@@ -1,0 +1,1 @@
+"""Kinds of files, and pipes: what each can hold."""

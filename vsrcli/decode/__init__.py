@@ -1,0 +1,1 @@
+"""Source videos: what is in a file, and its frames."""

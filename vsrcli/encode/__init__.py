@@ -1,0 +1,1 @@
+"""Output videos: encoders, encoded segments and the file that is written."""

@@ -1,0 +1,318 @@
+"""The output file: encoded under a temporary name, checked, and renamed when it is complete."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import OutputContainer
+from av.packet import Packet
+
+from vsrcli.containers.pipe import PipedOutput, piped_container
+from vsrcli.containers.quiet import open_quietly
+from vsrcli.containers.table import container_of
+from vsrcli.encode.atomic_file import AtomicFile
+from vsrcli.encode.encoders import find_codec
+from vsrcli.encode.encoding import VideoEncoder, failure
+from vsrcli.encode.output import OutputVideo
+from vsrcli.errors import OutputError
+from vsrcli.frame import FileInfo, Frame
+from vsrcli.frame_io import FrameSink
+from vsrcli.options import EncoderOptions
+from vsrcli.streams.copier import StreamCopier
+from vsrcli.streams.stream_plan import StreamPlan
+from vsrcli.timing import WHOLE, TimeRange
+
+
+class _PacketSpan:
+    """The time that the packets of a video cover, in their own units.
+
+    MP4 stores durations in decoding order, and the total as their sum. If the frame decoded last is
+    not the one shown last, it needs another duration than its own for the sum to be right.
+    """
+
+    def __init__(self) -> None:
+        self._begin: int | None = None
+        self._end = 0
+        self._first_dts = 0
+        self._last_dts = 0
+        self._last_duration = 0
+
+    def add(self, packet: Packet[Any]) -> None:
+        """Count a packet, in decoding order."""
+        pts = packet.pts or 0
+        dts = pts if packet.dts is None else packet.dts
+        duration = packet.duration or 0
+        if self._begin is None:
+            self._begin = pts
+            self._end = pts + duration
+            self._first_dts = dts
+        self._begin = min(self._begin, pts)
+        self._end = max(self._end, pts + duration)
+        self._last_dts = dts
+        self._last_duration = duration
+
+    @property
+    def last_duration(self) -> int:
+        """The duration that the packet decoded last must have."""
+        length = self._end - (self._begin or 0)
+        length -= self._last_dts - self._first_dts
+        return length if length > 0 else self._last_duration
+
+
+class VideoWriter(FrameSink):
+    """Writes one file: the encoded video, and the streams copied from the source.
+
+    The constructor refuses everything that can be refused. The file has a hidden temporary name
+    ending in ``.part`` until ``finish`` has checked it; ``abort``, and leaving the ``with`` block
+    without ``finish``, remove it.
+
+    Attributes:
+        format: pixel format that the encoder is given.
+        frames: frames written so far.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        video: OutputVideo,
+        encoder: EncoderOptions,
+        *,
+        source: FileInfo | None,
+        plan: tuple[StreamPlan, ...] = (),
+        time_range: TimeRange = WHOLE,
+        origin: Fraction = Fraction(0),
+        folder: Path | None = None,
+    ) -> None:
+        """Open encoder and file, and write the header.
+
+        Args:
+            target: the file; its ending names the container.
+            video: what will be written.
+            encoder: how to encode it.
+            source: the file whose streams, chapters and tags are copied; None if there is none.
+            plan: what happens to its streams.
+            time_range: source times that the output has; copied streams are cut by it.
+            origin: source time that is output time 0, seconds.
+            folder: where the file is until it is complete, on the same disk; None: beside the
+                target.
+
+        Raises:
+            OutputError: encoder, option, pixel format, container or folder refuse.
+            InputError: the source cannot be opened any more.
+        """
+        self.frames = 0
+        self._target = target
+        self._container = container_of(target)
+        self._codec_name = encoder.codec
+        has_constant_rate = video.rate is not None and video.rate * video.time_base == 1
+        if not self._container.keeps_timestamps and not has_constant_rate:
+            raise OutputError(
+                f"{target}: {self._container.name} keeps no timestamps: "
+                "give a constant --fps, or name the output .mkv"
+            )
+        if encoder.codec != "auto":
+            find_codec(encoder.codec)
+        self._span = _PacketSpan()
+        self._held: Packet[Any] | None = None
+        self._copier: StreamCopier | None = None
+        self._encoder: VideoEncoder | None = None
+        self._is_finished = False
+        self._is_spliced = False
+        self._file = self._create_file(folder)
+        try:
+            self._encoder = VideoEncoder(target, video, encoder, self._file.sink)
+            self._codec_name = self._encoder.codec
+            self.format = self._encoder.format
+            self._begin(source, plan, time_range, origin)
+        except BaseException:
+            self.abort()
+            raise
+
+    def write(
+        self,
+        frame: Frame,
+        tick: int,
+        duration: int,
+    ) -> None:
+        """Encode one frame; see ``FrameSink.write``."""
+        encoder = self._open_encoder()
+        self._try(lambda: self._mux(encoder.encode(frame, tick, duration)))
+        self.frames += 1
+
+    def splice(self, packets: Iterable[Packet[Any]]) -> None:
+        """Write video that is already encoded, by an encoder of the same settings, and no frame.
+
+        Args:
+            packets: one for each frame, in decoding order, with increasing ``dts``.
+
+        Raises:
+            OutputError: the disk is full, or refuses.
+        """
+        stream = self._open_encoder().stream
+        self._is_spliced = True
+
+        def mux_all() -> None:
+            for packet in packets:
+                packet.stream = stream
+                self._mux([packet])
+                self.frames += 1
+
+        self._try(mux_all)
+
+    def finish(
+        self, expected_frames: int, check: Callable[[Path], None] | None = None
+    ) -> None:
+        """Flush the encoder, copy what is left, check the file and give it its name.
+
+        See ``FrameSink.finish``.
+        """
+        try:
+            if not self.frames:
+                raise OutputError(f"{self._target}: there is no frame to write")
+            self._try(self._flush)
+            if self._file.part is not None:
+                self._check(self._file.part, expected_frames)
+                if check is not None:
+                    check(self._file.part)
+            self._file.commit()
+        except OSError as error:
+            self.abort()
+            raise failure(error, self._target, self._codec_name) from error
+        except BaseException:
+            self.abort()
+            raise
+        self._is_finished = True
+
+    def abort(self) -> None:
+        """Stop and leave nothing behind; has no effect after ``finish``."""
+        if self._is_finished:
+            return
+        # removed before it is closed: closing writes a trailer, and moving the index to the front
+        # would read all of a long file again
+        self._file.discard()
+        if self._copier is not None:
+            self._copier.close()
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def _create_file(self, folder: Path | None) -> AtomicFile | PipedOutput:
+        if piped_container(self._target) is not None:
+            return PipedOutput()
+        try:
+            return AtomicFile(self._target, folder)
+        except OSError as error:
+            raise failure(error, self._target, self._codec_name) from error
+
+    def _begin(
+        self,
+        source: FileInfo | None,
+        plan: tuple[StreamPlan, ...],
+        time_range: TimeRange,
+        origin: Fraction,
+    ) -> None:
+        """Add the copied streams, and write the header."""
+        output = self._open_output()
+
+        def begin() -> None:
+            if source is not None:
+                self._copier = StreamCopier(
+                    source,
+                    plan,
+                    output,
+                    self._container,
+                    time_range=time_range,
+                    origin=origin,
+                )
+            output.start_encoding()
+
+        reason = open_quietly(begin)
+        if reason is not None:
+            raise OutputError(
+                f"{self._target}: cannot be begun: {reason}: "
+                "name the output .mkv, or give --audio none"
+            )
+
+    def _open_encoder(self) -> VideoEncoder:
+        if self._encoder is None:
+            raise OutputError(f"{self._target}: the file is closed")
+        return self._encoder
+
+    def _open_output(self) -> OutputContainer:
+        output = self._open_encoder().output
+        if output is None:
+            raise OutputError(f"{self._target}: the file is closed")
+        return output
+
+    def _mux(self, packets: list[Packet[Any]]) -> None:
+        """Write video packets, each after copied ones of earlier times.
+
+        The last one waits for ``_flush``.
+        """
+        for packet in packets:
+            if packet.pts is not None:
+                self._span.add(packet)
+            held = self._held
+            self._held = packet
+            if held is not None:
+                self._deliver(held)
+
+    def _deliver(self, packet: Packet[Any]) -> None:
+        output = self._open_output()
+        ticks = packet.pts if packet.dts is None else packet.dts
+        unit = packet.time_base
+        if self._copier is not None and ticks is not None and unit is not None:
+            output.mux(list(self._copier.until(ticks * unit)))
+        output.mux(packet)
+
+    def _flush(self) -> None:
+        encoder = self._open_encoder()
+        output = self._open_output()
+        if not self._is_spliced:
+            self._mux(encoder.flush())
+        if self._held is not None:
+            if self._container.sums_durations:
+                self._held.duration = self._span.last_duration
+            self._deliver(self._held)
+        if self._copier is not None:
+            for packet in self._copier.until(None):
+                output.mux(packet)
+            self._copier.close()
+        encoder.output = None
+        output.close()
+
+    def _check(self, part: Path, expected_frames: int) -> None:
+        """Read the file back, and compare the number of frames and streams."""
+        packets: Counter[int] = Counter()
+        try:
+            with av.open(str(part), "r", format=self._container.demuxer) as written:
+                for packet in written.demux():
+                    if packet.size:
+                        packets[packet.stream_index] += 1
+        except (av.FFmpegError, OSError) as error:
+            raise OutputError(
+                f"{self._target}: the written file cannot be read back ({error.strerror}): "
+                "is the disk full?"
+            ) from error
+        if packets[0] != expected_frames:
+            raise OutputError(
+                f"{self._target}: {packets[0]} of {expected_frames} frames arrived in the file: "
+                "is the disk full?"
+            )
+        delivered = {} if self._copier is None else self._copier.delivered
+        for index, count in delivered.items():
+            if count and not packets[index]:
+                raise OutputError(
+                    f"{self._target}: stream {index} did not arrive in the file: "
+                    "try .mkv or --audio none"
+                )
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except (av.FFmpegError, OSError) as error:
+            raise failure(error, self._target, self._codec_name) from error

@@ -1,0 +1,1 @@
+"""Numbered PNG and TIFF pictures, and folders of them."""

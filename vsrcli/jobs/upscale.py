@@ -1,0 +1,185 @@
+"""The main job, from the checks beforehand to the output under its name. Prints nothing."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+from vsrcli.backends import open_backend
+from vsrcli.errors import BackendError, OutputError
+from vsrcli.frame import Damage
+from vsrcli.jobs.bottleneck import where_time_went
+from vsrcli.jobs.choose import choose
+from vsrcli.options import AUTO, UpscaleOptions, parse_devices
+from vsrcli.pipeline.origin import with_first_time
+from vsrcli.pipeline.run_context import RunContext
+from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.preflight.run_plan import RunPlan, plan_run
+from vsrcli.preflight.upscale_job import UpscaleJob, prepare
+from vsrcli.segments.executor import (
+    Engine,
+    LocalExecutor,
+    SegmentExecutor,
+    open_network,
+)
+from vsrcli.segments.journal import clear_finished, model_of_unfinished_run
+from vsrcli.segments.run_output import make_missing, open_output
+from vsrcli.verification.verify import verify
+
+log = logging.getLogger(__name__)
+
+
+def upscale(
+    source: str | Path,
+    target: str | Path,
+    options: UpscaleOptions | None = None,
+    *,
+    on_progress: Callable[[UpscaleProgress], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+) -> UpscaleReport:
+    """Double the resolution of a video file.
+
+    Args:
+        source: a video file, a folder of pictures, or ``-``.
+        target: the output; its ending names the container.
+        options: see ``UpscaleOptions``.
+        on_progress: called in this thread after each frame.
+        on_note: called with each line that the user should read, before the work if possible.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: the source is missing, not a video, damaged beyond use, or (``strict``) damaged
+            at all.
+        OutputError: the target cannot be written.
+        ModelError: no such model, or a bad checkpoint.
+        BackendError: the device is missing, or the network failed.
+        OptionError: the range is outside the source.
+    """
+    began = time.monotonic()
+    source = Path(source)
+    target = Path(target)
+    options = options or UpscaleOptions()
+    clear_finished(target)
+    job = prepare(source, target, options)
+    job, options = _choose_model(job, options)
+    plan = plan_run(job, options)
+    needs_first_time = plan.is_seekable or options.start is not None
+    if needs_first_time and not plan.is_one_go:
+        job = with_first_time(job, options)
+    with _open_executor(job, options, plan) as executor:
+        report = _new_report(source, target, job, executor.engine)
+        run = RunContext(job, options, plan, report, on_progress, on_note)
+        is_spread = options.devices is not None or options.ray is not None
+        if is_spread and plan.reason is not None:
+            run.note(f"one device does all the work: {plan.reason}")
+        with open_output(run, executor.engine) as output:
+            for line in job.notes:
+                run.note(line)
+            output.begin()
+            make_missing(run, executor, output)
+            output.finish(partial(_certify, run=run) if options.verify else None)
+    damage = Damage(**report.damage)
+    if damage:
+        run.note(f"{source} is damaged, the rest was upscaled: {damage}")
+    report.seconds = time.monotonic() - began
+    log.info("%s", where_time_went(report))
+    return report
+
+
+def _choose_model(
+    job: UpscaleJob, options: UpscaleOptions
+) -> tuple[UpscaleJob, UpscaleOptions]:
+    """Replace ``--model auto`` by a network: that of an unfinished run, else the best by timing."""
+    if options.model != AUTO:
+        return job, options
+    model = None if options.restart else model_of_unfinished_run(job.target)
+    if model is None:
+        model, line = choose(job.info, options)
+        job = replace(job, notes=(line, *job.notes))
+    return job, replace(options, model=model, budget=None)
+
+
+def _open_executor(
+    job: UpscaleJob, options: UpscaleOptions, plan: RunPlan
+) -> AbstractContextManager[SegmentExecutor]:
+    """Load the network where it will run.
+
+    Raises:
+        ModelError: no such model, or a bad checkpoint.
+        BackendError: a device is missing, or there is no such cluster.
+    """
+    devices = None if options.devices is None else parse_devices(options.devices)
+    is_shared = plan.reason is None
+    if devices is not None and is_shared:
+        from vsrcli.segments.process_executor import ProcessExecutor
+
+        return ProcessExecutor(job, options, plan, devices, open_backend)
+    if options.ray is not None and is_shared:
+        if find_spec("ray") is None:
+            raise BackendError(
+                "--ray needs Ray: pip install 'vsrcli[ray]'; "
+                "for the devices of this machine --devices is enough"
+            )
+        from vsrcli.segments.ray_executor import RayExecutor
+
+        return RayExecutor(job, options, plan, open_backend)
+    device = options.device if devices is None else devices[0]
+    local_options = replace(options, device=device, devices=None)
+    return nullcontext(LocalExecutor(open_network(open_backend, local_options)))
+
+
+def _new_report(
+    source: Path, target: Path, job: UpscaleJob, engine: Engine
+) -> UpscaleReport:
+    return UpscaleReport(
+        source=str(source),
+        target=str(target),
+        model=engine.model,
+        domain=engine.domain,
+        width=job.video.width,
+        height=job.video.height,
+        device=engine.device,
+        backend=engine.backend,
+        precision=engine.precision,
+    )
+
+
+def _certify(part: Path, run: RunContext) -> None:
+    """Verify the complete output; if it fails, keep it under another name.
+
+    Raises:
+        OutputError: a check failed.
+    """
+    began = time.monotonic()
+    job = run.job
+    verification = verify(
+        job.source,
+        part,
+        replace(run.options, fps=job.fps),
+        final_target=job.target,
+        promised=job.promised,
+        source_info=job.info,
+    )
+    run.report.verify_seconds = time.monotonic() - began
+    run.report.checks = verification.as_dict()
+    if verification.ok:
+        return
+    failed = [
+        f"{check.name}: {check.text}"
+        for check in verification.checks
+        if not check.passed
+    ]
+    aside = job.target.with_name(f"{job.target.stem}.unverified{job.target.suffix}")
+    part.replace(aside)
+    raise OutputError(
+        f"{job.target} is not what it should be ({'; '.join(failed)}): "
+        f"the file is kept as {aside}"
+    )

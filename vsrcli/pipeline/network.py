@@ -1,0 +1,338 @@
+"""A backend as the pipeline needs it: luma codes in and out, in parts that fit into memory.
+
+Nothing is computed twice.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from functools import partial
+from typing import TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from vsrcli.backends import Backend, TakesCodes, machine_bytes
+from vsrcli.errors import BackendError
+from vsrcli.frame import ColorTags, Frame, Plane
+from vsrcli.models import DEFAULT_MODEL, ModelSpec
+from vsrcli.picture.color import affine, from_model, to_model
+from vsrcli.picture.motion import MAX_SIDE_PX, Motion
+from vsrcli.picture.reuse import Part, Reuse
+from vsrcli.picture.tiles import Samples, Tiler
+from vsrcli.pipeline.clock import Clock
+from vsrcli.pipeline.prefetch import side_by_side
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+# Makes the planes of a window, and says how many seconds that took.
+Work = Callable[[], tuple[Plane, float]]
+
+# More need more memory than they save time.
+_MAX_MOTION_THREADS = 12
+# Cores beside a network on a card that decode, and encode.
+_OTHER_CORES = 2
+# Motion compensation may take this part of the machine's memory.
+_PART_OF_MEMORY = 4
+# So many copies of the picture a thread holds: planes being made and waiting, flows, doubled
+# pictures, maps.
+_WORK_COPIES = 100
+
+# Of the backends of this process: whether a part comes out as it does in the whole picture.
+_PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
+
+
+class WindowPlanes:
+    """Makes the planes that a network takes of windows of luma planes.
+
+    Attributes:
+        threads: how many make planes side by side.
+
+    Args:
+        spec: the network.
+        device: where it runs.
+    """
+
+    threads = 1
+
+    def __init__(self, spec: ModelSpec, device: str = "cpu") -> None:
+        self._spec = spec
+        self._device = device
+        self._picture_bytes = 0
+        self._motion: Motion | None = None
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether there is more to do than to put frames together."""
+        return self._spec.is_motion_compensated
+
+    def plan(
+        self,
+        lumas: Sequence[Plane],
+        bits: int,
+        is_full_range: bool,
+    ) -> Work:
+        """What makes the planes of one window; called by one thread, in the order of the windows.
+
+        Args:
+            lumas: frames t-2..t+2, (H, W) each, codes of ``bits`` bits. The same array is the same
+                frame, so none may change while windows show it.
+            bits: significant bits of a code, the same in all calls.
+            is_full_range: whether the codes are of full range, the same in all calls.
+
+        Returns:
+            A function for any thread; its result is (planes, H, W), codes of the same kind, and the
+            seconds that it took.
+
+        Raises:
+            BackendError: pictures too large for motion compensation.
+        """
+        if not self.is_costly:
+            return partial(_timed, partial(_stacked, lumas))
+        height, width = lumas[0].shape
+        if max(height, width) > MAX_SIDE_PX:
+            raise BackendError(
+                f"{self._spec.name} takes pictures of at most {MAX_SIDE_PX} pixels a side, and "
+                f"these have {width}x{height}: use --model {DEFAULT_MODEL}"
+            )
+        self._picture_bytes = lumas[0].nbytes
+        self._motion = self._motion or Motion(bits, is_full_range=is_full_range)
+        return partial(_timed, partial(self._motion.planes, self._motion.window(lumas)))
+
+    def make(
+        self, planned: Generator[tuple[T, Work]]
+    ) -> Generator[tuple[T, tuple[Plane, float]]]:
+        """Do what was planned for each item; costly work is done ahead, on threads of its own.
+
+        Args:
+            planned: items, each with its ``plan``; closed at the end.
+        """
+        if not self.is_costly:
+            with closing(planned):
+                for item, work in planned:
+                    yield item, work()
+            return
+        first = next(planned, None)
+        if first is None:
+            return
+        self.threads = self._affordable_threads()
+        rest = _joined(first, planned)
+        yield from side_by_side(rest, self.threads, "motion")
+
+    def _affordable_threads(self) -> int:
+        bytes_per_thread = _WORK_COPIES * self._picture_bytes
+        most = machine_bytes() // _PART_OF_MEMORY // bytes_per_thread
+        return max(1, min(motion_threads(self._device), most))
+
+
+def motion_threads(device: str) -> int:
+    """How many threads compensate motion for a network that runs on ``device``.
+
+    On the processor, half of the cores, which the network shares; next to a card, most of them.
+    """
+    cores = available_cores()
+    free = cores // 2 if device == "cpu" else cores - _OTHER_CORES
+    return min(_MAX_MOTION_THREADS, max(1, free))
+
+
+def available_cores() -> int:
+    """Cores of the processor that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _joined(first: T, rest: Generator[T]) -> Generator[T]:
+    """An item that was taken already, and those after it; closes what they come from."""
+    with closing(rest):
+        yield first
+        yield from rest
+
+
+def _timed(work: Callable[[], Plane]) -> tuple[Plane, float]:
+    began = time.perf_counter()
+    planes = work()
+    seconds = time.perf_counter() - began
+    return planes, seconds
+
+
+def _stacked(lumas: Sequence[Plane]) -> Plane:
+    result: Plane = np.stack(lumas)  # type: ignore[assignment]  # all of one type
+    return result
+
+
+class LumaNetwork:
+    """Doubles luma planes with a backend.
+
+    Attributes:
+        clock: time in the backend alone.
+        inputs: makes what ``upscale`` takes.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        tile: int | None = None,
+        reuse: bool = True,
+        on_note: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Wrap ``backend``.
+
+        Args:
+            backend: the network.
+            tile: side of the largest square fed to it at once, low-resolution pixels; None for what
+                memory allows.
+            reuse: skip what has not changed since the last window (see ``picture.reuse``).
+            on_note: called with a line for the user if pictures have to be cut.
+        """
+        self.clock = Clock()
+        self.inputs = WindowPlanes(backend.spec, backend.device)
+        self._backend = backend
+        max_pixels = backend.max_pixels if tile is None else tile * tile
+        self._tiler = Tiler(
+            self._run,
+            backend.spec,
+            max_pixels=max_pixels,
+            on_shrink=on_note,
+        )
+        self._reuse = Reuse(
+            self._tiler,
+            backend.spec,
+            exact_parts=backend.exact_parts,
+            enabled=reuse,
+            prove=self._comes_out_exact,
+        )
+        self._bits = 8
+        self._is_full_range = False
+        self._announced: tuple[int, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The network's description."""
+        return self._backend.spec
+
+    @property
+    def reused(self) -> float:
+        """Share of the pixels that were not computed, 0..1; those of halos count as computed."""
+        if not self._reuse.pixels:
+            return 0.0
+        return 1 - self._reuse.pixels_computed / self._reuse.pixels
+
+    def upscale(
+        self,
+        planes: Plane,
+        bits: int,
+        full: bool,
+    ) -> Plane:
+        """Upscale the middle frame of a window.
+
+        Args:
+            planes: as ``inputs`` makes them, (planes, H, W), uint8 or uint16, codes of ``bits``
+                bits; kept until the next call, so it must not change.
+            bits: significant bits of a code, the same in all calls.
+            full: whether the codes are of full range, the same in all calls.
+
+        Returns:
+            Shape (2H, 2W), codes of the same kind; it may be the last call's, so it must not be
+            changed.
+
+        Raises:
+            BackendError: the network failed, gave values that are no numbers, or finds no memory
+                even for a small part.
+        """
+        self._bits = bits
+        self._is_full_range = full
+        self._announce(*planes.shape[1:])
+        result: Plane = self._reuse.upscale(planes)
+        return result
+
+    def _run(self, windows: Samples) -> Samples:
+        backend = self._backend
+        scale = backend.luma_scale
+        if isinstance(backend, TakesCodes):
+            gain, offset = affine(self._bits, self._is_full_range, scale)
+            peak = (1 << self._bits) - 1
+            with self.clock:
+                return backend.run_codes(windows, gain, offset, peak)
+        values = self._values(windows)
+        return from_model(values, self._bits, self._is_full_range, scale)
+
+    def _values(self, windows: Samples) -> Samples:
+        """Codes in, values on the checkpoint's scale out."""
+        backend = self._backend
+        scale = backend.luma_scale
+        values = to_model(windows, self._bits, self._is_full_range, scale)
+        with self.clock:
+            values = backend.run(values)
+        if not np.isfinite(values).all():
+            raise BackendError(
+                f"the network gave values that are no numbers in {backend.precision}: "
+                "the checkpoint is of no use, or the source is"
+            )
+        return values
+
+    def _comes_out_exact(self, lumas: Plane, part: Part) -> bool:
+        """Compare a part computed by itself with the same of the whole picture; once a backend.
+
+        The comparison is made before anything is rounded.
+        """
+        if self._backend not in _PROVED:
+            spec = self._backend.spec
+            tiler = Tiler(self._values, spec, max_pixels=self._tiler.max_pixels)
+            rows, columns = part.source
+            alone = tiler.upscale(lumas[:, rows, columns])
+            whole = tiler.upscale(lumas)
+            of_alone = part.cut(alone, spec.scale)
+            of_whole = whole[part.place(spec.scale)]
+            _PROVED[self._backend] = np.array_equal(of_alone, of_whole)
+        return _PROVED[self._backend]
+
+    def _announce(self, height: int, width: int) -> None:
+        """Log, once for each size, what memory a picture needs and how many parts it has."""
+        if self._announced == (height, width):
+            return
+        self._announced = (height, width)
+        rows, columns = self._tiler.parts(height, width)
+        parts = f"{rows} x {columns} tiles"
+        if columns == 1:
+            parts = f"{rows} strips" if rows > 1 else "whole pictures"
+        gigabytes_per_pixel = self._backend.bytes_per_pixel / 1e9
+        log.info(
+            "a %dx%d picture needs about %.2f GB in the network; at most %.2f GB are used: %s",
+            width,
+            height,
+            height * width * gigabytes_per_pixel,
+            (self._tiler.max_pixels or 0) * gigabytes_per_pixel,
+            parts,
+        )
+
+
+def upscale_luma(
+    window: tuple[Frame, ...],
+    network: LumaNetwork,
+    tags: ColorTags,
+) -> Plane:
+    """Double the luma of the middle frame of a window.
+
+    Args:
+        window: the frame among its neighbours, all of one size and format.
+        network: doubles it.
+        tags: tells the range.
+
+    Returns:
+        Shape (2H, 2W), codes as in the frames.
+
+    Raises:
+        BackendError: the network failed, or gave something that is no number.
+    """
+    bits = window[0].format.bits
+    is_full = tags.is_full_range
+    lumas = [frame.luma for frame in window]
+    planes, _ = network.inputs.plan(lumas, bits, is_full)()
+    return network.upscale(planes, bits, is_full)

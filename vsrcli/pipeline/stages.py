@@ -1,0 +1,243 @@
+"""The stages of the main job, connected: reader, schedule, windows, network, writer.
+
+Prints nothing.
+
+Four things run at once: decoding, the network, chroma (a thread each), and encoding (the caller's
+thread); for some networks motion compensation as well, on threads of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from typing import Protocol
+
+from vsrcli.backends import Backend
+from vsrcli.frame import ColorTags, Frame, Plane
+from vsrcli.frame_io import FrameSink, FrameSource
+from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
+from vsrcli.picture.windows import windows
+from vsrcli.pipeline.clock import Clock
+from vsrcli.pipeline.network import LumaNetwork, Work
+from vsrcli.pipeline.prefetch import Prefetch
+from vsrcli.pipeline.run_context import RunContext
+from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.timing import Scheduled
+
+_DECODED_AHEAD = 8
+_LUMA_AHEAD = 2
+_UPSCALED_AHEAD = 4
+
+
+def finish_frame(
+    frame: Frame,
+    luma: Plane,
+    tags: ColorTags,
+    siting: str | None = None,
+) -> Frame:
+    """Combine doubled luma with interpolated chroma and alpha.
+
+    Args:
+        frame: the source's.
+        luma: its doubled luma, (2H, 2W).
+        tags: tell the chroma siting of the result.
+        siting: where the frame's chroma is; None: where ``tags`` say.
+
+    Returns:
+        A frame of twice the size, with the source frame's format, time and duration.
+    """
+    layout = frame.format
+    width, height = layout.chroma_size(2 * frame.width, 2 * frame.height)
+    planes = [luma]
+    for plane in frame.chroma:
+        doubled = upscale_chroma(
+            plane,
+            format=layout,
+            location=siting or tags.chroma_location,
+            out_location=tags.chroma_location,
+            out_size=(height, width),
+        )
+        planes.append(doubled)
+    if frame.alpha is not None:
+        planes.append(upscale_alpha(frame.alpha, layout.peak))
+    return Frame(
+        tuple(planes),
+        layout,
+        frame.time,
+        frame.duration,
+        frame.scene_cut,
+    )
+
+
+class FrameTagger(Protocol):
+    """Tells which source frames belong to the segments that a pass makes."""
+
+    def assign_segment(self, item: Scheduled, in_range: bool) -> Scheduled:
+        """Give a frame its segment; called with every frame, in the network's thread.
+
+        Args:
+            item: the next frame.
+            in_range: whether it is in the time range of the run.
+
+        Returns:
+            The frame with its segment. One that is only context has no place in the output.
+        """
+        ...
+
+
+class SegmentSink(FrameSink, Protocol):
+    """Takes the frames of segments."""
+
+    def begin_segment(self, number: int) -> None:
+        """Called before each frame is written, with its segment."""
+        ...
+
+
+def run_stages(
+    run: RunContext,
+    backend: Backend,
+    source: FrameSource,
+    sink: SegmentSink,
+    tagger: FrameTagger,
+) -> None:
+    """Bring every frame from the source through the network to the sink.
+
+    Args:
+        run: what to do, and who is told; times and counts are added to its report.
+        backend: the network.
+        source: the frames.
+        sink: where they go.
+        tagger: tells which of them go there.
+
+    Raises:
+        VsrError: whatever a stage raises; no thread is left behind.
+    """
+    job = run.job
+    report = run.report
+    clocks = _Clocks()
+    tile = run.options.tile
+    network = LumaNetwork(
+        backend,
+        tile=None if tile == "auto" else tile,
+        reuse=run.options.reuse,
+        on_note=run.note,
+    )
+    frames_before = report.frames_upscaled
+    # each stage takes from the one before, on a thread of its own
+    incoming = clocks.decode.each(map(job.conversion.incoming, source))
+    with ExitStack() as stack:
+        decoded = stack.enter_context(
+            Prefetch(
+                incoming,
+                _DECODED_AHEAD,
+                "decode",
+                stalled=source.stalled,
+            )
+        )
+        tagged = _tagged(job.schedule().run(decoded), run, tagger)
+        with_luma = _with_luma(tagged, network, job, clocks)
+        lumas = stack.enter_context(Prefetch(with_luma, _LUMA_AHEAD, "network"))
+        finished = _finished(lumas, job, clocks.chroma)
+        results = stack.enter_context(Prefetch(finished, _UPSCALED_AHEAD, "chroma"))
+        for item in clocks.waiting.each(results):
+            with clocks.encode:
+                _write(item, sink)
+            report.frames_upscaled += 1
+            report.frames_out += len(item.ticks)
+            share = job.time_range.share(item.frame.time, job.info.duration)
+            run.show_progress(share)
+    frames_computed = report.frames_upscaled - frames_before
+    stages = clocks.stage_seconds(network)
+    report.add(stages, network.reused, frames_computed)
+
+
+class _Clocks:
+    """How long each stage works."""
+
+    def __init__(self) -> None:
+        self.decode = Clock()
+        self.motion = Clock()
+        self.luma = Clock()
+        self.chroma = Clock()
+        self.encode = Clock()
+        self.waiting = Clock()
+
+    def stage_seconds(self, network: LumaNetwork) -> dict[str, float]:
+        """See ``UpscaleReport.stages``."""
+        around_network = self.luma.seconds - network.clock.seconds
+        stages = {
+            "decode": self.decode.seconds,
+            "network": network.clock.seconds,
+            "pictures": around_network + self.chroma.seconds,
+        }
+        if network.inputs.is_costly:
+            stages["motion"] = self.motion.seconds / network.inputs.threads
+        stages["encode"] = self.encode.seconds
+        stages["waiting"] = self.waiting.seconds
+        return stages
+
+
+def _tagged(
+    items: Iterable[Scheduled],
+    run: RunContext,
+    tagger: FrameTagger,
+) -> Iterator[Scheduled]:
+    """Every frame with its segment; those in the range are counted."""
+    for item in items:
+        in_range = run.job.time_range.contains(item.frame.time)
+        run.report.frames_in += in_range
+        yield tagger.assign_segment(item, in_range)
+
+
+def _write(item: Scheduled, sink: SegmentSink) -> None:
+    sink.begin_segment(item.segment)
+    for tick in item.ticks:
+        sink.write(item.frame, tick, item.duration)
+
+
+def _with_luma(
+    items: Iterable[Scheduled],
+    network: LumaNetwork,
+    job: UpscaleJob,
+    clocks: _Clocks,
+) -> Iterator[tuple[Scheduled, Plane]]:
+    """Each frame that is shown, and its doubled luma."""
+    is_full_range = job.conversion.tags.is_full_range
+    planned = _planned(items, network, is_full_range)
+    with closing(network.inputs.make(planned)) as inputs:
+        for item, (planes, seconds) in inputs:
+            clocks.motion.seconds += seconds
+            bits = item.frame.format.bits
+            with clocks.luma:
+                luma = network.upscale(planes, bits, is_full_range)
+            yield item, luma
+
+
+def _planned(
+    items: Iterable[Scheduled],
+    network: LumaNetwork,
+    is_full_range: bool,
+) -> Generator[tuple[Scheduled, Work]]:
+    """Each frame that is shown, and what makes the network's planes of the window around it."""
+    radius = network.spec.radius
+    for window in windows(items, radius, lambda item: item.frame.scene_cut):
+        middle = window[radius]
+        if not middle.ticks:
+            continue
+        lumas = [item.frame.luma for item in window]
+        bits = middle.frame.format.bits
+        yield middle, network.inputs.plan(lumas, bits, is_full_range)
+
+
+def _finished(
+    items: Iterable[tuple[Scheduled, Plane]],
+    job: UpscaleJob,
+    clock: Clock,
+) -> Iterator[Scheduled]:
+    """The frames of the output."""
+    conversion = job.conversion
+    for item, luma in items:
+        with clock:
+            frame = finish_frame(item.frame, luma, conversion.tags, conversion.siting)
+            frame = conversion.outgoing(frame)
+        yield Scheduled(frame, item.ticks, item.duration, item.segment)

@@ -1,0 +1,157 @@
+"""Lines for the user about a job: what is copied, converted, lost or decided."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from vsrcli.containers.table import Container
+from vsrcli.frame import StreamInfo, VideoInfo
+from vsrcli.options import UpscaleOptions
+from vsrcli.streams.stream_plan import StreamPlan
+from vsrcli.streams.stream_tags import global_tags
+from vsrcli.streams.trial_mux import tags_that_fit
+
+
+def stream_losses(
+    info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
+) -> list[str]:
+    """What is lost of the streams beside the video, and of chapters, tags and names."""
+    lines = [_stream_line(plan) for plan in streams if plan.loses]
+    lost = _lost_labels(info, container, streams)
+    if lost:
+        lines.append(
+            f"{container.name} has no place for {' and '.join(lost)}: "
+            "name the output .mkv to keep them"
+        )
+    return lines
+
+
+def stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
+    """A line for all copied streams, and one for each converted or dropped one without a loss."""
+    copied = [
+        _short_name(plan.stream)
+        for plan in streams
+        if plan.action in ("copy", "attach")
+    ]
+    lines = []
+    if copied:
+        lines.append(f"copied: {_plural('stream', len(copied))} {', '.join(copied)}")
+    others = [plan for plan in streams if plan.action in ("convert", "drop")]
+    lines += [_stream_line(plan) for plan in others if not plan.loses]
+    return lines
+
+
+def folder_notes(info: VideoInfo, bits: int | None) -> list[str]:
+    """What to know of a folder of pictures that is made from a source.
+
+    Args:
+        info: the source.
+        bits: depth of the pictures if they are RGB that is made from YUV; None otherwise.
+    """
+    lines = []
+    if bits is not None and info.format.bits not in (8, 16):
+        lines.append(
+            f"the pictures have {bits} bits for the source's {info.format.bits}"
+        )
+    if info.rotation or info.display_matrix:
+        lines.append(
+            f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned"
+        )
+    return lines
+
+
+def folder_losses(info: VideoInfo, options: UpscaleOptions) -> list[str]:
+    """What a folder of pictures cannot hold."""
+    lines = []
+    tracks = sum(stream.kind == "audio" for stream in info.streams)
+    if tracks and options.audio != "none":
+        lines.append(
+            f"a folder of pictures holds no sound: {tracks} {_plural('audio track', tracks)} "
+            "left out; `vsr assemble --audio-from` brings it back"
+        )
+    if info.sample_aspect not in (None, 1):
+        lines.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")
+    return lines
+
+
+def rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
+    """How the output's rate differs from the source's; None if it does not."""
+    if fps == "source" or info.rate == fps:
+        return None
+    rate = "an unknown rate"
+    if info.rate is not None:
+        rate = f"{float(info.rate):.6g} frames/s"
+    return (
+        f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: "
+        "--fps source keeps every frame and its timestamp"
+    )
+
+
+def interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
+    """What happens to interlaced pictures; None if there are none."""
+    if not info.interlaced:
+        return None
+    if options.deinterlace == "off":
+        return (
+            "the source is interlaced and is not deinterlaced: moving edges will comb"
+        )
+    unit = "field" if options.deinterlace == "field" else "picture"
+    return (
+        f"the source is interlaced: it is deinterlaced (bwdif) first, each {unit} becomes a "
+        "frame; --deinterlace off leaves its fields woven"
+    )
+
+
+def _lost_labels(
+    info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
+) -> list[str]:
+    """Chapters, tags, and names of streams that the container has no place for."""
+    lost = []
+    if info.chapters and not container.keeps_chapters:
+        lost.append(f"the {info.chapters} {_plural('chapter', info.chapters)}")
+    missing = _lost_tags(info, container, streams)
+    if missing:
+        lost.append(f"the {_plural('tag', len(missing))} {', '.join(missing)}")
+    kept = [plan.stream for plan in streams if plan.action != "drop"]
+    if not container.keeps_titles and any(stream.title for stream in kept):
+        lost.append("titles of streams")
+    languages = {
+        str(stream.language)
+        for stream in kept
+        if not container.keeps_language(stream.language)
+    }
+    if languages:
+        names = ", ".join(sorted(languages))
+        lost.append(f"the {_plural('language', len(languages))} {names}")
+    return lost
+
+
+def _lost_tags(
+    info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
+) -> list[str]:
+    tags = global_tags(info.metadata)
+    if not tags:
+        return []
+    fitting = {key.lower() for key in tags_that_fit(container, tags)}
+    for plan in streams:
+        if plan.stream.detail == "timecode" and not plan.loses:
+            fitting.add("timecode")
+    return [key for key in tags if key.lower() not in fitting]
+
+
+def _stream_line(plan: StreamPlan) -> str:
+    stream = plan.stream
+    words = (stream.kind, stream.codec, stream.language)
+    name = " ".join(word for word in words if word)
+    action = {"drop": "left out", "convert": f"converted to {plan.codec}"}
+    done = action.get(plan.action, plan.action)
+    return f"stream {stream.index} ({name}) is {done}: {plan.reason}"
+
+
+def _short_name(stream: StreamInfo) -> str:
+    words = (str(stream.index), stream.codec or stream.kind, stream.language)
+    return " ".join(word for word in words if word)
+
+
+def _plural(noun: str, count: int) -> str:
+    return noun if count == 1 else f"{noun}s"

@@ -1,0 +1,1 @@
+"""A run in segments: journal, executors, writers."""

@@ -1,0 +1,359 @@
+"""The folder in which a run keeps what is finished: a journal, and parts of the video.
+
+The journal has a line of JSON that says what the run is (options, source, cuts), then one for each
+finished segment. A line that was torn by a crash is ignored. A process holds a lock on the folder
+while it works in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from vsrcli.encode.atomic_file import sync
+from vsrcli.encode.parts import extradata_of, hash_of
+from vsrcli.errors import OutputError
+from vsrcli.preflight.segment_plan import SegmentPlan
+from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
+from vsrcli.segments.segment import Mark, Segment
+
+SUFFIX = ".vsr"
+_JOURNAL_NAME = "journal.jsonl"
+_PART_SUFFIX = ".packets"
+_UNFINISHED_SUFFIX = ".part"
+_OUTPUT_KEY = "output"
+_VERSION_KEY = "vsr"
+_VERSION = 1
+_MAX_LINE_BYTES = 1 << 24
+_MAX_CHANGES_SHOWN = 3
+# What a refusal names without its values, which say nothing to the user.
+_CHANGED_WITHOUT_VALUES = {
+    "--segment": "--segment has changed",
+    "source": "the source has changed",
+    "weights": "the weights have changed",
+}
+
+
+def folder_of(target: Path) -> Path:
+    """Where the parts of an output are kept: beside it."""
+    return target.with_name(target.name + SUFFIX)
+
+
+def part_path(folder: Path, number: int) -> Path:
+    """Where the part of a segment is in a folder."""
+    return folder / f"{number:06d}{_PART_SUFFIX}"
+
+
+def model_of_unfinished_run(target: Path) -> str | None:
+    """The network that an unfinished run on an output began with; None if there is no such run."""
+    try:
+        with (folder_of(target) / _JOURNAL_NAME).open("rb") as file:
+            model = json.loads(file.readline(_MAX_LINE_BYTES)).get("--model")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+    return model if isinstance(model, str) else None
+
+
+def clear_finished(target: Path) -> None:
+    """Remove the folder of a run that was killed after its output had its name.
+
+    Nothing is touched unless the output is the very file that the folder's journal records.
+    """
+    folder = folder_of(target)
+    try:
+        last_line = (folder / _JOURNAL_NAME).read_bytes().splitlines()[-1]
+        is_recorded = json.loads(last_line)[_OUTPUT_KEY] == _identity(target)
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return
+    if is_recorded:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Journal:
+    """The folder of one run, held under its lock.
+
+    Attributes:
+        folder: where it is.
+        plan: the cuts.
+        done: the finished segments by number.
+    """
+
+    def __init__(
+        self,
+        target: Path,
+        plan: SegmentPlan,
+        fingerprint: Mapping[str, str],
+        *,
+        restart: bool = False,
+    ) -> None:
+        """Make the folder, or continue with what is in it.
+
+        Args:
+            target: the output.
+            plan: the cuts.
+            fingerprint: what decides the result, by names that the user knows: options, source,
+                network.
+            restart: discard what is there.
+
+        Raises:
+            OutputError: another process works in it, it belongs to another run, or the disk
+                refuses.
+        """
+        self.folder = folder_of(target)
+        self.plan = plan
+        self.done: dict[int, Segment] = {}
+        self._path = self.folder / _JOURNAL_NAME
+        self._head = {
+            _VERSION_KEY: _VERSION,
+            **fingerprint,
+            "--segment": [str(cut) for cut in plan.cuts],
+        }
+        try:
+            self._lock = FolderLock(self.folder)
+        except BlockingIOError:
+            raise OutputError(
+                f"another vsr is working on {target} right now: "
+                "wait for it, or name another output"
+            ) from None
+        except OSError as error:
+            raise self._cannot_be_written(error) from error
+        try:
+            self._open(restart)
+        except OSError as error:
+            self.close()
+            raise self._cannot_be_written(error) from error
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with contextlib.suppress(OSError):
+            self._remove_unfinished()  # of a worker that was killed
+        self.close()
+
+    def missing(self) -> list[int]:
+        """The numbers of the segments that are still to be made."""
+        return [number for number in range(len(self.plan)) if number not in self.done]
+
+    def part(self, number: int) -> Path:
+        """Where the part of a segment is."""
+        return part_path(self.folder, number)
+
+    def add(self, segment: Segment) -> None:
+        """Record a segment whose part is safe on the disk.
+
+        Raises:
+            OutputError: the disk refuses.
+        """
+        try:
+            self._append(asdict(segment))
+        except OSError as error:
+            raise OutputError(
+                f"{self._path}: cannot be written: {error.strerror}: "
+                "free some space, and the same command continues"
+            ) from error
+        self.done[segment.number] = segment
+
+    def record_output(self, output: Path) -> None:
+        """Record which file is about to get the name of the output.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self._append({_OUTPUT_KEY: _identity(output)})
+
+    def drop(self, number: int) -> None:
+        """Forget a segment, so that it is redone.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        self.done.pop(number, None)
+        self.part(number).unlink(missing_ok=True)
+        self._write()
+
+    def mismatched(self) -> list[int]:
+        """Segments that do not fit the others.
+
+        They do not begin where the one before them ended, or their encoder was set up differently
+        from the first one's.
+
+        Raises:
+            OSError: a part cannot be read.
+        """
+        return sorted({*self._out_of_place(), *self._differently_encoded()})
+
+    def remove(self) -> None:
+        """Remove the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """Release the lock; may be called more than once."""
+        self._lock.release()
+
+    def _out_of_place(self) -> list[int]:
+        numbers = []
+        for number in range(1, len(self.plan)):
+            if number not in self.done or number - 1 not in self.done:
+                continue
+            segment = self.done[number]
+            if segment.frames_in and segment.before != self._end_of(number - 1):
+                numbers.append(number)
+        return numbers
+
+    def _end_of(self, number: int) -> Mark | None:
+        """The last source frame up to the end of a segment, as far back as segments are known."""
+        while number > 0 and self.done[number].last is None and number - 1 in self.done:
+            number -= 1
+        return self.done[number].last or self.done[number].before
+
+    def _differently_encoded(self) -> list[int]:
+        with_part = [number for number in sorted(self.done) if self.done[number].frames]
+        if not with_part:
+            return []
+        expected = extradata_of(self.part(with_part[0]))
+        return [
+            number
+            for number in with_part[1:]
+            if extradata_of(self.part(number)) != expected
+        ]
+
+    def _cannot_be_written(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.folder}: cannot be written: {error.strerror}: "
+            "choose another folder, or give --segment 0"
+        )
+
+    def _open(self, restart: bool) -> None:
+        if restart:
+            self._discard()
+        lines = self._read()
+        if lines:
+            self._check_head(lines[0])
+            self._take_over(lines[1:])
+        else:
+            self._check_is_ours()
+        self._remove_unfinished()
+        self._write()
+
+    def _discard(self) -> None:
+        for path in self.folder.iterdir():
+            if path.name == _JOURNAL_NAME or path.suffix == _PART_SUFFIX:
+                path.unlink()
+
+    def _take_over(self, lines: list[dict[str, Any]]) -> None:
+        """Keep the segments of an earlier run that are complete on the disk."""
+        for line in lines:
+            segment = Segment.from_json(line)
+            if segment is None or segment.number >= len(self.plan):
+                continue
+            if self._is_complete(segment):
+                self.done[segment.number] = segment
+
+    def _is_complete(self, segment: Segment) -> bool:
+        if not segment.frames:
+            return True
+        part = self.part(segment.number)
+        try:
+            has_size = part.stat().st_size == segment.size
+            return has_size and hash_of(part) == segment.sha256
+        except OSError:
+            return False
+
+    def _check_is_ours(self) -> None:
+        """Refuse a folder without a journal that holds anything but what a crash leaves."""
+        for path in self.folder.iterdir():
+            if path.name != LOCK_NAME and path.suffix != _UNFINISHED_SUFFIX:
+                raise OutputError(
+                    f"{self.folder} is in the way, and holds no journal of vsr: "
+                    "move it, or name another output"
+                )
+
+    def _check_head(self, head: Mapping[str, Any]) -> None:
+        """Refuse a run that began with anything else that decides the result."""
+        changed = [
+            name
+            for name in sorted({*head, *self._head})
+            if head.get(name) != self._head.get(name)
+        ]
+        if not changed:
+            return
+        if _VERSION_KEY in changed:
+            raise OutputError(
+                f"{self.folder} was written by another version of vsr: --restart starts over"
+            )
+        changes = [
+            self._describe_change(name, head) for name in changed[:_MAX_CHANGES_SHOWN]
+        ]
+        if len(changed) > _MAX_CHANGES_SHOWN:
+            changes.append(f"{len(changed) - _MAX_CHANGES_SHOWN} more")
+        raise OutputError(
+            f"{self.folder} holds an unfinished run that differs from this one "
+            f"({', '.join(changes)}): repeat the command that began it, or --restart starts over"
+        )
+
+    def _describe_change(self, name: str, head: Mapping[str, Any]) -> str:
+        if name in _CHANGED_WITHOUT_VALUES:
+            return _CHANGED_WITHOUT_VALUES[name]
+        return f"{name} was {head.get(name)}, now {self._head.get(name)}"
+
+    def _read(self) -> list[dict[str, Any]]:
+        """The lines of the journal; none unless the first says what the run is."""
+        try:
+            text = self._path.read_bytes()
+        except FileNotFoundError:
+            return []
+        lines = []
+        for line in text.splitlines():
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError):
+                continue  # torn by a crash
+            if isinstance(value, dict):
+                lines.append(value)
+        if not lines or _VERSION_KEY not in lines[0]:
+            return []
+        return lines
+
+    def _write(self) -> None:
+        """Replace the journal by one that holds what is known now."""
+        temporary = self.folder / f".{_JOURNAL_NAME}{_UNFINISHED_SUFFIX}"
+        segments = [asdict(self.done[number]) for number in sorted(self.done)]
+        with temporary.open("w") as file:
+            for line in (self._head, *segments):
+                file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._path)
+        sync(self.folder)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self._path.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _remove_unfinished(self) -> None:
+        for path in self.folder.glob(f"*{_UNFINISHED_SUFFIX}"):
+            path.unlink(missing_ok=True)
+
+
+def _identity(path: Path) -> list[int]:
+    """What a file keeps when it is renamed, and shares with no other on its disk."""
+    status = path.stat()
+    return [status.st_ino, status.st_size]

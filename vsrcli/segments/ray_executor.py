@@ -1,0 +1,265 @@
+"""Segments on a Ray cluster: placement, retries and lost machines are Ray's business.
+
+Every machine reads the source at the same path (shared storage). What is made comes back through
+Ray's object store, so the machines need no other place in common. One task has all cores of a
+machine, or one GPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import ray
+import ray.exceptions
+
+from vsrcli.backends import Backend
+from vsrcli.encode.atomic_file import AtomicFile
+from vsrcli.errors import BackendError, InputError, VsrError
+from vsrcli.options import UpscaleOptions
+from vsrcli.pipeline.run_context import RunContext
+from vsrcli.pipeline.upscale_report import UpscaleReport
+from vsrcli.preflight.run_plan import RunPlan
+from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.segments.executor import (
+    Engine,
+    Opener,
+    SegmentExecutor,
+    SegmentStore,
+    open_network,
+)
+from vsrcli.segments.journal import folder_of, part_path
+from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_span import open_part_span
+from vsrcli.segments.worker_process import error_of
+
+LOCAL = "local"
+_RETRIES = 5
+_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Setup:
+    """What every task of a run gets."""
+
+    job: UpscaleJob
+    options: UpscaleOptions
+    plan: RunPlan
+    opener: Opener
+
+
+@dataclass(frozen=True, slots=True)
+class _MadeSegment:
+    """What a task gives back: a segment, its part, and what the pass took."""
+
+    segment: Segment
+    part: bytes
+    report: UpscaleReport
+
+
+class RayExecutor(SegmentExecutor):
+    """Makes segments on a Ray cluster.
+
+    Attributes:
+        engine: what its machines run.
+    """
+
+    def __init__(
+        self,
+        job: UpscaleJob,
+        options: UpscaleOptions,
+        plan: RunPlan,
+        opener: Opener,
+    ) -> None:
+        """Join the cluster, and have one machine load the network.
+
+        Args:
+            job: of the run.
+            options: of the run; ``ray`` is the address, or ``local`` for a cluster on this machine.
+            plan: its cuts.
+            opener: ``backends.open_backend``.
+
+        Raises:
+            BackendError: there is no such cluster.
+            VsrError: the network cannot be loaded there.
+        """
+        source = job.source.resolve()
+        setup = _Setup(
+            job=replace(job, source=source, info=replace(job.info, path=source)),
+            options=replace(options, ray=None),
+            plan=plan,
+            opener=opener,
+        )
+        self._is_ours = not ray.is_initialized()
+        if self._is_ours:
+            _join_cluster(options.ray)
+        try:
+            self._resources = _resources(options)
+            self._setup = ray.put(setup)
+            description = self._task(_describe).remote(self._setup)
+            self.engine: Engine = self._result(description)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> RayExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def make(
+        self,
+        run: RunContext,
+        numbers: Sequence[int],
+        store: SegmentStore,
+        *,
+        may_seek: bool,
+    ) -> None:
+        """See ``SegmentExecutor.make``."""
+        count = len(run.plan.segments)
+        done = count - len(numbers)
+        task = self._task(_make)
+        pending = [task.remote(self._setup, number, may_seek) for number in numbers]
+        try:
+            while pending:
+                ready, pending = ray.wait(pending, num_returns=1, timeout=_WAIT_SECONDS)
+                for reference in ready:
+                    self._take(self._result(reference), run, store)
+                    done += 1
+                    run.show_progress(done / count)
+        finally:
+            for reference in pending:
+                ray.cancel(reference, force=True)
+
+    def close(self) -> None:
+        """Leave the cluster; one that was started here ends."""
+        if self._is_ours:
+            ray.shutdown()
+
+    def _task(self, function: Callable[..., Any]) -> Any:
+        return ray.remote(function).options(
+            max_retries=_RETRIES,
+            scheduling_strategy="SPREAD",
+            **self._resources,
+        )
+
+    def _result(self, reference: Any) -> Any:
+        """What a task gave; an error that it met is raised."""
+        try:
+            kind, value = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            first_line = str(error).splitlines()[0]
+            raise BackendError(
+                f"Ray gave up on a segment after {_RETRIES} retries: {first_line}"
+            ) from error
+        if kind:
+            raise error_of(kind, value)
+        return value
+
+    def _take(self, made: _MadeSegment, run: RunContext, store: SegmentStore) -> None:
+        segment = made.segment
+        if segment.frames:
+            folder = folder_of(run.job.target)
+            _write_part(part_path(folder, segment.number), made.part)
+        store.add(segment)
+        run.report.frames_upscaled += segment.frames_upscaled
+        run.report.frames_out += segment.frames
+        run.report.add(
+            made.report.stages,
+            made.report.reused,
+            made.report.frames_computed,
+        )
+
+
+def _join_cluster(address: str | None) -> None:
+    settings: dict[str, Any] = {"address": address}
+    if address == LOCAL:
+        settings = {"address": None, "include_dashboard": False}
+    try:
+        ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        first_line = str(error).splitlines()[0]
+        raise BackendError(
+            f"--ray {address}: no Ray cluster answers there: {first_line}"
+        ) from error
+
+
+def _resources(options: UpscaleOptions) -> dict[str, Any]:
+    """What a task needs of a machine."""
+    if options.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1:
+        return {"num_gpus": 1}
+    cores = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
+    smallest = min((count for count in cores if count >= 1), default=1)
+    return {"num_cpus": max(1, int(smallest))}
+
+
+def _write_part(path: Path, content: bytes) -> None:
+    file = AtomicFile(path)
+    try:
+        file.part.write_bytes(content)
+        file.commit()
+    finally:
+        file.discard()
+
+
+@cache
+def _cached_network(opener: Opener, options: UpscaleOptions) -> Backend:
+    """Loaded once in each of Ray's processes."""
+    return open_network(opener, options)
+
+
+def _describe(setup: _Setup) -> tuple[str, Any]:
+    """What a machine runs, or the name of an error's class and its message."""
+    try:
+        return "", Engine.of(_cached_network(setup.opener, setup.options))
+    except VsrError as error:
+        return type(error).__name__, str(error)
+
+
+def _make(setup: _Setup, number: int, may_seek: bool) -> tuple[str, Any]:
+    """One segment, or the name of an error's class and its message."""
+    try:
+        return "", _made_segment(setup, number, may_seek)
+    except VsrError as error:
+        return type(error).__name__, str(error)
+
+
+def _made_segment(setup: _Setup, number: int, may_seek: bool) -> _MadeSegment:
+    job = setup.job
+    if not job.source.exists():
+        raise InputError(
+            f"{job.source} is not there on {socket.gethostname()}: "
+            "with --ray, the source needs the same path on every machine"
+        )
+    backend = _cached_network(setup.opener, setup.options)
+    report = UpscaleReport.empty()
+    run = RunContext(job, setup.options, setup.plan, report)
+    segments: list[Segment] = []
+    with tempfile.TemporaryDirectory(prefix="vsr-") as name:
+        folder = Path(name)
+        with open_part_span(
+            run,
+            backend.spec.radius,
+            number,
+            number,
+            may_seek=may_seek,
+            folder=folder,
+            on_segment=segments.append,
+        ) as span:
+            span.make(run, backend)
+        segment = segments[0]
+        part = part_path(folder, number).read_bytes() if segment.frames else b""
+    return _MadeSegment(segment, part, report)

@@ -1,0 +1,165 @@
+"""Where the upscaled frames of segments go: to parts, or straight to the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vsrcli.encode.parts import PartWriter
+from vsrcli.errors import OutputError
+from vsrcli.frame import Damage, Frame
+from vsrcli.frame_io import FrameSink
+from vsrcli.pipeline.stages import SegmentSink
+from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.segments.journal import part_path
+from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_tagger import SegmentTagger
+
+OnSegment = Callable[[Segment], None]
+
+
+class SegmentSpanWriter(SegmentSink):
+    """Writes some consecutive segments, each to a part of its own, in the encoder's thread.
+
+    ``finish`` completes the last one. Leaving the ``with`` block before that discards the one that
+    is not complete.
+    """
+
+    def __init__(
+        self,
+        job: UpscaleJob,
+        folder: Path,
+        first: int,
+        last: int,
+        tagger: SegmentTagger,
+        damage: Damage,
+        on_segment: OnSegment,
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            job: what the output is to be.
+            folder: where the parts go.
+            first: number of the first segment.
+            last: number of the last one.
+            tagger: knows the source frames of complete segments.
+            damage: what was wrong with the source so far; the reader counts in it.
+            on_segment: called with each segment that is safe on the disk.
+        """
+        self._job = job
+        self._folder = folder
+        self._last = last
+        self._tagger = tagger
+        self._damage = damage
+        self._on_segment = on_segment
+        self._damage_before = replace(damage)
+        self._part: PartWriter | None = None
+        self._segment = Segment(first)
+        self._previous: Frame | None = None
+
+    def begin_segment(self, number: int) -> None:
+        """Expect frames of that segment: those before it are complete."""
+        while self._segment.number < number:
+            self._complete()
+
+    def write(self, frame: Frame, tick: int, duration: int) -> None:
+        """Encode a frame; see ``FrameSink.write``."""
+        if self._part is None:
+            self._part = PartWriter(
+                part_path(self._folder, self._segment.number),
+                self._job.target,
+                self._job.video,
+                self._job.encoder,
+            )
+        self._part.write(frame, tick, duration)
+        self._segment.frames += 1
+        self._segment.frames_upscaled += frame is not self._previous
+        self._previous = frame
+
+    def finish(
+        self, expected_frames: int, check: Callable[[Path], None] | None = None
+    ) -> None:
+        """Complete all segments; called when the network's thread has ended."""
+        self._tagger.finish()
+        while self._segment.number <= self._last:
+            self._complete()
+
+    def abort(self) -> None:
+        """Discard the segment that is not complete."""
+        if self._part is not None:
+            self._part.abort()
+
+    def _complete(self) -> None:
+        segment = self._segment
+        if self._part is not None:
+            self._finish_part(self._part)
+        frames = self._tagger.take()
+        segment.frames_in = frames.count
+        segment.before = frames.before
+        segment.last = frames.last
+        damage_now = replace(self._damage)
+        segment.damage = damage_now.since(self._damage_before).as_dict()
+        self._damage_before = damage_now
+        self._part = None
+        self._segment = Segment(segment.number + 1)
+        self._on_segment(segment)
+
+    def _finish_part(self, part: PartWriter) -> None:
+        segment = self._segment
+        facts = part.finish()
+        if facts.frames != segment.frames:
+            raise OutputError(
+                f"{self._job.target}: {facts.frames} of {segment.frames} frames came out of "
+                f"{self._job.encoder.codec}: --segment 0 may help"
+            )
+        segment.size = facts.size
+        segment.sha256 = facts.sha256
+
+
+class WholeOutputWriter(SegmentSink):
+    """Writes the only segment of a run straight to the output, which somebody else finishes."""
+
+    def __init__(
+        self,
+        output: FrameSink,
+        tagger: SegmentTagger,
+        damage: Damage,
+        on_segment: OnSegment,
+    ) -> None:
+        """Prepare to write.
+
+        Args:
+            output: takes the frames.
+            tagger: knows the source frames.
+            damage: what was wrong with the source so far; the reader counts in it.
+            on_segment: called with the segment when its last frame is written.
+        """
+        self._output = output
+        self._tagger = tagger
+        self._damage = damage
+        self._on_segment = on_segment
+        self._segment = Segment(0)
+        self._previous: Frame | None = None
+
+    def begin_segment(self, number: int) -> None:
+        """Has no effect: there is only one segment."""
+
+    def write(self, frame: Frame, tick: int, duration: int) -> None:
+        """Encode a frame; see ``FrameSink.write``."""
+        self._output.write(frame, tick, duration)
+        self._segment.frames += 1
+        self._segment.frames_upscaled += frame is not self._previous
+        self._previous = frame
+
+    def finish(
+        self, expected_frames: int, check: Callable[[Path], None] | None = None
+    ) -> None:
+        """Complete the segment, not the output; called when the network's thread has ended."""
+        self._tagger.finish()
+        self._segment.frames_in = self._tagger.take().count
+        self._segment.damage = self._damage.as_dict()
+        self._on_segment(self._segment)
+
+    def abort(self) -> None:
+        """Has no effect: the output is somebody else's."""

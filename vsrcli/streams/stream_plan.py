@@ -1,0 +1,245 @@
+"""What happens to each stream of the source, decided before the work starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from av.container import InputContainer
+from av.stream import Stream
+
+from vsrcli.containers.table import QUICKTIME_DEMUXER, Container, container_of
+from vsrcli.decode.input_file import open_input
+from vsrcli.frame import FileInfo, StreamInfo
+from vsrcli.streams.audio_settings import (
+    AudioSettings,
+    can_decode,
+    choose_audio_settings,
+)
+from vsrcli.streams.source_packets import first_packets, tracks_with_pauses
+from vsrcli.streams.subtitle_text import TEXT_CODECS
+from vsrcli.streams.trial_mux import takes_stream
+
+# How a kind of stream is called in messages.
+_KIND_WORDS = {"audio": "audio", "subtitle": "subtitles"}
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """What happens to one stream of the source.
+
+    Attributes:
+        stream: which.
+        action: ``upscale`` the pictures, ``copy`` the packets, ``convert`` them to ``codec``,
+            ``attach`` the file or cover, or ``drop`` the stream.
+        reason: why, one phrase for the user.
+        codec: what it is converted to, by its canonical name.
+        loses: whether something is lost that the user did not choose to lose.
+    """
+
+    stream: StreamInfo
+    action: Literal["upscale", "copy", "convert", "attach", "drop"]
+    reason: str
+    codec: str | None = None
+    loses: bool = False
+
+
+def plan_streams(
+    info: FileInfo,
+    target: Path | str,
+    audio: Literal["copy", "none"],
+) -> tuple[StreamPlan, ...]:
+    """Decide what happens to each stream.
+
+    Whether the container takes a stream is found out by a trial in memory.
+
+    Args:
+        info: the source.
+        target: the output's name; its ending names the container.
+        audio: ``copy`` all tracks, or ``none``.
+
+    Returns:
+        One plan for each stream, in the source's order.
+
+    Raises:
+        OutputError: the target's ending names no container.
+        InputError: the source cannot be opened.
+    """
+    container = container_of(target)
+    kinds = {"subtitle"}
+    if audio == "copy":
+        kinds.add("audio")
+    indices = {stream.index for stream in info.streams if stream.kind in kinds}
+    trials = _Trials()
+    if indices and container.holds_streams:
+        with open_input(info.path) as source:
+            trials = _try_streams(
+                info,
+                source,
+                indices,
+                container,
+            )
+    planner = _Planner(
+        info,
+        container,
+        audio,
+        trials,
+    )
+    return tuple(planner.plan(stream) for stream in info.streams)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trials:
+    """What trials say of audio and subtitle streams.
+
+    Attributes:
+        conversions: codec that a stream that cannot be copied is converted to, by its index; None
+            where there is none.
+        paused: indices of audio tracks that cannot be copied because of their pauses.
+    """
+
+    conversions: dict[int, str | None] = field(default_factory=dict)
+    paused: set[int] = field(default_factory=set)
+
+
+def _try_streams(
+    info: FileInfo,
+    source: InputContainer,
+    indices: set[int],
+    container: Container,
+) -> _Trials:
+    packets = first_packets(source, indices)
+    refused = set()
+    taken_audio = set()
+    for index in indices:
+        stream = source.streams[index]
+        if not takes_stream(stream, packets[index], container):
+            refused.add(index)
+        elif stream.type == "audio":
+            taken_audio.add(index)
+    paused: set[int] = set()
+    if not container.keeps_timestamps:
+        paused = tracks_with_pauses(info, taken_audio)
+    conversions = {
+        index: _conversion_codec(source.streams[index], container)
+        for index in refused | paused
+    }
+    return _Trials(conversions, paused)
+
+
+def _conversion_codec(stream: Stream, container: Container) -> str | None:
+    """What a stream can be converted to, by the codec's canonical name."""
+    if stream.type == "audio":
+        settings = audio_settings_for(stream, container)
+        return None if settings is None else settings.codec
+    context: Any = stream.codec_context
+    codec = "" if context is None else context.codec.canonical_name
+    return container.text_codec if codec in TEXT_CODECS else None
+
+
+def audio_settings_for(stream: Stream, container: Container) -> AudioSettings | None:
+    """How a refused audio track is encoded for a container; None where it cannot be."""
+    if not can_decode(stream):
+        return None
+    for codec in container.audio_codecs:
+        settings = choose_audio_settings(stream, codec)
+        if settings is not None:
+            return settings
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Plans streams one by one, once the trials are made."""
+
+    info: FileInfo
+    container: Container
+    audio: Literal["copy", "none"]
+    trials: _Trials
+
+    def plan(self, stream: StreamInfo) -> StreamPlan:
+        name = self.container.name
+        if self.info.video is not None and stream.index == self.info.video.index:
+            return StreamPlan(stream, "upscale", "the picture")
+        if stream.kind == "audio" and self.audio == "none":
+            return StreamPlan(stream, "drop", "--audio none")
+        if not self.container.holds_streams:
+            return _loss(stream, f"{name} holds nothing but the picture")
+        if stream.is_cover or stream.kind == "attachment":
+            return self._plan_attachment(stream)
+        if stream.kind not in _KIND_WORDS:
+            return self._plan_other(stream)
+        if stream.index not in self.trials.conversions:
+            return StreamPlan(stream, "copy", "copied as it is")
+        return self._plan_refused(stream)
+
+    def _plan_attachment(self, stream: StreamInfo) -> StreamPlan:
+        if stream.is_cover:
+            what = "cover picture"
+            is_held = self.container.covers is not None
+        else:
+            what = "attached file"
+            is_held = self.container.holds_attachments
+        if is_held:
+            return StreamPlan(stream, "attach", f"{what}, byte for byte")
+        article = "a" if stream.is_cover else "an"
+        return _loss(
+            stream,
+            f"{self.container.name} has no place for {article} {what}: "
+            "name the output .mkv to keep it",
+        )
+
+    def _plan_other(self, stream: StreamInfo) -> StreamPlan:
+        if stream.kind == "video":
+            return _loss(stream, "only one video stream is upscaled")
+        if self._holds_chapters(stream) and self.container.keeps_chapters:
+            reason = "it holds the chapters, which are carried as such"
+            return StreamPlan(stream, "drop", reason)
+        if stream.detail == "timecode" and self.container.keeps_timecode:
+            reason = "the timecode is carried as the picture's"
+            return StreamPlan(stream, "drop", reason)
+        return _loss(stream, f"{stream.kind} streams are not carried")
+
+    def _holds_chapters(self, stream: StreamInfo) -> bool:
+        """Whether it is the track in which mov stores the chapters once more."""
+        is_from_mov = QUICKTIME_DEMUXER in self.info.container
+        has_chapters = bool(self.info.chapters)
+        return stream.detail == "bin_data" and is_from_mov and has_chapters
+
+    def _plan_refused(self, stream: StreamInfo) -> StreamPlan:
+        name = self.container.name
+        codec = self.trials.conversions[stream.index]
+        kind = _KIND_WORDS[stream.kind]
+        if codec is None:
+            return _loss(
+                stream,
+                f"{name} does not take {stream.codec or 'this'} {kind}: "
+                "name the output .mkv to keep it",
+            )
+        reason = f"{name} does not take {stream.codec} {kind}"
+        loses = True
+        if stream.kind == "subtitle":
+            loses = stream.codec in ("ass", "ssa")
+            if loses:
+                reason += ", its styles are lost; .mkv would copy it"
+        else:
+            if stream.index in self.trials.paused:
+                reason = f"{name} has no place for pauses between packets of sound"
+            reason += "; .mkv would copy it"
+        return StreamPlan(
+            stream,
+            "convert",
+            reason,
+            codec,
+            loses=loses,
+        )
+
+
+def _loss(stream: StreamInfo, reason: str) -> StreamPlan:
+    return StreamPlan(
+        stream,
+        "drop",
+        reason,
+        loses=True,
+    )

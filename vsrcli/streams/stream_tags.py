@@ -1,0 +1,127 @@
+"""Tags of files and streams: which of them describe the content, and are carried."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from av.stream import Stream
+
+from vsrcli.containers.languages import UNDETERMINED
+from vsrcli.containers.table import Container
+from vsrcli.timing import round_half_away
+
+# Tags that describe the source file rather than its content: the muxer writes its own.
+_FILE_TAGS = {
+    "encoder",
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "duration",
+    "rotate",
+    "vendor_id",
+    "software",
+    "alpha_mode",
+}
+_FILE_TAG_PREFIXES = (
+    "_statistics",
+    "number_of_",
+    "bps",
+    "duration-",
+    "source_id",
+)
+_DEFAULT_HANDLERS = {
+    "VideoHandler",
+    "SoundHandler",
+    "SubtitleHandler",
+    "Core Media Video",
+    "Core Media Audio",
+}
+_LANGUAGE_SUFFIX = re.compile(r"-[a-z]{3}$")
+
+
+def content_tags(tags: dict[str, str], *, handler_names: bool) -> dict[str, str]:
+    """The tags that describe the content, not the file that they are in.
+
+    Args:
+        tags: as the source has them.
+        handler_names: whether the output has handler names of streams.
+    """
+    content = {}
+    for key, value in tags.items():
+        name = key.lower()
+        if name in _FILE_TAGS or name.startswith(_FILE_TAG_PREFIXES):
+            continue
+        is_default_handler = not handler_names or value in _DEFAULT_HANDLERS
+        if key == "handler_name" and is_default_handler:
+            continue
+        if key == "language" and value == UNDETERMINED:
+            continue
+        content[key] = value
+    # mov calls the title of a track its name
+    if "name" in content:
+        content.setdefault("title", content.pop("name"))
+    return content
+
+
+def global_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The global tags that describe the content, each once.
+
+    mov repeats some with a language after the name.
+    """
+    content = content_tags(tags, handler_names=False)
+    unique = {}
+    for key, value in content.items():
+        base = _LANGUAGE_SUFFIX.sub("", key)
+        is_repeated = base != key and base in content
+        if key != "creation_time" and not is_repeated:
+            unique[key] = value
+    return unique
+
+
+def copy_tags(
+    source: Stream,
+    output: Stream,
+    container: Container,
+) -> None:
+    """Give a stream of the output the tags and flags of the source's.
+
+    Args:
+        source: the source's stream.
+        output: the output's stream.
+        container: that it is in.
+    """
+    has_handler_names = container.has_handler_names
+    tags = content_tags(source.metadata, handler_names=has_handler_names)
+    if "language" in tags:
+        tags["language"] = container.language_tag(tags["language"])
+    if has_handler_names and "title" in tags:
+        tags.setdefault("handler_name", tags["title"])
+    output.metadata.update(tags)
+    output.disposition = source.disposition
+
+
+def trim_chapters(
+    chapters: list[Any],
+    origin: Fraction,
+    end: Fraction | None,
+) -> list[Any]:
+    """Move chapters to the output's clock, and cut them to its length.
+
+    Args:
+        chapters: as PyAV gives them.
+        origin: time of the source's clock that is output time 0, seconds.
+        end: time of the source's clock at which the output ends, seconds; None for no end.
+    """
+    trimmed = []
+    for chapter in chapters:
+        unit = chapter["time_base"]
+        shift = round_half_away(origin / unit)
+        begin = max(0, chapter["start"] - shift)
+        stop = chapter["end"] - shift
+        if end is not None:
+            stop = min(stop, round_half_away((end - origin) / unit))
+        if stop > begin:
+            trimmed.append({**chapter, "start": begin, "end": stop})
+    return trimmed

@@ -1,0 +1,216 @@
+"""Reads every packet of a file for its inventory: times, digests, streams, chapters, tags."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from array import array
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import islice
+from typing import Any
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import AttachmentStream, Disposition
+
+from vsrcli.containers.table import Container
+from vsrcli.decode.completeness import promised_end
+from vsrcli.decode.input_file import find_video, open_input
+from vsrcli.frame import VideoInfo
+from vsrcli.streams.source_packets import must_be_skipped
+from vsrcli.streams.stream_tags import content_tags, global_tags
+from vsrcli.verification.packet_inventory import (
+    NO_TIME,
+    Chapter,
+    PacketInventory,
+    Track,
+)
+
+# The header of ADTS, which MPEG-TS puts before each frame of AAC.
+_ADTS_SYNC = 0xFFF0
+_ADTS_SYNC_MASK = 0xFFF6
+_ADTS_HEADER_BYTES = 7
+_ADTS_HEADER_BYTES_WITH_CRC = 9
+_DEFAULT_UNIT = Fraction(1, 1000)
+_DIGEST_BYTES = 8
+_MAX_SILENT_PACKETS = 16
+# What mp4 fills the time between two lines with.
+_EMPTY_MOV_TEXT = b"\0\0"
+
+
+def scan_packets(
+    info: VideoInfo,
+    container: Container | None = None,
+) -> PacketInventory:
+    """Read every packet of a file once; nothing is decoded.
+
+    Args:
+        info: the file. The payloads of its main video are not digested.
+        container: what it was carried into: packets that are not carried into it are left out;
+            None: all count.
+
+    Returns:
+        All streams in the file's order.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    with open_input(info.path) as source:
+        recorders = [_TrackRecorder(stream, info) for stream in source.streams]
+        for packet in _carried_packets(source, info, container):
+            recorders[packet.stream_index].add(packet)
+        chapters = [_chapter(chapter, info.start) for chapter in source.chapters()]
+        video = find_video(source, info.path)
+        return PacketInventory(
+            tracks=tuple(recorder.track() for recorder in recorders),
+            chapters=tuple(chapters),
+            tags=global_tags(dict(source.metadata)),
+            end=promised_end(video, info.start),
+        )
+
+
+def _carried_packets(
+    source: InputContainer,
+    info: VideoInfo,
+    container: Container | None,
+) -> Iterator[Packet[Any]]:
+    # where the rest is damaged, what comes before it counts
+    with contextlib.suppress(av.FFmpegError):
+        for packet in source.demux():
+            is_skipped = container is not None and must_be_skipped(
+                packet,
+                info.start,
+                container,
+            )
+            if packet.size and not is_skipped:
+                yield packet
+
+
+def _chapter(chapter: Any, start: Fraction) -> Chapter:
+    unit = chapter["time_base"]
+    return Chapter(
+        start=chapter["start"] * unit - start,
+        end=chapter["end"] * unit - start,
+        title=chapter["metadata"].get("title", ""),
+    )
+
+
+def payload_sum(
+    info: VideoInfo,
+    container: Container,
+    index: int,
+    packets: slice,
+) -> str:
+    """The sha256 of the payloads of some packets of one stream, in sequence.
+
+    Args:
+        info: the file.
+        container: as for ``scan_packets``.
+        index: of the stream.
+        packets: which, counted as in ``Track.times``.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    digest = hashlib.sha256()
+    with open_input(info.path) as source:
+        carried = (
+            packet
+            for packet in source.demux(source.streams[index])
+            if packet.size and not must_be_skipped(packet, info.start, container)
+        )
+        for packet in islice(carried, packets.start, packets.stop):
+            digest.update(bytes(packet))
+    return digest.hexdigest()
+
+
+def first_sample_time(info: VideoInfo, index: int) -> Fraction:
+    """When the first samples of an audio track come out of its decoder, seconds.
+
+    Some decoders give no samples for the first packets.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
+        packets = source.demux(source.streams[index])
+        for packet in islice(packets, _MAX_SILENT_PACKETS):
+            frames: list[Any] = list(packet.decode())
+            for frame in frames:
+                if frame.pts is not None and frame.time_base is not None:
+                    return Fraction(frame.pts * frame.time_base - info.start)
+    return Fraction(0)
+
+
+class _TrackRecorder:
+    """Remembers one stream while its packets go by: 24 bytes for each."""
+
+    def __init__(self, stream: Any, info: VideoInfo) -> None:
+        self._stream = stream
+        self._start = info.start
+        self._is_main_video = stream.index == info.video.index
+        self._codec = ""
+        if stream.index < len(info.streams):
+            self._codec = info.streams[stream.index].codec
+        self._times = array("q")
+        self._lengths = array("q")
+        self._digests = array("Q")
+        self._sum = hashlib.sha256()
+
+    def add(self, packet: Packet[Any]) -> None:
+        payload = b""
+        if not self._is_main_video:
+            payload = _without_framing(bytes(packet), self._codec)
+        if self._codec == "mov_text" and payload == _EMPTY_MOV_TEXT:
+            return
+        digest = hashlib.sha256(payload).digest()[:_DIGEST_BYTES]
+        self._times.append(NO_TIME if packet.pts is None else packet.pts)
+        self._lengths.append(packet.duration or 0)
+        self._digests.append(int.from_bytes(digest, "little"))
+        self._sum.update(payload)
+
+    def track(self) -> Track:
+        stream = self._stream
+        tags = dict(stream.metadata)
+        sha256 = self._sum
+        if isinstance(stream, AttachmentStream):
+            sha256 = hashlib.sha256(bytes(stream.data))
+        channels = 0
+        if stream.type == "audio" and stream.codec_context is not None:
+            channels = stream.codec_context.channels
+        return Track(
+            index=stream.index,
+            kind=stream.type,
+            codec=self._codec,
+            unit=stream.time_base or _DEFAULT_UNIT,
+            start=self._start,
+            times=np.array(self._times, np.int64),
+            lengths=np.array(self._lengths, np.int64),
+            digests=np.array(self._digests, np.uint64),
+            sha256=sha256.hexdigest(),
+            channels=channels,
+            is_cover=bool(stream.disposition & Disposition.attached_pic),
+            file_name=tags.get("filename"),
+            language=tags.get("language") or tags.get("LANGUAGE"),
+            title=content_tags(tags, handler_names=False).get("title"),
+            disposition=int(stream.disposition),
+        )
+
+
+def _without_framing(payload: bytes, codec: str) -> bytes:
+    """AAC without the header of ADTS; anything else as it is.
+
+    A raw frame of AAC never begins with twelve ones, which would be its end.
+    """
+    if codec != "aac" or len(payload) < _ADTS_HEADER_BYTES_WITH_CRC:
+        return payload
+    sync = int.from_bytes(payload[:2], "big") & _ADTS_SYNC_MASK
+    length = (payload[3] & 3) << 11 | payload[4] << 3 | payload[5] >> 5
+    if sync != _ADTS_SYNC or length != len(payload):
+        return payload
+    has_crc = payload[1] & 1 == 0
+    header = _ADTS_HEADER_BYTES_WITH_CRC if has_crc else _ADTS_HEADER_BYTES
+    return payload[header:]

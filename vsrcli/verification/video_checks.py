@@ -1,0 +1,181 @@
+"""The checks of the video stream: frames and their times, description, content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from fractions import Fraction
+
+from vsrcli.frame import ColorTags
+from vsrcli.verification.frame_comparison import FrameComparison
+from vsrcli.verification.frame_pass import FrameResults
+from vsrcli.verification.frame_times import (
+    FrameTimes,
+    compare_count,
+    compare_end,
+    compare_times,
+)
+from vsrcli.verification.verification_report import Check
+from vsrcli.verification.verification_task import VerificationTask
+from vsrcli.verification.video_properties import (
+    compare_colour,
+    compare_depth,
+    compare_hdr,
+)
+
+# The unit of MP4's total duration, as a rule.
+_HEADER_SECONDS = Fraction(1, 1000)
+
+
+def check_times(
+    expected: FrameTimes,
+    results: FrameResults,
+    policy_note: str,
+) -> Iterator[Check]:
+    """Number and times of the frames, and damage of the output.
+
+    Args:
+        expected: when the frames should be presented.
+        results: of decoding both files.
+        policy_note: which rate was expected, if it was not given.
+    """
+    actual = results.actual
+    problem = compare_count(expected, actual)
+    yield _check("frames", problem, f"{len(actual)} frames{policy_note}")
+    problem = compare_times(expected, actual)
+    text = f"every frame is at its expected time{policy_note}"
+    yield _check("timestamps", problem, text)
+    if actual.end is not None and expected.end is not None:
+        problem = compare_end(expected, actual, max(actual.unit, _HEADER_SECONDS))
+        yield _check("end", problem, "the last frame ends at its expected time")
+    damage = results.output_damage
+    problem = f"damaged: {damage}" if damage else None
+    yield _check("decoding", problem, "no damage")
+
+
+def check_description(task: VerificationTask) -> Iterator[Check]:
+    """How the video stream is described: size, shape, rotation, colours, HDR, bit depth."""
+    expected = task.expected
+    output = task.output
+    yield _check_equal("size", _size(task.expected_size), _size(task.output_size))
+    expected_aspect = expected.sample_aspect or 1
+    aspect = output.sample_aspect or 1
+    yield _check_equal(
+        "aspect",
+        str(expected_aspect),
+        str(aspect),
+        prefix="pixels ",
+    )
+    yield _check_rotation(task)
+
+    expected_tags = expected.tags
+    if not task.source.format.has_chroma:
+        # gray needs no matrix
+        expected_tags = replace(expected_tags, matrix=output.tags.matrix)
+    problems = compare_colour(expected_tags, output.tags, output.video.codec)
+    yield _check("colour", "; ".join(problems), _describe_tags(output.tags))
+    if expected.hdr:
+        problems = compare_hdr(expected.hdr, output.hdr)
+        text = "; ".join(problems) or "static metadata kept"
+        if expected.hdr.dynamic:
+            text += f"; {', '.join(expected.hdr.dynamic)} cannot be carried"
+        yield Check("hdr", not problems, text)
+    problems = compare_depth(expected.format, output.format)
+    text = f"{output.format.bits} bits ({output.pixel_format})"
+    yield _check("depth", "; ".join(problems), text)
+
+
+def check_content(
+    task: VerificationTask,
+    comparison: FrameComparison,
+) -> Iterator[Check]:
+    """What the frames show."""
+    if task.expected.format.has_alpha:
+        yield _check_alpha(task, comparison)
+    if not comparison.frames:
+        return
+    worst = comparison.worst
+    text = f"worst frame: number {worst.frame} ({worst.seconds:.3f} s), {worst.psnr:.1f} dB"
+    problem = None
+    if comparison.wrong:
+        counts = f"{comparison.wrong_count} of {comparison.frames} frames are wrong"
+        problem = f"{counts}: {comparison.wrong}; {text}"
+    yield _check("content", problem, text)
+    if comparison.wrong_count == comparison.frames:
+        return
+    difference, number = comparison.levels
+    text = f"brightness differs by {difference:.1f} codes at most (frame {number})"
+    yield Check("levels", comparison.is_close(difference), text)
+    difference, number = comparison.chroma
+    text = f"colours differ by {difference:.1f} codes at most (frame {number})"
+    yield Check("chroma", comparison.is_close(difference), text)
+
+
+def _check_alpha(task: VerificationTask, comparison: FrameComparison) -> Check:
+    if not task.output.format.has_alpha:
+        return Check("alpha", False, f"lost: {task.output.pixel_format} has none")
+    difference, number = comparison.alpha
+    text = f"it differs by {difference:.1f} codes at most (frame {number})"
+    return Check("alpha", comparison.is_close(difference), text)
+
+
+def _check_rotation(task: VerificationTask) -> Check:
+    expected = task.expected
+    output = task.output
+    is_same = _turn_of(expected.display_matrix) == _turn_of(output.display_matrix)
+    text = _describe_rotation(output.display_matrix, output.rotation)
+    if not is_same:
+        should = _describe_rotation(expected.display_matrix, expected.rotation)
+        text += f", it should be {should}"
+    return Check("rotation", is_same, text)
+
+
+def _check(
+    name: str,
+    problem: str | None,
+    text: str,
+) -> Check:
+    """A check that passes if there is no problem."""
+    return Check(name, not problem, problem or text)
+
+
+def _check_equal(
+    name: str,
+    expected: str,
+    actual: str,
+    prefix: str = "",
+) -> Check:
+    if actual == expected:
+        return Check(name, True, f"{prefix}{actual}")
+    pronoun = "they" if prefix else "it"
+    return Check(name, False, f"{prefix}{actual}, {pronoun} should be {expected}")
+
+
+def _size(size: tuple[int, int]) -> str:
+    width, height = size
+    return f"{width}x{height}"
+
+
+def _turn_of(matrix: tuple[int, ...] | None) -> tuple[float, ...]:
+    """The upper left four numbers of a display matrix, which turn and mirror."""
+    if matrix is None:
+        return 1.0, 0.0, 0.0, 1.0
+    # adding 0.0 makes -0.0 equal in tuples that are printed
+    return tuple(round(matrix[place] / 65536, 3) + 0.0 for place in (0, 1, 3, 4))
+
+
+def _describe_rotation(matrix: tuple[int, ...] | None, rotation: float) -> str:
+    if matrix is None:
+        return "none"
+    a, b, c, d = _turn_of(matrix)
+    text = f"{rotation:g} degrees"
+    if a * d - b * c < 0:
+        text += ", mirrored"
+    return text
+
+
+def _describe_tags(tags: ColorTags) -> str:
+    return (
+        f"range {tags.range or 'not said'}, matrix {tags.matrix}, "
+        f"primaries {tags.primaries}, transfer {tags.transfer}"
+    )
