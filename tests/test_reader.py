@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
@@ -12,6 +14,7 @@ import numpy as np
 import pytest
 from clips import texture, write_clip
 
+from vsrcli.containers.pipe import standard_input
 from vsrcli.decode.completeness import completeness
 from vsrcli.decode.delivered import delivered_format
 from vsrcli.decode.input_file import open_input
@@ -163,6 +166,23 @@ def test_first_time_keeps_every_frame(tmp_path: Path, start: Fraction | None) ->
         actual = [frame.time for frame in reader]
     assert actual == expected
     assert first == next(time for time in actual if time_range.contains(time))
+
+
+def test_standard_input_is_kept_until_the_last_reader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Benchmarks and verification read a source more than once."""
+    content = write_clip(tmp_path / "a.mkv", frames=5).read_bytes()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    standard_input.cache_clear()
+    try:
+        for is_last in (False, False, True):
+            frames = _frames(Path("-"), is_last_reader=is_last)
+            assert len(frames) == 5
+        with pytest.raises(InputError, match="from its beginning again"):
+            probe(Path("-"))
+    finally:
+        standard_input.cache_clear()
 
 
 def test_first_time_of_an_empty_range(tmp_path: Path) -> None:

@@ -61,8 +61,9 @@ class VideoReader(FrameSource):
         strict: bool = False,
         hwaccel: Literal["auto", "none", "cuda"] = "none",
         allow_empty: bool = False,
+        is_last_reader: bool = False,
     ) -> None:
-        """Prepare to decode; the file is opened when frames are asked for.
+        """Prepare to decode; frames are read when they are asked for.
 
         Args:
             info: the file, as ``probe`` describes it. RGB stays RGB if it was probed with
@@ -76,6 +77,8 @@ class VideoReader(FrameSource):
             hwaccel: decode on this kind of device, or in software if there is none or it does not
                 take the video.
             allow_empty: whether the range may hold no frame.
+            is_last_reader: whether nobody opens the source again after the first frame. Then standard
+                input is forgotten as it is read.
         """
         self.info = info
         self.damage = Damage()
@@ -85,6 +88,7 @@ class VideoReader(FrameSource):
         self._deinterlace = deinterlace
         self._strict = strict
         self._allow_empty = allow_empty
+        self._is_last_reader = is_last_reader
         self._spacing = 1 / info.rate if info.rate else Fraction(1, 25)
         self._damage_outside = 0
         self._busy_since: float | None = None
@@ -128,12 +132,9 @@ class VideoReader(FrameSource):
 
     def _delivered(self) -> Generator[Frame]:
         """The frames that were decoded ahead, then the others."""
-        is_sealed = False
         for frame in chain(_drained(self._ahead), self._decoded):
-            if not is_sealed:
-                # whoever else reads the source opens it before the first frame is asked for
+            if self._is_last_reader:
                 seal_input(self._path)
-                is_sealed = True
             yield frame
 
     def _within_range(self) -> Generator[Frame]:

@@ -111,6 +111,7 @@ def extract(
         time_range=options.range,
         deinterlace=options.deinterlace,
         strict=options.strict,
+        is_last_reader=True,
     ) as reader:
         durations: set[Fraction] = set()
         pictures = (

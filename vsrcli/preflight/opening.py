@@ -51,6 +51,7 @@ def open_reader(
         strict=options.strict,
         hwaccel=options.hwaccel,
         allow_empty=within is not None,
+        is_last_reader=True,
     )
 
 
