@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vsrcli.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parent.parent
 FILES = sorted((ROOT / "vsrcli").rglob("*.py"))
 
@@ -215,7 +217,7 @@ assert 'torch' not in sys.modules
     )
 
 
-# each takes longer to import than all that `vsr --help` needs
+# each takes longer to import than all that the help needs
 HEAVY = {
     "av",
     "cv2",
@@ -231,12 +233,20 @@ HEAVY = {
 }
 
 
-@pytest.mark.parametrize("argument", ["--help", "--version"])
-def test_help_imports_no_heavy_library(argument: str) -> None:
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        *([command, "--help"] for command in COMMANDS),
+    ],
+    ids=" ".join,
+)
+def test_help_imports_no_heavy_library(arguments: list[str]) -> None:
     code = (
         "import sys\n"
         "from vsrcli.cli import _run\n"
-        f"assert _run([{argument!r}]) == 0\n"
+        f"assert _run({arguments!r}) == 0\n"
         "print('loaded', *sys.modules)\n"
     )
     result = subprocess.run(

@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from vsrcli.errors import InputError, OptionError
-from vsrcli.frame import Frame
+
+if TYPE_CHECKING:
+    from vsrcli.frame import Frame
 
 # The longest time that one frame is repeated for. Beyond it the timestamps are damaged, and the
 # slots would fill disk and memory.

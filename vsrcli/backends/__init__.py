@@ -12,16 +12,18 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from vsrcli.errors import BackendError
 from vsrcli.models import LumaScale, ModelSpec
 
-Float = NDArray[np.float32]
-Codes = NDArray[Any]  # uint8 or uint16
+if TYPE_CHECKING:
+    # not at run time: the command line reads BACKENDS for its help
+    import numpy as np
+    from numpy.typing import NDArray
+
+Float: TypeAlias = "NDArray[np.float32]"
+Codes: TypeAlias = "NDArray[Any]"  # uint8 or uint16
 
 log = logging.getLogger(__name__)
 

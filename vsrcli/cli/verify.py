@@ -18,7 +18,7 @@ from vsrcli.cli.console import (
 )
 from vsrcli.cli.flags import no_progress_flag, option_flags
 from vsrcli.options import UpscaleOptions
-from vsrcli.verification.frame_comparison import DEFAULT_THRESHOLD_DB
+from vsrcli.options.verify import DEFAULT_THRESHOLD_DB
 
 if TYPE_CHECKING:
     from vsrcli.verification.verification_report import VerificationReport

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 Float = NDArray[np.float32]
 
-DEFAULT_THRESHOLD_DB = 25.0
 _PEAK = 255.0
 _MAX_CELLS = 32
 _MIN_CELL_SIDE = 8

@@ -18,10 +18,10 @@ from vsrcli.decode.probe import probe
 from vsrcli.encode.output import OutputVideo
 from vsrcli.frame import VideoInfo
 from vsrcli.options import UpscaleOptions
+from vsrcli.options.verify import DEFAULT_THRESHOLD_DB
 from vsrcli.picture.orientation import Orientation
 from vsrcli.preflight.output_video import output_video
 from vsrcli.preflight.pictures import plan_conversion
-from vsrcli.verification.frame_comparison import DEFAULT_THRESHOLD_DB
 from vsrcli.verification.frame_pass import FrameResults, Policy, compare_frames
 from vsrcli.verification.frame_times import FrameTimes, best_policy, pair_frames
 from vsrcli.verification.packet_inventory import NO_TIME, Track, TrimRange
