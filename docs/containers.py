@@ -12,9 +12,9 @@ import av
 
 from vsrcli.containers.table import CONTAINERS, Container
 from vsrcli.decode.probe import probe_file
-from vsrcli.decode.sidedata import hdr_settings
 from vsrcli.encode.encoders import ENCODERS, encoder_of
 from vsrcli.encode.formats import choose_format
+from vsrcli.encode.hdr_options import hdr_settings
 from vsrcli.errors import OutputError
 from vsrcli.frame import FileInfo, Hdr, PixelFormat
 from vsrcli.options import EncoderOptions

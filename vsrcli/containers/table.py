@@ -14,7 +14,8 @@ from vsrcli.containers.languages import is_known, quicktime_code
 from vsrcli.containers.pipe import piped_container
 from vsrcli.errors import OutputError
 
-# FFmpeg's names of formats where reading needs care as well; ``in`` finds them in a demuxer's name.
+# Demuxers whose files need care when they are read. FFmpeg's full name of one may have more words,
+# such as ``matroska,webm``.
 MATROSKA_DEMUXER = "matroska"
 QUICKTIME_DEMUXER = "mov"
 AVI_DEMUXER = "avi"

@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Any
 
 import av
-from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -99,7 +98,8 @@ def _measure(
         try:
             promised = promised_end(find_video(container, info.path), info.start)
             if near_the_end:
-                _seek(container, info.start + duration - _TAIL_SECONDS)
+                tail = info.start + duration - _TAIL_SECONDS
+                container.seek(int(tail * av.time_base))
             for packet in container.demux():
                 _note_end(packet, info.start, ends)
         except av.FFmpegError:
@@ -114,10 +114,6 @@ def _measure(
     if missing <= tolerated_gap(info):
         missing = Fraction(0)
     return Completeness(present, missing)
-
-
-def _seek(container: InputContainer, time: Fraction) -> None:
-    container.seek(int(time * av.time_base))
 
 
 def _note_end(

@@ -77,8 +77,8 @@ class VideoReader(FrameSource):
             hwaccel: decode on this kind of device, or in software if there is none or it does not
                 take the video.
             allow_empty: whether the range may hold no frame.
-            is_last_reader: whether nobody opens the source again after the first frame. Then standard
-                input is forgotten as it is read.
+            is_last_reader: whether nobody opens the source again after the first frame: then
+                standard input is forgotten as it is read.
         """
         self.info = info
         self.damage = Damage()

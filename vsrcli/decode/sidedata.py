@@ -1,7 +1,4 @@
-"""Side data of decoded frames: the display matrix and HDR metadata.
-
-They are read from FFmpeg's structures, and HDR metadata is written as options of encoders.
-"""
+"""Side data of decoded frames, read from FFmpeg's structures: display matrix and HDR metadata."""
 
 from __future__ import annotations
 
@@ -26,9 +23,6 @@ _MASTERING = struct.Struct("=20i2I")
 _IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1073741824)
 _MATRIX_BYTES = 36
 _CONTENT_LIGHT_BYTES = 8
-# Units of SMPTE ST 2086, as HEVC and x265 count them.
-_CHROMATICITY_UNITS = 50000
-_LUMINANCE_UNITS = 10000
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
@@ -90,87 +84,3 @@ def _read_mastering(content: bytes) -> MasteringDisplay | None:
         max_luminance=values[9],
         min_luminance=values[8],
     )
-
-
-def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
-    """The encoder options that write static HDR metadata into the stream.
-
-    Args:
-        hdr: the metadata.
-        codec: the encoder's name.
-
-    Returns:
-        Empty where the encoder takes none.
-    """
-    if codec == "libx265":
-        parameters = _parameters(
-            hdr,
-            "master-display",
-            "max-cll",
-            integers=True,
-        )
-        if parameters:
-            parameters["hdr10"] = "1"
-            parameters["repeat-headers"] = "1"
-        option = "x265-params"
-    elif codec == "libx264":
-        parameters = _parameters(
-            hdr,
-            "mastering-display",
-            "cll",
-            integers=True,
-        )
-        option = "x264-params"
-    elif codec == "libsvtav1":
-        parameters = _parameters(
-            hdr,
-            "mastering-display",
-            "content-light",
-            integers=False,
-        )
-        option = "svtav1-params"
-    else:
-        return {}
-    if not parameters:
-        return {}
-    return {option: ":".join(f"{name}={value}" for name, value in parameters.items())}
-
-
-def _parameters(
-    hdr: Hdr,
-    mastering_name: str,
-    light_name: str,
-    *,
-    integers: bool,
-) -> dict[str, str]:
-    parameters = {}
-    if hdr.mastering:
-        parameters[mastering_name] = _display(hdr.mastering, integers=integers)
-    if hdr.content_light:
-        brightest, average = hdr.content_light
-        parameters[light_name] = f"{brightest},{average}"
-    return parameters
-
-
-def _display(display: MasteringDisplay, *, integers: bool) -> str:
-    """A display as ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)``.
-
-    In units of ST 2086 for x264 and x265, plain for SVT-AV1.
-    """
-
-    def format_value(value: Fraction, units: int) -> str:
-        return str(round(value * units)) if integers else f"{float(value):.6g}"
-
-    points = {
-        "G": display.green,
-        "B": display.blue,
-        "R": display.red,
-        "WP": display.white,
-    }
-    text = ""
-    for name, point in points.items():
-        x, y = [format_value(value, _CHROMATICITY_UNITS) for value in point]
-        text += f"{name}({x},{y})"
-    brightest = format_value(display.max_luminance, _LUMINANCE_UNITS)
-    darkest = format_value(display.min_luminance, _LUMINANCE_UNITS)
-    return f"{text}L({brightest},{darkest})"

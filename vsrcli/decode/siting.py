@@ -10,6 +10,8 @@ import io
 import av
 from av.video.stream import VideoStream
 
+from vsrcli.containers.table import MATROSKA_MUXER
+
 # Matroska's ChromaSitingHorz and ChromaSitingVert: element number, a length of one byte, then 1 for
 # co-sited with the first luma sample or 2 for halfway.
 _HORIZONTAL = b"\x55\xb7\x81"
@@ -37,7 +39,7 @@ def chroma_location(stream: VideoStream) -> str | None:
     """
     header = io.BytesIO()
     try:
-        with av.open(header, "w", format="matroska") as scratch:
+        with av.open(header, "w", format=MATROSKA_MUXER) as scratch:
             # opaque: streams without a decoder of the container's default name (AV1) are described
             # as well
             scratch.add_stream_from_template(stream, opaque=True)

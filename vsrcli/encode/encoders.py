@@ -275,7 +275,7 @@ def is_full_range(
 ) -> bool:
     """Whether the encoder is given full-range codes for frames of those tags.
 
-    It is not, where the file could not say that they are full range.
+    Not where the file has no place to say that they are.
     """
     only = encoder_of(codec).range
     if only is not None:

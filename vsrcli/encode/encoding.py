@@ -20,7 +20,6 @@ from av.video.stream import VideoStream
 from vsrcli.containers.pipe import StandardOutput
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import container_of
-from vsrcli.decode.sidedata import hdr_settings
 from vsrcli.encode.encoders import (
     encoder_of,
     encoder_settings,
@@ -31,6 +30,7 @@ from vsrcli.encode.encoders import (
 )
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.frame_converter import FrameConverter
+from vsrcli.encode.hdr_options import hdr_settings
 from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
@@ -193,7 +193,7 @@ class VideoEncoder:
                 codec, rate=rate.limit_denominator(_MAX_RATE_DENOMINATOR)
             )
             if not isinstance(stream, VideoStream):
-                raise ValueError(f"{codec} is no video encoder")
+                raise ValueError(f"{codec} is not a video encoder")
             added.append(stream)
 
         reason = open_quietly(add)

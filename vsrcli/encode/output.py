@@ -10,8 +10,8 @@ from pathlib import Path
 
 from vsrcli.containers.pipe import piped_container
 from vsrcli.containers.table import Container, container_of
-from vsrcli.decode.sidedata import hdr_settings
 from vsrcli.encode.encoders import encoder_of, is_full_range, writes_colours
+from vsrcli.encode.hdr_options import hdr_settings
 from vsrcli.errors import OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
 

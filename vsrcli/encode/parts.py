@@ -32,10 +32,10 @@ from vsrcli.options import EncoderOptions
 
 _MAGIC = b"vsrpart1"
 _LENGTH = struct.Struct("<I")
-_PACKET = struct.Struct(
-    "<qqqIBB"
-)  # pts, dts, duration, size, flags, number of side data
-_SIDE_DATA = struct.Struct("<BI")  # lengths of name and content
+# Pts, dts, duration, size, flags, number of side data.
+_PACKET = struct.Struct("<qqqIBB")
+# Lengths of name and content.
+_SIDE_DATA = struct.Struct("<BI")
 _KEYFRAME_FLAG = 1
 _NOT_KEPT = ("quality_stats",)
 # More frames than any encoder holds back.
@@ -129,8 +129,8 @@ class PartWriter:
         self._last_tick: int | None = None
         self._frame_count = 0
         try:
-            self._part = AtomicFile(path)
-            self._file = self._part.part.open("wb")
+            self._atomic_file = AtomicFile(path)
+            self._file = self._atomic_file.part.open("wb")
         except OSError as error:
             self._encoder.close()
             raise failure(error, target, self._encoder.codec) from error
@@ -179,7 +179,7 @@ class PartWriter:
         if self._is_finished:
             return
         self._is_finished = True
-        self._part.discard()
+        self._atomic_file.discard()
         # a full disk refuses what is still buffered, which nobody needs any more
         with contextlib.suppress(OSError):
             self._file.close()
@@ -191,7 +191,7 @@ class PartWriter:
         self._encoder.close()
         self._file.flush()
         self._file.close()
-        self._part.commit()
+        self._atomic_file.commit()
 
     def _encode(
         self,

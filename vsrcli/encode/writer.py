@@ -249,7 +249,7 @@ class VideoWriter(FrameSink):
         return output
 
     def _mux(self, packets: list[Packet[Any]]) -> None:
-        """Write video packets, each after copied ones of earlier times.
+        """Write video packets, each after the copied packets of earlier times.
 
         The last one waits for ``_flush``.
         """

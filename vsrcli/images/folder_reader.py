@@ -208,7 +208,7 @@ def _scaled(
 ) -> NDArray[np.uint16]:
     low, high = value_range
     if not np.isfinite(picture).all():
-        raise InputError(f"{file} holds values that are no numbers")
+        raise InputError(f"{file} holds values that are not numbers")
     smallest = float(picture.min())
     largest = float(picture.max())
     if smallest < low or largest > high:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -19,6 +20,7 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 # The first chunk, IHDR: length and kind, 13 bytes of content, and the sum.
 _PNG_HEADER_BYTES = 25
 _PNG_CHUNK_START = struct.Struct(">I4s")
+_PNG_CHECKSUM_BYTES = 4
 _RGB_MATRIX = 0
 # OpenCV's order of channels is blue, green, red, alpha.
 _SWAPPED = [2, 1, 0, 3]
@@ -141,6 +143,5 @@ def _read_tags(png: BinaryIO) -> ColorTags:
             )
         if kind == b"IDAT":
             break
-        checksum_bytes = 4
-        png.seek(length + checksum_bytes, 1)
+        png.seek(length + _PNG_CHECKSUM_BYTES, os.SEEK_CUR)
     return ColorTags()

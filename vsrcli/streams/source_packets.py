@@ -70,7 +70,7 @@ def first_packets(
     source: InputContainer,
     indices: set[int],
 ) -> dict[int, list[Packet[Any]]]:
-    """The first packets of some streams, as many as are soon found.
+    """The first packets of some streams: a few of each, if they come soon.
 
     Args:
         source: the open file; its other streams are discarded from now on.
@@ -122,11 +122,11 @@ def must_be_skipped(
     start: Fraction,
     container: Container,
 ) -> bool:
-    """Whether a packet has to be left out, because it would be heard in a container.
+    """Whether a packet is left out, since a container cannot hide it as the source does.
 
-    This is what an edit list of the source hides, where the container has none. (An encoder's delay
-    before the start stays.) Where the container keeps no timestamps, it is also what is less than
-    half after the start: it would delay what follows.
+    A container without edit lists would play what an edit list of the source hides. (An encoder's
+    delay just before the start is kept.) In a container without timestamps, a packet of which at
+    least half comes before the start would delay all that follow.
 
     Args:
         packet: as the source gives it.

@@ -202,7 +202,7 @@ class _Planner:
         return _loss(stream, f"{stream.kind} streams are not carried")
 
     def _holds_chapters(self, stream: StreamInfo) -> bool:
-        """Whether it is the track in which mov stores the chapters once more."""
+        """Whether it is the track in which mov stores the chapters again."""
         is_from_mov = QUICKTIME_DEMUXER in self.info.container
         has_chapters = bool(self.info.chapters)
         return stream.detail == "bin_data" and is_from_mov and has_chapters

@@ -90,7 +90,7 @@ def copy_tags(
     Args:
         source: the source's stream.
         output: the output's stream.
-        container: that it is in.
+        container: what the output is.
     """
     has_handler_names = container.has_handler_names
     tags = content_tags(source.metadata, handler_names=has_handler_names)
