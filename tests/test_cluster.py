@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from fake import FakeBackend
 from lossless import LOSSLESS, content, packets
 
-from vsrcli.backends import Float
+from vsrcli.backends import Backend, Float
 from vsrcli.errors import BackendError
 from vsrcli.jobs.demo import write_demo
 from vsrcli.jobs.upscale import upscale
+from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress
+from vsrcli.preflight.run_plan import plan_run
+from vsrcli.preflight.upscale_job import prepare
 
 ray = pytest.importorskip(
     "ray", reason="Ray is not installed: pip install 'vsrcli[ray]'"
@@ -81,6 +85,28 @@ def test_a_node_killed_in_mid_run_costs_nothing(
     assert content(tmp_path / "many.mkv") == content(tmp_path / "one.mkv")
     assert packets(tmp_path / "many.mkv") == packets(tmp_path / "one.mkv")
     assert not list(tmp_path.glob("*.vsr"))
+
+
+def test_a_process_loads_a_network_once_whatever_the_run(demo_clip: Path) -> None:
+    from vsrcli.segments.ray_executor import TaskSetup, load_network
+
+    opened: list[str] = []
+
+    def opener(
+        name: str, model: str, domain: str | None, *, device: str, precision: str | None
+    ) -> FakeBackend:
+        opened.append(model)
+        return FakeBackend()
+
+    def load(options: UpscaleOptions) -> Backend:
+        job = prepare(demo_clip, Path("o.mkv"), options)
+        setup = TaskSetup(job, options, plan_run(job, options), opener)
+        return load_network(setup)
+
+    first = load(UpscaleOptions(model="lite"))
+    assert load(UpscaleOptions(model="lite", start=Fraction(1, 10))) is first
+    assert load(UpscaleOptions(model="delta")) is not first
+    assert opened == ["lite", "delta"]
 
 
 def test_where_no_cluster_answers(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ _WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Setup:
+class TaskSetup:
     """What every task of a run gets."""
 
     job: UpscaleJob
@@ -91,7 +91,7 @@ class RayExecutor(SegmentExecutor):
             VsrError: the network cannot be loaded there.
         """
         source = job.source.resolve()
-        setup = _Setup(
+        setup = TaskSetup(
             job=replace(job, source=source, info=replace(job.info, path=source)),
             options=replace(options, ray=None),
             plan=plan,
@@ -215,21 +215,26 @@ def _write_part(path: Path, content: bytes) -> None:
         file.discard()
 
 
+def load_network(setup: TaskSetup) -> Backend:
+    """The network of a run; each process keeps those that it opened, whatever the run."""
+    return open_network(_caching(setup.opener), setup.options)
+
+
 @cache
-def _cached_network(opener: Opener, options: UpscaleOptions) -> Backend:
-    """Loaded once in each of Ray's processes."""
-    return open_network(opener, options)
+def _caching(opener: Opener) -> Opener:
+    """The opener, which opens each network only once in each of Ray's processes."""
+    return cache(opener)
 
 
-def _describe(setup: _Setup) -> tuple[str, Any]:
+def _describe(setup: TaskSetup) -> tuple[str, Any]:
     """What a machine runs, or the name of an error's class and its message."""
     try:
-        return "", Engine.of(_cached_network(setup.opener, setup.options))
+        return "", Engine.of(load_network(setup))
     except VsrError as error:
         return type(error).__name__, str(error)
 
 
-def _make(setup: _Setup, number: int, may_seek: bool) -> tuple[str, Any]:
+def _make(setup: TaskSetup, number: int, may_seek: bool) -> tuple[str, Any]:
     """One segment, or the name of an error's class and its message."""
     try:
         return "", _made_segment(setup, number, may_seek)
@@ -237,14 +242,14 @@ def _make(setup: _Setup, number: int, may_seek: bool) -> tuple[str, Any]:
         return type(error).__name__, str(error)
 
 
-def _made_segment(setup: _Setup, number: int, may_seek: bool) -> _MadeSegment:
+def _made_segment(setup: TaskSetup, number: int, may_seek: bool) -> _MadeSegment:
     job = setup.job
     if not job.source.exists():
         raise InputError(
             f"{job.source} is not there on {socket.gethostname()}: "
             "with --ray, the source needs the same path on every machine"
         )
-    backend = _cached_network(setup.opener, setup.options)
+    backend = load_network(setup)
     report = UpscaleReport.empty()
     run = RunContext(job, setup.options, setup.plan, report)
     segments: list[Segment] = []
