@@ -40,6 +40,7 @@ from vsrcli.picture.scenes import CutDetector
 from vsrcli.preflight.segment_plan import SegmentPlan, consecutive, plan_segments
 from vsrcli.preflight.upscale_job import prepare
 from vsrcli.segments import space as module
+from vsrcli.segments.folder_lock import FolderLock
 from vsrcli.segments.journal import Journal
 from vsrcli.timing import Schedule, TimeRange
 
@@ -448,6 +449,24 @@ def test_two_processes_on_one_output(
     )  # a dead process holds no lock
 
 
+@pytest.mark.parametrize("function", ["fcntl.flock", "os.fstat"])
+def test_a_lock_that_cannot_be_taken_leaves_no_file_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    before = open_files()
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(function, interrupt)
+        FolderLock(tmp_path / "o.mkv.vsr")
+    assert open_files() == before
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_the_container_refuses_before_the_work(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend
 ) -> None:
@@ -653,9 +672,10 @@ def test_decoding_times_rise_and_come_first(
 def test_a_schedule_that_begins_later_gives_the_same_ticks(
     gaps: list[int], fps: Any, data: st.DataObject
 ) -> None:
-    times = [Fraction(0)]
+    times = [Fraction(data.draw(st.sampled_from([0, 400, 9000])), 1000)]
     for gap in gaps:
         times.append(times[-1] + Fraction(gap, 1000))
+    fill = data.draw(st.booleans())
     start = data.draw(st.sampled_from([None, times[len(times) // 3]]))
     first = next(time for time in times if start is None or time >= start)
 
@@ -665,6 +685,7 @@ def test_a_schedule_that_begins_later_gives_the_same_ticks(
             time_base=Fraction(1, 1000),
             time_range=TimeRange(start=start),
             origin=Fraction(0) if start is None else first,
+            fill=fill,
             first_time=first_time,
         )
 

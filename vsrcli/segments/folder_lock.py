@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -24,8 +25,12 @@ class FolderLock:
         """
         self._path = folder / LOCK_NAME
         self._descriptor = -1
-        while not self._try_to_take():
-            pass
+        try:
+            while not self._try_to_take():
+                pass
+        except BaseException:
+            self.release()
+            raise
 
     def release(self) -> None:
         """Let other processes have it; may be called more than once."""
@@ -34,22 +39,16 @@ class FolderLock:
             self._descriptor = -1
 
     def _try_to_take(self) -> bool:
-        """False if the process that had just finished in the folder removed it meanwhile."""
+        """False if another process removed the folder meanwhile: it had just finished its run."""
         self._path.parent.mkdir(exist_ok=True)
         try:
             self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
         except FileNotFoundError:
             return False
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException:
-            self.release()
-            raise
-        try:
-            named = self._path.stat().st_ino
-        except FileNotFoundError:
-            named = None
-        if os.fstat(self._descriptor).st_ino == named:
-            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        locked = os.fstat(self._descriptor)
+        with contextlib.suppress(FileNotFoundError):
+            if self._path.stat().st_ino == locked.st_ino:
+                return True
         self.release()
         return False
