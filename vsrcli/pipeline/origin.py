@@ -30,7 +30,7 @@ def with_origin(job: UpscaleJob, source: FrameSource) -> UpscaleJob:
 
 
 def with_first_time(job: UpscaleJob, options: UpscaleOptions) -> UpscaleJob:
-    """As ``with_origin``, and the time of the first frame is known: for passes that begin anywhere.
+    """The job with its origin and the time of its first frame, for passes that begin anywhere.
 
     Args:
         job: what to do; its source can be opened more than once.
@@ -40,8 +40,9 @@ def with_first_time(job: UpscaleJob, options: UpscaleOptions) -> UpscaleJob:
         InputError: the source cannot be read, or holds no frame in the range.
     """
     with open_reader(job, options, context=0) as source:
-        job = replace(job, first_time=_first_time(source))
-        return with_origin(job, source)
+        first_time = _first_time(source)
+    origin = job.origin if job.time_range.start is None else first_time
+    return replace(job, origin=origin, first_time=first_time)
 
 
 def _first_time(source: FrameSource) -> Fraction:
@@ -50,10 +51,5 @@ def _first_time(source: FrameSource) -> Fraction:
     def ask() -> Iterator[Fraction]:
         yield source.first_time()
 
-    with Prefetch(
-        ask(),
-        1,
-        "decode",
-        stalled=source.stalled,
-    ) as times:
+    with Prefetch(ask(), 1, "decode", stalled=source.stalled) as times:
         return next(iter(times))

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from vsrcli.backends import Backend
 from vsrcli.frame import ColorTags, Frame, Plane
-from vsrcli.frame_io import FrameSink, FrameSource
+from vsrcli.frame_io import FrameSource
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
 from vsrcli.picture.windows import windows
 from vsrcli.pipeline.clock import Clock
@@ -85,11 +85,19 @@ class FrameTagger(Protocol):
         ...
 
 
-class SegmentSink(FrameSink, Protocol):
-    """Takes the frames of segments."""
+class SegmentSink(Protocol):
+    """Takes the frames of segments, in the encoder's thread."""
 
     def begin_segment(self, number: int) -> None:
         """Called before each frame is written, with its segment."""
+        ...
+
+    def write(self, frame: Frame, tick: int, duration: int) -> None:
+        """Take one frame of that segment; see ``FrameSink.write``."""
+        ...
+
+    def finish(self) -> None:
+        """Complete all segments: no frame comes any more, and the other threads have ended."""
         ...
 
 

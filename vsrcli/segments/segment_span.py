@@ -41,10 +41,9 @@ class SegmentSpan:
         Raises:
             VsrError: whatever a stage raises.
         """
-        frames_before = run.report.frames_out
         run = replace(run, job=self.job)
         run_stages(run, backend, self.source, self.sink, self.tagger)
-        self.sink.finish(run.report.frames_out - frames_before)
+        self.sink.finish()
 
 
 @contextmanager
@@ -79,7 +78,7 @@ def open_part_span(
         segments.end(last) or run.options.end,
     )
     tagger = SegmentTagger(segments, first, last)
-    # the frame before a segment is needed to tell whether it fits to the one before
+    # the frame before a segment is needed to tell whether it fits the one before
     context = max(1, radius)
     with open_reader(run.job, run.options, context, within=time_range) as source:
         sink = SegmentSpanWriter(

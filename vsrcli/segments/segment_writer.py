@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 
 from vsrcli.encode.parts import PartWriter
 from vsrcli.errors import OutputError
@@ -20,7 +21,7 @@ OnSegment = Callable[[Segment], None]
 
 
 class SegmentSpanWriter(SegmentSink):
-    """Writes some consecutive segments, each to a part of its own, in the encoder's thread.
+    """Writes some consecutive segments, each to a part of its own.
 
     ``finish`` completes the last one. Leaving the ``with`` block before that discards the one that
     is not complete.
@@ -77,16 +78,21 @@ class SegmentSpanWriter(SegmentSink):
         self._segment.frames_upscaled += frame is not self._previous
         self._previous = frame
 
-    def finish(
-        self, expected_frames: int, check: Callable[[Path], None] | None = None
-    ) -> None:
-        """Complete all segments; called when the network's thread has ended."""
+    def finish(self) -> None:
+        """See ``SegmentSink.finish``."""
         self._tagger.finish()
         while self._segment.number <= self._last:
             self._complete()
 
-    def abort(self) -> None:
-        """Discard the segment that is not complete."""
+    def __enter__(self) -> SegmentSpanWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
         if self._part is not None:
             self._part.abort()
 
@@ -152,14 +158,9 @@ class WholeOutputWriter(SegmentSink):
         self._segment.frames_upscaled += frame is not self._previous
         self._previous = frame
 
-    def finish(
-        self, expected_frames: int, check: Callable[[Path], None] | None = None
-    ) -> None:
-        """Complete the segment, not the output; called when the network's thread has ended."""
+    def finish(self) -> None:
+        """Complete the segment, not the output."""
         self._tagger.finish()
         self._segment.frames_in = self._tagger.take().count
         self._segment.damage = self._damage.as_dict()
         self._on_segment(self._segment)
-
-    def abort(self) -> None:
-        """Has no effect: the output is somebody else's."""
