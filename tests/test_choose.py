@@ -17,7 +17,7 @@ from vsrcli.decode.probe import probe
 from vsrcli.errors import OptionError
 from vsrcli.frame import Plane, VideoInfo
 from vsrcli.jobs import choose as module
-from vsrcli.jobs.choose import CANDIDATES, choose, measure_work, seconds_per_frame
+from vsrcli.jobs.choose import CANDIDATES, choose, measure_workload, seconds_per_frame
 from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.weights import locate, read_info
@@ -89,33 +89,37 @@ def test_motion_is_compensated_beside_the_network(
 
 
 def test_the_frames_of_the_range_are_counted(info: VideoInfo) -> None:
-    assert measure_work(info, UpscaleOptions()) == module.Work(
+    assert measure_workload(info, UpscaleOptions()) == module.Workload(
         200, 8 / 200
     )  # 25 a second are fewer than the output's 30
-    assert measure_work(info, UpscaleOptions(fps=Fraction(10))) == module.Work(80, 0.1)
+    assert measure_workload(info, UpscaleOptions(fps=Fraction(10))) == module.Workload(
+        80, 0.1
+    )
     assert (
-        measure_work(
+        measure_workload(
             info, UpscaleOptions(fps="source", start=Fraction(2), end=Fraction(4))
         ).frames
         == 50
     )
     assert (
-        measure_work(info, UpscaleOptions(model="auto", budget=100.0)).seconds_per_frame
+        measure_workload(
+            info, UpscaleOptions(model="auto", budget=100.0)
+        ).seconds_per_frame
         == 0.5
     )
     assert (
-        measure_work(
+        measure_workload(
             replace(info, interlaced=True),
             UpscaleOptions(fps="source", deinterlace="field"),
         ).frames
         == 400
     )
     endless = replace(info, duration=None)
-    assert measure_work(endless, UpscaleOptions()) == module.Work(None, 1 / 25)
+    assert measure_workload(endless, UpscaleOptions()) == module.Workload(None, 1 / 25)
     with pytest.raises(
         OptionError, match="--budget needs a source whose length is known"
     ):
-        measure_work(endless, UpscaleOptions(model="auto", budget=9.0))
+        measure_workload(endless, UpscaleOptions(model="auto", budget=9.0))
 
 
 @pytest.mark.parametrize(

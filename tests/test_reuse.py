@@ -203,7 +203,7 @@ def test_parts_are_held_against_the_whole_before_anything_is_rounded(
     for value in range(3):
         window = window.copy()
         window[2, 150, 150] = value
-        network.upscale(window, 8, full=False)
+        network.upscale(window, 8, is_full_range=False)
     assert (network.reused > 0.2) == reused
 
 
@@ -219,7 +219,7 @@ def test_a_real_backend_stands_the_proof(name: str) -> None:
     for value in range(4):
         window = window.copy()
         window[network.spec.middle, 75, 75] = value
-        network.upscale(window, 8, full=False)
+        network.upscale(window, 8, is_full_range=False)
     assert network.reused > 0.5
 
 

@@ -391,7 +391,7 @@ def test_values_that_are_no_numbers_are_noticed(
             return super().run(windows) * np.float32(np.nan)
 
     monkeypatch.setattr(module, "open_backend", lambda *arguments, **options: Broken())
-    with pytest.raises(BackendError, match="no numbers"):
+    with pytest.raises(BackendError, match="not numbers"):
         upscale(moving_clip, tmp_path / "o.mp4", UpscaleOptions(encoder=FAST))
     assert _names(tmp_path) == []
 

@@ -43,7 +43,7 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Workload:
     """How much there is to do.
 
     Attributes:
@@ -69,7 +69,7 @@ def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
         OptionError: no weights for the domain; or a budget for a source of unknown length.
         BackendError: the device is missing, or a network failed.
     """
-    work = measure_work(info, options)
+    workload = measure_workload(info, options)
     domain = options.domain or DEFAULT_DOMAIN
     gains = _gains(info, domain)
     if not gains:
@@ -87,9 +87,9 @@ def choose(info: VideoInfo, options: UpscaleOptions) -> tuple[str, str]:
         )
         seconds = seconds_per_frame(backend, info.width, info.height)
         timed.append(Candidate(name, gains[name], seconds))
-        if seconds <= work.seconds_per_frame:
+        if seconds <= workload.seconds_per_frame:
             break
-    return explain(timed, work, options.budget)
+    return explain(timed, workload, options.budget)
 
 
 def _gains(info: VideoInfo, domain: str) -> dict[str, float]:
@@ -108,7 +108,7 @@ def _gains(info: VideoInfo, domain: str) -> dict[str, float]:
 
 def explain(
     timed: list[Candidate],
-    work: Work,
+    workload: Workload,
     budget: float | None,
 ) -> tuple[str, str]:
     """Choose among networks that were timed in the order of their gain, until one fitted.
@@ -117,7 +117,7 @@ def explain(
         As ``choose``.
     """
     chosen = timed[-1]
-    fits = chosen.seconds_per_frame <= work.seconds_per_frame
+    fits = chosen.seconds_per_frame <= workload.seconds_per_frame
     if not fits:
         chosen = min(timed, key=lambda candidate: candidate.seconds_per_frame)
     limit = "real time" if budget is None else f"the budget of {_length(budget)}"
@@ -127,11 +127,11 @@ def explain(
         else f"none keeps {limit}, and this is the fastest"
     )
     line = (
-        f"--model auto: {chosen.model}, about {_cost(chosen, work)}, "
+        f"--model auto: {chosen.model}, about {_cost(chosen, workload)}, "
         f"{chosen.gain_db:+.2f} dB over bicubic: {reason}"
     )
     others = [
-        f"{candidate.model} would take {_cost(candidate, work)}"
+        f"{candidate.model} would take {_cost(candidate, workload)}"
         for candidate in timed
         if candidate is not chosen
     ]
@@ -140,7 +140,7 @@ def explain(
     return chosen.model, line
 
 
-def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
+def measure_workload(info: VideoInfo, options: UpscaleOptions) -> Workload:
     """Count the frames of the range that the network will see.
 
     Raises:
@@ -157,11 +157,11 @@ def measure_work(info: VideoInfo, options: UpscaleOptions) -> Work:
             raise OptionError(
                 "--budget needs a source whose length is known: give --end, or name a model"
             )
-        return Work(frames=None, seconds_per_frame=float(1 / rate))
+        return Workload(frames=None, seconds_per_frame=float(1 / rate))
     seconds = float(max(Fraction(0), end - options.range.begin))
     frames = max(1, ceil(seconds * rate))
     budget = seconds if options.budget is None else options.budget
-    return Work(frames, budget / frames)
+    return Workload(frames, budget / frames)
 
 
 def seconds_per_frame(
@@ -227,12 +227,12 @@ def _time_frame(
     return max(seconds, motion_seconds / motion_threads(backend.device))
 
 
-def _cost(candidate: Candidate, work: Work) -> str:
+def _cost(candidate: Candidate, workload: Workload) -> str:
     each = f"{candidate.seconds_per_frame:.2g} s a frame"
-    if work.frames is None:
+    if workload.frames is None:
         return each
-    total = _length(candidate.seconds_per_frame * work.frames)
-    return f"{total} for {work.frames} frames ({each})"
+    total = _length(candidate.seconds_per_frame * workload.frames)
+    return f"{total} for {workload.frames} frames ({each})"
 
 
 def _length(seconds: float) -> str:

@@ -77,8 +77,8 @@ def upscale(
     with _open_executor(job, options, plan) as executor:
         report = _new_report(source, target, job, executor.engine)
         run = RunContext(job, options, plan, report, on_progress, on_note)
-        is_spread = options.devices is not None or options.ray is not None
-        if is_spread and plan.reason is not None:
+        is_parallel = options.devices is not None or options.ray is not None
+        if is_parallel and plan.reason is not None:
             run.note(f"one device does all the work: {plan.reason}")
         with open_output(run, executor.engine) as output:
             for line in job.notes:
@@ -117,12 +117,12 @@ def _open_executor(
         BackendError: a device is missing, or there is no such cluster.
     """
     devices = None if options.devices is None else parse_devices(options.devices)
-    is_shared = plan.reason is None
-    if devices is not None and is_shared:
+    can_be_shared = plan.reason is None
+    if devices is not None and can_be_shared:
         from vsrcli.segments.process_executor import ProcessExecutor
 
         return ProcessExecutor(job, options, plan, devices, open_backend)
-    if options.ray is not None and is_shared:
+    if options.ray is not None and can_be_shared:
         if find_spec("ray") is None:
             raise BackendError(
                 "--ray needs Ray: pip install 'vsrcli[ray]'; "
@@ -172,11 +172,7 @@ def _certify(part: Path, run: RunContext) -> None:
     run.report.checks = verification.as_dict()
     if verification.ok:
         return
-    failed = [
-        f"{check.name}: {check.text}"
-        for check in verification.checks
-        if not check.passed
-    ]
+    failed = [f"{check.name}: {check.text}" for check in verification.failed]
     aside = job.target.with_name(f"{job.target.stem}.unverified{job.target.suffix}")
     part.replace(aside)
     raise OutputError(

@@ -1,1 +1,1 @@
-"""The way of a frame: windows, network, threads."""
+"""The path of a frame: windows, network, threads."""

@@ -39,11 +39,11 @@ _MAX_MOTION_THREADS = 12
 _OTHER_CORES = 2
 # Motion compensation may take this part of the machine's memory.
 _PART_OF_MEMORY = 4
-# So many copies of the picture a thread holds: planes being made and waiting, flows, doubled
-# pictures, maps.
+# A thread holds about this many copies of the picture: planes being made and waiting, flows,
+# doubled pictures, maps.
 _WORK_COPIES = 100
 
-# Of the backends of this process: whether a part comes out as it does in the whole picture.
+# For each backend of this process, whether a part comes out as it does in the whole picture.
 _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
 
 
@@ -126,8 +126,8 @@ class WindowPlanes:
 
     def _affordable_threads(self) -> int:
         bytes_per_thread = _WORK_COPIES * self._picture_bytes
-        most = machine_bytes() // _PART_OF_MEMORY // bytes_per_thread
-        return max(1, min(motion_threads(self._device), most))
+        max_threads = machine_bytes() // _PART_OF_MEMORY // bytes_per_thread
+        return max(1, min(motion_threads(self._device), max_threads))
 
 
 def motion_threads(device: str) -> int:
@@ -228,7 +228,7 @@ class LumaNetwork:
         self,
         planes: Plane,
         bits: int,
-        full: bool,
+        is_full_range: bool,
     ) -> Plane:
         """Upscale the middle frame of a window.
 
@@ -236,18 +236,18 @@ class LumaNetwork:
             planes: as ``inputs`` makes them, (planes, H, W), uint8 or uint16, codes of ``bits``
                 bits; kept until the next call, so it must not change.
             bits: significant bits of a code, the same in all calls.
-            full: whether the codes are of full range, the same in all calls.
+            is_full_range: whether the codes are of full range, the same in all calls.
 
         Returns:
             Shape (2H, 2W), codes of the same kind; it may be the last call's, so it must not be
             changed.
 
         Raises:
-            BackendError: the network failed, gave values that are no numbers, or finds no memory
+            BackendError: the network failed, gave values that are not numbers, or finds no memory
                 even for a small part.
         """
         self._bits = bits
-        self._is_full_range = full
+        self._is_full_range = is_full_range
         self._announce(*planes.shape[1:])
         result: Plane = self._reuse.upscale(planes)
         return result
@@ -272,13 +272,13 @@ class LumaNetwork:
             values = backend.run(values)
         if not np.isfinite(values).all():
             raise BackendError(
-                f"the network gave values that are no numbers in {backend.precision}: "
-                "the checkpoint is of no use, or the source is"
+                f"the network gave values that are not numbers in {backend.precision}: "
+                "the checkpoint is unusable, or the source is"
             )
         return values
 
     def _comes_out_exact(self, lumas: Plane, part: Part) -> bool:
-        """Compare a part computed by itself with the same of the whole picture; once a backend.
+        """Compare a part computed by itself with the same of the whole picture; once per backend.
 
         The comparison is made before anything is rounded.
         """
@@ -329,7 +329,7 @@ def upscale_luma(
         Shape (2H, 2W), codes as in the frames.
 
     Raises:
-        BackendError: the network failed, or gave something that is no number.
+        BackendError: the network failed, or gave values that are not numbers.
     """
     bits = window[0].format.bits
     is_full = tags.is_full_range

@@ -150,7 +150,7 @@ def side_by_side(
     threads: int,
     name: str,
 ) -> Generator[tuple[S, T]]:
-    """Do the work of each item on one of several threads, one more item ahead than those.
+    """Work on items with several threads, at most one more item ahead than there are threads.
 
     Args:
         items: each with its work; taken in the caller's thread, in order. Closed at the end if it
@@ -177,8 +177,8 @@ def side_by_side(
             except Exception as error:
                 failure = error
                 is_ended = True
-            most = 0 if is_ended else threads + 1
-            while len(waiting) > most:
+            max_waiting = 0 if is_ended else threads + 1
+            while len(waiting) > max_waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
         if failure is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from vsrcli.containers.table import Container
-from vsrcli.frame import StreamInfo, VideoInfo
+from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
 from vsrcli.options import UpscaleOptions
 from vsrcli.streams.stream_plan import StreamPlan
 from vsrcli.streams.stream_tags import global_tags
@@ -41,17 +41,13 @@ def stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
     return lines
 
 
-def folder_notes(info: VideoInfo, bits: int | None) -> list[str]:
-    """What to know of a folder of pictures that is made from a source.
-
-    Args:
-        info: the source.
-        bits: depth of the pictures if they are RGB that is made from YUV; None otherwise.
-    """
+def folder_notes(info: VideoInfo, pictures: PixelFormat) -> list[str]:
+    """What to know of a folder of pictures that is made from a source."""
     lines = []
-    if bits is not None and info.format.bits not in (8, 16):
+    is_converted = pictures.is_rgb and not info.format.is_rgb
+    if is_converted and pictures.bits != info.format.bits:
         lines.append(
-            f"the pictures have {bits} bits for the source's {info.format.bits}"
+            f"the pictures have {pictures.bits} bits for the source's {info.format.bits}"
         )
     if info.rotation or info.display_matrix:
         lines.append(
@@ -143,9 +139,9 @@ def _stream_line(plan: StreamPlan) -> str:
     stream = plan.stream
     words = (stream.kind, stream.codec, stream.language)
     name = " ".join(word for word in words if word)
-    action = {"drop": "left out", "convert": f"converted to {plan.codec}"}
-    done = action.get(plan.action, plan.action)
-    return f"stream {stream.index} ({name}) is {done}: {plan.reason}"
+    fates = {"drop": "left out", "convert": f"converted to {plan.codec}"}
+    fate = fates.get(plan.action, plan.action)
+    return f"stream {stream.index} ({name}) is {fate}: {plan.reason}"
 
 
 def _short_name(stream: StreamInfo) -> str:

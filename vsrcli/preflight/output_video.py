@@ -1,4 +1,4 @@
-"""What the video of an output should be; the work and the verification both go by it."""
+"""What the video of an output should be; the work and the verification both follow it."""
 
 from __future__ import annotations
 

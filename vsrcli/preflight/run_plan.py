@@ -12,7 +12,7 @@ from vsrcli.preflight.segment_plan import SegmentPlan, plan_segments
 from vsrcli.preflight.targets import is_folder_target
 from vsrcli.preflight.upscale_job import UpscaleJob
 
-# Encoders whose packets are no bytes, or so large that nobody wants them on the disk twice.
+# Encoders whose packets are not bytes, or so large that nobody wants them on the disk twice.
 _NOT_IN_PARTS = ("wrapped_avframe", "rawvideo")
 # Encoder options that ration bits over the whole video: each segment would get its own ration.
 _RATIONING_KEYS = {"b", "minrate", "maxrate", "bufsize", "rc", "pass", "bitrate"}

@@ -12,7 +12,7 @@ from fractions import Fraction
 _NEAR = Fraction(1, 4)
 # Minimum length of the last segment, as a share of the others'.
 _MIN_REST = Fraction(1, 2)
-# With more segments than these, each is longer instead.
+# A video that would need more segments than this gets longer ones.
 _MAX_SEGMENTS = 20_000
 
 

@@ -62,7 +62,7 @@ class UpscaleJob:
         conversion: what is done to frames before the network and after it.
         pictures: how the pictures of a folder are named.
         notes: lines for the user.
-        losses: those of the lines that tell of a loss.
+        losses: the notes that tell of a loss.
         origin: source time that is output time 0, seconds; with ``--start``, known as soon as the
             first frame is decoded (see ``origin.py``).
         first_time: time of the first frame in the range, seconds; None if nothing needs it.
@@ -132,8 +132,10 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
         orientation = Orientation.of_matrix(info.display_matrix)
     conversion = plan_conversion(info, orientation, to_folder=to_folder)
     video = output_video(info, options, conversion)
-    plan_output = _plan_folder if to_folder else _plan_file
-    plan = plan_output(info, source, target, video, options)
+    if to_folder:
+        plan = _plan_folder(info, target, video, options)
+    else:
+        plan = _plan_file(info, target, video, options)
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
     for note in (rate_note(info, options.fps), interlace_note(info, options)):
@@ -190,20 +192,17 @@ def _check_folder(
 
 def _plan_folder(
     info: VideoInfo,
-    _source: Path,
     target: Path,
     video: OutputVideo,
     options: UpscaleOptions,
 ) -> _OutputPlan:
-    becomes_rgb = video.format.is_rgb and not info.format.is_rgb
-    bits = 16 if becomes_rgb else None
     return _OutputPlan(
         encoder=options.encoder,
         fps=options.fps,
         promised=video,
         notes=[
             f"the output is a folder of pictures: {target}",
-            *folder_notes(info, bits),
+            *folder_notes(info, video.format),
         ],
         losses=folder_losses(info, options),
     )
@@ -211,7 +210,6 @@ def _plan_folder(
 
 def _plan_file(
     info: VideoInfo,
-    source: Path,
     target: Path,
     video: OutputVideo,
     options: UpscaleOptions,
@@ -241,7 +239,7 @@ def _plan_file(
         )
     _note_range(plan, video, container)
     _keep_rate(plan, video, container)
-    if not source.is_dir():
+    if not info.path.is_dir():
         plan.streams = plan_streams(info, target, options.audio)
         plan.notes += stream_notes(plan.streams)
         plan.losses += stream_losses(info, container, plan.streams)

@@ -14,7 +14,7 @@ from vsrcli.preflight.segment_plan import consecutive
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_span import SegmentSpan
 
-# Opens a network, as ``backends.open_backend``; processes and machines get it as well.
+# Opens a network, like ``backends.open_backend``; worker processes and machines call it too.
 Opener = Callable[..., Backend]
 
 

@@ -1,4 +1,4 @@
-"""Segments in parallel, in one worker process per device; the others redo what a dead one had."""
+"""Segments in parallel, in one worker process per device; if one dies, others redo its segments."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ class ProcessExecutor(SegmentExecutor):
         try:
             while task.missing or any(worker.numbers for worker in self._workers):
                 self._give_orders(task)
-                self._hear(task)
+                self._handle_messages(task)
                 run.show_progress(self._share_done(task.missing))
         except BaseException:
             self.close()  # at once: nobody may write in the folder after it is released
@@ -193,12 +193,12 @@ class ProcessExecutor(SegmentExecutor):
             if not worker.numbers and task.waiting:
                 worker.order(task.waiting.pop(0), may_seek=task.may_seek)
 
-    def _hear(self, task: _Task) -> None:
-        """Wait until somebody has something to say, and act on it."""
+    def _handle_messages(self, task: _Task) -> None:
+        """Wait for messages of any worker, and act on them."""
         ready = wait([worker.connection for worker in self._workers])
-        speakers = [worker for worker in self._workers if worker.connection in ready]
-        for worker in speakers:
-            if not _hear_all(worker, task):
+        senders = [worker for worker in self._workers if worker.connection in ready]
+        for worker in senders:
+            if not _handle_all(worker, task):
                 self._replace(worker, task)
 
     def _replace(self, worker: _Worker, task: _Task) -> None:
@@ -273,13 +273,13 @@ class _Task:
         self.missing.discard(segment.number)
 
 
-def _hear_all(worker: _Worker, task: _Task) -> bool:
-    """Act on all that a worker says, waiting for its first message; False if it is dead."""
+def _handle_all(worker: _Worker, task: _Task) -> bool:
+    """Act on a worker's messages, waiting for the first; False if it is dead."""
     while True:
         message = _receive(worker)
         if message is None:
             return False
-        _act_on(worker, *message, task)
+        _handle(worker, *message, task)
         if not worker.connection.poll():
             return True
 
@@ -295,7 +295,7 @@ def _receive(worker: _Worker) -> tuple[str, Any] | None:
     return message
 
 
-def _act_on(worker: _Worker, kind: str, value: Any, task: _Task) -> None:
+def _handle(worker: _Worker, kind: str, value: Any, task: _Task) -> None:
     """Act on one message; see ``worker_process.serve``."""
     report = task.run.report
     if kind == "ready":

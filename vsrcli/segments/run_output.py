@@ -216,8 +216,8 @@ class SegmentedOutput(RunOutput):
             writer.splice(joined(parts, job.video.time_base))
             writer.finish(self._run.report.frames_out, check_and_record)
 
-    def keep_what_is_done(self) -> None:
-        """Say what is kept of an interrupted run; remove the folder if that is nothing."""
+    def leave_unfinished(self) -> None:
+        """Tell what is kept of an interrupted run; remove the folder if nothing is."""
         journal = self._journal
         if not journal.done:
             journal.remove()
@@ -251,7 +251,7 @@ def _open_segmented_output(run: RunContext, engine: Engine) -> Iterator[RunOutpu
                 pass  # what the container refuses, it refuses before the work
             yield output
         except BaseException:
-            output.keep_what_is_done()
+            output.leave_unfinished()
             raise
         journal.remove()
 

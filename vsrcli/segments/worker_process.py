@@ -73,9 +73,8 @@ def serve(descriptor: int) -> None:
     Args:
         descriptor: of the socket to the parent.
     """
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches all; the parent decides
+    # Ctrl-C reaches all processes; the parent decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(descriptor)
     setup: WorkerSetup = connection.recv()
     _die_with(setup.parent)

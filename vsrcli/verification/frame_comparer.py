@@ -22,7 +22,7 @@ class FrameComparer:
     An output of the wrong size is not compared.
 
     Attributes:
-        comparison: what was found so far.
+        comparison: the results so far.
     """
 
     def __init__(self, task: VerificationTask) -> None:
