@@ -333,10 +333,10 @@ class VideoReader(FrameSource):
 
     def _note_missing_end(self, stream: VideoStream, end: Fraction) -> None:
         promised = promised_end(stream, self.info.start)
-        wanted = self._range.end_within(promised)
-        if promised is None or wanted is None:
+        expected = self._range.end_within(promised)
+        if promised is None or expected is None:
             return
-        missing = wanted - end
+        missing = expected - end
         if missing > tolerated_gap(self.info):
             self.damage.missing_seconds = float(missing)
             self._refuse(f"its last {float(missing):.2f} s of video are missing")
