@@ -80,16 +80,19 @@ def mosaic(side: int, tile: int, rng: np.random.Generator) -> Rgb:
         Shape (side, side, 3), uint8.
     """
     grain = noise(side, 8, 6, rng)
-    veins = noise(side, 5, 5, rng)
-    cells = -(-side // tile)
-    tones = rng.uniform(-0.22, 0.22, (cells, cells))
+    noise_of_veins = noise(side, 5, 5, rng)
+    # a vein is where its noise changes sign
+    veins = np.exp(-np.abs(noise_of_veins) * 16)
+    tiles = -(-side // tile)
+    tones = rng.uniform(-0.22, 0.22, (tiles, tiles))
     tone = _tiled(tones, side, tile).astype(np.float32)
-    stone = 0.5 + 0.2 * grain + tone - 0.3 * np.exp(-np.abs(veins) * 16)
+    stone = 0.5 + 0.2 * grain + tone - 0.3 * veins
     picture = gradient(stone, _STONE)
+    is_hatched = rng.random((tiles, tiles)) < 0.22
     y, x = np.mgrid[:side, :side]
-    is_hatched = _tiled(rng.random((cells, cells)) < 0.22, side, tile)
-    lines = is_hatched & ((x + y) % 10 < 4)
-    picture[lines] = (picture[lines] * 0.45).astype(np.uint8)
+    is_diagonal_line = (x + y) % 10 < 4
+    hatching = _tiled(is_hatched, side, tile) & is_diagonal_line
+    picture[hatching] = (picture[hatching] * 0.45).astype(np.uint8)
     joint = max(2, tile // 22)
     picture[_grid_lines(side, tile, joint)] = _JOINT
     return picture
@@ -146,9 +149,9 @@ def draw_text(
         # OpenCV 4 and 5 draw the same font name with different letters: ask for the width.
         (width, _), _ = cv2.getTextSize(text, font, size, thickness)
         rim = round(height * scale / 2)
-        top = y - round(height * scale) - rim
-        right = x + width + rim
-        cv2.rectangle(canvas, (x - rim, top), (right, y + rim), INK, cv2.FILLED)
+        top_left = (x - rim, y - round(height * scale) - rim)
+        bottom_right = (x + width + rim, y + rim)
+        cv2.rectangle(canvas, top_left, bottom_right, INK, cv2.FILLED)
     cv2.putText(
         canvas,
         text,

@@ -132,17 +132,18 @@ class Motion:
         height, width = middle.luma.shape
         plane_count = 1 + NEIGHBOUR_PLANES * (len(window) - 1)
         planes = np.empty((plane_count, height, width), middle.luma.dtype)
-        planes[plane_count // 2] = middle.luma
         first = 0
         for place, neighbour in enumerate(window):
             if place == radius:
+                planes[first] = middle.luma
                 first += 1
                 continue
-            nearer = window[place - 1 if place > radius else place + 1]
+            towards_middle = place - 1 if place > radius else place + 1
+            nearer = window[towards_middle]
             flow = self._flow_over(middle, nearer, neighbour)
-            last = first + NEIGHBOUR_PLANES
-            self._sample(middle, neighbour, flow, planes[first:last])
-            first = last
+            end = first + NEIGHBOUR_PLANES
+            self._sample(middle, neighbour, flow, planes[first:end])
+            first = end
         return cast("Plane", planes)
 
     def _sample(
@@ -163,16 +164,17 @@ class Motion:
                 row, column = divmod(phase, 2)
                 planes[phase, top:bottom] = sampled[row::2, column::2]
             distance = cv2.absdiff(sampled, reference[2 * top : 2 * bottom])
-            rows = bottom - top
-            mean = cv2.resize(distance, (width, rows), interpolation=cv2.INTER_AREA)
-            mean = mean.reshape(rows, width)
+            size = (width, bottom - top)
+            mean = cv2.resize(distance, size, interpolation=cv2.INTER_AREA)
+            mean = mean.reshape(bottom - top, width)
             np.minimum(mean, self._peak - self._black, out=mean)
             black = planes.dtype.type(self._black)
             np.add(mean, black, out=planes[PHASES, top:bottom])
 
     def _view(self, luma: Plane) -> View:
-        known = [view for view in self._views if view.luma is luma]
-        view = known[0] if known else View(luma, next(self._numbers))
+        view = next((view for view in self._views if view.luma is luma), None)
+        if view is None:
+            view = View(luma, next(self._numbers))
         others = [other for other in self._views if other is not view]
         self._views = [view, *others][:_MAX_VIEWS]
         return view
@@ -289,12 +291,10 @@ def _search(first: Bytes, second: Bytes) -> Flow:
     height, width = first.shape
     below = max(0, _MIN_SIDE_PX - height)
     right = max(0, _MIN_SIDE_PX - width)
-    extended = [
-        cv2.copyMakeBorder(picture, 0, below, 0, right, _BORDER)
-        for picture in (first, second)
-    ]
+    extended1 = cv2.copyMakeBorder(first, 0, below, 0, right, _BORDER)
+    extended2 = cv2.copyMakeBorder(second, 0, below, 0, right, _BORDER)
     no_start: Any = None
-    flow = new_search().calc(extended[0], extended[1], no_start)
+    flow = new_search().calc(extended1, extended2, no_start)
     planes = np.moveaxis(flow[:height, :width], -1, 0)
     return cast("Flow", planes.copy())
 
@@ -323,13 +323,13 @@ def _sample_rows(doubled: Plane, flow: Flow | None, top: int, bottom: int) -> Pl
 def _doubled_flow(flow: Flow, top: int, bottom: int) -> list[Float]:
     """Rows ``top`` to ``bottom`` of a flow at twice the size, in pixels of that size."""
     _, height, width = flow.shape
-    above = min(top, 1)
-    first = top - above
-    last = min(height, bottom + 1)
-    size = (2 * width, 2 * (last - first))
-    rows = slice(2 * above, 2 * (above + bottom - top))
+    # interpolation at the strip's edges needs the rows above and below it
+    first = max(0, top - 1)
+    end = min(height, bottom + 1)
+    size = (2 * width, 2 * (end - first))
+    rows = slice(2 * (top - first), 2 * (bottom - first))
     doubled = []
-    for part in flow[:, first:last] * np.float32(2):
+    for part in flow[:, first:end] * np.float32(2):
         large = cv2.resize(part, size, interpolation=cv2.INTER_LINEAR)
         doubled.append(cast("Float", large[rows]))
     return doubled

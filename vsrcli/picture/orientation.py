@@ -84,13 +84,14 @@ class Orientation:
 
     def siting(self, tags: ColorTags) -> str:
         """Where the chroma samples of a turned frame lie, by a name of ``chroma.SITING``."""
-        siting = SITING[tags.chroma_location or DEFAULT_LOCATION]
-        down, across = siting if self.transpose else reversed(siting)
+        across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
+        if self.transpose:
+            across, down = down, across
         if self.flip_x:
             across = 1 - across
         if self.flip_y:
             down = 1 - down
-        names = {siting: name for name, siting in SITING.items()}
+        names = {place: name for name, place in SITING.items()}
         return names[across, down]
 
     def turn(self, frame: Frame) -> Frame:

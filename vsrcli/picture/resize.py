@@ -145,9 +145,10 @@ def half(image: NDArray[Any], kernel: Kernel = "bicubic") -> Float:
     result = np.empty((*leading, half_height, half_width), np.float32)
     taps = _half_taps(kernel)
     for index in np.ndindex(*leading):
-        rows = _filter(image[index], taps)[::2]
-        columns = _filter(np.ascontiguousarray(rows), taps.T)
-        result[index] = columns[:, ::2]
+        filtered = _filter(image[index], taps)
+        half_as_high = np.ascontiguousarray(filtered[::2])
+        filtered = _filter(half_as_high, taps.T)
+        result[index] = filtered[:, ::2]
     return result
 
 
@@ -182,15 +183,17 @@ def double_phase(
     is_integer = np.issubdtype(plane.dtype, np.integer)
     if is_integer and peak is None:
         peak = int(np.iinfo(plane.dtype).max)
+    # the even and the odd columns of the result, interleaved by OpenCV as channels
     columns = []
     for phase in (0, 1):
         taps = _taps(kernel, phase / 2 - shift_x)
         columns.append(_filter(plane, taps.T))
-    wide = np.asarray(cv2.merge(columns)).reshape(height, 2 * width)
+    interleaved = np.asarray(cv2.merge(columns))
+    twice_as_wide = interleaved.reshape(height, 2 * width)
     result = np.empty((2 * height, 2 * width), plane.dtype)
     for phase in (0, 1):
         taps = _taps(kernel, phase / 2 - shift_y)
-        rows = _filter(wide, taps)
+        rows = _filter(twice_as_wide, taps)
         if is_integer:
             np.rint(rows, out=rows)
             np.clip(rows, 0, peak, out=rows)

@@ -64,10 +64,9 @@ class Part:
     def place(self, scale: int) -> tuple[slice, slice]:
         """(rows, columns) of the core in the result."""
         rows, columns = self.core
-        return (
-            slice(scale * rows.start, scale * rows.stop),
-            slice(scale * columns.start, scale * columns.stop),
-        )
+        target_rows = slice(scale * rows.start, scale * rows.stop)
+        target_columns = slice(scale * columns.start, scale * columns.stop)
+        return target_rows, target_columns
 
 
 class Reuse:
@@ -175,11 +174,9 @@ class Reuse:
         if not self._proved:
             self._proved = self._prove(lumas, parts[0])
             self._exact_parts = self._proved
-            finding = (
-                "equal the whole"
-                if self._proved
-                else "differ from the whole: not reused"
-            )
+            finding = "differ from the whole: not reused"
+            if self._proved:
+                finding = "equal the whole"
             log.info("parts of a picture %s on this machine", finding)
         return parts if self._exact_parts else None
 
@@ -195,13 +192,20 @@ def changed_parts(changed: NDArray[np.bool_], halo: int) -> list[Part]:
         Parts whose cores hold every pixel within ``halo`` of a changed one; cores may overlap.
     """
     height, width = changed.shape
-    padding = ((0, -height % CELL_PX), (0, -width % CELL_PX))
-    padded = np.pad(changed, padding)
+    cutter = _BoxCutter(_cells(changed), halo, (height, width))
+    return [cutter.part(box) for box in cutter.boxes()]
+
+
+def _cells(changed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """True where any pixel of a cell changed, (cell rows, cell columns)."""
+    height, width = changed.shape
+    below = -height % CELL_PX
+    right = -width % CELL_PX
+    padded = np.pad(changed, ((0, below), (0, right)))
     cell_rows = padded.shape[0] // CELL_PX
     grouped = padded.reshape(cell_rows, CELL_PX, -1, CELL_PX)
-    cells = np.logical_or.reduce(grouped, axis=(1, 3))
-    cutter = _BoxCutter(cells, halo, (height, width))
-    return [cutter.part(box) for box in cutter.boxes()]
+    cells: NDArray[np.bool_] = np.logical_or.reduce(grouped, axis=(1, 3))
+    return cells
 
 
 # rows and columns of cells, ends excluded
@@ -225,10 +229,11 @@ class _BoxCutter:
     def boxes(self) -> list[_Box]:
         """The box around all changed cells, split at empty lines for as long as that saves work."""
         rows, columns = self._cells.shape
-        return self._split(self._shrink(slice(0, rows), slice(0, columns)))
+        whole = self._shrink(slice(0, rows), slice(0, columns))
+        return self._split(whole)
 
     def part(self, box: _Box) -> Part:
-        """The part of the picture that a box stands for."""
+        """The part of the picture to compute for a box."""
         halo_cells = -(-2 * self._halo // CELL_PX)
         core = self._grow(box, self._halo)
         source = self._grow(box, halo_cells * CELL_PX)
@@ -259,13 +264,15 @@ class _BoxCutter:
         """Every way to split a box at an empty line."""
         rows, columns = box
         inside = self._cells[box]
-        for gap in _gaps(np.logical_or.reduce(inside, axis=1)):
-            line = rows.start + gap
+        filled_rows = np.logical_or.reduce(inside, axis=1)
+        for gap_end in _gap_ends(filled_rows):
+            line = rows.start + gap_end
             above = self._shrink(slice(rows.start, line), columns)
             below = self._shrink(slice(line, rows.stop), columns)
             yield above, below
-        for gap in _gaps(np.logical_or.reduce(inside, axis=0)):
-            line = columns.start + gap
+        filled_columns = np.logical_or.reduce(inside, axis=0)
+        for gap_end in _gap_ends(filled_columns):
+            line = columns.start + gap_end
             left = self._shrink(rows, slice(columns.start, line))
             right = self._shrink(rows, slice(line, columns.stop))
             yield left, right
@@ -273,13 +280,15 @@ class _BoxCutter:
     def _shrink(self, rows: slice, columns: slice) -> _Box:
         """The smallest box that holds the changed cells of a box."""
         inside = self._cells[rows, columns]
+        filled_rows = np.logical_or.reduce(inside, axis=1)
+        filled_columns = np.logical_or.reduce(inside, axis=0)
         return (
-            _filled(np.logical_or.reduce(inside, axis=1), rows.start),
-            _filled(np.logical_or.reduce(inside, axis=0), columns.start),
+            _extent(filled_rows, rows.start),
+            _extent(filled_columns, columns.start),
         )
 
 
-def _filled(lines: NDArray[np.bool_], start: int) -> slice:
+def _extent(lines: NDArray[np.bool_], start: int) -> slice:
     """From the first True to the last, counted from ``start``."""
     places = np.flatnonzero(lines)
     first = int(places[0])
@@ -287,7 +296,8 @@ def _filled(lines: NDArray[np.bool_], start: int) -> slice:
     return slice(start + first, start + last + 1)
 
 
-def _gaps(filled: NDArray[np.bool_]) -> list[int]:
+def _gap_ends(filled: NDArray[np.bool_]) -> list[int]:
     """Where runs of empty lines end; the first and the last line are filled."""
-    ends = np.flatnonzero(filled[1:] & ~filled[:-1]) + 1
+    follows_gap = filled[1:] & ~filled[:-1]
+    ends = np.flatnonzero(follows_gap) + 1
     return [int(end) for end in ends]

@@ -136,9 +136,9 @@ def to_rgb(frame: Frame, tags: ColorTags, matrix: int, bits: int) -> Frame:
     chroma = []
     for plane in frame.chroma:
         values = (plane.astype(np.float32) - neutral) / chroma_span
-        wide = _expand(values, frame.width, layout.log2_chroma_w, across)
-        high = _expand(wide.T, frame.height, layout.log2_chroma_h, down)
-        chroma.append(high.T)
+        widened = _expand(values, frame.width, layout.log2_chroma_w, across)
+        columns = _expand(widened.T, frame.height, layout.log2_chroma_h, down)
+        chroma.append(columns.T)
     planes = list(_to_gbr(luma, chroma[0], chroma[1], matrix))
     if frame.alpha is not None:
         planes.append(frame.alpha.astype(np.float32) / np.float32(layout.peak))
@@ -173,9 +173,9 @@ def from_rgb(frame: Frame, layout: PixelFormat, tags: ColorTags, matrix: int) ->
         across, down = SITING[tags.chroma_location or DEFAULT_LOCATION]
         neutral, chroma_span = _chroma_range(layout, full)
         for values in chroma:
-            low = _reduce(values.T, layout.log2_chroma_h, down)
-            small = _reduce(low.T, layout.log2_chroma_w, across)
-            planes.append(small * chroma_span + neutral)
+            columns = _reduce(values.T, layout.log2_chroma_h, down)
+            reduced = _reduce(columns.T, layout.log2_chroma_w, across)
+            planes.append(reduced * chroma_span + neutral)
     if layout.has_alpha:
         opaque = np.ones_like(luma)
         alpha = opaque if frame.alpha is None else _unit(frame.alpha, peak)
@@ -240,8 +240,11 @@ def _to_gbr(
         return luma + blue, rest - red, rest + red
     kr, kb = _WEIGHTS[matrix]
     kg = 1 - kr - kb
-    b = luma + np.float32(2 * (1 - kb)) * blue
-    r = luma + np.float32(2 * (1 - kr)) * red
+    # luma is kr r + kg g + kb b, and chroma is b - luma and r - luma, each divided by its range
+    blue_range = 2 * (1 - kb)
+    red_range = 2 * (1 - kr)
+    b = luma + np.float32(blue_range) * blue
+    r = luma + np.float32(red_range) * red
     g = luma - np.float32(2 * kb * (1 - kb) / kg) * blue
     g -= np.float32(2 * kr * (1 - kr) / kg) * red
     return g, b, r
@@ -260,8 +263,10 @@ def _from_gbr(g: Float, b: Float, r: Float, matrix: int) -> tuple[Float, Float, 
     kr, kb = _WEIGHTS[matrix]
     kg = 1 - kr - kb
     luma = np.float32(kr) * r + np.float32(kg) * g + np.float32(kb) * b
-    blue = (b - luma) / np.float32(2 * (1 - kb))
-    red = (r - luma) / np.float32(2 * (1 - kr))
+    blue_range = 2 * (1 - kb)
+    red_range = 2 * (1 - kr)
+    blue = (b - luma) / np.float32(blue_range)
+    red = (r - luma) / np.float32(red_range)
     return luma, blue, red
 
 
@@ -281,14 +286,18 @@ def _expand(plane: Float, length: int, log2_factor: int, siting: float) -> Float
     return _expand_between_pixels(plane, length)
 
 
-# In both functions, the mirror image of the picture continues it beyond its edges, of which the
-# kept samples are consistent parts.
+_PadMode = Literal["edge", "reflect", "symmetric"]
+
+
+# Both functions continue the picture beyond its edges by its mirror image: the given samples are
+# part of those of the continued picture.
 
 
 def _expand_on_pixels(plane: Float, length: int) -> Float:
     """Double the samples of an axis; each lies on the first of its two pixels."""
     is_odd = length % 2 == 1
-    _, middle, after = _sharpen(plane, "reflect", "reflect" if is_odd else "symmetric")
+    end: _PadMode = "reflect" if is_odd else "symmetric"
+    _, middle, after = _sharpen(plane, start="reflect", end=end)
     expanded = _empty_double(plane)
     expanded[..., ::2] = middle
     expanded[..., 1::2] = _HALF * (middle + after)
@@ -297,7 +306,7 @@ def _expand_on_pixels(plane: Float, length: int) -> Float:
 
 def _expand_between_pixels(plane: Float, length: int) -> Float:
     """Double the samples of an axis; each lies between its two pixels."""
-    before, middle, after = _sharpen(plane, "symmetric", "symmetric")
+    before, middle, after = _sharpen(plane, start="symmetric", end="symmetric")
     expanded = _empty_double(plane)
     expanded[..., ::2] = _QUARTER * before + _THREE_QUARTERS * middle
     expanded[..., 1::2] = _THREE_QUARTERS * middle + _QUARTER * after
@@ -311,11 +320,11 @@ def _empty_double(plane: Float) -> Float:
     return np.empty((*leading, 2 * count), np.float32)
 
 
-_PadMode = Literal["edge", "reflect", "symmetric"]
-
-
 def _sharpen(
-    plane: Float, start: _PadMode, end: _PadMode
+    plane: Float,
+    *,
+    start: _PadMode,
+    end: _PadMode,
 ) -> tuple[Float, Float, Float]:
     """The sharpened samples of the last axis: those before, at and after every sample."""
     margin = _REACH + 1
@@ -326,7 +335,10 @@ def _sharpen(
         weight * padded[..., shift : shift + count]
         for shift, weight in enumerate(_SHARPENER)
     )
-    return sharp[..., :-2], sharp[..., 1:-1], sharp[..., 2:]
+    before = sharp[..., :-2]
+    middle = sharp[..., 1:-1]
+    after = sharp[..., 2:]
+    return before, middle, after
 
 
 def _reduce(plane: Float, log2_factor: int, siting: float) -> Float:

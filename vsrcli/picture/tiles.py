@@ -208,9 +208,10 @@ def merge(
         target = []
         inside = []
         for source, core in zip(tile.source, tile.core, strict=True):
+            # pixels of the result's first row or column, and of the core, in the large picture
+            origin = scale * (source.start - edge) + trim
             start = scale * core.start
             stop = scale * core.stop
-            origin = scale * (source.start - edge) + trim
             target.append(slice(start, stop))
             inside.append(slice(start - origin, stop - origin))
         picture[tuple(target)] = result[tuple(inside)]
