@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import Any
 
 import av
@@ -63,25 +64,24 @@ def x264_stream(
     Yields:
         As many planes of the same shape.
     """
-
-    def decoded(packet: Any) -> Iterator[NDArray[np.uint8]]:
-        if packet is not None and on_packet is not None:
-            on_packet(bytes(packet))
-        return _planes(decoder.decode(packet), height, width)
-
-    encoder: Any = None
+    first = next(frames, None)
+    if first is None:
+        return
+    height, width = first.shape
+    encoder = gray_encoder(height, width, {"crf": str(crf), "preset": preset})
     decoder: Any = av.CodecContext.create("h264", "r")
-    height = width = 0
-    for number, frame in enumerate(frames):
-        if encoder is None:
-            height, width = frame.shape
-            encoder = gray_encoder(height, width, {"crf": str(crf), "preset": preset})
-        for packet in encoder.encode(gray_picture(frame, number)):
-            yield from decoded(packet)
-    if encoder is not None:
-        for packet in encoder.encode(None):
-            yield from decoded(packet)
-        yield from decoded(None)
+
+    def decode(packets: Iterable[Any]) -> Iterator[NDArray[np.uint8]]:
+        for packet in packets:
+            if on_packet is not None:
+                on_packet(bytes(packet))
+            yield from _planes(decoder.decode(packet), height, width)
+
+    for number, frame in enumerate(chain([first], frames)):
+        picture = gray_picture(frame, number)
+        yield from decode(encoder.encode(picture))
+    yield from decode(encoder.encode(None))
+    yield from _planes(decoder.decode(None), height, width)
 
 
 def gray_encoder(height: int, width: int, options: dict[str, str]) -> Any:
@@ -93,13 +93,13 @@ def gray_encoder(height: int, width: int, options: dict[str, str]) -> Any:
 
 
 def describe_gray(encoder: Any, height: int, width: int) -> None:
-    """Set what an encoder has to know of gray pictures at 25 frames a second."""
+    """Set an encoder up for gray pictures at 25 frames per second."""
     encoder.height = height + height % 2
     encoder.width = width + width % 2
     encoder.pix_fmt = "gray"
     encoder.framerate = Fraction(25)
     encoder.time_base = Fraction(1, 25)
-    # only a flag: without it OpenCV stretches the codes when it decodes them
+    # only a tag: without it, OpenCV stretches the codes when it decodes them
     encoder.color_range = ColorRange.JPEG
 
 
@@ -116,9 +116,11 @@ def _planes(
     pictures: Iterable[Any], height: int, width: int
 ) -> Iterator[NDArray[np.uint8]]:
     for picture in pictures:
-        yield np.ndarray(
+        luma = picture.planes[0]
+        view = np.ndarray(
             (height, width),
             np.uint8,
-            buffer=memoryview(picture.planes[0]),
-            strides=(picture.planes[0].line_size, 1),
-        ).copy()
+            buffer=memoryview(luma),
+            strides=(luma.line_size, 1),
+        )
+        yield view.copy()
