@@ -186,7 +186,7 @@ class TrainOptions:
             )
 
     def _check_prepare(self) -> None:
-        """Nothing is given that only training uses."""
+        """Refuse options that only training uses."""
         unused = []
         for field in fields(self):
             is_given = getattr(self, field.name) != field.default
@@ -202,7 +202,7 @@ class TrainOptions:
             raise OptionError("no folder for the run: give --out DIR")
         if self.steps is None and self.time is None:
             raise OptionError("the run needs an end: give --steps N or --time 2h")
-        has_steps = self.steps is None or self.steps >= 1
-        has_time = self.time is None or self.time > 0
-        if not (has_steps and has_time):
+        is_too_few = self.steps is not None and self.steps < 1
+        is_too_short = self.time is not None and self.time <= 0
+        if is_too_few or is_too_short:
             raise OptionError("--steps and --time must be above zero")
