@@ -48,7 +48,7 @@ _PROVED: WeakKeyDictionary[Backend, bool] = WeakKeyDictionary()
 
 
 class WindowPlanes:
-    """Makes the planes that a network takes of windows of luma planes.
+    """Turns windows of luma planes into the planes that a network takes.
 
     Attributes:
         threads: how many make planes side by side.

@@ -70,7 +70,7 @@ class Prefetch(Generic[T]):
             yield from self._source
             return
         while not self._ended:
-            item = self._awaited(self._queue)
+            item = self._next_item(self._queue)
             if isinstance(item, _End):
                 self._ended = True
                 if item.error is not None:
@@ -78,10 +78,10 @@ class Prefetch(Generic[T]):
                 return
             yield item
 
-    def _awaited(self, waiting: queue.Queue[T | _End]) -> T | _End:
+    def _next_item(self, items: queue.Queue[T | _End]) -> T | _End:
         while True:
             try:
-                return waiting.get(timeout=_ASK_SECONDS)
+                return items.get(timeout=_ASK_SECONDS)
             except queue.Empty:
                 error = self._stalled()
             if error is not None:

@@ -1,4 +1,4 @@
-"""Who makes the segments of a run, and where they go: the interfaces."""
+"""Who makes the segments of a run, and where they go: interfaces, and the local executor."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ class ProcessExecutor(SegmentExecutor):
                 stdin=subprocess.DEVNULL,
             )
         worker = _Worker(process, Connection(ours.detach()), device)
-        self._workers.append(worker)
+        self._workers.insert(place, worker)
         setup = WorkerSetup(
             job=self._job,
             options=replace(self._options, device=device, devices=None),

@@ -33,7 +33,7 @@ class RunOutput(SegmentStore, Protocol):
     """Takes the segments of a run, and makes the output of them."""
 
     def begin(self) -> None:
-        """Say what an earlier run left; called once, before the work."""
+        """Tell the user what an earlier run left; called once, before the work."""
         ...
 
     def missing(self) -> list[int]:
