@@ -613,6 +613,7 @@ def test_every_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         (["--lr", "missing.mkv"], "no such file"),
         (["-m", "nothing"], "unknown model"),
         (["--degrade", "video"], "training packs only"),
+        (["--compare", "x.mkv", "--degrade", "video"], "training packs only"),
     ],
 )
 def test_wrong_usage_is_one_line(

@@ -1,0 +1,1 @@
+"""Benchmarks: networks, and results of any tool, scored against ground truth."""

@@ -117,6 +117,7 @@ def _open_run(
     crop: int,
 ) -> BenchRun:
     if options.compare:
+        _refuse_random_degradation(options)
         truth = Source(path, options.range)
         result = Source(Path(options.compare), options.range)
         return ComparisonRun(truth, result, options.frames)
@@ -138,13 +139,17 @@ def _open_truth(path: Path, options: BenchOptions) -> GroundTruth:
             count=options.sequences,
             size=options.area,
         )
-    if options.degrade == "video":
-        raise OptionError(
-            "--degrade video is random for each clip, and for training packs only: "
-            "choose crf:N instead"
-        )
+    _refuse_random_degradation(options)
     source = Source(path, options.range)
     low = None
     if options.lr:
         low = Source(Path(options.lr), options.range)
     return StreamTruth(source, options.degrade, low)
+
+
+def _refuse_random_degradation(options: BenchOptions) -> None:
+    if options.degrade == "video":
+        raise OptionError(
+            "--degrade video is random for each clip, and for training packs only: "
+            "choose crf:N instead"
+        )

@@ -16,7 +16,7 @@ from vsrcli.errors import InputError
 
 
 class ComparisonRun:
-    """One result and its ground truth; follows :class:`~vsrcli.bench.protocols.BenchRun`.
+    """One result and its ground truth; implements :class:`~vsrcli.bench.protocols.BenchRun`.
 
     Args:
         truth: the ground truth.

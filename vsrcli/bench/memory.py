@@ -16,10 +16,10 @@ class PeakMemory:
     """Measures the peak between entering and leaving a ``with`` block.
 
     Attributes:
-        device: set to ``cuda...`` to measure the cards instead of the process.
-        megabytes: the peak, in units of 10**6 bytes, over all cards together if they are measured.
+        device: set to ``cuda...`` to measure the GPUs instead of the process.
+        megabytes: the peak, in units of 10**6 bytes, over all GPUs together if they are measured.
             None where it is unknown: only Linux reports it for the process, and only PyTorch for
-            the cards.
+            the GPUs.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class PeakMemory:
     def __enter__(self) -> PeakMemory:
         with suppress(OSError):
             _RESET.write_text("5")  # resets the process's high-water mark (proc(5))
-        torch = _torch_with_cards()
+        torch = _torch_with_gpus()
         if torch is not None:
             for number in range(torch.cuda.device_count()):
                 torch.cuda.reset_peak_memory_stats(number)
@@ -42,7 +42,7 @@ class PeakMemory:
         traceback: TracebackType | None,
     ) -> None:
         if self.device.startswith("cuda"):
-            self.megabytes = _peak_of_cards()
+            self.megabytes = _peak_of_gpus()
         else:
             self.megabytes = _peak_of_process()
 
@@ -58,20 +58,20 @@ def _peak_of_process() -> float | None:
     return float(match[1]) * 1024 / 1e6
 
 
-def _torch_with_cards() -> ModuleType | None:
-    """PyTorch, if this process has used a card with it; before, there is nothing to reset."""
+def _torch_with_gpus() -> ModuleType | None:
+    """PyTorch, if this process has used a GPU with it; before, there is nothing to reset."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_initialized():
         return None
     return torch
 
 
-def _peak_of_cards() -> float | None:
-    torch = _torch_with_cards()
+def _peak_of_gpus() -> float | None:
+    torch = _torch_with_gpus()
     if torch is None:
         return None
-    cards = range(torch.cuda.device_count())
-    peak: int = sum(torch.cuda.max_memory_allocated(number) for number in cards)
+    numbers = range(torch.cuda.device_count())
+    peak: int = sum(torch.cuda.max_memory_allocated(number) for number in numbers)
     if peak == 0:  # ONNX Runtime allocates without PyTorch
         return None
     return peak / 1e6

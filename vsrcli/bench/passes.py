@@ -27,7 +27,7 @@ from vsrcli.options import BenchOptions
 
 
 class MethodRun:
-    """The baselines and networks; follows :class:`~vsrcli.bench.protocols.BenchRun`.
+    """The baselines and networks; implements :class:`~vsrcli.bench.protocols.BenchRun`.
 
     Args:
         truth: the ground truth with its low-resolution input.

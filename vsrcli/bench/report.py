@@ -32,7 +32,7 @@ class BenchRow:
         temporal_gain_db: PSNR over that of the same network when its window holds the middle frame
             only, mean over frames: what the neighbours bring. None for anything but networks.
         frames_per_second: of the method alone, without reading and scoring; None if it did not run.
-        peak_memory_mb: of the process while the method ran (of the card, for CUDA); None if it is
+        peak_memory_mb: of the process while the method ran (of the GPU, for CUDA); None if it is
             unknown.
     """
 

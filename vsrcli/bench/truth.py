@@ -102,7 +102,7 @@ class GroundTruth(Protocol):
 class StreamTruth:
     """A video or a folder, with a degradation or a given low-resolution input.
 
-    Follows :class:`GroundTruth`.
+    Implements :class:`GroundTruth`.
 
     Args:
         source: the ground truth; an odd last row or column is left out.
@@ -144,7 +144,7 @@ class StreamTruth:
 class PackTruth:
     """The central parts of a training pack's sequences, as ``vsr train`` validates.
 
-    Follows :class:`GroundTruth`.
+    Implements :class:`GroundTruth`.
 
     Args:
         sequences: those of the pack.

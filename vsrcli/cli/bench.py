@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vsrcli.bench.report import BenchReport
 
 _STDOUT = "-"
-# kind of output -> file, _STDOUT, or None if it is not wanted
+# kind of output -> file, _STDOUT, or None if it is not requested
 _Outputs = dict[str, str | None]
 
 

@@ -1,0 +1,1 @@
+"""Quality metrics, of single pictures and of whole sequences."""

@@ -27,7 +27,7 @@ INFO = MetricInfo(
 
 
 class Flip:
-    """FLIP of one clip; follows :class:`~vsrcli.metrics.sequence.SequenceMetric`.
+    """FLIP of one clip; implements :class:`~vsrcli.metrics.sequence.SequenceMetric`.
 
     Args:
         width: of the pictures, pixels.

@@ -29,7 +29,7 @@ SsimWindow = Literal["gaussian", "uniform"]
 _K1 = 0.01
 _K2 = 0.03
 _UNIFORM_SIZE = 7
-# Bands of rows stay in the processor's cache, and OpenCV lets several run at once.
+# Bands of rows stay in the CPU's cache, and OpenCV lets several run at once.
 _BAND_ROWS = 64
 # In single precision one window may be off by 3e-7, which is nothing in a mean over this many.
 _MIN_FLOAT32_WINDOWS = 250_000

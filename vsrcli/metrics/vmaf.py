@@ -50,7 +50,7 @@ _EXIT_TIMEOUT_S = 10.0
 class Vmaf:
     """VMAF, VMAF NEG or both of one clip, from one ffmpeg process.
 
-    Follows :class:`~vsrcli.metrics.sequence.SequenceMetric`. Luma is rounded to 8-bit codes. The
+    Implements :class:`~vsrcli.metrics.sequence.SequenceMetric`. Luma is rounded to 8-bit codes. The
     process starts with the first frame.
 
     Args:

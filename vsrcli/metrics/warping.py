@@ -57,7 +57,7 @@ _MIN_VISIBLE_SHARE = 1 / 3
 
 
 class WarpingError:
-    """Warping error of one clip; follows :class:`~vsrcli.metrics.sequence.SequenceMetric`.
+    """Warping error of one clip; implements :class:`~vsrcli.metrics.sequence.SequenceMetric`.
 
     The first frame has no value, nor has a frame of which less than a third is visible in the
     previous one (a cut).

@@ -45,7 +45,7 @@ _STATISTICS_LINE = re.compile(r"XPSNR y: *(\S+)")
 
 
 class Xpsnr:
-    """XPSNR of one clip; follows :class:`~vsrcli.metrics.sequence.SequenceMetric`.
+    """XPSNR of one clip; implements :class:`~vsrcli.metrics.sequence.SequenceMetric`.
 
     Luma is rounded to 8-bit codes. Memory is constant: the figures wait in a temporary file. The
     last row of an odd height is left out, because the filter gives blocks one pixel tall so much

@@ -1,0 +1,1 @@
+"""Pictures as arrays: sizes, colours, motion, tiles, scene cuts. Needs no FFmpeg."""

@@ -47,7 +47,7 @@ _BRIGHTNESS_STEP = 64.0
 
 @dataclass(frozen=True, slots=True)
 class _Thumbnail:
-    """Means of cells, without the mean of them all, which is apart; on the scale of 8-bit codes."""
+    """Means of cells minus their overall mean, which is kept apart; on the scale of 8-bit codes."""
 
     cells: NDArray[np.float32]
     mean: float
@@ -98,9 +98,10 @@ class CutDetector:
         return self.score(luma, bits) >= THRESHOLD
 
     def _without_motion(self, change: float) -> float:
-        """As in ``scdet``, steady motion is no cut.
+        """The change beyond that of steady motion, which is not a cut, as in ``scdet``.
 
-        Where everything changes every time, windows may as well end.
+        At least half of the change counts: where everything changes every time, windows may as well
+        end.
         """
         if self._motion is None:
             return change / 2
@@ -112,9 +113,9 @@ def _change(before: _Thumbnail, now: _Thumbnail) -> float:
     difference = np.abs(now.cells - before.cells)
     contrast = now.contrast + before.contrast + _BASE_CONTRAST
     brightness = abs(now.mean - before.mean)
-    of_cells = float(difference.mean()) / contrast
-    of_brightness = brightness / _BRIGHTNESS_STEP
-    return of_cells + of_brightness
+    change_of_cells = float(difference.mean()) / contrast
+    change_of_brightness = brightness / _BRIGHTNESS_STEP
+    return change_of_cells + change_of_brightness
 
 
 def _thumbnail(luma: Plane, bits: int) -> _Thumbnail:

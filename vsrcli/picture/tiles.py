@@ -1,8 +1,8 @@
 """From a window to a doubled luma plane: reflected edges, tiles with a halo, and the trim restored.
 
-A network leaves ``trim`` output pixels off on each side and takes what lies outside its input for
-zero. Reflecting a few pixels around the picture keeps both away from its edges, and the halo keeps
-them away from the seams between tiles.
+A network crops ``trim`` output pixels on each side, and pads its input with zeros. Reflecting a few
+pixels around the picture keeps both away from its edges, and the halo keeps them away from the
+seams between tiles.
 """
 
 from __future__ import annotations

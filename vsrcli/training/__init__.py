@@ -1,0 +1,1 @@
+"""Training: recipes, batches, steps, validation, the folder of a run."""
