@@ -370,7 +370,7 @@ def test_signals_after_openvino_has_gone(tmp_path: Path) -> None:
     ("backend", "says"),
     [
         ("torch", "--backend onnx"),
-        ("openvino", "runs on the processor"),
+        ("openvino", "runs on the CPU"),
         ("onnx", "device tensorrt"),
         ("auto", "device tensorrt"),
     ],

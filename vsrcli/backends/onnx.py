@@ -11,7 +11,7 @@ from vsrcli.backends import Float, first_line, parse_device
 from vsrcli.backends.graph_backend import GraphBackend
 from vsrcli.backends.onnx_graphs import load_graph, load_graph_pieces
 from vsrcli.errors import BackendError
-from vsrcli.models.graph import Graph, Layout, cache_folder
+from vsrcli.models.graph import cache_folder
 
 log = logging.getLogger(__name__)
 
@@ -60,9 +60,11 @@ class OnnxBackend(GraphBackend):
         self.precision = "fp32"
         provider, options = _choose_provider(device)
         on_cpu = provider == _PROVIDERS["cpu"]
-        # On a GPU the features of the groups would travel to main memory and back.
-        load = load_graph_pieces if on_cpu else _load_whole_graph
-        graphs = load(model, domain, "sliced")
+        if on_cpu:
+            graphs = load_graph_pieces(model, domain, "sliced")
+        else:
+            # In pieces, the features of the groups would travel to main memory and back.
+            graphs = [load_graph(model, domain, "sliced")]
         super().__init__(graphs)
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = _ERRORS_ONLY
@@ -109,14 +111,6 @@ class OnnxBackend(GraphBackend):
         named_inputs = dict(zip(names, inputs, strict=False))
         result: Float = session.run(None, named_inputs)[0]
         return result
-
-
-def _load_whole_graph(
-    model: str,
-    domain: str | None,
-    layout: Layout,
-) -> list[Graph]:
-    return [load_graph(model, domain, layout)]
 
 
 def run_graph(content: bytes, windows: Float) -> Float:

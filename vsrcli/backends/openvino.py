@@ -64,7 +64,7 @@ class OpenVinoBackend(GraphBackend):
         kind, _ = parse_device(device)
         if kind in ("cuda", "tensorrt"):
             raise BackendError(
-                f"--device {device}: OpenVINO runs on the processor here: "
+                f"--device {device}: OpenVINO runs on the CPU here: "
                 "use --backend torch for CUDA"
             )
         if precision == "fp16":
@@ -182,7 +182,7 @@ class _CompiledGraph:
 
 @cache
 def _has_avx512() -> bool:
-    """Whether the processor is known to have it."""
+    """Whether the CPU is known to have it."""
     return _PROCESSOR.is_file() and "avx512f" in _PROCESSOR.read_text()
 
 

@@ -51,8 +51,8 @@ class TorchBackend:
     """
 
     name = "torch"
-    # Measured: several threads divide a part of a picture otherwise than the whole picture, and the
-    # results differ by 2e-4 grey levels.
+    # Measured: several threads divide a part of a picture differently from the whole picture, and
+    # the results differ by 2e-4 grey levels.
     exact_parts = False
 
     def __init__(
@@ -301,6 +301,6 @@ def _cuda_works(number: int) -> bool:
         # only this GPU: each one that is used loses half a gigabyte of its memory
         torch.zeros(1, device=f"cuda:{number}")
     except RuntimeError as error:  # a GPU too old for this PyTorch, or a broken driver
-        log.info("CUDA is there but does not work: %s", error)
+        log.info("CUDA is available but does not work: %s", error)
         return False
     return True

@@ -65,7 +65,7 @@ def video(
 
     1. Gaussian blur of sigma 0..0.8 at high resolution.
     2. Half size by antialiased bicubic, Lanczos or the mean of 2x2 pixels.
-    3. For half of the clips, Gaussian noise of sigma 0..2 gray levels.
+    3. For half of the clips, Gaussian noise of sigma 0..2 grey levels.
     4. The whole sequence through x264 at crf 16..28.
 
     One clip in four skips all this and stays as ``clean`` makes it, so that the network also learns

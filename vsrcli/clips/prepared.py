@@ -28,7 +28,7 @@ from vsrcli.clips.pack_decoder import PackDecoder
 from vsrcli.errors import InputError
 
 _FORMAT = 1
-_WAY_OUT = "prepare the folder again with `vsr train --prepare`"
+_ADVICE = "prepare the folder again with `vsr train --prepare`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _read_index(file: Path) -> tuple[list[int], list[Version]]:
         index: dict[str, Any] = json.loads(file.read_text())
         if index["format"] != _FORMAT:
             raise InputError(
-                f"{file}: written by another version of vsr; {_WAY_OUT}, with this version"
+                f"{file}: written by another version of vsr; {_ADVICE}, with this version"
             )
         checksums: list[int] = index["clips"]
         versions = [Version(**entry) for entry in index["versions"]]
@@ -222,4 +222,4 @@ def _decode_half_size(
 
 
 def _damaged(file: Path, what: str) -> InputError:
-    return InputError(f"{file}: {what}; {_WAY_OUT}, or copy it again")
+    return InputError(f"{file}: {what}; {_ADVICE}, or copy it again")
