@@ -201,7 +201,7 @@ def read(pack: Path, log: Log) -> tuple[Sequences, Sequences]:
 
 
 def recipe_of(job: Job, arguments: argparse.Namespace) -> Recipe:
-    recipe = recipe_for("long", job.model, is_card=True)
+    recipe = recipe_for("long", job.model, is_gpu=True)
     if job.begin is not None:
         recipe = fine_tuning(recipe)
     recipe = replace(recipe, **job.changes)

@@ -28,7 +28,7 @@ from vsrcli.models import MODELS
 from vsrcli.training.batches import Batches
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import Recipe, recipe_for
-from vsrcli.training.step import CARD_STEPS
+from vsrcli.training.step import GPU_STEPS
 from vsrcli.training.trainer import Trainer
 
 # Operators that start nothing on a card.
@@ -97,12 +97,12 @@ def host_ms(model: str, sequences: Sequences, recipe: Recipe) -> float:
     spec = MODELS[model]
     times = []
     with Batches(sequences, spec, "clean", recipe.patch, recipe.batch) as batches:
-        batches.tables(0, CARD_STEPS)  # all clips are made and resident
+        batches.tables(0, GPU_STEPS)  # all clips are made and resident
         for number in range(1, 8):
             began = time.perf_counter()
-            batches.tables(number * CARD_STEPS, CARD_STEPS)
+            batches.tables(number * GPU_STEPS, GPU_STEPS)
             times.append(time.perf_counter() - began)
-    return 1e3 * float(np.median(times)) / CARD_STEPS
+    return 1e3 * float(np.median(times)) / GPU_STEPS
 
 
 def trainer_of(
@@ -178,11 +178,11 @@ def on_card(
         began = time.perf_counter()
         for _ in range(3):
             trainer.advance()
-        seconds = (time.perf_counter() - began) / (3 * CARD_STEPS)
+        seconds = (time.perf_counter() - began) / (3 * GPU_STEPS)
         activities = [torch.profiler.ProfilerActivity.CUDA]
         with torch.profiler.profile(activities=activities) as profile:
             trainer.advance()
-        kernels = sum(event.count for event in profile.key_averages()) / CARD_STEPS
+        kernels = sum(event.count for event in profile.key_averages()) / GPU_STEPS
         memory = torch.cuda.max_memory_allocated() / 1e9
         trainer.batches.close()
     pixels = recipe.batch * (recipe.patch or 0) ** 2 / seconds
@@ -215,7 +215,7 @@ def main() -> None:
         columns += ["a long run here"]
     print_header(*columns)
     for model in arguments.model or MODELS:
-        recipe = recipe_for("long", model, is_card=True)
+        recipe = recipe_for("long", model, is_gpu=True)
         cells = [
             model,
             f"{recipe.batch} x {recipe.patch}",

@@ -839,13 +839,13 @@ def test_long_runs_take_the_long_recipe_unless_told_otherwise(
     time: float, name: str
 ) -> None:
     options = TrainOptions(data=("x",), out="y", time=time)
-    assert _choose_recipe(options, is_card=False).name == name
-    assert _choose_recipe(options, is_card=True).name == "long"
+    assert _choose_recipe(options, is_gpu=False).name == name
+    assert _choose_recipe(options, is_gpu=True).name == "long"
     assert (
-        _choose_recipe(replace(options, recipe="report"), is_card=True).name == "report"
+        _choose_recipe(replace(options, recipe="report"), is_gpu=True).name == "report"
     )
     small = _choose_recipe(
-        replace(options, batch=3, patch=20, learning_rate=0.5), is_card=True
+        replace(options, batch=3, patch=20, learning_rate=0.5), is_gpu=True
     )
     assert (small.batch, small.patch, small.learning_rate, small.maps_batch) == (
         3,

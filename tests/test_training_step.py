@@ -214,7 +214,7 @@ def test_a_stage_is_recorded_once_after_its_warm_up(
         return replay
 
     monkeypatch.setattr(training, "_record", record)
-    monkeypatch.setattr(training, "_is_card", True)
+    monkeypatch.setattr(training, "_is_gpu", True)
     other = replace(PICTURE, loss="mse")
     for stage in (PICTURE, PICTURE, other, PICTURE):
         training.launch(batches.tables(0, 4), _control(4), stage)
@@ -280,7 +280,7 @@ def test_a_step_that_cannot_be_recorded_goes_on_as_it_is(
     plain.launch(batches.tables(0, 6), _control(6), PICTURE)
     training = scaled()
     ended: list[object] = []
-    monkeypatch.setattr(training, "_is_card", True)
+    monkeypatch.setattr(training, "_is_gpu", True)
     monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
     monkeypatch.setattr(torch.cuda, "graph", capture)
     monkeypatch.setattr(torch.cuda, "graph_pool_handle", lambda: (0, 1))
@@ -348,13 +348,13 @@ def test_a_run_closes_with_squared_error() -> None:
 
 def test_a_card_has_recipes_of_its_own() -> None:
     for model in MODELS:
-        card = recipe_for("long", model, is_card=True)
+        card = recipe_for("long", model, is_gpu=True)
         processor = recipe_for("long", model)
         assert card.patch is not None
         assert processor.patch is not None
         assert card.batch * card.patch**2 > processor.batch * processor.patch**2
         assert card.maps_batch >= card.batch or card.maps == 0
-        assert recipe_for("ship", model, is_card=True) == recipe_for("ship", model)
+        assert recipe_for("ship", model, is_gpu=True) == recipe_for("ship", model)
         tuned = fine_tuning(card)
         assert (tuned.batch, tuned.patch, tuned.maps) == (card.batch, card.patch, 0.0)
         assert tuned.learning_rate < card.learning_rate

@@ -1,7 +1,7 @@
 """Batches of training patches, chosen from (seed, step) alone.
 
 The clips are kept as bytes on the training device. What a step trains on is a table of integers, a
-few kilobytes: only that is copied to a card. Patches are cut out by gathers, without branches or
+few kilobytes: only that is copied to a GPU. Patches are cut out by gathers, without branches or
 allocations that depend on values, so that a CUDA graph can hold them. Degraded versions of the
 clips are made by a pool of threads (x264 and OpenCV release Python's lock), in the order in which
 the steps will ask for them.
@@ -177,7 +177,7 @@ class Batches:
         The clips are degraded and copied to the device before this returns.
 
         Returns:
-            (count, batch, table_columns) int64 on the CPU, in pinned memory for a card.
+            (count, batch, table_columns) int64 on the CPU, in pinned memory for a GPU.
         """
         tables = []
         for number in range(step, step + count):

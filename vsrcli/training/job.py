@@ -59,7 +59,7 @@ def train(
 
     Args:
         options: what to do.
-        on_progress: called after every step (on a card every few dozen) and every validation.
+        on_progress: called after every step (on a GPU every few dozen) and every validation.
         on_note: called with lines for people.
 
     Raises:
@@ -82,13 +82,13 @@ def train(
         _refuse_old_run(folder)
     init = _locate_init(options)
     device = choose_device(options.device)
-    is_card = device.type == "cuda"
+    is_gpu = device.type == "cuda"
     make_folder(folder)
     recipe = (
-        read_recipe(folder) if is_resumed else _choose_recipe(options, is_card=is_card)
+        read_recipe(folder) if is_resumed else _choose_recipe(options, is_gpu=is_gpu)
     )
     options = replace(options, domain=options.domain or recipe.domain)
-    precision = _choose_precision(options, is_card=is_card)
+    precision = _choose_precision(options, is_gpu=is_gpu)
     training, validation = load_clips(
         options,
         on_note,
@@ -229,13 +229,13 @@ def _describe_clips(
 def _choose_recipe(
     options: TrainOptions,
     *,
-    is_card: bool,
+    is_gpu: bool,
 ) -> Recipe:
     """The recipe that ``options`` name, or else a suitable one, with the changes they make."""
-    is_long = is_card or (options.time or 0.0) >= LONG_RUN_SECONDS
+    is_long = is_gpu or (options.time or 0.0) >= LONG_RUN_SECONDS
     default = "long" if is_long else "ship"
     name = options.recipe or default
-    recipe = recipe_for(name, options.model, is_card=is_card)
+    recipe = recipe_for(name, options.model, is_gpu=is_gpu)
     if options.init:
         recipe = fine_tuning(recipe)
     if options.batch is not None:
@@ -253,11 +253,11 @@ def _choose_recipe(
 def _choose_precision(
     options: TrainOptions,
     *,
-    is_card: bool,
+    is_gpu: bool,
 ) -> str:
-    if options.precision == "fp16" and not is_card:
+    if options.precision == "fp16" and not is_gpu:
         raise OptionError("--precision fp16 needs a CUDA GPU: on the CPU it is fp32")
-    default = "fp16" if is_card else "fp32"
+    default = "fp16" if is_gpu else "fp32"
     return options.precision or default
 
 

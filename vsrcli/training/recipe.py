@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-# A run of this many seconds or more on a processor is a long one.
+# A run of this many seconds or more on a CPU is a long one.
 LONG_RUN_SECONDS = 3 * 3600.0
 
 
@@ -109,7 +109,7 @@ class Recipe:
 
 
 RECIPES: dict[str, Recipe] = {
-    # minutes to an hour or two of a processor
+    # minutes to an hour or two on a CPU
     "ship": Recipe(
         name="ship",
         loss="charbonnier",
@@ -132,7 +132,7 @@ RECIPES: dict[str, Recipe] = {
         patience=0,
         domain="video",
     ),
-    # a night of a processor, or a card: as many pixels as possible
+    # a night on a CPU, or a GPU: as many pixels as possible
     "long": Recipe(
         name="long",
         loss="charbonnier",
@@ -174,7 +174,7 @@ RECIPES: dict[str, Recipe] = {
     ),
 }
 
-# Recipe, network, whether on a card.
+# Recipe, network, whether it is trained on a GPU.
 _Key = tuple[str, str, bool]
 # Settings of a recipe by name.
 _Changes = dict[str, Any]
@@ -184,8 +184,8 @@ _WHOLE_RECURSION: _Changes = {
     "passes": ((0.0, None),),
 }
 
-# The recipes suit the recursive networks on a processor. This is what differs for another network,
-# or on a card, by recipe, network and card (measured: benchmarks/RESULTS.md).
+# The recipes suit the recursive networks on a CPU. This is what differs for another network,
+# or on a GPU (measured: benchmarks/RESULTS.md).
 _DIFFERENCES: dict[_Key, _Changes] = {
     ("ship", "lite", False): {
         "learning_rate": 2e-3,
@@ -255,11 +255,11 @@ def recipe_for(
     name: str,
     model: str,
     *,
-    is_card: bool = False,
+    is_gpu: bool = False,
 ) -> Recipe:
-    """The recipe ``name`` for the network ``model``, on a processor or on a card."""
-    on_processor = _DIFFERENCES.get((name, model, False), {})
-    changes = _DIFFERENCES.get((name, model, is_card), on_processor)
+    """The recipe ``name`` for the network ``model``, on a CPU or on a GPU."""
+    on_cpu = _DIFFERENCES.get((name, model, False), {})
+    changes = _DIFFERENCES.get((name, model, is_gpu), on_cpu)
     return replace(RECIPES[name], **changes)
 
 

@@ -1,8 +1,8 @@
-"""One training step, from the batch to the running average; on a card one CUDA graph.
+"""One training step, from the batch to the running average; on a GPU one CUDA graph.
 
 A step asks nothing of the host but its launch. What it trains on, and at what rate, is in tables on
 the device for some steps ahead, and a counter walks through them. A step whose gradients overflow
-half precision changes nothing but the loss scale. On a processor the same code runs step by step.
+half precision changes nothing but the loss scale. On a CPU the same code runs step by step.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from vsrcli.training.unit_network import UnitNetwork
 
 log = logging.getLogger(__name__)
 
-# Steps that one table holds on a card: the host does not wait for the card more often.
-CARD_STEPS = 32
+# Steps that one table holds on a GPU: the host does not wait for the GPU more often.
+GPU_STEPS = 32
 # Steps of a stage that run without a graph before one is recorded: libraries choose their kernels.
 _WARM_UPS = 3
 _HALF_PRECISION = {
@@ -88,12 +88,12 @@ class TrainingStep:
         self._recipe = recipe
         self._batches = batches
         self._device = batches.device
-        self._is_card = self._device.type == "cuda"
+        self._is_gpu = self._device.type == "cuda"
         self._dtype = _HALF_PRECISION.get(precision, torch.float32)
         self._network = UnitNetwork(
             network,
             self._dtype,
-            is_banded=self._is_card,
+            is_banded=self._is_gpu,
         )
         self.weights = FlatWeights(network, self._device)
         self.average = self.weights.values.clone()
@@ -102,7 +102,7 @@ class TrainingStep:
             self.weights.parts,
             lr=self._rate,
             fused=True,
-            capturable=self._is_card,
+            capturable=self._is_gpu,
         )
         self.scaler = torch.amp.GradScaler(
             self._device.type,
@@ -116,13 +116,13 @@ class TrainingStep:
             dtype=torch.int64,
             device=self._device,
         )
-        self._control = torch.zeros(CARD_STEPS, 2, device=self._device)
+        self._control = torch.zeros(GPU_STEPS, 2, device=self._device)
         self._tables: dict[int, Tensor] = {}
         self._warm_ups: dict[Stage, int] = {}
         self._graphs: dict[Stage, Callable[[], None]] = {}
         self._pool: Any = None
         self._stream: torch.cuda.Stream | None = None
-        if self._is_card:
+        if self._is_gpu:
             self._pool = torch.cuda.graph_pool_handle()
             self._stream = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
 
@@ -132,10 +132,10 @@ class TrainingStep:
         control: Tensor,
         stage: Stage,
     ) -> None:
-        """Begin some steps, all of one stage; on a card this returns before they are done.
+        """Begin some steps, all of one stage; on a GPU this returns before they are done.
 
         Args:
-            tables: (steps, B, columns) int64 from ``Batches.tables``, at most CARD_STEPS.
+            tables: (steps, B, columns) int64 from ``Batches.tables``, at most GPU_STEPS.
             control: (steps, 2) float32: learning rate and decay of the average.
             stage: what is trained.
         """
@@ -208,7 +208,7 @@ class TrainingStep:
         steps, batch = tables.shape[:2]
         if batch not in self._tables:
             self._tables[batch] = torch.zeros(
-                CARD_STEPS,
+                GPU_STEPS,
                 batch,
                 self._batches.table_columns,
                 dtype=torch.int64,
@@ -229,7 +229,7 @@ class TrainingStep:
             self._graphs[stage]()
             return
         warm_ups = self._warm_ups.get(stage, 0)
-        if self._is_card and warm_ups == _WARM_UPS:
+        if self._is_gpu and warm_ups == _WARM_UPS:
             self._graphs[stage] = self._record(tables, stage)
             self._graphs[stage]()
             return
@@ -247,7 +247,7 @@ class TrainingStep:
         tables: Tensor,
         stage: Stage,
     ) -> Callable[[], None]:
-        """One graph of a step; if the card refuses, the step itself, which is slower but trains."""
+        """One graph of a step; if the GPU refuses, the step itself, which is slower but trains."""
         graph = self._try_to_record(tables, stage)
         if graph is not None:
             return graph.replay

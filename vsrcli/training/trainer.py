@@ -21,12 +21,12 @@ from vsrcli.training.curves import append_row
 from vsrcli.training.interrupts import Interrupts
 from vsrcli.training.plan import Gains, Progress, TrainingPlan
 from vsrcli.training.state import cannot_resume, read_state, write_state
-from vsrcli.training.step import CARD_STEPS, Stage, TrainingStep
+from vsrcli.training.step import GPU_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
-# Windows validated at once on a card, to keep it busy. A processor takes one at a time: with
+# Windows validated at once on a GPU, to keep it busy. A CPU takes one at a time: with
 # several it adds in another order.
-_CARD_VALIDATION_BATCH = 8
+_GPU_VALIDATION_BATCH = 8
 # Attributes of a trainer that ``state.pt`` holds as they are.
 _SAVED_ATTRIBUTES = (
     "step",
@@ -140,7 +140,7 @@ class Trainer:
         """Train to the end of the plan, from the current step on.
 
         Args:
-            on_progress: called after every step (on a card every few dozen) and every validation.
+            on_progress: called after every step (on a GPU every few dozen) and every validation.
 
         Returns:
             The last validation's gain over bicubic by degradation, dB.
@@ -183,7 +183,7 @@ class Trainer:
         return gains
 
     def advance(self) -> None:
-        """Train one step; on a card as many as are launched together.
+        """Train one step; on a GPU as many as are launched together.
 
         Raises:
             ModelError: the loss is no longer a number.
@@ -199,7 +199,7 @@ class Trainer:
         height, width = self.batches.patch
         self.pixels += steps * batch * height * width
         if self.device.type == "cuda":
-            # while the card works, prepare what it does next
+            # while the GPU works, prepare what it does next
             self._tables(self.step, self._steps_together(), batch)
         self._note_loss(self.training.wait())
 
@@ -209,8 +209,8 @@ class Trainer:
             self._enter_stage()
         self.network.load_state_dict(self.averages())
         self.network.eval()
-        batch = _CARD_VALIDATION_BATCH if self.device.type == "cuda" else 1
-        # the same float32 figures each time, whatever kernels the card prefers
+        batch = _GPU_VALIDATION_BATCH if self.device.type == "cuda" else 1
+        # the same float32 figures each time, whatever kernels the GPU prefers
         exact = torch.backends.cudnn.flags(
             enabled=torch.backends.cudnn.enabled,
             deterministic=True,
@@ -281,13 +281,13 @@ class Trainer:
         return gains
 
     def _steps_together(self) -> int:
-        """How many steps the next launch takes: up to the next multiple of ``CARD_STEPS``.
+        """How many steps the next launch takes: up to the next multiple of ``GPU_STEPS``.
 
         Stages change between launches only, so launches begin at the same steps in every run.
         """
         if self.device.type != "cuda":
             return 1
-        steps = CARD_STEPS - self.step % CARD_STEPS
+        steps = GPU_STEPS - self.step % GPU_STEPS
         if self.plan.steps is None:
             return steps
         remaining = max(1, self.plan.steps - self.step)

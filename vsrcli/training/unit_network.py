@@ -16,7 +16,7 @@ class UnitNetwork(nn.Module):
     Args:
         network: the network; its own parameters are replaced by ``functional_call``.
         dtype: of all layers but the last.
-        is_banded: whether to compute the 3D part in the form for cards.
+        is_banded: whether to compute the 3D part in the form for GPUs.
     """
 
     def __init__(
