@@ -74,10 +74,10 @@ class SharedPipe:
         """Promise that no other reader comes: only what the present ones still need is kept."""
         self._is_sealed = True
 
-    def read_at(self, place: int, size: int) -> bytes:
-        """Up to ``size`` bytes from a place on, as soon as there are some; none at the end."""
+    def read_at(self, position: int, size: int) -> bytes:
+        """Up to ``size`` bytes from a position on, as soon as there are some; none at the end."""
         with self._lock:
-            begin = place - self._kept_from
+            begin = position - self._kept_from
             if begin >= len(self._kept):
                 self._kept += self._read(size)
             content = bytes(self._kept[begin : begin + size])
@@ -92,8 +92,8 @@ class SharedPipe:
 
     def _trim(self) -> None:
         """Forget what every reader has seen."""
-        places = [reader.place for reader in self._readers]
-        seen_by_all = min(places, default=self._kept_from) - self._kept_from
+        positions = [reader.position for reader in self._readers]
+        seen_by_all = min(positions, default=self._kept_from) - self._kept_from
         if seen_by_all > _TRIM_BYTES:
             del self._kept[:seen_by_all]
             self._kept_from += seen_by_all
@@ -104,12 +104,12 @@ class PipeReader:
 
     def __init__(self, pipe: SharedPipe) -> None:
         self._pipe = pipe
-        self.place = 0
+        self.position = 0
 
     def read(self, size: int) -> bytes:
         """The next bytes, at most ``size``; none at the end."""
-        content = self._pipe.read_at(self.place, size)
-        self.place += len(content)
+        content = self._pipe.read_at(self.position, size)
+        self.position += len(content)
         return content
 
 
@@ -141,7 +141,7 @@ class StandardOutput:
         self._sink = sys.stdout.buffer
 
     def write(self, content: bytes) -> int:
-        """Write all of it."""
+        """Write all of ``content``."""
         return self._sink.write(content)
 
     def flush(self) -> None:

@@ -174,14 +174,14 @@ class VideoReader(FrameSource):
             if run_up >= begin:
                 break
             with open_input(self._path, hwaccel=self._device) as container:
-                frames = self._seek(container, begin - run_up)
+                frames = self._frames_from(container, begin - run_up)
                 if frames is not None:
                     yield from frames
                     return
         with open_input(self._path, hwaccel=self._device) as container:
             yield from self._frames_of(container, find_video(container, self._path))
 
-    def _seek(self, container: Any, time: Fraction) -> Iterator[Frame] | None:
+    def _frames_from(self, container: Any, time: Fraction) -> Iterator[Frame] | None:
         """The frames from about ``time`` on.
 
         None if too few of them come before the range, or damaged ones, or cuts are not sure yet.

@@ -117,19 +117,19 @@ class AudioConverter:
             position = round_half_away(time * rate)
         layout = layout_name(frame.layout.name, samples.shape[0])
         kind = _SampleKind(frame.format.name, layout, rate)
-        reached = self._reach(position, rate)
+        current = self._current_position(position, rate)
         if kind != self._kind:
             yield from self._begin(kind)
 
-        gap = position - reached
-        if abs(gap) <= _MAX_JITTER_SECONDS * rate and reached > 0:
+        gap = position - current
+        if abs(gap) <= _MAX_JITTER_SECONDS * rate and current > 0:
             gap = 0
         if gap < 0:
             samples = samples[:, -gap:]
         stop = None if self._end is None else round_half_away(self._end * rate)
         silence = max(0, gap)
         if stop is not None:
-            silence = min(silence, stop - reached)
+            silence = min(silence, stop - current)
         yield from self._add_silence(silence, samples, kind)
         if stop is not None:
             remaining = max(0, stop - (self._position or 0))
@@ -137,11 +137,11 @@ class AudioConverter:
         if samples.shape[1]:
             yield from self._resample(samples, kind)
 
-    def _reach(self, position: int, rate: int) -> int:
-        """Where the track has arrived, in samples of the given rate, before a frame is added."""
+    def _current_position(self, first: int, rate: int) -> int:
+        """The end of the track so far, in samples of the given rate; it begins at ``first``."""
         if self._position is None:
-            is_at_zero = self._from_zero or position < 0
-            self._position = 0 if is_at_zero else position
+            is_at_zero = self._from_zero or first < 0
+            self._position = 0 if is_at_zero else first
             seconds = Fraction(self._position, rate)
             self._next_pts = round_half_away(seconds * self._settings.rate)
         elif self._kind is not None and rate != self._kind.rate:
