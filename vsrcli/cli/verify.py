@@ -81,9 +81,8 @@ def command(
 ) -> None:
     """Check that OUT holds everything of IN, at twice the size.
 
-    Every frame is at its expected time and is the right picture. Every copied packet, the offset
-    between sound and picture, colours, HDR metadata, rotation, chapters, tags and attachments are
-    checked too.
+    It checks the time and the picture of every frame, every copied packet, the offset between sound
+    and picture, colours, HDR metadata, rotation, chapters, tags and attachments.
 
     Give the options that OUT was made with. Without --fps, `--fps source` and OUT's own constant
     rate pass as well. The exit code is 0 only if all checks pass. Each check that fails is one line
