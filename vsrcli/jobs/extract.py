@@ -113,31 +113,33 @@ def extract(
         strict=options.strict,
         is_last_reader=True,
     ) as reader:
-        durations: set[Fraction] = set()
         pictures = (
             convert(frame) for frame in reader if options.range.contains(frame.time)
         )
-        with FolderWriter(
-            target,
-            video,
-            pattern=pattern,
-            overwrite=options.overwrite,
-        ) as writer:
-            for line in _notes(info, options):
-                note(line)
-            with Prefetch(
+        with (
+            FolderWriter(
+                target,
+                video,
+                pattern=pattern,
+                overwrite=options.overwrite,
+            ) as writer,
+            Prefetch(
                 pictures,
                 _FRAMES_AHEAD,
                 "decode",
                 stalled=reader.stalled,
-            ) as frames:
-                for frame in frames:
-                    writer.write(frame, report.frames, 1)
-                    report.frames += 1
-                    durations.add(frame.duration)
-                    if on_progress is not None:
-                        share = options.range.share(frame.time, info.duration)
-                        on_progress(share, report.frames)
+            ) as frames,
+        ):
+            for line in _notes(info, options):
+                note(line)
+            durations: set[Fraction] = set()
+            for frame in frames:
+                writer.write(frame, report.frames, 1)
+                report.frames += 1
+                durations.add(frame.duration)
+                if on_progress is not None:
+                    share = options.range.share(frame.time, info.duration)
+                    on_progress(share, report.frames)
             writer.finish(report.frames)
         if len(durations) > 2:
             note(
