@@ -41,7 +41,7 @@ from vsrcli.preflight.segment_plan import SegmentPlan, consecutive, plan_segment
 from vsrcli.preflight.upscale_job import prepare
 from vsrcli.segments import space as module
 from vsrcli.segments.folder_lock import FolderLock
-from vsrcli.segments.journal import Journal
+from vsrcli.segments.journal import Journal, clear_finished
 from vsrcli.timing import Schedule, TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")
@@ -152,6 +152,50 @@ def test_killed_between_the_last_two_steps(
     assert (
         upscale(demo_clip, target, replace(LOSSLESS, overwrite=True)).frames_resumed > 0
     )
+
+
+def test_killed_at_any_moment_of_the_last_step(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever is left of the folder, the next command removes it."""
+    target = tmp_path / "o.mkv"
+    folder = tmp_path / "o.mkv.vsr"
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "remove", lambda journal: None)
+        upscale(demo_clip, target, LOSSLESS)
+    files = len(list(folder.iterdir()))
+    assert files > 3
+    shutil.copytree(folder, tmp_path / "kept")
+    rmdir = Path.rmdir
+    unlink = Path.unlink
+    for survived in range(files + 1):
+        steps = 0
+
+        def step(path: Path, *, allowed: int = survived, **_: bool) -> None:
+            nonlocal steps
+            if steps == allowed:
+                raise KeyboardInterrupt
+            steps += 1
+            if path == folder:
+                rmdir(path)
+            else:
+                unlink(path)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "unlink", step)
+            patch.setattr(Path, "rmdir", step)
+            with pytest.raises(KeyboardInterrupt):
+                clear_finished(target)
+        assert len(list(folder.iterdir())) == files - survived
+        clear_finished(target)
+        assert not folder.exists()
+        shutil.copytree(tmp_path / "kept", folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    clear_finished(tmp_path / "other.mkv")
+    (tmp_path / "other.mkv.vsr").mkdir()
+    clear_finished(tmp_path / "other.mkv")
+    assert (tmp_path / "other.mkv.vsr").exists(), "it belongs to no output"
 
 
 def test_trimmed_and_resumed(

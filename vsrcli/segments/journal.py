@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +27,7 @@ SUFFIX = ".vsr"
 _JOURNAL_NAME = "journal.jsonl"
 _PART_SUFFIX = ".packets"
 _UNFINISHED_SUFFIX = ".part"
+_REMOVED_LAST = (_JOURNAL_NAME, LOCK_NAME)
 _OUTPUT_KEY = "output"
 _VERSION_KEY = "vsr"
 _VERSION = 1
@@ -64,16 +64,56 @@ def model_of_unfinished_run(target: Path) -> str | None:
 def clear_finished(target: Path) -> None:
     """Remove the folder of a run that was killed after its output had its name.
 
-    Nothing is touched unless the output is the very file that the folder's journal records.
+    Nothing is touched unless the output is the very file that the folder's journal records, or
+    nothing but a lock that nobody holds is left of the folder.
     """
     folder = folder_of(target)
+    if _is_recorded(folder, target):
+        _remove_folder(folder)
+    elif target.exists() and _holds_only_lock(folder):
+        with contextlib.suppress(OSError):
+            lock = FolderLock(folder)
+            _remove_folder(folder)
+            lock.release()
+
+
+def _is_recorded(folder: Path, target: Path) -> bool:
+    """Whether the journal ends with the output that is there."""
     try:
         last_line = (folder / _JOURNAL_NAME).read_bytes().splitlines()[-1]
-        is_recorded = json.loads(last_line)[_OUTPUT_KEY] == _identity(target)
+        recorded: object = json.loads(last_line)[_OUTPUT_KEY]
+        return recorded == _identity(target)
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return
-    if is_recorded:
-        shutil.rmtree(folder, ignore_errors=True)
+        return False
+
+
+def _holds_only_lock(folder: Path) -> bool:
+    try:
+        names = {path.name for path in folder.iterdir()}
+    except OSError:
+        return False
+    return names <= {LOCK_NAME}
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove the folder of a run, as far as possible.
+
+    The journal goes after the parts: if the process is killed on the way, ``clear_finished`` still
+    sees that the run is complete.
+    """
+    parts = [path for path in _files(folder) if path.name not in _REMOVED_LAST]
+    last = [folder / name for name in _REMOVED_LAST]
+    with contextlib.suppress(OSError):
+        for path in [*parts, *last]:
+            path.unlink(missing_ok=True)
+        folder.rmdir()
+
+
+def _files(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
 
 
 class Journal:
@@ -200,7 +240,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the folder."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        _remove_folder(self.folder)
 
     def close(self) -> None:
         """Release the lock; may be called more than once."""
