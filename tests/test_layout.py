@@ -20,6 +20,7 @@ ALLOWED: dict[str, str] = {
     "errors": "",
     "_version": "",
     "frame": "",
+    "wording": "",
     "timing": "errors frame",
     "frame_io": "errors frame",
     # networks and pictures as arrays
@@ -35,12 +36,12 @@ ALLOWED: dict[str, str] = {
     "encode": "errors frame frame_io timing options containers decode streams",
     "images": "errors frame frame_io timing picture encode",
     # work
-    "preflight": "errors frame frame_io timing options picture"
+    "preflight": "errors frame frame_io timing wording options picture"
     " containers decode encode streams images",
     "pipeline": "errors frame frame_io timing options models backends picture preflight",
     "segments": "errors frame frame_io timing options models backends"
     " encode preflight pipeline",
-    "verification": "frame timing options picture"
+    "verification": "frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
     "jobs": "errors frame options models backends picture"
     " containers decode encode streams images preflight pipeline segments verification",
@@ -50,7 +51,7 @@ ALLOWED: dict[str, str] = {
     "bench": "errors frame options models backends picture metrics"
     " decode images pipeline clips",
     # the user
-    "cli": "_version errors frame timing options models"
+    "cli": "_version errors frame timing wording options models"
     " containers decode streams pipeline verification jobs clips training bench",
     "__main__": "cli",
     "__init__": "_version errors options pipeline jobs",

@@ -11,7 +11,6 @@ import click
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
-    plural,
     print_json,
     progress_bar,
 )
@@ -24,6 +23,7 @@ from vsrcli.cli.flags import (
 )
 from vsrcli.errors import OptionError
 from vsrcli.options import AssembleOptions, EncoderOptions
+from vsrcli.wording import plural
 
 
 @click.command("assemble")

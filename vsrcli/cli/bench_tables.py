@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vsrcli.cli.console import plural, print_table
+from vsrcli.cli.console import print_table
+from vsrcli.wording import plural
 
 if TYPE_CHECKING:
     from vsrcli.bench.report import BenchReport, BenchRow

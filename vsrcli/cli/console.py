@@ -43,12 +43,6 @@ def note(text: str) -> None:
     stderr().print(f"vsr: {text}", markup=False)
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun: ``1 frame``, ``2 frames``."""
-    ending = "" if count == 1 else "s"
-    return f"{count} {noun}{ending}"
-
-
 def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
     """Print a title and aligned lines of name and value on stdout.
 

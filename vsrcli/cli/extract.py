@@ -11,7 +11,6 @@ import click
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
-    plural,
     print_json,
     progress_bar,
 )
@@ -22,6 +21,7 @@ from vsrcli.cli.flags import (
     quiet_flag,
 )
 from vsrcli.options import ExtractOptions
+from vsrcli.wording import plural
 
 
 @click.command("extract")

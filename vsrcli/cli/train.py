@@ -13,7 +13,6 @@ from vsrcli.cli.console import (
     ShowProgress,
     log_to_stderr,
     note,
-    plural,
     print_json,
     progress_bar,
 )
@@ -25,6 +24,7 @@ from vsrcli.cli.flags import (
     verbose_flag,
 )
 from vsrcli.options import TrainOptions
+from vsrcli.wording import plural
 
 if TYPE_CHECKING:
     from vsrcli.clips.prepare import PrepareReport

@@ -14,7 +14,6 @@ from vsrcli.cli.console import (
     ShowProgress,
     log_to_stderr,
     note,
-    plural,
     print_json,
     progress_bar,
 )
@@ -29,6 +28,7 @@ from vsrcli.cli.flags import (
 )
 from vsrcli.errors import OptionError
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
+from vsrcli.wording import plural
 
 if TYPE_CHECKING:
     from vsrcli.jobs.batch import BatchItem

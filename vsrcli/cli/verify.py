@@ -11,7 +11,6 @@ from click.core import ParameterSource
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
-    plural,
     print_facts,
     print_json,
     progress_bar,
@@ -19,6 +18,7 @@ from vsrcli.cli.console import (
 from vsrcli.cli.flags import no_progress_flag, option_flags
 from vsrcli.options import UpscaleOptions
 from vsrcli.options.verify import DEFAULT_THRESHOLD_DB
+from vsrcli.wording import plural
 
 if TYPE_CHECKING:
     from vsrcli.verification.verification_report import VerificationReport

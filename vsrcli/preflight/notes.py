@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from vsrcli.containers.languages import UNDETERMINED
 from vsrcli.containers.table import Container
 from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
 from vsrcli.options import UpscaleOptions
 from vsrcli.streams.stream_plan import StreamPlan
 from vsrcli.streams.stream_tags import global_tags
 from vsrcli.streams.trial_mux import tags_that_fit
+from vsrcli.wording import noun_for, plural
 
 
 def stream_losses(
@@ -35,7 +37,7 @@ def stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
     ]
     lines = []
     if copied:
-        lines.append(f"copied: {_plural('stream', len(copied))} {', '.join(copied)}")
+        lines.append(f"copied: {noun_for(len(copied), 'stream')} {', '.join(copied)}")
     others = [plan for plan in streams if plan.action in ("convert", "drop")]
     lines += [_stream_line(plan) for plan in others if not plan.loses]
     return lines
@@ -62,7 +64,7 @@ def folder_losses(info: VideoInfo, options: UpscaleOptions) -> list[str]:
     tracks = sum(stream.kind == "audio" for stream in info.streams)
     if tracks and options.audio != "none":
         lines.append(
-            f"a folder of pictures holds no sound: {tracks} {_plural('audio track', tracks)} "
+            f"a folder of pictures holds no sound: {plural(tracks, 'audio track')} "
             "left out; `vsr assemble --audio-from` brings it back"
         )
     if info.sample_aspect not in (None, 1):
@@ -104,10 +106,10 @@ def _lost_labels(
     """Chapters, tags, and names of streams that the container has no place for."""
     lost = []
     if info.chapters and not container.keeps_chapters:
-        lost.append(f"the {info.chapters} {_plural('chapter', info.chapters)}")
+        lost.append(f"the {plural(info.chapters, 'chapter')}")
     missing = _lost_tags(info, container, streams)
     if missing:
-        lost.append(f"the {_plural('tag', len(missing))} {', '.join(missing)}")
+        lost.append(f"the {noun_for(len(missing), 'tag')} {', '.join(missing)}")
     kept = [plan.stream for plan in streams if plan.action != "drop"]
     if not container.keeps_titles and any(stream.title for stream in kept):
         lost.append("titles of streams")
@@ -118,7 +120,7 @@ def _lost_labels(
     }
     if languages:
         names = ", ".join(sorted(languages))
-        lost.append(f"the {_plural('language', len(languages))} {names}")
+        lost.append(f"the {noun_for(len(languages), 'language')} {names}")
     return lost
 
 
@@ -145,9 +147,7 @@ def _stream_line(plan: StreamPlan) -> str:
 
 
 def _short_name(stream: StreamInfo) -> str:
-    words = (str(stream.index), stream.codec or stream.kind, stream.language)
-    return " ".join(word for word in words if word)
-
-
-def _plural(noun: str, count: int) -> str:
-    return noun if count == 1 else f"{noun}s"
+    name = (stream.codec or stream.kind).upper()
+    is_known = stream.language not in (None, "", UNDETERMINED)
+    details = f"{name}, {stream.language}" if is_known else name
+    return f"{stream.index} ({details})"

@@ -17,6 +17,7 @@ from vsrcli.verification.packet_inventory import (
     Track,
     TrimRange,
 )
+from vsrcli.wording import plural
 
 OFFSET_SECONDS = Fraction(1, 1000)
 # Encoders put a frame or two of silence before the first sample, and fill the last frame.
@@ -59,7 +60,7 @@ def compare_payloads(
         return None, taken
 
     first_wrong = _first_difference(actual, expected)
-    counts = f"{len(actual)} packets"
+    counts = plural(len(actual), "packet")
     if len(actual) != len(expected):
         counts += f" of {len(expected)}"
     when = ""

@@ -32,6 +32,7 @@ from vsrcli.verification.packet_inventory import (
 from vsrcli.verification.packet_scan import first_sample_time, payload_sum
 from vsrcli.verification.stream_pairs import StreamPair, pair_streams
 from vsrcli.verification.verification_report import Check
+from vsrcli.wording import plural
 
 _CONVERTED_OFFSET_SECONDS = Fraction(1, 20)
 
@@ -165,13 +166,14 @@ class _PacketComparison:
                 packets += len(pair.output.times)
                 payloads.append(self._compare_copy(pair.source, pair.output, offsets))
         if payloads:
-            text = f"{packets} packets of {len(payloads)} streams are the source's"
+            counts = f"{plural(packets, 'packet')} of {plural(len(payloads), 'stream')}"
+            text = f"{counts}: all as in the source"
             yield _check("packets", payloads, text)
         if conversions:
             yield _check(
                 "converted",
                 conversions,
-                f"{len(conversions)} streams are complete",
+                f"{plural(len(conversions), 'stream')}: complete",
             )
         if offsets:
             milliseconds = float(1000 * self.tolerance)
@@ -374,7 +376,7 @@ def _check_global_tags(
             expected[key] = fitting[key.lower()]
         else:
             left_out.append(key)
-    text = f"{len(expected)} tags"
+    text = plural(len(expected), "tag")
     if left_out:
         text += f"; {container.name} has no place for {', '.join(left_out)}"
     yield _check("metadata", compare_tags(expected, output.tags), text)

@@ -22,6 +22,7 @@ from vsrcli.verification.video_properties import (
     compare_depth,
     compare_hdr,
 )
+from vsrcli.wording import plural
 
 # The unit of MP4's total duration, as a rule.
 _HEADER_SECONDS = Fraction(1, 1000)
@@ -41,7 +42,7 @@ def check_times(
     """
     actual = results.actual
     problem = compare_count(expected, actual)
-    yield _check("frames", problem, f"{len(actual)} frames{policy_note}")
+    yield _check("frames", problem, plural(len(actual), "frame") + policy_note)
     problem = compare_times(expected, actual)
     text = f"every frame is at its expected time{policy_note}"
     yield _check("timestamps", problem, text)
