@@ -41,7 +41,8 @@ from vsrcli.preflight.segment_plan import SegmentPlan, consecutive, plan_segment
 from vsrcli.preflight.upscale_job import prepare
 from vsrcli.segments import space as module
 from vsrcli.segments.folder_lock import FolderLock
-from vsrcli.segments.journal import Journal, clear_finished
+from vsrcli.segments.journal import Journal
+from vsrcli.segments.leftovers import clear_finished
 from vsrcli.timing import Schedule, TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")

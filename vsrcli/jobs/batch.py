@@ -11,7 +11,7 @@ from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
-from vsrcli.segments.journal import clear_finished
+from vsrcli.segments.leftovers import clear_finished
 
 OnProgress = Callable[[UpscaleProgress], None]
 OnBegin = Callable[[Path, Path], OnProgress | None]

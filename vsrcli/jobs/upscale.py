@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -28,7 +27,7 @@ from vsrcli.segments.executor import (
     SegmentExecutor,
     open_network,
 )
-from vsrcli.segments.journal import clear_finished, model_of_unfinished_run
+from vsrcli.segments.leftovers import clear_finished, model_of_unfinished_run
 from vsrcli.segments.run_output import make_missing, open_output
 from vsrcli.verification.verify import verify
 
@@ -109,7 +108,7 @@ def _choose_model(
 
 def _open_executor(
     job: UpscaleJob, options: UpscaleOptions, plan: RunPlan
-) -> AbstractContextManager[SegmentExecutor]:
+) -> SegmentExecutor:
     """Load the network where it will run.
 
     Raises:
@@ -133,7 +132,7 @@ def _open_executor(
         return RayExecutor(job, options, plan, open_backend)
     device = options.device if devices is None else devices[0]
     local_options = replace(options, device=device, devices=None)
-    return nullcontext(LocalExecutor(open_network(open_backend, local_options)))
+    return LocalExecutor(open_network(open_backend, local_options))
 
 
 def _new_report(

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from vsrcli.backends import Backend
 from vsrcli.options import UpscaleOptions
@@ -88,7 +89,7 @@ class SegmentStore(Protocol):
 
 
 class SegmentExecutor(Protocol):
-    """Makes segments.
+    """Makes segments; a context manager that closes itself.
 
     Attributes:
         engine: what runs the network.
@@ -117,6 +118,21 @@ class SegmentExecutor(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Release what makes the segments; may be called more than once."""
+        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
 
 class LocalExecutor(SegmentExecutor):
     """Makes segments in this process, with one backend."""
@@ -137,3 +153,6 @@ class LocalExecutor(SegmentExecutor):
         for first, last in consecutive(numbers):
             with store.open_span(first, last, may_seek=may_seek) as span:
                 span.make(run, self._backend)
+
+    def close(self) -> None:
+        """A backend holds nothing that has to be released."""

@@ -22,16 +22,19 @@ from vsrcli.errors import OutputError
 from vsrcli.preflight.segment_plan import SegmentPlan
 from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
 from vsrcli.segments.segment import Mark, Segment
+from vsrcli.segments.segment_folder import (
+    JOURNAL_NAME,
+    PART_SUFFIX,
+    folder_of,
+    part_path,
+    remove_folder,
+)
 
-SUFFIX = ".vsr"
-_JOURNAL_NAME = "journal.jsonl"
-_PART_SUFFIX = ".packets"
+# Of the last line, which says which file the output is.
+OUTPUT_KEY = "output"
 _UNFINISHED_SUFFIX = ".part"
-_REMOVED_LAST = (_JOURNAL_NAME, LOCK_NAME)
-_OUTPUT_KEY = "output"
 _VERSION_KEY = "vsr"
 _VERSION = 1
-_MAX_LINE_BYTES = 1 << 24
 _MAX_CHANGES_SHOWN = 3
 # What a refusal names without its values, which say nothing to the user.
 _CHANGED_WITHOUT_VALUES = {
@@ -39,81 +42,6 @@ _CHANGED_WITHOUT_VALUES = {
     "source": "the source has changed",
     "weights": "the weights have changed",
 }
-
-
-def folder_of(target: Path) -> Path:
-    """Where the parts of an output are kept: beside it."""
-    return target.with_name(target.name + SUFFIX)
-
-
-def part_path(folder: Path, number: int) -> Path:
-    """Where the part of a segment is in a folder."""
-    return folder / f"{number:06d}{_PART_SUFFIX}"
-
-
-def model_of_unfinished_run(target: Path) -> str | None:
-    """The network that an unfinished run on an output began with; None if there is no such run."""
-    try:
-        with (folder_of(target) / _JOURNAL_NAME).open("rb") as file:
-            model = json.loads(file.readline(_MAX_LINE_BYTES)).get("--model")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None
-    return model if isinstance(model, str) else None
-
-
-def clear_finished(target: Path) -> None:
-    """Remove the folder of a run that was killed after its output had its name.
-
-    Nothing is touched unless the output is the very file that the folder's journal records, or
-    nothing but a lock that nobody holds is left of the folder.
-    """
-    folder = folder_of(target)
-    if _is_recorded(folder, target):
-        _remove_folder(folder)
-    elif target.exists() and _holds_only_lock(folder):
-        with contextlib.suppress(OSError):
-            lock = FolderLock(folder)
-            _remove_folder(folder)
-            lock.release()
-
-
-def _is_recorded(folder: Path, target: Path) -> bool:
-    """Whether the journal ends with the output that is there."""
-    try:
-        last_line = (folder / _JOURNAL_NAME).read_bytes().splitlines()[-1]
-        recorded: object = json.loads(last_line)[_OUTPUT_KEY]
-        return recorded == _identity(target)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return False
-
-
-def _holds_only_lock(folder: Path) -> bool:
-    try:
-        names = {path.name for path in folder.iterdir()}
-    except OSError:
-        return False
-    return names <= {LOCK_NAME}
-
-
-def _remove_folder(folder: Path) -> None:
-    """Remove the folder of a run, as far as possible.
-
-    The journal goes after the parts: if the process is killed on the way, ``clear_finished`` still
-    sees that the run is complete.
-    """
-    parts = [path for path in _files(folder) if path.name not in _REMOVED_LAST]
-    last = [folder / name for name in _REMOVED_LAST]
-    with contextlib.suppress(OSError):
-        for path in [*parts, *last]:
-            path.unlink(missing_ok=True)
-        folder.rmdir()
-
-
-def _files(folder: Path) -> list[Path]:
-    try:
-        return sorted(folder.iterdir())
-    except OSError:
-        return []
 
 
 class Journal:
@@ -149,7 +77,7 @@ class Journal:
         self.folder = folder_of(target)
         self.plan = plan
         self.done: dict[int, Segment] = {}
-        self._path = self.folder / _JOURNAL_NAME
+        self._path = self.folder / JOURNAL_NAME
         self._head = {
             _VERSION_KEY: _VERSION,
             **fingerprint,
@@ -215,7 +143,7 @@ class Journal:
         Raises:
             OSError: the disk refuses.
         """
-        self._append({_OUTPUT_KEY: _identity(output)})
+        self._append({OUTPUT_KEY: identity_of(output)})
 
     def drop(self, number: int) -> None:
         """Forget a segment, so that it is redone.
@@ -240,7 +168,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the folder."""
-        _remove_folder(self.folder)
+        remove_folder(self.folder)
 
     def close(self) -> None:
         """Release the lock; may be called more than once."""
@@ -293,7 +221,7 @@ class Journal:
 
     def _discard(self) -> None:
         for path in self.folder.iterdir():
-            if path.name == _JOURNAL_NAME or path.suffix == _PART_SUFFIX:
+            if path.name == JOURNAL_NAME or path.suffix == PART_SUFFIX:
                 path.unlink()
 
     def _take_over(self, lines: list[dict[str, Any]]) -> None:
@@ -372,7 +300,7 @@ class Journal:
 
     def _write(self) -> None:
         """Replace the journal by one that holds what is known now."""
-        temporary = self.folder / f".{_JOURNAL_NAME}{_UNFINISHED_SUFFIX}"
+        temporary = self.folder / f".{JOURNAL_NAME}{_UNFINISHED_SUFFIX}"
         segments = [asdict(self.done[number]) for number in sorted(self.done)]
         with temporary.open("w") as file:
             for line in (self._head, *segments):
@@ -393,7 +321,7 @@ class Journal:
             path.unlink(missing_ok=True)
 
 
-def _identity(path: Path) -> list[int]:
+def identity_of(path: Path) -> list[int]:
     """What a file keeps when it is renamed, and shares with no other on its disk."""
     status = path.stat()
     return [status.st_ino, status.st_size]

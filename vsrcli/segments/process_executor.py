@@ -10,7 +10,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from types import TracebackType
 from typing import Any
 
 from vsrcli.errors import BackendError
@@ -113,17 +112,6 @@ class ProcessExecutor(SegmentExecutor):
             self.close()
             raise
         self.engine = replace(engine, device=",".join(devices))
-
-    def __enter__(self) -> ProcessExecutor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def make(
         self,

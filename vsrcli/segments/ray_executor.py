@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import ray
@@ -35,8 +34,8 @@ from vsrcli.segments.executor import (
     SegmentStore,
     open_network,
 )
-from vsrcli.segments.journal import folder_of, part_path
 from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_folder import folder_of, part_path
 from vsrcli.segments.segment_span import open_part_span
 from vsrcli.segments.worker_process import error_of
 
@@ -108,17 +107,6 @@ class RayExecutor(SegmentExecutor):
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> RayExecutor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def make(
         self,

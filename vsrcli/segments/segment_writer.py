@@ -13,8 +13,8 @@ from vsrcli.frame import Damage, Frame
 from vsrcli.frame_io import FrameSink
 from vsrcli.pipeline.stages import SegmentSink
 from vsrcli.preflight.upscale_job import UpscaleJob
-from vsrcli.segments.journal import part_path
 from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_folder import part_path
 from vsrcli.segments.segment_tagger import SegmentTagger
 
 OnSegment = Callable[[Segment], None]

@@ -19,8 +19,8 @@ from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import Engine, Opener, open_network
-from vsrcli.segments.journal import folder_of
 from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_folder import folder_of
 from vsrcli.segments.segment_span import open_part_span
 
 _PR_SET_PDEATHSIG = 1
