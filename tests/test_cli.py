@@ -12,14 +12,17 @@ import sys
 import time
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import click
 import pytest
 
 from vsrcli._version import __version__
 from vsrcli.cli import COMMANDS, _run, group
+from vsrcli.containers.table import PIPED
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, TrainOptions, UpscaleOptions
+from vsrcli.options.declare import PipeFormat
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -341,3 +344,7 @@ def test_no_memory_is_one_line(
     status, out, err = _vsr(capsys, "upscale", moving_clip, tmp_path / "o.mp4")
     assert (status, out) == (1, "")
     assert "--tile" in err
+
+
+def test_every_container_for_pipes_is_a_choice() -> None:
+    assert get_args(PipeFormat) == tuple(PIPED)

@@ -35,7 +35,7 @@ Work = Callable[[], tuple[Plane, float]]
 
 # More need more memory than they save time.
 _MAX_MOTION_THREADS = 12
-# Cores beside a network on a card that decode, and encode.
+# Cores that decode and encode beside a network on a GPU.
 _OTHER_CORES = 2
 # Motion compensation may take this part of the machine's memory.
 _PART_OF_MEMORY = 4
@@ -133,7 +133,7 @@ class WindowPlanes:
 def motion_threads(device: str) -> int:
     """How many threads compensate motion for a network that runs on ``device``.
 
-    On the processor, half of the cores, which the network shares; next to a card, most of them.
+    On a CPU, half of the cores, which the network shares; next to a GPU, most of them.
     """
     cores = available_cores()
     free = cores // 2 if device == "cpu" else cores - _OTHER_CORES
