@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import av
 from av.codec.hwaccel import HWAccel
 from av.container import InputContainer
-from av.packet import Packet
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import is_standard_input, standard_input
+from vsrcli.decode.stream_analysis import open_analysed
 from vsrcli.errors import InputError
 
 # FFmpeg's own decoders of these codecs leave alpha out.
@@ -41,8 +40,17 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
         if path.is_file() and path.stat().st_size == 0:
             raise InputError(f"{path} is empty (0 bytes): copy or download it again")
         # absolute, since FFmpeg takes what comes before a colon as a protocol
-        name = str(path.resolve())
-        return av.open(name, metadata_errors="replace", hwaccel=hwaccel)
+        absolute = path.resolve()
+
+        def open_with(options: dict[str, str]) -> InputContainer:
+            return av.open(
+                str(absolute),
+                metadata_errors="replace",
+                hwaccel=hwaccel,
+                container_options=options,
+            )
+
+        return open_analysed(absolute, open_with)
     except av.FFmpegError as error:
         if hwaccel is not None:
             raise
@@ -105,18 +113,13 @@ def codec_name(stream: Any) -> str:
     return str(context.codec.canonical_name) if context is not None else ""
 
 
-def decoder_of(stream: VideoStream) -> Callable[[Packet[Any]], list[Any]]:
-    """What turns the packets of a video stream into frames; the empty one at the end flushes it.
+def decoder_of(stream: VideoStream) -> Any:
+    """The codec context that decodes a video stream; ``decode(None)`` gives what it still holds.
 
     If the container says that VP8 or VP9 has alpha, libvpx decodes it.
     """
     name = _ALPHA_DECODERS.get(codec_name(stream))
     tags = {key.lower(): value for key, value in stream.metadata.items()}
     if name is None or tags.get("alpha_mode") != "1":
-        return lambda packet: packet.decode()
-    context: Any = av.CodecContext.create(name, "r")
-
-    def decode(packet: Packet[Any]) -> list[Any]:
-        return list(context.decode(packet if packet.size else None))
-
-    return decode
+        return stream.codec_context
+    return av.CodecContext.create(name, "r")
