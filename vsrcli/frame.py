@@ -146,9 +146,11 @@ class ColorTags:
 class MasteringDisplay:
     """The display that HDR video was graded on (SMPTE ST 2086).
 
+    Some files state its primaries without its luminance, or the other way round.
+
     Attributes:
-        red, green, blue, white: CIE 1931 (x, y).
-        max_luminance, min_luminance: cd/m2.
+        red, green, blue, white: CIE 1931 (x, y); zeros if they are not stated.
+        max_luminance, min_luminance: cd/m2; zeros if they are not stated.
     """
 
     red: tuple[Fraction, Fraction]
@@ -179,6 +181,19 @@ class Hdr:
         return bool(self.mastering or self.content_light or self.dynamic)
 
 
+@dataclass(frozen=True, slots=True)
+class Cropping:
+    """How many luma pixels of the decoded pictures a container does not show, at each side."""
+
+    left: int = 0
+    top: int = 0
+    right: int = 0
+    bottom: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.left or self.top or self.right or self.bottom)
+
+
 @dataclass(slots=True)
 class Frame:
     """One picture and the time it belongs to.
@@ -190,6 +205,7 @@ class Frame:
         time: presentation time in seconds, from the beginning of the file (its earliest stream).
         duration: how long the frame is displayed, seconds; 0 if the source does not say.
         scene_cut: True if the frame is the first of a new scene.
+        captions: closed captions that come with it (see ``captions.py``); empty if there are none.
     """
 
     planes: tuple[Plane, ...]
@@ -197,6 +213,7 @@ class Frame:
     time: Fraction
     duration: Fraction = Fraction(0)
     scene_cut: bool = False
+    captions: bytes = b""
 
     @property
     def chroma(self) -> tuple[Plane, ...]:
@@ -236,6 +253,7 @@ class StreamInfo:
         title: tag, or None.
         detail: more for people, such as the number of channels.
         is_cover: whether it is a cover picture.
+        is_encrypted: whether its packets are.
     """
 
     index: int
@@ -245,6 +263,7 @@ class StreamInfo:
     title: str | None = None
     detail: str = ""
     is_cover: bool = False
+    is_encrypted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,6 +280,8 @@ class FileInfo:
         duration: seconds from ``start`` to the end, or None if unknown.
         metadata: global tags of the file.
         chapters: how many it has.
+        restarts: where its clock restarts, seconds after ``start``; times go on there, as
+            ``decode/source_clock.py`` says. Known before it is read only in some formats.
     """
 
     path: Path
@@ -271,6 +292,7 @@ class FileInfo:
     duration: Fraction | None
     metadata: dict[str, str] = field(default_factory=dict)
     chapters: int = 0
+    restarts: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,7 +301,7 @@ class VideoInfo(FileInfo):
 
     Attributes:
         video: the stream that would be upscaled.
-        width, height: stored size in luma pixels, before rotation and aspect ratio.
+        width, height: size of the frames in luma pixels, before rotation and aspect ratio.
         pixel_format: FFmpeg's name of the stored format (may be packed).
         format: the planar format that frames are delivered in.
         tags: colour tags.
@@ -290,6 +312,14 @@ class VideoInfo(FileInfo):
         time_base: unit of the stream's timestamps, seconds.
         display_matrix: FFmpeg's display matrix, 9 numbers (it may mirror as well), or None.
         hdr: static HDR metadata.
+        cropping: what is cut off the decoded pictures; ``width`` and ``height`` are without it.
+        stereo_mode: how the two views of a stereoscopic video share its pictures, by Matroska's
+            name, such as ``left_right``; None for ordinary video.
+        projection: how spherical video is projected: the content of Matroska's element Projection;
+            None for ordinary video.
+        uncarried: phrases for the metadata that no output holds, such as ``the EXIF metadata``.
+        needs_dolby_vision: whether only the metadata of Dolby Vision explains the colours (profile
+            5 and the like): neither tags nor players without it show them right.
     """
 
     video: StreamInfo
@@ -305,6 +335,18 @@ class VideoInfo(FileInfo):
     time_base: Fraction
     display_matrix: tuple[int, ...] | None = None
     hdr: Hdr = field(default_factory=Hdr)
+    cropping: Cropping = Cropping()
+    stereo_mode: str | None = None
+    projection: bytes | None = None
+    uncarried: tuple[str, ...] = ()
+    needs_dolby_vision: bool = False
+
+    @property
+    def decoded_size(self) -> tuple[int, int]:
+        """Width and height of the decoded pictures, before cropping."""
+        cropping = self.cropping
+        width = self.width + cropping.left + cropping.right
+        return width, self.height + cropping.top + cropping.bottom
 
 
 @dataclass(slots=True)

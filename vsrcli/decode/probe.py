@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fractions import Fraction
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,17 +10,26 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from vsrcli.containers.table import MATROSKA_DEMUXER
+from vsrcli.decode.beginning import Beginning, read_beginning
 from vsrcli.decode.delivered import delivered_format, is_rgb
+from vsrcli.decode.extent import extent_of
+from vsrcli.decode.frame_rate import frame_rate
 from vsrcli.decode.input_file import (
     codec_name,
-    decoder_of,
     find_video,
     is_cover,
     open_input,
 )
+from vsrcli.decode.shape import (
+    cropping_of,
+    needs_dolby_vision,
+    projection_of,
+    stereo_mode_of,
+)
 from vsrcli.decode.sidedata import display_matrix, hdr_metadata
 from vsrcli.decode.siting import chroma_location
+from vsrcli.decode.stream_header import StreamHeader
+from vsrcli.decode.undecodable import reason_undecodable
 from vsrcli.errors import InputError
 from vsrcli.frame import (
     UNSPECIFIED,
@@ -39,9 +46,6 @@ _RGB_MATRIX = 0
 _BT709_MATRIX = 1
 # AVFieldOrder: 0 unknown, 1 progressive, the others interlaced one way or another
 _PROGRESSIVE_ORDERS = (0, 1)
-_PROBED_FRAMES = 2
-# A higher average rate is that of the clock.
-_MAX_RATE = 1000
 _DESCRIBED_KINDS = ("video", "audio", "subtitle")
 
 
@@ -57,46 +61,67 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
         What is in it; a frame or two are decoded for what headers leave out.
 
     Raises:
-        InputError: it cannot be opened, has no video, or not one frame of it can be decoded.
+        InputError: it cannot be opened, has no video, its video is encrypted, or not one frame of
+            it can be decoded.
     """
     with open_input(path) as container:
         stream = find_video(container, path)
-        frames = list(islice(_decodable(container, stream), _PROBED_FRAMES))
+        beginning = read_beginning(container, path, stream)
+        if stream.index in beginning.encrypted:
+            raise InputError(
+                f"{path}: its video is encrypted (copy protection): "
+                "vsr needs a copy that plays without a key"
+            )
+        frames = beginning.frames
         if not frames:
             raise InputError(
                 f"{path}: not one frame of its video ({codec_name(stream)}) can be decoded: "
-                "the file is damaged"
+                f"{reason_undecodable(path)}"
             )
         if stream.time_base is None:
             raise InputError(f"{path}: its video has no time base: the file is damaged")
         first = frames[0]
         delivered = delivered_format(first.format.name, keep_rgb=keep_rgb)
-        streams = tuple(_describe(each) for each in container.streams)
+        streams = _describe_all(container, beginning)
+        header = StreamHeader.of_stream(stream)
         context = stream.codec_context
         aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
         has_fields = any(frame.interlaced_frame for frame in frames)
-        start = _start(container, stream.time_base)
+        interlaced = has_fields or not _is_progressive(stream)
+        cropping = cropping_of(
+            header,
+            (first.width, first.height),
+            delivered,
+            interlaced=interlaced,
+        )
+        extent = extent_of(path, container, stream.time_base, first)
         return VideoInfo(
             path=path,
             container=container.format.name,
             video=next(each for each in streams if each.index == stream.index),
             streams=streams,
-            width=first.width,
-            height=first.height,
+            width=first.width - cropping.left - cropping.right,
+            height=first.height - cropping.top - cropping.bottom,
             pixel_format=first.format.name,
             format=delivered,
-            tags=_tags(stream, first, delivered),
+            tags=_tags(stream, first, delivered, header),
             sample_aspect=aspect or None,
             rotation=float(first.rotation),
-            interlaced=has_fields or not _is_progressive(stream),
-            rate=_rate(stream),
+            interlaced=interlaced,
+            rate=frame_rate(path, stream),
             time_base=stream.time_base,
-            start=start,
-            duration=_duration(container, start),
+            start=extent.start,
+            duration=extent.duration,
             metadata=dict(container.metadata),
             chapters=len(container.chapters()),
+            restarts=extent.restarts,
             display_matrix=display_matrix(first),
             hdr=hdr_metadata(first),
+            cropping=cropping,
+            stereo_mode=stereo_mode_of(stream, frames),
+            projection=projection_of(header),
+            uncarried=tuple(beginning.uncarried),
+            needs_dolby_vision=needs_dolby_vision(header, frames),
         )
 
 
@@ -107,43 +132,32 @@ def probe_file(path: Path) -> FileInfo:
         InputError: it cannot be opened.
     """
     with open_input(path) as container:
-        streams = tuple(_describe(stream) for stream in container.streams)
+        beginning = read_beginning(container, path, video=None)
+        streams = _describe_all(container, beginning)
         videos = [
             stream
             for stream in streams
             if stream.kind == "video" and not stream.is_cover
         ]
-        start = _start(container, Fraction(1, av.time_base))
+        extent = extent_of(path, container, Fraction(1, av.time_base))
         return FileInfo(
             path=path,
             container=container.format.name,
             video=videos[0] if videos else None,
             streams=streams,
-            start=start,
-            duration=_duration(container, start),
+            start=extent.start,
+            duration=extent.duration,
             metadata=dict(container.metadata),
             chapters=len(container.chapters()),
+            restarts=extent.restarts,
         )
-
-
-def _decodable(
-    container: InputContainer, stream: VideoStream
-) -> Iterator[av.VideoFrame]:
-    try:
-        decode = decoder_of(stream)
-        for packet in container.demux(stream):
-            try:
-                yield from decode(packet)
-            except av.FFmpegError:
-                continue
-    except av.FFmpegError:
-        return
 
 
 def _tags(
     stream: VideoStream,
     frame: av.VideoFrame,
     delivered: PixelFormat,
+    header: StreamHeader,
 ) -> ColorTags:
     context = stream.codec_context
     primaries = int(context.color_primaries)
@@ -156,7 +170,7 @@ def _tags(
     range_number = int(context.color_range) or int(frame.color_range)
     location = None
     if delivered.log2_chroma_w or delivered.log2_chroma_h:
-        location = chroma_location(stream)
+        location = chroma_location(header)
     return ColorTags(
         range="full" if stored.startswith("yuvj") else _RANGES.get(range_number),
         matrix=int(context.colorspace) or UNSPECIFIED,
@@ -166,45 +180,21 @@ def _tags(
     )
 
 
-def _start(container: InputContainer, grid: Fraction) -> Fraction:
-    """Time of the earliest stream, rounded down to the grid.
-
-    On the video's own grid, its timestamps stay whole multiples of its time base.
-    """
-    starts = []
-    for stream in container.streams:
-        if stream.type not in ("video", "audio") or is_cover(stream):
-            continue
-        if stream.start_time is not None and stream.time_base is not None:
-            starts.append(stream.start_time * stream.time_base)
-    return min(starts, default=Fraction(0)) // grid * grid
-
-
-def _rate(stream: VideoStream) -> Fraction | None:
-    """Frames per second; the average of raw DV is the rate of the clock."""
-    average = stream.average_rate
-    guessed = stream.guessed_rate
-    if average and guessed and guessed < _MAX_RATE < average:
-        return guessed
-    return average or guessed
-
-
-def _duration(container: InputContainer, start: Fraction) -> Fraction | None:
-    if not container.duration:
-        return None
-    duration = Fraction(container.duration, av.time_base)
-    # Matroska's header counts from zero, the others from the first timestamp
-    if MATROSKA_DEMUXER in container.format.name and 0 < start < duration:
-        return duration - start
-    return duration
-
-
 def _is_progressive(stream: VideoStream) -> bool:
     order = int(getattr(stream.codec_context, "field_order", 0) or 0)
     return order in _PROGRESSIVE_ORDERS
 
 
-def _describe(stream: Any) -> StreamInfo:
+def _describe_all(
+    container: InputContainer, beginning: Beginning
+) -> tuple[StreamInfo, ...]:
+    return tuple(
+        _describe(stream, is_encrypted=stream.index in beginning.encrypted)
+        for stream in container.streams
+    )
+
+
+def _describe(stream: Any, *, is_encrypted: bool) -> StreamInfo:
     kind = stream.type
     tags = stream.metadata
     return StreamInfo(
@@ -215,6 +205,7 @@ def _describe(stream: Any) -> StreamInfo:
         title=tags.get("title"),
         detail=_detail(stream),
         is_cover=is_cover(stream),
+        is_encrypted=is_encrypted,
     )
 
 
