@@ -115,7 +115,7 @@ def describe(path: Path) -> VideoInfo:
             StreamInfo(
                 s.index,
                 s.type,
-                s.codec_context.name if s.codec_context else "",
+                s.codec_context.codec.canonical_name if s.codec_context else "",
                 is_cover=bool(s.disposition & av.stream.Disposition.attached_pic),
             )
             for s in source.streams
@@ -197,7 +197,7 @@ def packets_of(path: Path) -> list[Packed]:
         found = [
             Packed(
                 s.type,
-                s.codec_context.name if s.codec_context else "",
+                s.codec_context.codec.canonical_name if s.codec_context else "",
                 metadata=dict(s.metadata),
                 disposition=int(s.disposition),
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,6 +18,7 @@ from vsrcli.errors import OutputError
 MATROSKA_DEMUXER = "matroska"
 QUICKTIME_DEMUXER = "mov"
 AVI_DEMUXER = "avi"
+ASF_DEMUXER = "asf"
 
 MATROSKA_MUXER = "matroska"
 
@@ -56,7 +56,10 @@ class Container:
         audio_codecs: what refused audio is converted to, by canonical name: the first that takes
             its channels.
         text_codec: what refused text subtitles are converted to; None: they are left out.
-        unsupported_codecs: FFmpeg writes these here, but few players read them; FFmpeg's names.
+        carried_codecs: codecs of sound and subtitles that it takes and gives back, by canonical
+            name. All were written by FFmpeg and read back as the same packets.
+        avoided_codecs: codecs that FFmpeg writes here but that are not carried, each with the
+            reason.
         holds_attachments: whether it holds fonts and other files.
         covers: how a cover picture is kept: as an attachment, as a stream, or not at all.
         keeps_chapters: whether it stores chapters.
@@ -88,7 +91,8 @@ class Container:
     holds_streams: bool = True
     audio_codecs: tuple[str, ...] = ("aac",)
     text_codec: str | None = None
-    unsupported_codecs: re.Pattern[str] | None = None
+    carried_codecs: frozenset[str] = frozenset()
+    avoided_codecs: Mapping[str, str] = field(default_factory=dict)
     holds_attachments: bool = False
     covers: Literal["attachment", "stream"] | None = None
     keeps_chapters: bool = True
@@ -99,14 +103,20 @@ class Container:
     has_handler_names: bool = False
     dispositions: Disposition = _NOTHING
 
-    def is_unsupported(self, codec: str) -> bool:
-        """Whether few players read a codec here, though FFmpeg writes it.
+    def takes(self, codec: str) -> bool | None:
+        """Whether it takes a codec of sound or subtitles.
 
         Args:
-            codec: FFmpeg's name of the decoder.
+            codec: canonical name.
+
+        Returns:
+            None for a codec that no container's table has: only a trial can tell.
         """
-        pattern = self.unsupported_codecs
-        return pattern is not None and pattern.fullmatch(codec) is not None
+        if codec in self.avoided_codecs:
+            return False
+        if codec in self.carried_codecs:
+            return True
+        return False if codec in LISTED_CODECS else None
 
     def keeps_language(self, language: str | None) -> bool:
         """Whether it stores a stream's language (a tag of ISO 639-2)."""
@@ -123,6 +133,20 @@ class Container:
         return language
 
 
+# Sound without compression, as AVI and Matroska store it, and as QuickTime does.
+_PCM_LITTLE_ENDIAN = frozenset(
+    ("pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le")
+)
+_PCM_BIG_ENDIAN = frozenset(
+    ("pcm_s16be", "pcm_s24be", "pcm_s32be", "pcm_f32be", "pcm_f64be")
+)
+_TELEPHONE = frozenset(("pcm_alaw", "pcm_mulaw"))
+_ADPCM = frozenset(
+    ("adpcm_ms", "adpcm_ima_wav", "adpcm_yamaha", "adpcm_g722", "gsm_ms")
+)
+_SOUND_OF_DISCS = frozenset(("ac3", "eac3", "dts"))
+_NO_BLOCK_SIZE = "nut does not store the size of its blocks"
+
 _MP4 = Container(
     name="mp4",
     muxer="mp4",
@@ -134,8 +158,16 @@ _MP4 = Container(
     hides_samples=True,
     keeps_aspect=True,
     text_codec="mov_text",
-    # FFmpeg reads Vorbis some milliseconds too early after a cut
-    unsupported_codecs=re.compile(r"pcm_.*le|vorbis"),
+    carried_codecs=_SOUND_OF_DISCS
+    | {"aac", "mp3", "opus", "flac", "alac", "pcm_s16be", "mov_text", "dvd_subtitle"},
+    avoided_codecs={
+        "vorbis": "FFmpeg reads it some milliseconds too early after a cut",
+        **dict.fromkeys(
+            _PCM_LITTLE_ENDIAN | _PCM_BIG_ENDIAN - {"pcm_s16be"},
+            "older players take it for other samples",
+        ),
+        "mp2": "it comes back as MP3",
+    },
     covers="stream",
     keeps_timecode=True,
     has_handler_names=True,
@@ -150,7 +182,13 @@ _MOV = replace(
     _MP4,
     name="mov",
     muxer="mov",
-    unsupported_codecs=re.compile("vorbis"),
+    carried_codecs=_SOUND_OF_DISCS
+    | _PCM_LITTLE_ENDIAN
+    | _PCM_BIG_ENDIAN
+    | _TELEPHONE
+    | {"aac", "mp3", "mp2", "alac", "pcm_s8", "pcm_u8", "adpcm_ima_qt", "gsm"}
+    | {"nellymoser", "mov_text"},
+    avoided_codecs={"vorbis": "no player of QuickTime reads it"},
     covers=None,
     languages="quicktime",
     dispositions=Disposition.default,
@@ -160,6 +198,12 @@ _MKV = Container(
     muxer=MATROSKA_MUXER,
     demuxer=MATROSKA_DEMUXER,
     text_codec="subrip",
+    carried_codecs=_SOUND_OF_DISCS
+    | _PCM_LITTLE_ENDIAN
+    | {"aac", "mp3", "mp2", "opus", "vorbis", "flac", "alac", "truehd", "mlp"}
+    | {"tta", "wavpack", "ra_144", "pcm_u8", "pcm_s16be", "pcm_s24be", "pcm_s32be"}
+    | {"subrip", "ass", "webvtt", "dvd_subtitle", "dvb_subtitle"}
+    | {"hdmv_pgs_subtitle"},
     holds_attachments=True,
     covers="attachment",
     keeps_timecode=True,
@@ -180,12 +224,15 @@ _WEBM = Container(
     trial_codec="libvpx",
     audio_codecs=("opus",),
     text_codec="webvtt",
+    carried_codecs=frozenset(("opus", "vorbis", "webvtt")),
     dispositions=Disposition.default | Disposition.forced,
 )
 _TS = Container(
     name="ts",
     muxer="mpegts",
     demuxer="mpegts",
+    carried_codecs=_SOUND_OF_DISCS
+    | {"aac", "aac_latm", "mp3", "mp2", "opus", "s302m", "dvb_subtitle"},
     keeps_last_duration=False,
     keeps_rotation=False,
     keeps_colours=False,
@@ -204,7 +251,15 @@ _AVI = Container(
     keeps_rotation=False,
     keeps_colours=False,
     audio_codecs=("mp3", "ac3"),
-    unsupported_codecs=re.compile("vorbis|opus|flac|alac"),
+    carried_codecs=_SOUND_OF_DISCS
+    | _PCM_LITTLE_ENDIAN
+    | _TELEPHONE
+    | _ADPCM
+    | {"aac", "mp3", "mp2", "pcm_u8", "adpcm_g726", "speex", "wmav1", "wmav2"},
+    avoided_codecs=dict.fromkeys(
+        ("vorbis", "opus", "flac", "alac", "aac_latm"),
+        "few players find it in AVI",
+    ),
     keeps_chapters=False,
     languages="none",
 )
@@ -213,6 +268,16 @@ _NUT = Container(
     muxer="nut",
     demuxer="nut",
     default_codec="rawvideo",
+    carried_codecs=_PCM_LITTLE_ENDIAN
+    | _PCM_BIG_ENDIAN
+    | _TELEPHONE
+    | _ADPCM
+    | {"aac", "ac3", "dts", "mp3", "mp2", "opus", "vorbis", "flac", "wavpack"}
+    | {"aac_latm", "pcm_s8", "pcm_u8", "speex", "ass", "dvd_subtitle", "dvb_subtitle"},
+    avoided_codecs={
+        "eac3": "it comes back as AC-3",
+        **dict.fromkeys(("wmav1", "wmav2", "adpcm_g726"), _NO_BLOCK_SIZE),
+    },
     keeps_rotation=False,
     keeps_colours=False,
 )
@@ -252,6 +317,12 @@ PIPED: dict[str, Container] = {
     "matroska": replace(_MKV, muxer_options={"live": "1"}),
     "mpegts": _TS,
 }
+# Codecs of sound and subtitles of which the table says, for each container, whether it takes them.
+LISTED_CODECS = frozenset(
+    codec
+    for container in CONTAINERS.values()
+    for codec in container.carried_codecs | container.avoided_codecs.keys()
+)
 # For a source whose ending names no container that can be written.
 DEFAULT_SUFFIX = ".mkv"
 DEFAULT_PIPED = "nut"

@@ -15,6 +15,8 @@ from av.stream import Discard
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import Container
 from vsrcli.decode.input_file import open_input
+from vsrcli.decode.source_clock import continuous_packets
+from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES
 from vsrcli.frame import FileInfo
 
 SAMPLE_BYTES = 16 << 20
@@ -58,9 +60,8 @@ def packets_of(
     Yields:
         Packets, and when they are presented on the source's clock, seconds.
     """
-    streams = [stream for stream in source.streams if stream.index in indices]
     with contextlib.suppress(av.FFmpegError):
-        for packet in source.demux(streams):
+        for packet in continuous_packets(source):
             begin = begin_of(packet)
             if packet.stream_index in indices and begin is not None:
                 yield packet, begin
@@ -93,6 +94,27 @@ def first_packets(
             if all(len(each) >= _SAMPLE_PACKETS for each in packets.values()):
                 break
     return packets
+
+
+def streams_with_packets(info: FileInfo, indices: set[int]) -> set[int]:
+    """Which streams have a packet in the part of the file that FFmpeg analyses.
+
+    Args:
+        info: the source.
+        indices: of the streams to look for.
+    """
+    found: set[int] = set()
+    if not indices or is_standard_input(info.path):
+        return found
+    bytes_read = 0
+    with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
+        for packet in source.demux():
+            bytes_read += packet.size
+            if packet.size and packet.stream_index in indices:
+                found.add(packet.stream_index)
+            if found == indices or bytes_read > MAX_ANALYSED_BYTES:
+                break
+    return found
 
 
 def tracks_with_pauses(info: FileInfo, tracks: set[int]) -> set[int]:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 from av.container import InputContainer
 from av.stream import Stream
 
+from vsrcli.containers.advice import better_name, way_out
 from vsrcli.containers.table import QUICKTIME_DEMUXER, Container, container_of
 from vsrcli.decode.input_file import open_input
+from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES, is_unknown
 from vsrcli.frame import FileInfo, StreamInfo
 from vsrcli.streams.audio_settings import (
     AudioSettings,
     can_decode,
     choose_audio_settings,
 )
-from vsrcli.streams.source_packets import first_packets, tracks_with_pauses
+from vsrcli.streams.source_packets import (
+    first_packets,
+    streams_with_packets,
+    tracks_with_pauses,
+)
 from vsrcli.streams.subtitle_text import TEXT_CODECS
 from vsrcli.streams.trial_mux import takes_stream
 
@@ -82,7 +89,7 @@ def plan_streams(
             )
     planner = _Planner(
         info,
-        container,
+        target,
         audio,
         trials,
     )
@@ -97,10 +104,13 @@ class _Trials:
         conversions: codec that a stream that cannot be copied is converted to, by its index; None
             where there is none.
         paused: indices of audio tracks that cannot be copied because of their pauses.
+        unknown: what is known of streams that FFmpeg cannot describe, by index: whether they have
+            packets at all.
     """
 
     conversions: dict[int, str | None] = field(default_factory=dict)
     paused: set[int] = field(default_factory=set)
+    unknown: dict[int, bool] = field(default_factory=dict)
 
 
 def _try_streams(
@@ -109,10 +119,12 @@ def _try_streams(
     indices: set[int],
     container: Container,
 ) -> _Trials:
-    packets = first_packets(source, indices)
+    unknown = {index for index in indices if is_unknown(source.streams[index])}
+    known = indices - unknown
+    packets = first_packets(source, known)
     refused = set()
     taken_audio = set()
-    for index in indices:
+    for index in known:
         stream = source.streams[index]
         if not takes_stream(stream, packets[index], container):
             refused.add(index)
@@ -125,7 +137,12 @@ def _try_streams(
         index: _conversion_codec(source.streams[index], container)
         for index in refused | paused
     }
-    return _Trials(conversions, paused)
+    with_packets = streams_with_packets(info, unknown)
+    return _Trials(
+        conversions,
+        paused,
+        {index: index in with_packets for index in unknown},
+    )
 
 
 def _conversion_codec(stream: Stream, container: Container) -> str | None:
@@ -154,9 +171,14 @@ class _Planner:
     """Plans streams one by one, once the trials are made."""
 
     info: FileInfo
-    container: Container
+    target: Path | str
     audio: Literal["copy", "none"]
     trials: _Trials
+
+    @property
+    def container(self) -> Container:
+        """The container that the target names."""
+        return container_of(self.target)
 
     def plan(self, stream: StreamInfo) -> StreamPlan:
         name = self.container.name
@@ -170,24 +192,38 @@ class _Planner:
             return self._plan_attachment(stream)
         if stream.kind not in _KIND_WORDS:
             return self._plan_other(stream)
+        if stream.index in self.trials.unknown:
+            return self._plan_unknown(stream)
         if stream.index not in self.trials.conversions:
             return StreamPlan(stream, "copy", "copied as it is")
         return self._plan_refused(stream)
 
-    def _plan_attachment(self, stream: StreamInfo) -> StreamPlan:
-        if stream.is_cover:
-            what = "cover picture"
-            is_held = self.container.covers is not None
-        else:
-            what = "attached file"
-            is_held = self.container.holds_attachments
-        if is_held:
-            return StreamPlan(stream, "attach", f"{what}, byte for byte")
-        article = "a" if stream.is_cover else "an"
+    def _plan_unknown(self, stream: StreamInfo) -> StreamPlan:
+        """What happens to a stream of which FFmpeg knows no more than the codec."""
+        if self.trials.unknown[stream.index]:
+            reason = "its packets do not say what they hold: encrypted or damaged"
+            return _loss(stream, reason)
+        if self.info.path.stat().st_size <= MAX_ANALYSED_BYTES:
+            return StreamPlan(stream, "drop", "it has no packets")
+        megabytes = MAX_ANALYSED_BYTES >> 20
         return _loss(
             stream,
-            f"{self.container.name} has no place for {article} {what}: "
-            "name the output .mkv to keep it",
+            f"it has no packets in the first {megabytes} MB: to keep what comes later, "
+            "cut what comes before with `ffmpeg -ss`",
+        )
+
+    def _plan_attachment(self, stream: StreamInfo) -> StreamPlan:
+        what = "cover picture" if stream.is_cover else "attached file"
+        if _holds_attachment(self.container, stream):
+            return StreamPlan(stream, "attach", f"{what}, byte for byte")
+        article = "a" if stream.is_cover else "an"
+        advice = way_out(
+            self.target,
+            lambda container: _holds_attachment(container, stream),
+            "to keep it",
+        )
+        return _loss(
+            stream, f"{self.container.name} has no place for {article} {what}{advice}"
         )
 
     def _plan_other(self, stream: StreamInfo) -> StreamPlan:
@@ -208,25 +244,21 @@ class _Planner:
         return stream.detail == "bin_data" and is_from_mov and has_chapters
 
     def _plan_refused(self, stream: StreamInfo) -> StreamPlan:
-        name = self.container.name
         codec = self.trials.conversions[stream.index]
-        kind = _KIND_WORDS[stream.kind]
+        reason = self._refusal(stream)
         if codec is None:
-            return _loss(
-                stream,
-                f"{name} does not take {stream.codec or 'this'} {kind}: "
-                "name the output .mkv to keep it",
-            )
-        reason = f"{name} does not take {stream.codec} {kind}"
+            advice = way_out(self.target, partial(_takes, stream), "to keep it")
+            return _loss(stream, f"{reason}{advice}")
         loses = True
         if stream.kind == "subtitle":
             loses = stream.codec in ("ass", "ssa")
             if loses:
-                reason += ", its styles are lost; .mkv would copy it"
-        else:
-            if stream.index in self.trials.paused:
-                reason = f"{name} has no place for pauses between packets of sound"
-            reason += "; .mkv would copy it"
+                reason += ", its styles are lost"
+        elif stream.index in self.trials.paused:
+            reason = f"{self.container.name} has no place for pauses between packets of sound"
+        better = better_name(self.target, partial(_takes, stream))
+        if loses and better is not None:
+            reason += f"; {better} would copy it"
         return StreamPlan(
             stream,
             "convert",
@@ -234,6 +266,26 @@ class _Planner:
             codec,
             loses=loses,
         )
+
+    def _refusal(self, stream: StreamInfo) -> str:
+        """Why the container does not take a stream."""
+        if not stream.codec:
+            return "FFmpeg has no decoder for it, so its packets cannot be carried"
+        kind = _KIND_WORDS[stream.kind]
+        reason = f"{self.container.name} does not take {stream.codec} {kind}"
+        why = self.container.avoided_codecs.get(stream.codec)
+        return reason if why is None else f"{reason} ({why})"
+
+
+def _takes(stream: StreamInfo, container: Container) -> bool:
+    """Whether a container's table has a stream's codec."""
+    return container.keeps_timestamps and container.takes(stream.codec) is True
+
+
+def _holds_attachment(container: Container, stream: StreamInfo) -> bool:
+    if stream.is_cover:
+        return container.covers is not None
+    return container.holds_attachments
 
 
 def _loss(stream: StreamInfo, reason: str) -> StreamPlan:

@@ -12,7 +12,7 @@ from av.stream import Stream
 
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import Container
-from vsrcli.decode.input_file import open_input
+from vsrcli.decode.input_file import codec_name, open_input
 from vsrcli.frame import FileInfo
 from vsrcli.streams.source_packets import (
     SAMPLE_BYTES,
@@ -32,17 +32,20 @@ def takes_stream(
     packets: list[Packet[Any]],
     container: Container,
 ) -> bool:
-    """Whether a container takes a stream's packets and gives them back as the same codec.
+    """Whether a container takes a stream.
+
+    The container's table says which codecs it takes; the trial confirms that this stream of the
+    codec can be written. Only a codec that is in no table is read back as well: what FFmpeg makes
+    of a few packets is no proof (it takes MP2 in MPEG-TS for MP3).
 
     Args:
         stream: of an open source.
         packets: its first ones; they are changed.
         container: what they would be written to.
     """
-    codec = ""
-    if stream.codec_context is not None:
-        codec = stream.codec_context.name
-    if not codec or container.is_unsupported(codec):
+    codec = codec_name(stream)
+    is_taken = container.takes(codec)
+    if not codec or is_taken is False:
         return False
     buffer = io.BytesIO()
 
@@ -58,14 +61,14 @@ def takes_stream(
         buffer.seek(0)
         with av.open(buffer, "r", format=container.demuxer) as written:
             copy = written.streams[0]
-            if copy.codec_context is None or copy.codec_context.name != codec:
+            if codec_name(copy) != codec:
                 raise ValueError("it comes back as another codec")
             if not any(packet.size for packet in written.demux(copy)):
                 raise ValueError("nothing comes back")
 
     if open_quietly(write) is not None:
         return False
-    return not packets or open_quietly(read) is None
+    return is_taken is True or not packets or open_quietly(read) is None
 
 
 def measure_lead(
