@@ -287,16 +287,19 @@ def test_the_graph_of_a_checkpoint_is_kept(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     first = load_graph("previous", "clean", "sliced")
     (kept,) = (tmp_path / "vsr").iterdir()
-    assert kept.read_bytes() == first.content
+    assert kept.read_bytes().endswith(first.content)
     monkeypatch.setattr(
         "vsrcli.models.export.export", lambda *_, **__: pytest.fail("it was kept")
     )
     assert load_graph("previous", "clean", "sliced").content == first.content
-    kept.write_bytes(b"damaged")
+    # one bit of a weight: the graph would run, and give other frames
+    damaged = bytearray(kept.read_bytes())
+    damaged[len(damaged) // 2] ^= 64
+    kept.write_bytes(damaged)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert len(load_graph("previous", "clean", "sliced").content) == len(first.content)
-    assert read_graph(kept).info.model == "previous"
+    assert load_graph("previous", "clean", "sliced").content == first.content
+    assert kept.read_bytes().endswith(first.content)
 
 
 def test_a_kept_graph_needs_no_pytorch() -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import os
 from typing import Any
-
-import onnxruntime
 
 from vsrcli.backends import Float, first_line, parse_device
 from vsrcli.backends.graph_backend import GraphBackend
+from vsrcli.backends.graph_cache import private_folder
 from vsrcli.backends.onnx_graphs import load_graph, load_graph_pieces
 from vsrcli.errors import BackendError
-from vsrcli.models.graph import cache_folder
+
+# ONNX Runtime would send what it runs to Microsoft, and keep a number of this machine. It reads the
+# variable while it loads; builds for Windows have the function instead.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()
 
 log = logging.getLogger(__name__)
 
@@ -149,12 +155,14 @@ def _choose_provider(device: str) -> tuple[str, dict[str, Any]]:
             f"(it has {', '.join(available)}): install onnxruntime-gpu, or use --device cpu"
         )
     if kind == "tensorrt":
-        # Engines take minutes to build: they are cached beside the graphs.
-        return _PROVIDERS[kind], {
-            "device_id": number,
-            "trt_engine_cache_enable": True,
-            "trt_engine_cache_path": str(cache_folder()),
-        }
+        options: dict[str, Any] = {"device_id": number}
+        # Engines take minutes to build: they are kept beside the graphs. They are code, and the
+        # library reads them by itself.
+        folder = private_folder("tensorrt")
+        if folder is not None:
+            options["trt_engine_cache_enable"] = True
+            options["trt_engine_cache_path"] = str(folder)
+        return _PROVIDERS[kind], options
     if kind == "auto":
         is_available = _PROVIDERS["cuda"] in available and _cuda_works()
         kind = "cuda" if is_available else "cpu"

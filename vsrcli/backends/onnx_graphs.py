@@ -1,21 +1,18 @@
-"""From a checkpoint to the ONNX graphs for an inference library: exported once, then cached."""
+"""From a checkpoint to the ONNX graphs for an inference library: exported once, then kept."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import logging
-import secrets
 from importlib.metadata import version
 from pathlib import Path
 
 from vsrcli._version import __version__
+from vsrcli.backends.graph_cache import keep
 from vsrcli.models.graph import (
     EXPORT_VERSION,
     Graph,
     Layout,
     Piece,
-    cache_folder,
     parse_graph,
     read_graph,
 )
@@ -51,12 +48,8 @@ def load_graph(
                 path,
             )
         return graph
-    cached = _cache_path(path, layout, piece)
-    if cached.is_file():
-        with contextlib.suppress(Exception):  # a damaged file is exported again
-            return read_graph(cached)
-    content = _export(path, layout, piece)
-    _write_to_cache(cached, content)
+    key = _key(path, layout, piece)
+    content = keep(key, lambda: _export(path, layout, piece))
     return parse_graph(content, path)
 
 
@@ -78,25 +71,24 @@ def load_graph_pieces(
     return [load_graph(model, domain, layout, piece) for piece in pieces]
 
 
-def _cache_path(
+def _key(
     checkpoint: Path,
     layout: Layout,
     piece: Piece,
-) -> Path:
-    # PyTorch's version comes from the package's metadata: PyTorch takes seconds to import, and a
-    # cached graph does not need it.
-    torch_version = version("torch")
+) -> str:
+    """What decides a graph: nothing is used that other weights or versions made."""
     parts = (
         sha256(checkpoint),
         layout,
         str(piece),
         str(EXPORT_VERSION),
         __version__,
-        torch_version,
+        # from the packages' metadata: PyTorch takes seconds to import, and a kept graph does not
+        # need it
+        version("torch"),
+        version("onnx"),
     )
-    key = " ".join(parts)
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    return cache_folder() / f"{digest[:24]}.onnx"
+    return " ".join(parts)
 
 
 def _export(
@@ -114,16 +106,3 @@ def _export(
     if piece != "whole" and isinstance(network, GroupedNetwork):
         return export_piece(network, info, piece, layout=layout)
     return export(network, info, layout=layout)
-
-
-def _write_to_cache(path: Path, content: bytes) -> None:
-    """Write a file of the cache atomically. Without a cache, graphs are exported every time."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        log.info("%s: graphs are not cached: %s", path.parent, error.strerror)
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)

@@ -6,7 +6,10 @@ Optional: ``pip install 'vsrcli[openvino]'``.
 from __future__ import annotations
 
 import logging
+import sys
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -193,6 +196,25 @@ def _core() -> Any:
     It gives the thread a stack for signals, and takes it away with the last of several instances. A
     signal after that, such as a Ctrl-C, would kill the process.
     """
-    import openvino
+    with _without_telemetry():
+        import openvino
 
     return openvino.Core()
+
+
+@contextmanager
+def _without_telemetry() -> Iterator[None]:
+    """Have OpenVINO load without the module that reports to Intel through Google Analytics.
+
+    It would do so while it is imported. Without the module it uses a stand-in of its own; the
+    documented way to opt out is a file in the home folder, which is not ours to write.
+    """
+    name = "openvino_telemetry"
+    loaded = sys.modules.pop(name, None)
+    sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if loaded is not None:
+            sys.modules[name] = loaded

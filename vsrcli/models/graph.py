@@ -1,11 +1,7 @@
-"""ONNX files as data: their metadata, and the cache of graphs made from checkpoints.
-
-Imports no torch.
-"""
+"""ONNX files as data: their metadata. Imports no torch."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +17,7 @@ Target = Literal["vsr", "vs-mlrt"]
 # The whole network, or of a grouped network the encoder of one role, by its number, or the graph
 # that fuses the groups to the picture.
 Piece = int | Literal["whole", "groups"]
-# Raise it when `models.export` changes the graphs it writes: cached graphs are then ignored.
+# Raise it when `models.export` changes the graphs it writes: kept graphs are then ignored.
 EXPORT_VERSION = 3
 LAYOUT_KEY = "vsr_layout"
 TARGET_KEY = "vsr_target"
@@ -156,10 +152,3 @@ def _subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
             for subgraph in (attribute.g, *attribute.graphs):
                 if subgraph.node or subgraph.initializer:
                     yield subgraph
-
-
-def cache_folder() -> Path:
-    """Where graphs made from checkpoints are kept: ``$XDG_CACHE_HOME/vsr`` or ``~/.cache/vsr``."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    cache = Path(base) if base else Path.home() / ".cache"
-    return cache / "vsr"
