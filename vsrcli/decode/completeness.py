@@ -48,6 +48,9 @@ def completeness(info: VideoInfo) -> Completeness:
     """
     if info.duration is None or is_standard_input(info.path):
         return Completeness(present=Fraction(0), missing=Fraction(0))
+    if info.restarts:
+        # the duration is not that of the header: all packets have been read
+        return Completeness(present=info.duration, missing=Fraction(0))
     result = _measure(info, info.duration, near_the_end=True)
     if not result.missing:
         return result

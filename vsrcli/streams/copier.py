@@ -18,6 +18,7 @@ from av.stream import AttachmentStream, Discard, Stream
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import Container
 from vsrcli.decode.input_file import open_input
+from vsrcli.decode.source_clock import continuous_packets
 from vsrcli.frame import FileInfo
 from vsrcli.streams.attachments import add_cover, add_file
 from vsrcli.streams.audio_conversion import AudioConverter
@@ -160,11 +161,17 @@ class StreamCopier:
             else:
                 copy = self._add_audio(stream, output)
         else:
-            stream.discard = Discard.all
+            self._discard(stream)
             return
         copy_tags(stream, copy, self._container)
         self._copies[index] = copy
         self.delivered[copy.index] = 0
+
+    @staticmethod
+    def _discard(stream: Stream) -> None:
+        """Read no packets of a stream that does not show where the source's clock restarts."""
+        if stream.type not in ("video", "audio"):
+            stream.discard = Discard.all
 
     def _add_audio(self, stream: Stream, output: OutputContainer) -> Stream:
         settings = audio_settings_for(stream, self._container)
@@ -268,8 +275,9 @@ class StreamCopier:
     def _demux(self) -> Iterator[Packet[Any]]:
         """The source's packets, from its beginning or from well before the range of time."""
         target = self._range.begin - _RUN_UP_SECONDS
-        if target <= _RUN_UP_SECONDS or is_standard_input(self._source.path):
-            return self._input.demux()
+        is_near = target <= _RUN_UP_SECONDS
+        if is_near or self._source.restarts or is_standard_input(self._source.path):
+            return continuous_packets(self._input)
         try:
             packets = self._demux_from(target)
         except av.FFmpegError:
@@ -277,14 +285,14 @@ class StreamCopier:
         if packets is not None:
             return packets
         self._reopen()
-        return self._input.demux()
+        return continuous_packets(self._input)
 
     def _demux_from(self, time: Fraction) -> Iterator[Packet[Any]] | None:
         """The packets from a source time on; None if an audio track begins too late there."""
         waiting = {index for index in self._copies if self._kinds[index] == "audio"}
         read: list[Packet[Any]] = []
         self._input.seek(int((self._source.start + time) * av.time_base))
-        demuxed = self._input.demux()
+        demuxed = continuous_packets(self._input)
         for packet in demuxed:
             read.append(packet)
             begin = begin_of(packet)
@@ -301,7 +309,7 @@ class StreamCopier:
         self._input = open_input(self._source.path)
         for stream in self._input.streams:
             if stream.index not in self._copies:
-                stream.discard = Discard.all
+                self._discard(stream)
         for index in self._audio:
             self._audio[index] = self._audio_converter(index)
 
