@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsrcli.frame import ColorTags, Frame, PixelFormat
-from vsrcli.picture.rgb import from_rgb, gray_layout, matrix_of, rgb_layout, to_rgb
+from vsrcli.picture.matrices import matrix_of
+from vsrcli.picture.rgb import from_rgb, gray_layout, rgb_layout, to_rgb
 
 
 def layout_of(name: str) -> PixelFormat:

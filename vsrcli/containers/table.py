@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -69,6 +70,9 @@ class Container:
         keeps_timecode: whether the timecode is carried as a tag of the video stream.
         has_handler_names: whether streams have handler names, which some players show as titles.
         dispositions: the flags of streams that it stores.
+        stereo_modes: how two views may share a picture, by Matroska's names.
+        projections: which projections of spherical video it stores: all, those without an
+            orientation of their own, or none.
     """
 
     name: str
@@ -102,6 +106,8 @@ class Container:
     keeps_timecode: bool = False
     has_handler_names: bool = False
     dispositions: Disposition = _NOTHING
+    stereo_modes: re.Pattern[str] | None = None
+    projections: Literal["all", "level", "none"] = "none"
 
     def takes(self, codec: str) -> bool | None:
         """Whether it takes a codec of sound or subtitles.
@@ -117,6 +123,11 @@ class Container:
         if codec in self.carried_codecs:
             return True
         return False if codec in LISTED_CODECS else None
+
+    def holds_stereo_mode(self, mode: str) -> bool:
+        """Whether it stores that two views share a picture in a way (Matroska's name)."""
+        pattern = self.stereo_modes
+        return pattern is not None and pattern.fullmatch(mode) is not None
 
     def keeps_language(self, language: str | None) -> bool:
         """Whether it stores a stream's language (a tag of ISO 639-2)."""
@@ -177,6 +188,7 @@ _MP4 = Container(
         | Disposition.forced
         | Disposition.hearing_impaired
     ),
+    projections="level",
 )
 _MOV = replace(
     _MP4,
@@ -192,6 +204,7 @@ _MOV = replace(
     covers=None,
     languages="quicktime",
     dispositions=Disposition.default,
+    projections="none",
 )
 _MKV = Container(
     name="mkv",
@@ -215,6 +228,8 @@ _MKV = Container(
         | Disposition.hearing_impaired
         | Disposition.visual_impaired
     ),
+    stereo_modes=re.compile(r"(left|right|top|bottom|block|anaglyph)_\w+"),
+    projections="all",
 )
 _WEBM = Container(
     name="webm",
@@ -226,6 +241,8 @@ _WEBM = Container(
     text_codec="webvtt",
     carried_codecs=frozenset(("opus", "vorbis", "webvtt")),
     dispositions=Disposition.default | Disposition.forced,
+    stereo_modes=re.compile("left_right|right_left|top_bottom|bottom_top"),
+    projections="all",
 )
 _TS = Container(
     name="ts",

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from vsrcli.decode.delivered import is_rgb
 from vsrcli.decode.input_file import find_video, open_input
-from vsrcli.frame import PixelFormat, Plane
+from vsrcli.frame import Cropping, PixelFormat, Plane
+from vsrcli.picture.value_range import with_range
 
 log = logging.getLogger(__name__)
 
@@ -26,9 +27,6 @@ _GRAY_WITH_ALPHA: dict[str, np.dtype[Any]] = {
     "ya16le": np.dtype("<u2"),
     "ya16be": np.dtype(">u2"),
 }
-# A timestamp that falls back further than this is from a clock that has restarted (recordings
-# joined), not from a frame out of order.
-_RESTART_SECONDS = 1
 
 
 def device_for(path: Path, hwaccel: Literal["auto", "none", "cuda"]) -> HWAccel | None:
@@ -68,35 +66,27 @@ class PictureClock:
 
     def __init__(
         self,
-        path: Path,
         start: Fraction,
         spacing: Fraction,
     ) -> None:
         """Start before the first picture.
 
         Args:
-            path: the file, for messages.
             start: time of the file's beginning on its own clock, seconds.
             spacing: length of an average frame, seconds.
         """
         self.time: Fraction | None = None
-        self._path = path
         self._start = start
         self._spacing = spacing
-        self._restarts = Fraction(0)
 
     def advance(self, picture: av.VideoFrame) -> Fraction:
         """Time of the next picture, seconds; ``VideoReader`` says how gaps are filled."""
-        before = self.time
-        follows = Fraction(0) if before is None else before + self._spacing
-        if picture.pts is None or picture.time_base is None:
-            self.time = follows
-            return follows
-        time = picture.pts * picture.time_base - self._start + self._restarts
-        if before is not None and time < before - _RESTART_SECONDS:
-            log.warning("%s: its clock restarts at %.3f s", self._path, float(before))
-            self._restarts += follows - time
-            time = follows
+        if picture.pts is not None and picture.time_base is not None:
+            time = picture.pts * picture.time_base - self._start
+        elif self.time is None:
+            time = Fraction(0)
+        else:
+            time = self.time + self._spacing
         self.time = time
         return time
 
@@ -104,14 +94,25 @@ class PictureClock:
 class Unpacker:
     """Gives the planes of decoded pictures; planar ones are not copied."""
 
-    def __init__(self, stored: str, layout: PixelFormat) -> None:
+    def __init__(
+        self,
+        stored: str,
+        layout: PixelFormat,
+        cropping: Cropping,
+        *,
+        is_full_range: bool,
+    ) -> None:
         """Plan the conversion.
 
         Args:
             stored: FFmpeg's name of the pictures' format.
             layout: the layout to deliver (``delivered_format``).
+            cropping: what to leave out of the pictures.
+            is_full_range: whether codes of luma and chroma are delivered as full range.
         """
+        self._is_full_range = is_full_range
         self._layout = layout
+        self._cropping = cropping
         self._needs_matrix = is_rgb(stored) and not layout.is_rgb
         self._has_palette = av.VideoFormat(stored).has_palette
 
@@ -120,6 +121,38 @@ class Unpacker:
 
         They are views of its memory, or of a converted picture's.
         """
+        planes = self._whole_planes(picture)
+        if self._has_other_range(picture):
+            planes = with_range(planes, self._layout, is_full=self._is_full_range)
+        if not self._cropping:
+            return planes
+        cropping = self._cropping
+        luma_shape = planes[0].shape
+        width = picture.width - cropping.left - cropping.right
+        height = picture.height - cropping.top - cropping.bottom
+        chroma_width, chroma_height = self._layout.chroma_size(width, height)
+        chroma_left = cropping.left >> self._layout.log2_chroma_w
+        chroma_top = cropping.top >> self._layout.log2_chroma_h
+        cropped = []
+        for number, plane in enumerate(planes):
+            part = (cropping.left, cropping.top, width, height)
+            if number in (1, 2) and plane.shape != luma_shape:
+                part = (chroma_left, chroma_top, chroma_width, chroma_height)
+            left, top, columns, rows = part
+            cropped.append(plane[top : top + rows, left : left + columns])
+        return tuple(cropped)
+
+    def _has_other_range(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture says that its range is not the one to deliver."""
+        name = picture.format.name
+        if not self._layout.has_chroma or self._layout.is_rgb or is_rgb(name):
+            return False
+        if name.startswith("yuvj"):
+            return not self._is_full_range
+        other = ColorRange.MPEG if self._is_full_range else ColorRange.JPEG
+        return picture.color_range == other
+
+    def _whole_planes(self, picture: av.VideoFrame) -> tuple[Plane, ...]:
         layout = self._layout
         if picture.format.name in _GRAY_WITH_ALPHA:
             return self._gray_with_alpha(picture)
@@ -196,7 +229,11 @@ def deinterlaced(
     """
     mode = "send_field" if per_field else "send_frame"
     graph: Graph | None = None
-    for picture in pictures:
+    for number, picture in enumerate(pictures):
+        if per_field:
+            picture.opaque = (
+                number  # both fields come out with it: see caption_reader.py
+            )
         if graph is None:
             # the filter holds a frame back: nothing goes through it before the first picture that
             # needs it

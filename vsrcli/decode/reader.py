@@ -16,23 +16,25 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import seal_input
-from vsrcli.containers.table import AVI_DEMUXER
+from vsrcli.decode.caption_reader import CaptionReader
 from vsrcli.decode.completeness import promised_end, tolerated_gap
 from vsrcli.decode.decoding import PictureClock, Unpacker, deinterlaced, device_for
 from vsrcli.decode.delivered import delivered_format
-from vsrcli.decode.input_file import decoder_of, find_video, open_input
+from vsrcli.decode.input_file import find_video, open_input
+from vsrcli.decode.metadata import MetadataWatch
+from vsrcli.decode.picture_decoder import PictureDecoder
+from vsrcli.decode.source_clock import continuous_packets_of
 from vsrcli.errors import InputError
 from vsrcli.frame import Damage, Frame, VideoInfo
 from vsrcli.frame_io import FrameSource
 from vsrcli.picture.scenes import CutDetector
-from vsrcli.timing import WHOLE, TimeRange
+from vsrcli.timing import WHOLE, TimeRange, cut_time
 
 log = logging.getLogger(__name__)
 
 # A seek goes this far back from the first frame wanted; if too few frames come before that, the
 # next one goes further back.
 _RUN_UPS_SECONDS = (1, 10)
-_REORDERED = ("h264", "hevc")
 # Frames before the first one given that deinterlacing and cut detection remember.
 _MEMORY = 3
 # For one packet: longer than a sleeping disk or a network's hiccup.
@@ -43,12 +45,13 @@ class VideoReader(FrameSource):
     """The frames of a video file, once, in presentation order.
 
     A frame's time is its timestamp minus ``info.start``, exactly. A frame without a timestamp comes
-    one average frame after the one before it. If the clock falls back by more than a second
-    (recordings joined), it continues as if it had not; smaller steps back stay as they are.
+    one average frame after the one before it. Where the source's clock restarts (recordings
+    joined), the time goes on, as ``source_clock.py`` says.
 
     Attributes:
         info: what is in the file.
         damage: what was wrong so far in the range asked for; complete when the iteration has ended.
+        metadata: notices metadata that begins late and that no output holds.
     """
 
     def __init__(
@@ -94,10 +97,18 @@ class VideoReader(FrameSource):
         self._busy_since: float | None = None
         self._reached = Fraction(0)
         self._sure_from: Fraction | None = None
+        self._has_restarted = False
         self._device = device_for(info.path, hwaccel)
-        self._unpacker = Unpacker(info.pixel_format, info.format)
+        self._unpacker = Unpacker(
+            info.pixel_format,
+            info.format,
+            info.cropping,
+            is_full_range=info.tags.is_full_range,
+        )
+        self.metadata = MetadataWatch(info, strict=strict)
         self._first_time: Fraction | None = None
         self._ahead: deque[Frame] = deque()
+        self._before: deque[Frame] = deque(maxlen=context)
         self._decoded = self._within_range()
         self._frames = self._delivered()
 
@@ -139,7 +150,7 @@ class VideoReader(FrameSource):
 
     def _within_range(self) -> Generator[Frame]:
         """The frames of the range, and the context around it."""
-        before: deque[Frame] = deque(maxlen=self._context)
+        before = self._before
         after = 0
         for frame in self._from_before_range():
             if self._range.start is not None and frame.time < self._range.start:
@@ -168,7 +179,9 @@ class VideoReader(FrameSource):
     def _from_before_range(self) -> Iterator[Frame]:
         """The frames from well before the range, or from the beginning of the file."""
         begin = self._range.begin
-        for seconds in _RUN_UPS_SECONDS:
+        # FFmpeg finds a time by halving the file, which needs a clock that never restarts
+        run_ups = () if self.info.restarts else _RUN_UPS_SECONDS
+        for seconds in run_ups:
             frames_long = (self._context + _MEMORY + 1) * self._spacing
             run_up = max(Fraction(seconds), frames_long)
             if run_up >= begin:
@@ -216,12 +229,12 @@ class VideoReader(FrameSource):
         *,
         sought: bool = False,
     ) -> Iterator[Frame]:
-        stream.thread_type = "AUTO"
         pictures = self._pictures_of(container, stream)
         if self._deinterlace != "off":
             pictures = deinterlaced(pictures, per_field=self._deinterlace == "field")
         detector = CutDetector()
-        clock = PictureClock(self._path, self.info.start, self._spacing)
+        caption_reader = CaptionReader()
+        clock = PictureClock(self.info.start, self._spacing)
         self._sure_from = None
         end = Fraction(0)
         for picture in pictures:
@@ -242,6 +255,7 @@ class VideoReader(FrameSource):
                 time,
                 duration,
                 scene_cut=is_cut,
+                captions=caption_reader.read(picture),
             )
         if clock.time is not None:
             self._note_missing_end(stream, end)
@@ -253,57 +267,79 @@ class VideoReader(FrameSource):
 
         Where the demuxer gives up, what the decoder still holds comes out.
         """
-        packets = container.demux(stream)
-        decode = decoder_of(stream)
-        # AVI holds the order of decoding alone: FFmpeg's times for reordered frames go back and
-        # forth
-        codec = stream.codec_context.codec.canonical_name
-        uses_dts = container.format.name == AVI_DEMUXER and codec in _REORDERED
-        while True:
-            self._busy_since = monotonic()
-            try:
-                packet = next(packets, None)
-            except av.FFmpegError as error:
-                self._count_packet(f"reading failed ({error.strerror})", pts=None)
-                packets = iter(())
-                packet = Packet()
-                packet.stream = stream
-            if packet is None:
+        packets = continuous_packets_of(container, stream, self._note_restart)
+        decoder = PictureDecoder(
+            self._path,
+            stream,
+            device=self._device,
+            on_packet=self._note_work,
+            on_error=self._count_error,
+        )
+        with contextlib.closing(decoder):
+            while True:
+                self._note_work()
+                try:
+                    packet = next(packets, None)
+                except av.FFmpegError as error:
+                    self._count_packet(f"reading failed ({error.strerror})", pts=None)
+                    packets = iter(())
+                    packet = Packet()
+                    packet.stream = stream
+                if packet is None:
+                    self._busy_since = None
+                    return
+                if packet.is_corrupt:
+                    self._count_packet("a corrupt packet", packet.pts)
+                for picture in decoder.decode(packet):
+                    self._busy_since = None
+                    if picture.is_corrupt:
+                        self._count_frame(picture.pts)
+                    if self._is_as_expected(picture):
+                        self.metadata.check(picture)
+                        yield picture
+                    elif self._is_before_range(picture.pts):
+                        self._before.clear()
+                    else:
+                        return
                 self._busy_since = None
-                return
-            if packet.is_corrupt:
-                self._count_packet("a corrupt packet", packet.pts)
-            try:
-                pictures = decode(packet)
-            except av.FFmpegError as error:
-                reason = f"a packet that cannot be decoded ({error.strerror})"
-                self._count_packet(reason, packet.pts)
-                continue
-            self._busy_since = None
-            for picture in pictures:
-                if picture.is_corrupt:
-                    self._count_frame(picture.pts)
-                self._check_unchanged(picture)
-                if uses_dts:
-                    picture.pts = picture.dts
-                yield picture
 
-    def _check_unchanged(self, picture: av.VideoFrame) -> None:
+    def _note_work(self) -> None:
+        self._busy_since = monotonic()
+
+    def _is_as_expected(self, picture: av.VideoFrame) -> bool:
+        """Whether a picture has the size and format of the range; outside it, it need not.
+
+        Raises:
+            InputError: it has not, and is in the range.
+        """
         expected_format = self.info.pixel_format
         actual_format = picture.format.name
         if self._device is not None:
             # a device gives the same samples in an order of its own
             expected_format = self.info.format.name
             actual_format = delivered_format(actual_format).name
-        expected = f"{self.info.width}x{self.info.height} {expected_format}"
+        width, height = self.info.decoded_size
+        expected = f"{width}x{height} {expected_format}"
         actual = f"{picture.width}x{picture.height} {actual_format}"
-        if actual != expected:
-            own_time = (picture.pts or 0) * (picture.time_base or 0)
-            time = float(own_time - self.info.start)
-            raise InputError(
-                f"{self._path} changes from {expected} to {actual} at {time:.3f} s: "
-                f"upscale its parts one by one, with --end {time:.3f} and --start {time:.3f}"
-            )
+        if actual.replace("yuvj", "yuv") == expected.replace("yuvj", "yuv"):
+            return True
+        if self._is_outside(picture.pts):
+            return False
+        own_time = (picture.pts or 0) * (picture.time_base or 0)
+        cut = cut_time(own_time - self.info.start)
+        raise InputError(
+            f"{self._path} changes from {expected} to {actual} at {cut} s: "
+            f"take its parts one by one, with --end {cut} and --start {cut}"
+        )
+
+    def _count_error(self, packet: Packet[Any], error: av.FFmpegError) -> None:
+        reason = f"a packet that cannot be decoded ({error.strerror})"
+        self._count_packet(reason, packet.pts)
+
+    def _note_restart(self, time: Fraction) -> None:
+        seconds = float(time - self.info.start)
+        log.warning("%s: its clock restarts at %.3f s", self._path, seconds)
+        self._has_restarted = True
 
     def _count_packet(self, reason: str, pts: int | None) -> None:
         if self._is_outside(pts):
@@ -323,7 +359,12 @@ class VideoReader(FrameSource):
         if pts is None:
             return False
         time = pts * self.info.time_base - self.info.start
-        return time < self._range.begin or not self._range.contains(time)
+        return self._is_before_range(pts) or not self._range.contains(time)
+
+    def _is_before_range(self, pts: int | None) -> bool:
+        if pts is None:
+            return False
+        return pts * self.info.time_base - self.info.start < self._range.begin
 
     def _refuse(self, reason: str) -> None:
         if self._strict:
@@ -334,7 +375,7 @@ class VideoReader(FrameSource):
     def _note_missing_end(self, stream: VideoStream, end: Fraction) -> None:
         promised = promised_end(stream, self.info.start)
         expected = self._range.end_within(promised)
-        if promised is None or expected is None:
+        if promised is None or expected is None or self._has_restarted:
             return
         missing = expected - end
         if missing > tolerated_gap(self.info):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import av
 from av.codec.context import Flags
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 from vsrcli.containers.pipe import StandardOutput
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import container_of
+from vsrcli.encode.caption_messages import caption_standard, with_captions
 from vsrcli.encode.encoders import (
     encoder_of,
     encoder_settings,
@@ -31,6 +33,13 @@ from vsrcli.encode.encoders import (
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.frame_converter import FrameConverter
 from vsrcli.encode.hdr_options import hdr_settings
+from vsrcli.encode.immersive import (
+    STEREO_TAG,
+    add_projected_stream,
+    frame_packing,
+    keeps_projection,
+    stereo_carrier,
+)
 from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
@@ -96,6 +105,8 @@ class VideoEncoder:
             share=encoder_of(options.codec).copies_input,
         )
         self._durations: dict[int, int] = {}
+        self._caption_standard = caption_standard(self.codec)
+        self._captions: dict[int, bytes] = {}
         self.output: OutputContainer | None = None
         try:
             self.stream = self._add_stream(options.codec, sink)
@@ -143,6 +154,8 @@ class VideoEncoder:
         if ends_group:
             picture.pict_type = PictureType.P
         self._durations[tick] = duration
+        if frame.captions and self._caption_standard is not None:
+            self._captions[tick] = frame.captions
         packets = self._with_times(self.stream.encode(picture))
         self.frames += 1
         return packets
@@ -176,22 +189,36 @@ class VideoEncoder:
                 packet.dts = packet.pts
             if packet.pts is not None:
                 packet.duration = self._durations.pop(packet.pts, packet.duration)
-        return packets
+        return [self._with_captions(packet) for packet in packets]
+
+    def _with_captions(self, packet: Packet[Any]) -> Packet[Any]:
+        if self._caption_standard is None or packet.pts not in self._captions:
+            return packet
+        captions = self._captions.pop(packet.pts)
+        return with_captions(packet, captions, self._caption_standard)
 
     def _add_stream(self, codec: str, sink: Sink) -> VideoStream:
         added: list[VideoStream] = []
         rate = self._video.rate or Fraction(25)
+        rate = rate.limit_denominator(_MAX_RATE_DENOMINATOR)
+        projection = self._kept_projection(codec)
+        options = self._muxer_options()
+        if projection is not None:
+            # MP4's muxer writes it with this only
+            options["strict"] = "unofficial"
 
         def add() -> None:
             self.output = av.open(
                 sink,
                 "w",
                 format=self.container.muxer,
-                container_options=self._muxer_options(),
+                container_options=options,
             )
-            stream = self.output.add_stream(
-                codec, rate=rate.limit_denominator(_MAX_RATE_DENOMINATOR)
-            )
+            if projection is None:
+                stream = self.output.add_stream(codec, rate=rate)
+            else:
+                stream = add_projected_stream(self.output, projection, codec, rate)
+                stream.time_base = self._video.time_base
             if not isinstance(stream, VideoStream):
                 raise ValueError(f"{codec} is not a video encoder")
             added.append(stream)
@@ -202,6 +229,19 @@ class VideoEncoder:
                 f"{self._target}: {reason}: choose another --codec, or name the output .mkv"
             )
         return added[0]
+
+    def _kept_projection(self, codec: str) -> bytes | None:
+        video = self._video
+        if video.projection is None:
+            return None
+        is_turned = video.display_matrix is not None
+        is_kept = keeps_projection(
+            video.projection,
+            codec,
+            self.container,
+            is_turned=is_turned,
+        )
+        return video.projection if is_kept else None
 
     def _muxer_options(self) -> dict[str, str]:
         options = dict(self.container.muxer_options)
@@ -229,6 +269,8 @@ class VideoEncoder:
         context.color_trc = video.tags.transfer
         if video.sample_aspect is not None:
             context.sample_aspect_ratio = video.sample_aspect
+        if self._stereo_carrier() == "container" and video.stereo_mode is not None:
+            self.stream.metadata[STEREO_TAG] = video.stereo_mode
         codec_tag = self.container.codec_tags.get(context.codec.canonical_name)
         if codec_tag is not None:
             context.codec_tag = codec_tag
@@ -243,6 +285,15 @@ class VideoEncoder:
             return "full"
         tags = self._video.tags
         return "limited" if tags.is_full_range else tags.range
+
+    def _stereo_carrier(self) -> Literal["container", "encoder"] | None:
+        video = self._video
+        return stereo_carrier(
+            video.stereo_mode,
+            video.sample_aspect,
+            self.codec,
+            self.container,
+        )
 
     def _open(self, options: EncoderOptions) -> None:
         context: VideoCodecContext = self.stream.codec_context
@@ -273,10 +324,17 @@ class VideoEncoder:
             settings.setdefault("chroma_sample_location", location)
         if not self.container.reorders_frames:
             settings.setdefault("bf", "0")
-        for key, value in hdr_settings(self._video.hdr, options.codec).items():
+        for key, value in self._described(options.codec):
             given = settings.get(key)
             settings[key] = value if given is None else f"{value}:{given}"
         return settings
+
+    def _described(self, codec: str) -> Iterator[tuple[str, str]]:
+        """The encoder's options that describe the video in the stream itself."""
+        yield from hdr_settings(self._video.hdr, codec).items()
+        mode = self._video.stereo_mode
+        if mode is not None and self._stereo_carrier() == "encoder":
+            yield "x264-params", f"frame-packing={frame_packing(mode)}"
 
 
 def failure(
@@ -298,6 +356,11 @@ def failure(
         return OutputError(
             f"no space left on the disk of {folder} for {target}: "
             "free some, or choose another folder"
+        )
+    if number == errno.EEXIST:
+        return OutputError(
+            f"{target}: another program has made a file of that name in the meantime; "
+            "-y replaces it"
         )
     if number in (errno.EACCES, errno.EROFS, errno.EPERM):
         return OutputError(

@@ -12,6 +12,7 @@ from vsrcli.containers.pipe import piped_container
 from vsrcli.containers.table import Container, container_of
 from vsrcli.encode.encoders import encoder_of, is_full_range, writes_colours
 from vsrcli.encode.hdr_options import hdr_settings
+from vsrcli.encode.immersive import is_interleaved, keeps_projection, stereo_carrier
 from vsrcli.errors import OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
 
@@ -32,8 +33,11 @@ class OutputVideo:
         display_matrix: the same as FFmpeg's 9 numbers, which may mirror as well; None: ``rotation``
             says all.
         hdr: static HDR metadata.
+        stereo_mode: how two views share a picture, as in ``VideoInfo``.
+        projection: of spherical video, as in ``VideoInfo``.
         time_base: unit of the ticks, seconds.
         rate: frames per second, exact or average; None where unknown.
+        keeps_captions: whether closed captions of frames are written.
     """
 
     width: int
@@ -46,6 +50,9 @@ class OutputVideo:
     rate: Fraction | None
     display_matrix: tuple[int, ...] | None = None
     hdr: Hdr = field(default_factory=Hdr)
+    stereo_mode: str | None = None
+    projection: bytes | None = None
+    keeps_captions: bool = True
 
 
 def check_target(
@@ -133,6 +140,8 @@ def kept_in(
     kept = _keep_rotation(kept, container, losses)
     kept = _keep_hdr(kept, codec, losses)
     kept = _keep_aspect(kept, codec, container, losses)
+    kept = _keep_stereo(kept, codec, container, losses)
+    kept = _keep_projection(kept, codec, container, losses)
     return kept, losses
 
 
@@ -209,11 +218,6 @@ def _keep_hdr(
             f"{codec} cannot write the HDR10 metadata (mastering display, content light level): "
             "libx265 does"
         )
-    if hdr.dynamic:
-        losses.append(
-            f"the {' and '.join(hdr.dynamic)} metadata of each frame is lost: "
-            "no encoder here writes it"
-        )
     return replace(video, hdr=Hdr()) if is_lost else video
 
 
@@ -231,3 +235,45 @@ def _keep_aspect(
         "name the output .mp4 to keep it"
     )
     return replace(video, sample_aspect=None)
+
+
+def _keep_stereo(
+    video: OutputVideo,
+    codec: str,
+    container: Container,
+    losses: list[str],
+) -> OutputVideo:
+    mode = video.stereo_mode
+    carrier = stereo_carrier(mode, video.sample_aspect, codec, container)
+    if mode is None or carrier is not None:
+        return video
+    name = mode.replace("_", " ")
+    if is_interleaved(mode):
+        losses.append(
+            f"its two views alternate within each picture ({name}): upscaled together, they mix; "
+            "separate them first"
+        )
+    else:
+        losses.append(
+            f"{codec} in {container.name} cannot say that the pictures hold two views ({name}): "
+            "libx264 in an .mkv says most, or choose the view mode in the player"
+        )
+    return replace(video, stereo_mode=None)
+
+
+def _keep_projection(
+    video: OutputVideo,
+    codec: str,
+    container: Container,
+    losses: list[str],
+) -> OutputVideo:
+    if video.projection is None:
+        return video
+    is_turned = video.display_matrix is not None
+    if keeps_projection(video.projection, codec, container, is_turned=is_turned):
+        return video
+    losses.append(
+        f"{codec} in {container.name} cannot say that this is spherical video (360 degrees): "
+        "libx264 and libx265 in an .mkv do, with no display rotation"
+    )
+    return replace(video, projection=None)

@@ -17,7 +17,8 @@ from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, FileInfo, Frame, PixelFormat, VideoInfo
 from vsrcli.images.folder_reader import FolderReader
 from vsrcli.options import AssembleOptions, EncoderOptions
-from vsrcli.picture.rgb import from_rgb, matrix_of
+from vsrcli.picture.matrices import matrix_of
+from vsrcli.picture.rgb import from_rgb
 from vsrcli.pipeline.prefetch import Prefetch
 from vsrcli.preflight.targets import resolve_target
 from vsrcli.streams.stream_plan import StreamPlan, plan_streams
@@ -129,6 +130,7 @@ def assemble(
             plan.encoder,
             source=sound,
             plan=streams,
+            overwrite=options.overwrite,
         ) as writer:
             lines = [*plan.notes, *plan.losses, *_sound_notes(sound, streams, info)]
             for line in lines:

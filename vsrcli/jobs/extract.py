@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,10 +18,21 @@ from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
 from vsrcli.images.folder_writer import FolderWriter
 from vsrcli.images.folders import FramePattern
 from vsrcli.options import ExtractOptions
+from vsrcli.picture.matrices import BT709
 from vsrcli.picture.orientation import Orientation
-from vsrcli.picture.rgb import gray_layout, matrix_of, to_rgb
+from vsrcli.picture.rgb import gray_layout, to_rgb
 from vsrcli.pipeline.prefetch import Prefetch
-from vsrcli.preflight.pictures import picture_layout, picture_tags
+from vsrcli.preflight.notes import PICTURES_HOLD_NO_CAPTIONS, picture_losses
+from vsrcli.preflight.change_check import (
+    change_losses,
+    change_notes,
+    changes_within,
+)
+from vsrcli.preflight.pictures import (
+    matrix_to_rgb,
+    picture_layout,
+    picture_tags,
+)
 from vsrcli.preflight.range_check import check_range
 from vsrcli.preflight.targets import STANDARD_OUTPUT
 
@@ -89,8 +100,16 @@ def extract(
             "pictures go into a folder: name one; `vsr upscale IN -` writes a stream"
         )
     pattern = FramePattern.parse(options.pattern)
-    info = probe(source, keep_rgb=not options.luma)
+    info = probe(
+        source,
+        keep_rgb=not options.luma,
+        start=options.start,
+    )
     check_range(info, options.range)
+    changes = changes_within(info, options.range)
+    losses = change_losses(options.range, changes)
+    if options.strict and losses:
+        raise InputError(f"{source}: --strict allows no loss: {losses[0]}")
     convert, video = _plan(info, options)
     report = ExtractReport(
         source=str(source),
@@ -130,10 +149,12 @@ def extract(
                 stalled=reader.stalled,
             ) as frames,
         ):
-            for line in _notes(info, options):
+            for line in (*_notes(info, options), *change_notes(changes), *losses):
                 note(line)
             durations: set[Fraction] = set()
             for frame in frames:
+                if frame.captions and PICTURES_HOLD_NO_CAPTIONS not in report.notes:
+                    note(PICTURES_HOLD_NO_CAPTIONS)
                 writer.write(frame, report.frames, 1)
                 report.frames += 1
                 durations.add(frame.duration)
@@ -170,7 +191,7 @@ def _plan(
             transfer=tags.transfer,
         )
     try:
-        matrix = matrix_of(info.tags, info.width, info.height)
+        matrix = BT709 if options.luma else matrix_to_rgb(info)
     except ValueError as error:
         raise InputError(f"{info.path}: {error}: --luma extracts its luma") from error
 
@@ -209,13 +230,7 @@ def _luma(
         if info.tags.is_full_range:
             gain = _PEAK_16_BITS / frame.format.peak
         luma = np.rint(luma * gain).astype(np.uint16)
-    return Frame(
-        (luma,),
-        gray_layout(bits),
-        frame.time,
-        frame.duration,
-        frame.scene_cut,
-    )
+    return replace(frame, planes=(luma,), format=gray_layout(bits))
 
 
 def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
@@ -244,4 +259,5 @@ def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
         lines.append(
             f"pictures hold no pixel aspect ratio ({aspect}): they look {look}"
         )
+    lines += picture_losses(info)
     return lines

@@ -9,42 +9,17 @@ of colour, one pixel wide.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vsrcli.frame import UNSPECIFIED, ColorTags, Frame, PixelFormat, Plane
+from vsrcli.frame import ColorTags, Frame, PixelFormat, Plane
 from vsrcli.picture.chroma import DEFAULT_LOCATION, SITING
+from vsrcli.picture.matrices import IDENTITY, WEIGHTS, YCGCO
 
 Float = NDArray[np.float32]
-
-# Code points of ITU-T H.273.
-BT709 = 1
-SMPTE170M = 6
-BT2020 = 9
-_IDENTITY = 0
-_YCGCO = 8
-# Weights of red and blue in luma (H.273, table 4).
-_WEIGHTS = {
-    BT709: (0.2126, 0.0722),
-    4: (0.30, 0.11),
-    5: (0.299, 0.114),
-    SMPTE170M: (0.299, 0.114),
-    7: (0.212, 0.087),
-    BT2020: (0.2627, 0.0593),
-}
-_MATRIX_OF_PRIMARIES = {
-    1: BT709,
-    4: 4,
-    5: 5,
-    6: SMPTE170M,
-    7: 7,
-    9: BT2020,
-}
-# Players take untagged pictures for high definition if they are larger than PAL.
-_HD_WIDTH = 1280
-_SD_HEIGHT = 576
 
 # The inverse of the filter [1 6 1]/8 falls off by this factor from sample to sample; nine of them
 # leave a millionth.
@@ -55,27 +30,6 @@ _SHARPENER = (np.sqrt(2) * _DECAY**_DISTANCES).astype(np.float32)
 _QUARTER = np.float32(0.25)
 _HALF = np.float32(0.5)
 _THREE_QUARTERS = np.float32(0.75)
-
-
-def matrix_of(tags: ColorTags, width: int, height: int) -> int:
-    """The matrix of a picture, as a code point of ITU-T H.273.
-
-    It is the tagged one, else that of the tagged primaries, else BT.601 up to PAL's size and BT.709
-    beyond.
-
-    Raises:
-        ValueError: a matrix that cannot be inverted plane by plane (constant luminance, ICtCp).
-    """
-    matrix = tags.matrix
-    if matrix == UNSPECIFIED:
-        is_sd = width < _HD_WIDTH and height <= _SD_HEIGHT
-        default = SMPTE170M if is_sd else BT709
-        matrix = _MATRIX_OF_PRIMARIES.get(tags.primaries, default)
-    if matrix not in (*_WEIGHTS, _IDENTITY, _YCGCO):
-        raise ValueError(
-            f"colours of matrix {matrix} (ITU-T H.273) cannot be converted to RGB here"
-        )
-    return matrix
 
 
 def rgb_layout(bits: int, *, alpha: bool) -> PixelFormat:
@@ -191,13 +145,8 @@ def _from_unit(planes: list[Float], layout: PixelFormat, source: Frame) -> Frame
 
 def _frame(planes: list[Float], layout: PixelFormat, source: Frame) -> Frame:
     """A frame of planes of codes not yet rounded, at the time of ``source``."""
-    return Frame(
-        planes=tuple(_round(plane, layout) for plane in planes),
-        format=layout,
-        time=source.time,
-        duration=source.duration,
-        scene_cut=source.scene_cut,
-    )
+    rounded = tuple(_round(plane, layout) for plane in planes)
+    return replace(source, planes=rounded, format=layout)
 
 
 def _round(values: Float, layout: PixelFormat) -> Plane:
@@ -233,12 +182,12 @@ def _to_gbr(
     matrix: int,
 ) -> tuple[Float, Float, Float]:
     """Luma 0..1 and chroma -0.5..0.5 to green, blue and red."""
-    if matrix == _IDENTITY:
+    if matrix == IDENTITY:
         return luma, blue + _HALF, red + _HALF
-    if matrix == _YCGCO:  # blue holds Cg, red Co
+    if matrix == YCGCO:  # blue holds Cg, red Co
         rest = luma - blue
         return luma + blue, rest - red, rest + red
-    kr, kb = _WEIGHTS[matrix]
+    kr, kb = WEIGHTS[matrix]
     kg = 1 - kr - kb
     # luma is kr r + kg g + kb b, and chroma is b - luma and r - luma, each divided by its range
     blue_range = 2 * (1 - kb)
@@ -252,15 +201,15 @@ def _to_gbr(
 
 def _from_gbr(g: Float, b: Float, r: Float, matrix: int) -> tuple[Float, Float, Float]:
     """Green, blue and red to luma 0..1 and chroma -0.5..0.5."""
-    if matrix == _IDENTITY:
+    if matrix == IDENTITY:
         return g, b - _HALF, r - _HALF
-    if matrix == _YCGCO:
+    if matrix == YCGCO:
         mean = (b + r) * _HALF
         luma = (g + mean) * _HALF
         green_chroma = (g - mean) * _HALF
         orange_chroma = (r - b) * _HALF
         return luma, green_chroma, orange_chroma
-    kr, kb = _WEIGHTS[matrix]
+    kr, kb = WEIGHTS[matrix]
     kg = 1 - kr - kb
     luma = np.float32(kr) * r + np.float32(kg) * g + np.float32(kb) * b
     blue_range = 2 * (1 - kb)

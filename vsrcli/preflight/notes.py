@@ -6,12 +6,27 @@ from fractions import Fraction
 
 from vsrcli.containers.languages import UNDETERMINED
 from vsrcli.containers.table import Container
-from vsrcli.frame import PixelFormat, StreamInfo, VideoInfo
+from vsrcli.decode.delivered import is_rgb
+from vsrcli.encode.caption_messages import caption_standard
+from vsrcli.frame import (
+    UNSPECIFIED,
+    ColorTags,
+    PixelFormat,
+    StreamInfo,
+    VideoInfo,
+)
 from vsrcli.options import UpscaleOptions
 from vsrcli.streams.stream_plan import StreamPlan
 from vsrcli.streams.stream_tags import global_tags
 from vsrcli.streams.trial_mux import tags_that_fit
 from vsrcli.wording import noun_for, plural
+
+# H.273: BT.470 B/G and SMPTE 170M have the matrix of BT.601.
+_BT601_MATRICES = (5, 6)
+
+PICTURES_HOLD_NO_CAPTIONS = (
+    "pictures hold no closed captions: those of the source are lost"
+)
 
 
 def stream_losses(
@@ -43,6 +58,58 @@ def stream_notes(streams: tuple[StreamPlan, ...]) -> list[str]:
     return lines
 
 
+def metadata_losses(info: VideoInfo, *, is_turned: bool) -> list[str]:
+    """What is lost of the metadata that no output holds, or that no longer fits its pictures.
+
+    Args:
+        info: the source.
+        is_turned: whether its pictures are turned.
+    """
+    lines = []
+    if info.needs_dolby_vision:
+        lines.append(
+            "its colours are those of Dolby Vision alone (profile 5), which players show wrong "
+            "without its metadata: convert the video to HDR10 first, such as with FFmpeg's filter "
+            "libplacebo"
+        )
+    lines += [f"{item} is lost: no encoder here writes it" for item in info.uncarried]
+    if is_turned:
+        lines += [
+            f"turned pictures are not marked as {name} any more: "
+            "without --bake-rotation they are"
+            for name in _immersive(info)
+        ]
+    return lines
+
+
+def colour_note(info: VideoInfo, tags: ColorTags) -> str | None:
+    """That a guess of players is tagged, since their guess would change; None if it is not.
+
+    Args:
+        info: the source.
+        tags: of the output.
+    """
+    if info.format.is_rgb or is_rgb(info.pixel_format):
+        return None
+    if info.tags.matrix != UNSPECIFIED or tags.matrix == UNSPECIFIED:
+        return None
+    name = "BT.601" if tags.matrix in _BT601_MATRICES else "BT.709"
+    return (
+        "the source does not say what its colours are, and players guess by the size: "
+        f"the output is tagged {name}, as they guess for {info.width}x{info.height}"
+    )
+
+
+def _immersive(info: VideoInfo) -> list[str]:
+    """What a source is beyond an ordinary flat video."""
+    names = []
+    if info.stereo_mode is not None:
+        names.append(f"two views ({info.stereo_mode.replace('_', ' ')})")
+    if info.projection is not None:
+        names.append("spherical video (360 degrees)")
+    return names
+
+
 def folder_notes(info: VideoInfo, pictures: PixelFormat) -> list[str]:
     """What to know of a folder of pictures that is made from a source."""
     lines = []
@@ -69,7 +136,30 @@ def folder_losses(info: VideoInfo, options: UpscaleOptions) -> list[str]:
         )
     if info.sample_aspect not in (None, 1):
         lines.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")
-    return lines
+    return lines + picture_losses(info)
+
+
+def picture_losses(info: VideoInfo) -> list[str]:
+    """What pictures do not say of the video that they are from."""
+    names = [f"pictures are not marked as {name}" for name in _immersive(info)]
+    lost = [f"{item} is lost: pictures do not hold it" for item in info.uncarried]
+    return names + lost
+
+
+def caption_loss(codec: str | None) -> str | None:
+    """The line that tells that closed captions are lost; None if the output holds them.
+
+    Args:
+        codec: FFmpeg's name of the encoder; None for a folder of pictures.
+    """
+    if codec is None:
+        return PICTURES_HOLD_NO_CAPTIONS
+    if caption_standard(codec) is not None:
+        return None
+    return (
+        f"{codec} holds no closed captions: those of the source are lost; "
+        "--codec libx264 in an .mp4 or .mkv keeps them"
+    )
 
 
 def rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:

@@ -11,6 +11,7 @@ from vsrcli.encode.formats import choose_format
 from vsrcli.encode.output import OutputVideo
 from vsrcli.frame import PixelFormat, VideoInfo
 from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.picture.matrices import tags_for_size
 from vsrcli.picture.orientation import Orientation
 from vsrcli.preflight.pictures import Conversion, picture_layout, picture_tags
 
@@ -29,6 +30,12 @@ def output_video(
     if conversion.bits is None:
         layout = turned.layout(conversion.layout or info.format)
         tags = conversion.tags
+        if layout.has_chroma:
+            tags = tags_for_size(
+                tags,
+                (info.width, info.height),
+                (width, height),
+            )
     else:
         layout = picture_layout(info, conversion.bits)
         tags = picture_tags(info)
@@ -44,6 +51,8 @@ def output_video(
         time_base=info.time_base,
         rate=_output_rate(info, options),
         hdr=info.hdr,
+        stereo_mode=None if is_baked else info.stereo_mode,
+        projection=None if is_baked else info.projection,
     )
 
 

@@ -14,12 +14,11 @@ from vsrcli.images.folder_reader import FolderReader
 from vsrcli.images.folders import DEFAULT_PATTERN, FramePattern
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.chroma import DEFAULT_LOCATION
+from vsrcli.picture.matrices import BT709, matrix_of
 from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.rgb import (
-    BT709,
     from_rgb,
     gray_layout,
-    matrix_of,
     rgb_layout,
     to_rgb,
 )
@@ -90,7 +89,9 @@ def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures
                 "--range is for folders of floating-point pictures: "
                 "a video's codes say for themselves what is black and white"
             )
-        return probe(source), Pictures(FramePattern.parse(DEFAULT_PATTERN))
+        return probe(source, start=options.start), Pictures(
+            FramePattern.parse(DEFAULT_PATTERN)
+        )
     rate = folder_rate(options)
     skipped = ceil(options.range.begin * rate)
     with FolderReader(source, rate=rate, value_range=options.value_range) as reader:
@@ -166,9 +167,20 @@ def _rgb_matrix(info: VideoInfo, *, to_folder: bool) -> int:
             return BT709
         untagged = replace(tags, matrix=UNSPECIFIED)
         return matrix_of(untagged, info.width, info.height)
-    if to_folder:
-        return matrix_of(tags, info.width, info.height)
-    return BT709
+    return matrix_to_rgb(info) if to_folder else BT709
+
+
+def matrix_to_rgb(info: VideoInfo) -> int:
+    """The matrix by which a source's luma and chroma become RGB.
+
+    Raises:
+        ValueError: its colours cannot be converted.
+    """
+    if info.needs_dolby_vision:
+        raise ValueError(
+            "colours of Dolby Vision alone (profile 5) cannot be converted to RGB here"
+        )
+    return matrix_of(info.tags, info.width, info.height)
 
 
 def _layout_of_rgb(pictures: PixelFormat, *, to_folder: bool) -> PixelFormat | None:

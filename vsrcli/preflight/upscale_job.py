@@ -9,6 +9,8 @@ from typing import Literal
 
 from vsrcli.containers.pipe import is_standard_input, piped_container
 from vsrcli.containers.table import Container, container_of
+from vsrcli.decode.caption_reader import has_captions
+from vsrcli.decode.changes import Change
 from vsrcli.decode.delivered import is_rgb
 from vsrcli.encode.encoders import (
     is_full_range,
@@ -23,10 +25,18 @@ from vsrcli.frame import VideoInfo
 from vsrcli.images.folders import check_folder_target
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.orientation import Orientation
+from vsrcli.preflight.change_check import (
+    change_losses,
+    change_notes,
+    changes_within,
+)
 from vsrcli.preflight.notes import (
+    caption_loss,
+    colour_note,
     folder_losses,
     folder_notes,
     interlace_note,
+    metadata_losses,
     rate_note,
     stream_losses,
     stream_notes,
@@ -63,6 +73,9 @@ class UpscaleJob:
         pictures: how the pictures of a folder are named.
         notes: lines for the user.
         losses: the notes that tell of a loss.
+        caption_loss: the line that tells of lost closed captions, if there are any; None: the
+            output holds them.
+        changes: of the source, which the output does not have.
         origin: source time that is output time 0, seconds; with ``--start``, known as soon as the
             first frame is decoded (see ``origin.py``).
         first_time: time of the first frame in the range, seconds; None if nothing needs it.
@@ -83,6 +96,8 @@ class UpscaleJob:
     pictures: Pictures
     notes: tuple[str, ...]
     losses: tuple[str, ...]
+    caption_loss: str | None
+    changes: tuple[Change, ...] = ()
     origin: Fraction = Fraction(0)
     first_time: Fraction | None = None
 
@@ -126,6 +141,7 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
     if to_folder:
         _check_folder(source, target, pictures, options)
     check_range(info, options.range)
+    changes = changes_within(info, options.range)
     turns_pictures = options.bake_rotation or to_folder
     orientation = None
     if turns_pictures and info.display_matrix:
@@ -135,7 +151,11 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
     if to_folder:
         plan = _plan_folder(info, target, video, options)
     else:
-        plan = _plan_file(info, target, video, options)
+        is_turned = orientation is not None
+        plan = _plan_file(info, target, video, options, is_turned=is_turned)
+    plan.losses += change_losses(options.range, changes)
+    plan.notes += change_notes(changes)
+    _lose_captions(plan, info, options, to_folder=to_folder)
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
     for note in (rate_note(info, options.fps), interlace_note(info, options)):
@@ -158,6 +178,8 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
         pictures=pictures,
         notes=(*plan.notes, *plan.losses),
         losses=tuple(plan.losses),
+        caption_loss=plan.caption_loss,
+        changes=changes,
     )
 
 
@@ -171,6 +193,7 @@ class _OutputPlan:
     streams: tuple[StreamPlan, ...] = ()
     notes: list[str] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    caption_loss: str | None = None
 
 
 def _check_verifiable(source: Path, target: Path) -> None:
@@ -213,6 +236,8 @@ def _plan_file(
     target: Path,
     video: OutputVideo,
     options: UpscaleOptions,
+    *,
+    is_turned: bool,
 ) -> _OutputPlan:
     container = container_of(target)
     encoder = resolve_codec(
@@ -229,8 +254,15 @@ def _plan_file(
         encoder=encoder,
         fps=options.fps,
         promised=promised,
-        losses=[*pixel_losses, *other_losses],
+        losses=[
+            *pixel_losses,
+            *other_losses,
+            *metadata_losses(info, is_turned=is_turned),
+        ],
     )
+    colours = colour_note(info, promised.tags)
+    if colours is not None:
+        plan.notes.append(colours)
     if encoder_note:
         plan.notes.append(encoder_note)
     if is_rgb(info.pixel_format) and not pixel_losses:
@@ -244,6 +276,22 @@ def _plan_file(
         plan.notes += stream_notes(plan.streams)
         plan.losses += stream_losses(info, container, plan.streams)
     return plan
+
+
+def _lose_captions(
+    plan: _OutputPlan,
+    info: VideoInfo,
+    options: UpscaleOptions,
+    *,
+    to_folder: bool,
+) -> None:
+    """Name closed captions as lost where the output cannot hold them."""
+    plan.caption_loss = caption_loss(None if to_folder else plan.encoder.codec)
+    if plan.caption_loss is None:
+        return
+    plan.promised = replace(plan.promised, keeps_captions=False)
+    if has_captions(info, options.range.begin):
+        plan.losses.append(plan.caption_loss)
 
 
 def _note_range(plan: _OutputPlan, video: OutputVideo, container: Container) -> None:

@@ -23,6 +23,7 @@ _FILE_TAGS = {
     "vendor_id",
     "software",
     "alpha_mode",
+    "stereo_mode",
 }
 _FILE_TAG_PREFIXES = (
     "_statistics",
