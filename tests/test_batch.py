@@ -11,12 +11,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from fake import FakeBackend
 
 from vsrcli.cli import _run
+from vsrcli.decode import picture_decoder as picture_decoder_module
 from vsrcli.decode import reader as reader_module
 from vsrcli.decode.input_file import decoder_of
 from vsrcli.errors import InputError
@@ -269,7 +271,7 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
     genuine = decoder_of
 
     def hanging(stream: Any) -> Any:
-        decode = genuine(stream)
+        context = genuine(stream)
         count = 0
 
         def step(packet: Any) -> Any:
@@ -277,11 +279,11 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
             count += 1
             if count == 25:
                 released.wait(60)
-            return decode(packet)
+            return context.decode(packet)
 
-        return step
+        return SimpleNamespace(decode=step)
 
-    monkeypatch.setattr(reader_module, "decoder_of", hanging)
+    monkeypatch.setattr(picture_decoder_module, "decoder_of", hanging)
     began = time.monotonic()
     with pytest.raises(
         InputError,

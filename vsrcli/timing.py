@@ -8,6 +8,7 @@ every frame keeps its own timestamp.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -104,12 +105,14 @@ class Scheduled:
             empty for a frame that is only context for windows, or that the rate drops.
         duration: how long it is shown from each of them, ticks; 0 if there are none.
         segment: number of the segment that it belongs to, if the run has segments.
+        captions: closed captions for each of the ticks; empty if there are none.
     """
 
     frame: Frame
     ticks: tuple[int, ...]
     duration: int
     segment: int = 0
+    captions: tuple[bytes, ...] = ()
 
 
 class Schedule:
@@ -260,6 +263,15 @@ def round_half_away(value: Fraction) -> int:
     doubled = 2 * abs(value.numerator) + denominator
     rounded = doubled // (2 * denominator)
     return rounded if value >= 0 else -rounded
+
+
+def cut_time(time: Fraction) -> str:
+    """A time for ``--start`` and ``--end`` that cuts right before a frame, seconds.
+
+    It is rounded down, so that the frame itself is not on the wrong side.
+    """
+    milliseconds = math.floor(1000 * time)
+    return f"{milliseconds / 1000:.3f}"
 
 
 def parse_time(text: str) -> Fraction:

@@ -12,8 +12,10 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import is_standard_input, standard_input
+from vsrcli.decode.confined import list_kind, open_confined, open_stream
 from vsrcli.decode.stream_analysis import open_analysed
 from vsrcli.errors import InputError
+from vsrcli.paths import check_file
 
 # FFmpeg's own decoders of these codecs leave alpha out.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
@@ -28,32 +30,24 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
             of FFmpeg's, which pass through as they are.
 
     Raises:
-        InputError: missing, a folder, empty, not readable, or nothing that FFmpeg knows.
+        InputError: missing, a folder, a pipe, empty, not readable, a list of other files, or
+            nothing that FFmpeg knows.
     """
     if is_standard_input(path):
         return _open_standard_input()
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: name a video file")
-    if not path.exists():
-        raise InputError(f"{path}: no such file")
+    check_file(path)
     try:
-        if path.is_file() and path.stat().st_size == 0:
-            raise InputError(f"{path} is empty (0 bytes): copy or download it again")
-        # absolute, since FFmpeg takes what comes before a colon as a protocol
-        absolute = path.resolve()
 
         def open_with(options: dict[str, str]) -> InputContainer:
-            return av.open(
-                str(absolute),
-                metadata_errors="replace",
-                hwaccel=hwaccel,
-                container_options=options,
-            )
+            return open_confined(path, hwaccel=hwaccel, options=options)
 
-        return open_analysed(absolute, open_with)
+        return open_analysed(path.resolve(), open_with)
     except av.FFmpegError as error:
         if hwaccel is not None:
             raise
+        kind = list_kind(path)
+        if kind is not None:
+            raise InputError(f"{path} is {kind}") from error
         raise InputError(
             f"{path}: FFmpeg cannot open it ({error.strerror}): "
             "it is not a media file, or its beginning or index is missing"
@@ -65,7 +59,7 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
 def _open_standard_input() -> InputContainer:
     reader = standard_input().reader()
     try:
-        return av.open(reader, "r", metadata_errors="replace")
+        return open_stream(reader)
     except av.FFmpegError as error:
         raise InputError(
             f"standard input holds nothing that FFmpeg knows ({error.strerror}): "
@@ -114,7 +108,7 @@ def codec_name(stream: Any) -> str:
 
 
 def decoder_of(stream: VideoStream) -> Any:
-    """The codec context that decodes a video stream; ``decode(None)`` gives what it still holds.
+    """The codec context that decodes a video stream; an empty packet makes it give all it holds.
 
     If the container says that VP8 or VP9 has alpha, libvpx decodes it.
     """

@@ -8,9 +8,13 @@ from typing import Any, Literal
 
 import av
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from vsrcli.containers.pipe import is_standard_input
+from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.beginning import Beginning, read_beginning
+from vsrcli.decode.caption_reader import captions_of
 from vsrcli.decode.delivered import delivered_format, is_rgb
 from vsrcli.decode.extent import extent_of
 from vsrcli.decode.frame_rate import frame_rate
@@ -20,6 +24,7 @@ from vsrcli.decode.input_file import (
     is_cover,
     open_input,
 )
+from vsrcli.decode.part_beginning import read_part_beginning
 from vsrcli.decode.shape import (
     cropping_of,
     needs_dolby_vision,
@@ -49,13 +54,19 @@ _PROGRESSIVE_ORDERS = (0, 1)
 _DESCRIBED_KINDS = ("video", "audio", "subtitle")
 
 
-def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
+def probe(
+    path: Path,
+    *,
+    keep_rgb: bool = False,
+    start: Fraction | None = None,
+) -> VideoInfo:
     """Describe a video file.
 
     Args:
         path: the file.
         keep_rgb: whether RGB pictures are delivered as planes of green, blue and red, instead of
             luma and chroma.
+        start: where the part begins whose pictures are described, seconds; None: at the beginning.
 
     Returns:
         What is in it; a frame or two are decoded for what headers leave out.
@@ -80,21 +91,33 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             )
         if stream.time_base is None:
             raise InputError(f"{path}: its video has no time base: the file is damaged")
+        extent = extent_of(path, container, stream.time_base, frames[0])
+        context = stream.codec_context
+        aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
+        part = None
+        is_inside = extent.duration is None or (start or 0) < extent.duration
+        if start and is_inside and not is_standard_input(path):
+            part = read_part_beginning(
+                path,
+                extent.start + start,
+                can_seek=not extent.restarts,
+            )
+        if part is not None:
+            frames = part.frames
+            aspect = _aspect_later(stream, aspect, part.context)
+            context = part.context
         first = frames[0]
         delivered = delivered_format(first.format.name, keep_rgb=keep_rgb)
         streams = _describe_all(container, beginning)
         header = StreamHeader.of_stream(stream)
-        context = stream.codec_context
-        aspect = stream.sample_aspect_ratio or context.sample_aspect_ratio
         has_fields = any(frame.interlaced_frame for frame in frames)
-        interlaced = has_fields or not _is_progressive(stream)
+        interlaced = has_fields or not _is_progressive(context)
         cropping = cropping_of(
             header,
             (first.width, first.height),
             delivered,
             interlaced=interlaced,
         )
-        extent = extent_of(path, container, stream.time_base, first)
         return VideoInfo(
             path=path,
             container=container.format.name,
@@ -104,7 +127,7 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             height=first.height - cropping.top - cropping.bottom,
             pixel_format=first.format.name,
             format=delivered,
-            tags=_tags(stream, first, delivered, header),
+            tags=_tags(context, first, delivered, header),
             sample_aspect=aspect or None,
             rotation=float(first.rotation),
             interlaced=interlaced,
@@ -122,6 +145,7 @@ def probe(path: Path, *, keep_rgb: bool = False) -> VideoInfo:
             projection=projection_of(header),
             uncarried=tuple(beginning.uncarried),
             needs_dolby_vision=needs_dolby_vision(header, frames),
+            has_captions=any(captions_of(frame) for frame in frames),
         )
 
 
@@ -153,13 +177,26 @@ def probe_file(path: Path) -> FileInfo:
         )
 
 
-def _tags(
+def _aspect_later(
     stream: VideoStream,
+    aspect: Fraction | None,
+    context: VideoCodecContext,
+) -> Fraction | None:
+    """The aspect ratio of pixels in a later part, if that of the beginning is ``aspect``."""
+    # Matroska's header says how pictures are shown, whatever they say themselves
+    is_fixed = MATROSKA_DEMUXER in stream.container.format.name
+    own_aspect = context.sample_aspect_ratio
+    if is_fixed or own_aspect == stream.codec_context.sample_aspect_ratio:
+        return aspect
+    return own_aspect
+
+
+def _tags(
+    context: VideoCodecContext,
     frame: av.VideoFrame,
     delivered: PixelFormat,
     header: StreamHeader,
 ) -> ColorTags:
-    context = stream.codec_context
     primaries = int(context.color_primaries)
     transfer = int(context.color_trc)
     if delivered.is_rgb:
@@ -167,7 +204,7 @@ def _tags(
     stored = frame.format.name
     if is_rgb(stored):
         return ColorTags("limited", _BT709_MATRIX, primaries, transfer)
-    range_number = int(context.color_range) or int(frame.color_range)
+    range_number = int(frame.color_range) or int(context.color_range)
     location = None
     if delivered.log2_chroma_w or delivered.log2_chroma_h:
         location = chroma_location(header)
@@ -180,8 +217,8 @@ def _tags(
     )
 
 
-def _is_progressive(stream: VideoStream) -> bool:
-    order = int(getattr(stream.codec_context, "field_order", 0) or 0)
+def _is_progressive(context: VideoCodecContext) -> bool:
+    order = int(getattr(context, "field_order", 0) or 0)
     return order in _PROGRESSIVE_ORDERS
 
 

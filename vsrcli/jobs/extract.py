@@ -22,12 +22,12 @@ from vsrcli.picture.matrices import BT709
 from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.rgb import gray_layout, to_rgb
 from vsrcli.pipeline.prefetch import Prefetch
-from vsrcli.preflight.notes import PICTURES_HOLD_NO_CAPTIONS, picture_losses
 from vsrcli.preflight.change_check import (
     change_losses,
     change_notes,
     changes_within,
 )
+from vsrcli.preflight.notes import PICTURES_HOLD_NO_CAPTIONS, picture_losses
 from vsrcli.preflight.pictures import (
     matrix_to_rgb,
     picture_layout,
