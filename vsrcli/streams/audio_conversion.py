@@ -21,7 +21,7 @@ from vsrcli.streams.audio_settings import (
 from vsrcli.timing import round_half_away
 
 # Jitter of timestamps up to this comes from the container's clock; more is a gap or an overlap.
-_MAX_JITTER_SECONDS = Fraction(1, 50)
+MAX_JITTER_SECONDS = Fraction(1, 50)
 _SILENCE_SAMPLES = 1 << 14
 # PyAV reads beyond a list of that many planes.
 _MAX_PLANES = 8
@@ -122,7 +122,7 @@ class AudioConverter:
             yield from self._begin(kind)
 
         gap = position - current
-        if abs(gap) <= _MAX_JITTER_SECONDS * rate and current > 0:
+        if abs(gap) <= MAX_JITTER_SECONDS * rate and current > 0:
             gap = 0
         if gap < 0:
             samples = samples[:, -gap:]

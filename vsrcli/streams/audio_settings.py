@@ -155,30 +155,54 @@ def choose_audio_settings(stream: Stream, codec: str) -> AudioSettings | None:
     context: Any = stream.codec_context
     rate = _choose_rate(codec, context.sample_rate)
     for layout in _layouts_to_try(codec, context):
-        channels = len(av.AudioLayout(layout).channels)
-        bit_rate = max(_MIN_BIT_RATE, channels * _BITS_PER_CHANNEL[codec])
-        if codec in _MAX_BIT_RATES:
-            bit_rate = min(bit_rate, _MAX_BIT_RATES[codec])
-        settings = AudioSettings(
-            codec,
-            rate,
-            layout,
-            channels,
-            bit_rate,
-        )
+        settings = _settings(codec, rate, layout)
         if settings.can_be_opened():
             return settings
     return None
+
+
+def encoding_delay(codec: str, rate: int, channels: int) -> Fraction:
+    """By how much the first packet of converted sound begins before its first sample.
+
+    Args:
+        codec: canonical name of what it was converted to.
+        rate: samples per second.
+        channels: their number.
+
+    Returns:
+        Seconds; 0 for a codec that nothing is converted to.
+    """
+    layout = _LAYOUTS.get(channels)
+    if codec not in _ENCODERS or layout is None or not rate:
+        return Fraction(0)
+    settings = _settings(codec, rate, layout)
+    if not settings.can_be_opened():
+        return Fraction(0)
+    return Fraction(settings.delay(), rate)
+
+
+def _settings(codec: str, rate: int, layout: str) -> AudioSettings:
+    channels = len(av.AudioLayout(layout).channels)
+    bit_rate = max(_MIN_BIT_RATE, channels * _BITS_PER_CHANNEL[codec])
+    if codec in _MAX_BIT_RATES:
+        bit_rate = min(bit_rate, _MAX_BIT_RATES[codec])
+    return AudioSettings(
+        codec,
+        rate,
+        layout,
+        channels,
+        bit_rate,
+    )
 
 
 def _choose_rate(codec: str, source_rate: int) -> int:
     """The source's sample rate, or the next higher one that the encoder has."""
     supported = av.codec.Codec(_ENCODERS[codec], "w").audio_rates
     rates = sorted(supported or (source_rate,))
-    rate = next((rate for rate in rates if rate >= source_rate), rates[-1])
-    if codec in _RATE_IS_KEPT:
-        return rate
-    return max(rate, min(_MIN_RATE_HZ, rates[-1]))
+    wanted = source_rate
+    if codec not in _RATE_IS_KEPT:
+        wanted = max(source_rate, _MIN_RATE_HZ)
+    return next((rate for rate in rates if rate >= wanted), rates[-1])
 
 
 def _layouts_to_try(codec: str, context: Any) -> list[str]:

@@ -15,6 +15,16 @@ from vsrcli.timing import TimeRange, round_half_away
 _MIN_CLOCK_HZ = 90_000
 
 
+def is_held_at_zero(kind: str, *, is_converted: bool) -> bool:
+    """Whether what begins before output time 0 begins there: the verification expects the same.
+
+    Args:
+        kind: of the stream. A line of subtitles that is on screen by then is shown from then on.
+        is_converted: whether it is encoded again, which sound is from output time 0 on.
+    """
+    return kind == "subtitle" or is_converted
+
+
 class PacketClock:
     """The relation of the two clocks, and the range of time that is carried.
 
@@ -102,7 +112,8 @@ class PacketClock:
         packet.pts = None if pts is None else pts * finer - ticks
         packet.dts = None if dts is None else dts * finer - ticks
         packet.duration = duration * finer
-        if kind == "subtitle" and packet.pts is not None and packet.pts < 0:
+        is_held = is_held_at_zero(kind, is_converted=False)
+        if is_held and packet.pts is not None and packet.pts < 0:
             packet.duration = max(1, duration * finer + packet.pts)
             packet.pts = 0
             packet.dts = 0

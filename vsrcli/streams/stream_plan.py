@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from av.container import InputContainer
 from av.stream import Stream
 
 from vsrcli.containers.advice import better_name, way_out
 from vsrcli.containers.table import QUICKTIME_DEMUXER, Container, container_of
-from vsrcli.decode.input_file import open_input
+from vsrcli.decode.input_file import codec_name, open_input
 from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES, is_unknown
 from vsrcli.frame import FileInfo, StreamInfo
 from vsrcli.streams.audio_settings import (
@@ -42,6 +42,7 @@ class StreamPlan:
             ``attach`` the file or cover, or ``drop`` the stream.
         reason: why, one phrase for the user.
         codec: what it is converted to, by its canonical name.
+        channels: of converted sound, else 0.
         loses: whether something is lost that the user did not choose to lose.
     """
 
@@ -49,6 +50,7 @@ class StreamPlan:
     action: Literal["upscale", "copy", "convert", "attach", "drop"]
     reason: str
     codec: str | None = None
+    channels: int = 0
     loses: bool = False
 
 
@@ -96,19 +98,26 @@ def plan_streams(
     return tuple(planner.plan(stream) for stream in info.streams)
 
 
+class _Conversion(NamedTuple):
+    """What a stream is converted to: the codec's canonical name, and the channels of sound."""
+
+    codec: str
+    channels: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class _Trials:
     """What trials say of audio and subtitle streams.
 
     Attributes:
-        conversions: codec that a stream that cannot be copied is converted to, by its index; None
-            where there is none.
+        conversions: what a stream that cannot be copied is converted to, by its index; None where
+            it cannot be converted.
         paused: indices of audio tracks that cannot be copied because of their pauses.
         unknown: what is known of streams that FFmpeg cannot describe, by index: whether they have
             packets at all.
     """
 
-    conversions: dict[int, str | None] = field(default_factory=dict)
+    conversions: dict[int, _Conversion | None] = field(default_factory=dict)
     paused: set[int] = field(default_factory=set)
     unknown: dict[int, bool] = field(default_factory=dict)
 
@@ -134,7 +143,7 @@ def _try_streams(
     if not container.keeps_timestamps:
         paused = tracks_with_pauses(info, taken_audio)
     conversions = {
-        index: _conversion_codec(source.streams[index], container)
+        index: _conversion(source.streams[index], container)
         for index in refused | paused
     }
     with_packets = streams_with_packets(info, unknown)
@@ -145,14 +154,16 @@ def _try_streams(
     )
 
 
-def _conversion_codec(stream: Stream, container: Container) -> str | None:
-    """What a stream can be converted to, by the codec's canonical name."""
+def _conversion(stream: Stream, container: Container) -> _Conversion | None:
+    """What a stream can be converted to; None where it cannot."""
     if stream.type == "audio":
         settings = audio_settings_for(stream, container)
-        return None if settings is None else settings.codec
-    context: Any = stream.codec_context
-    codec = "" if context is None else context.codec.canonical_name
-    return container.text_codec if codec in TEXT_CODECS else None
+        if settings is None:
+            return None
+        return _Conversion(settings.codec, settings.channels)
+    if container.text_codec is None or codec_name(stream) not in TEXT_CODECS:
+        return None
+    return _Conversion(container.text_codec)
 
 
 def audio_settings_for(stream: Stream, container: Container) -> AudioSettings | None:
@@ -244,9 +255,9 @@ class _Planner:
         return stream.detail == "bin_data" and is_from_mov and has_chapters
 
     def _plan_refused(self, stream: StreamInfo) -> StreamPlan:
-        codec = self.trials.conversions[stream.index]
+        conversion = self.trials.conversions[stream.index]
         reason = self._refusal(stream)
-        if codec is None:
+        if conversion is None:
             advice = way_out(self.target, partial(_takes, stream), "to keep it")
             return _loss(stream, f"{reason}{advice}")
         loses = True
@@ -263,7 +274,8 @@ class _Planner:
             stream,
             "convert",
             reason,
-            codec,
+            conversion.codec,
+            conversion.channels,
             loses=loses,
         )
 

@@ -9,6 +9,9 @@ from fractions import Fraction
 
 import numpy as np
 
+from vsrcli.streams.audio_conversion import MAX_JITTER_SECONDS
+from vsrcli.streams.audio_settings import encoding_delay
+from vsrcli.streams.packet_clock import is_held_at_zero
 from vsrcli.verification.packet_inventory import (
     NO_TIME,
     Chapter,
@@ -20,7 +23,8 @@ from vsrcli.verification.packet_inventory import (
 from vsrcli.wording import plural
 
 OFFSET_SECONDS = Fraction(1, 1000)
-# Encoders put a frame or two of silence before the first sample, and fill the last frame.
+# The beginning and the end of converted sound may be off by this, or by the encoder's delay and
+# frame where these are longer, as at low sample rates.
 _CONVERTED_SECONDS = Fraction(1, 20)
 
 
@@ -102,7 +106,10 @@ def compare_offsets(
     output: Track,
     taken: Integers,
     trim: TrimRange,
-    tolerance: Fraction,
+    *,
+    early: Fraction,
+    late: Fraction,
+    is_converted: bool,
 ) -> str | None:
     """Whether the packets of a stream have the same offset to the pictures as in the source.
 
@@ -111,27 +118,57 @@ def compare_offsets(
         output: the output's stream.
         taken: numbers of the source's packets that the output's first ones are.
         trim: gives the source's time of a moment of the output.
-        tolerance: seconds.
+        early: by how much a packet may come too early, seconds.
+        late: by how much it may come too late, seconds.
+        is_converted: whether the stream should have been encoded again.
 
     Returns:
         What is wrong, or None.
     """
-    is_reencoded = output.codec != source.codec
-    is_clamped = trim.start is not None and (output.kind == "subtitle" or is_reencoded)
+    is_held = is_held_at_zero(output.kind, is_converted=is_converted)
     for place, number in enumerate(taken[: len(output.times)].tolist()):
         if source.times[number] == NO_TIME or output.times[place] == NO_TIME:
             continue
         expected = source.time(number) - trim.shift
-        if is_clamped and trim.start is not None:
-            # a line that is on screen when the range begins, or sound encoded from there on
-            expected = max(expected, trim.start - trim.shift)
+        if is_held:
+            expected = max(expected, trim.origin - trim.shift)
         actual = output.time(place)
         error = actual - expected
-        if abs(error) > tolerance:
+        if not -early <= error <= late:
             milliseconds = 1e3 * float(error)
             where = f"packet {place} ({float(actual):.3f} s)"
             return f"{output.label}: {milliseconds:+.1f} ms at {where}"
     return None
+
+
+def compare_converted_offset(
+    source: Track,
+    output: Track,
+    trim: TrimRange,
+) -> str | None:
+    """Whether a converted stream begins when the source's does.
+
+    Its first packet may come earlier by the encoder's delay.
+
+    Args:
+        source: the source's stream.
+        output: the output's stream.
+        trim: the part of the source that there should be.
+
+    Returns:
+        What is wrong, or None.
+    """
+    inside = source.within(trim.start, trim.end, -OFFSET_SECONDS)
+    delay = encoding_delay(output.codec, output.rate, output.channels)
+    return compare_offsets(
+        source,
+        output,
+        np.flatnonzero(inside)[:1],
+        trim,
+        early=max(_CONVERTED_SECONDS, delay + MAX_JITTER_SECONDS),
+        late=_CONVERTED_SECONDS,
+        is_converted=True,
+    )
 
 
 def compare_converted(
@@ -139,6 +176,7 @@ def compare_converted(
     output: Track,
     trim: TrimRange,
     codec: str | None,
+    channels: int = 0,
 ) -> str | None:
     """Whether a converted stream is complete: codec, channels and length, or lines of text.
 
@@ -147,6 +185,7 @@ def compare_converted(
         output: the output's stream.
         trim: the part of the source that there should be.
         codec: what it should be converted to; None where any will do.
+        channels: how many there should be, of sound.
 
     Returns:
         What is wrong, or None.
@@ -160,9 +199,8 @@ def compare_converted(
             trim,
             codec,
         )
-    if source.channels != output.channels:
-        channels = f"{output.channels} channels, the source has {source.channels}"
-        return f"{output.label}: {channels}"
+    if output.channels != channels:
+        return f"{output.label}: {plural(output.channels, 'channel')} of {channels}"
     start, end = source.span
     if trim.start is not None:
         start = max(start, trim.start)
@@ -171,7 +209,10 @@ def compare_converted(
     output_start, output_end = output.span
     expected = end - start
     actual = output_end - max(output_start, start - trim.shift)
-    if abs(actual - expected) > _CONVERTED_SECONDS:
+    delay = encoding_delay(output.codec, output.rate, output.channels)
+    frame = int(output.lengths.max(initial=0)) * output.unit
+    max_excess = max(_CONVERTED_SECONDS, delay + frame)
+    if not -_CONVERTED_SECONDS <= actual - expected <= max_excess:
         lengths = f"{float(actual):.3f} s, the source's {float(expected):.3f} s"
         return f"{output.label}: it lasts {lengths}"
     return None

@@ -33,6 +33,7 @@ class Track:
         digests: of their payloads, without the transport's own framing.
         sha256: of all payloads in sequence, or of an attachment's content.
         channels: of audio, else 0.
+        rate: samples per second of audio, else 0.
         is_cover: whether it is a cover picture, not video.
         file_name: of an attachment.
         language, title: as tagged, or None.
@@ -49,6 +50,7 @@ class Track:
     digests: Digests
     sha256: str
     channels: int = 0
+    rate: int = 0
     is_cover: bool = False
     file_name: str | None = None
     language: str | None = None
@@ -122,12 +124,14 @@ class PacketInventory:
         chapters: in file order.
         tags: the global ones that describe the content.
         end: when the video ends according to the header, seconds; None where it does not say.
+        holds_captions: whether a packet of the video holds closed captions.
     """
 
     tracks: tuple[Track, ...]
     chapters: tuple[Chapter, ...]
     tags: dict[str, str]
     end: Fraction | None
+    holds_captions: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +147,11 @@ class TrimRange:
     start: Fraction | None
     end: Fraction | None
     shift: Fraction
+
+    @property
+    def origin(self) -> Fraction:
+        """The source time that is output time 0, seconds."""
+        return self.start or Fraction(0)
 
     @property
     def is_whole(self) -> bool:

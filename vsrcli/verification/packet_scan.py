@@ -17,8 +17,10 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition
 
 from vsrcli.containers.table import Container
+from vsrcli.decode.caption_reader import holds_captions
 from vsrcli.decode.completeness import promised_end
 from vsrcli.decode.input_file import find_video, open_input
+from vsrcli.decode.source_clock import continuous_packets, continuous_packets_of
 from vsrcli.frame import VideoInfo
 from vsrcli.streams.source_packets import must_be_skipped
 from vsrcli.streams.stream_tags import content_tags, global_tags
@@ -69,6 +71,7 @@ def scan_packets(
             chapters=tuple(chapters),
             tags=global_tags(dict(source.metadata)),
             end=promised_end(video, info.start),
+            holds_captions=recorders[video.index].holds_captions,
         )
 
 
@@ -79,7 +82,7 @@ def _carried_packets(
 ) -> Iterator[Packet[Any]]:
     # where the rest is damaged, what comes before it counts
     with contextlib.suppress(av.FFmpegError):
-        for packet in source.demux():
+        for packet in continuous_packets(source):
             is_skipped = container is not None and must_be_skipped(
                 packet,
                 info.start,
@@ -119,7 +122,7 @@ def payload_sum(
     with open_input(info.path) as source:
         carried = (
             packet
-            for packet in source.demux(source.streams[index])
+            for packet in continuous_packets_of(source, source.streams[index])
             if packet.size and not must_be_skipped(packet, info.start, container)
         )
         for packet in islice(carried, packets.start, packets.stop):
@@ -159,11 +162,14 @@ class _TrackRecorder:
         self._lengths = array("q")
         self._digests = array("Q")
         self._sum = hashlib.sha256()
+        self.holds_captions = False
 
     def add(self, packet: Packet[Any]) -> None:
         payload = b""
         if not self._is_main_video:
             payload = _without_framing(bytes(packet), self._codec)
+        elif not self.holds_captions:
+            self.holds_captions = holds_captions(bytes(packet))
         if self._codec == "mov_text" and payload == _EMPTY_MOV_TEXT:
             return
         digest = hashlib.sha256(payload).digest()[:_DIGEST_BYTES]
@@ -179,8 +185,10 @@ class _TrackRecorder:
         if isinstance(stream, AttachmentStream):
             sha256 = hashlib.sha256(bytes(stream.data))
         channels = 0
+        rate = 0
         if stream.type == "audio" and stream.codec_context is not None:
             channels = stream.codec_context.channels
+            rate = stream.codec_context.sample_rate
         return Track(
             index=stream.index,
             kind=stream.type,
@@ -192,6 +200,7 @@ class _TrackRecorder:
             digests=np.array(self._digests, np.uint64),
             sha256=sha256.hexdigest(),
             channels=channels,
+            rate=rate,
             is_cover=bool(stream.disposition & Disposition.attached_pic),
             file_name=tags.get("filename"),
             language=tags.get("language") or tags.get("LANGUAGE"),

@@ -19,6 +19,7 @@ from vsrcli.verification.packet_comparison import (
     OFFSET_SECONDS,
     compare_chapters,
     compare_converted,
+    compare_converted_offset,
     compare_offsets,
     compare_payloads,
     compare_tags,
@@ -33,8 +34,6 @@ from vsrcli.verification.packet_scan import first_sample_time, payload_sum
 from vsrcli.verification.stream_pairs import StreamPair, pair_streams
 from vsrcli.verification.verification_report import Check
 from vsrcli.wording import plural
-
-_CONVERTED_OFFSET_SECONDS = Fraction(1, 20)
 
 
 def check_streams(
@@ -204,7 +203,9 @@ class _PacketComparison:
                 output,
                 taken,
                 self.trim,
-                tolerance,
+                early=tolerance,
+                late=tolerance,
+                is_converted=False,
             )
         )
         return problem
@@ -241,22 +242,13 @@ class _PacketComparison:
         trim = replace(self.trim, start=start)
         # without timestamps it begins with the pictures, with silence where the source's is late
         if self.container.keeps_timestamps:
-            inside = source.within(trim.start, trim.end, -OFFSET_SECONDS)
-            first = np.flatnonzero(inside)[:1]
-            offsets.append(
-                compare_offsets(
-                    source,
-                    output,
-                    first,
-                    trim,
-                    _CONVERTED_OFFSET_SECONDS,
-                )
-            )
+            offsets.append(compare_converted_offset(source, output, trim))
         return compare_converted(
             source,
             output,
             trim,
             pair.plan.codec,
+            pair.plan.channels,
         )
 
 
