@@ -109,7 +109,11 @@ class FrameComparer:
         actual: Frame,
         expected: Frame,
     ) -> None:
-        if actual.alpha is None or expected.alpha is None:
+        if expected.alpha is None:
+            return
+        if actual.alpha is None:
+            is_opaque = expected.alpha.min() == expected.format.peak
+            self.comparison.loses_alpha |= not is_opaque
             return
         grid = grid_of(expected.alpha.shape)
         actual_unit = np.float32(255 / actual.format.peak)

@@ -60,6 +60,7 @@ class FrameComparison:
         wrong_count: how many do.
         levels, chroma, alpha: largest mean difference of cells, 8-bit codes, and the frame's
             number.
+        loses_alpha: whether alpha that is not opaque everywhere has no counterpart.
     """
 
     threshold_db: float
@@ -71,6 +72,7 @@ class FrameComparison:
     levels: tuple[float, int] = (0.0, 0)
     chroma: tuple[float, int] = (0.0, 0)
     alpha: tuple[float, int] = (0.0, 0)
+    loses_alpha: bool = False
 
     def add(
         self,

@@ -19,6 +19,7 @@ from vsrcli.frame import Damage, Frame
 from vsrcli.pipeline.prefetch import Prefetch
 from vsrcli.preflight.output_video import time_base
 from vsrcli.timing import Schedule, Scheduled
+from vsrcli.verification.caption_comparison import CaptionComparison
 from vsrcli.verification.frame_comparer import FrameComparer
 from vsrcli.verification.frame_comparison import FrameComparison
 from vsrcli.verification.frame_times import FrameTimes, Integers
@@ -40,16 +41,21 @@ class FrameResults:
         expected: when frames should be presented, by the name of each policy.
         actual: when the output's are.
         comparison: of the frames.
+        captions: comparison of their closed captions.
         origin: source time that is output time 0, seconds.
         source_damage, output_damage: of the files.
+        late_metadata: phrases for metadata of the source that begins after its first frames, and
+            that no output holds.
     """
 
     expected: dict[str, FrameTimes]
     actual: FrameTimes
     comparison: FrameComparison
+    captions: CaptionComparison
     origin: Fraction
     source_damage: Damage
     output_damage: Damage
+    late_metadata: tuple[str, ...] = ()
 
 
 def compare_frames(
@@ -79,6 +85,8 @@ def compare_frames(
         ) as source,
         VideoReader(task.output, deinterlace="off") as output,
     ):
+        source.metadata.is_silent = True
+        output.metadata.is_silent = True
         origin = Fraction(0)
         if options.start is not None:
             origin = source.first_time()
@@ -98,9 +106,11 @@ def compare_frames(
             expected=frame_pass.expected_times(),
             actual=frame_pass.actual_times(),
             comparison=frame_pass.comparer.comparison,
+            captions=frame_pass.captions,
             origin=origin,
             source_damage=source.damage,
             output_damage=output.damage,
+            late_metadata=tuple(source.metadata.late),
         )
 
 
@@ -116,6 +126,7 @@ class _FramePass:
         origin: Fraction,
     ) -> None:
         self.comparer = FrameComparer(task)
+        self.captions = CaptionComparison()
         self._task = task
         self._policy = policy
         self._numbers = numbers
@@ -146,6 +157,8 @@ class _FramePass:
         for previous, current, following in _with_neighbours(steps):
             self._add_expected(current)
             expected = current[0].frame
+            if self._task.options.range.contains(expected.time):
+                self.captions.add_expected(expected)
             neighbours = (_frame_of(previous), _frame_of(following))
             while actual is not None and self._is_due():
                 number = len(self._actual_ticks)
@@ -197,6 +210,7 @@ class _FramePass:
         return number < len(self._ticks[self._policy])
 
     def _add_actual(self, frame: Frame) -> None:
+        self.captions.add_actual(frame)
         self._actual_ticks.append(round(frame.time / self._task.output.time_base))
 
     def _report_progress(self, source_frame: Frame) -> None:

@@ -125,6 +125,7 @@ class PacketInventory:
         tags: the global ones that describe the content.
         end: when the video ends according to the header, seconds; None where it does not say.
         holds_captions: whether a packet of the video holds closed captions.
+        uncarried: phrases for what packets of the video have beside them and no output holds.
     """
 
     tracks: tuple[Track, ...]
@@ -132,6 +133,7 @@ class PacketInventory:
     tags: dict[str, str]
     end: Fraction | None
     holds_captions: bool = False
+    uncarried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

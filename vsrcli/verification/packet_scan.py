@@ -20,6 +20,7 @@ from vsrcli.containers.table import Container
 from vsrcli.decode.caption_reader import holds_captions
 from vsrcli.decode.completeness import promised_end
 from vsrcli.decode.input_file import find_video, open_input
+from vsrcli.decode.metadata import uncarried_by_packet
 from vsrcli.decode.source_clock import continuous_packets, continuous_packets_of
 from vsrcli.frame import VideoInfo
 from vsrcli.streams.source_packets import must_be_skipped
@@ -61,9 +62,12 @@ def scan_packets(
         InputError: the file cannot be opened any more.
     """
     with open_input(info.path) as source:
+        uncarried: dict[str, None] = {}
         recorders = [_TrackRecorder(stream, info) for stream in source.streams]
         for packet in _carried_packets(source, info, container):
             recorders[packet.stream_index].add(packet)
+            if packet.stream_index == info.video.index:
+                uncarried |= dict.fromkeys(uncarried_by_packet(packet))
         chapters = [_chapter(chapter, info.start) for chapter in source.chapters()]
         video = find_video(source, info.path)
         return PacketInventory(
@@ -72,6 +76,7 @@ def scan_packets(
             tags=global_tags(dict(source.metadata)),
             end=promised_end(video, info.start),
             holds_captions=recorders[video.index].holds_captions,
+            uncarried=tuple(uncarried),
         )
 
 

@@ -30,8 +30,10 @@ from vsrcli.verification.stream_checks import check_streams
 from vsrcli.verification.verification_report import VerificationReport
 from vsrcli.verification.verification_task import VerificationTask
 from vsrcli.verification.video_checks import (
+    check_captions,
     check_content,
     check_description,
+    check_metadata,
     check_times,
 )
 
@@ -77,7 +79,7 @@ def verify(
     target = Path(target)
     final_target = final_target or target
     container = container_of(final_target)
-    info = source_info or probe(source)
+    info = source_info or probe(source, start=options.start)
     output_info = probe(target)
     orientation = _baked_orientation(info, options)
     if promised is None:
@@ -113,7 +115,9 @@ def verify(
     checks = [
         *check_times(expected, results, policy_note),
         *check_description(task),
+        *check_metadata(task, results),
         *check_content(task, results.comparison),
+        *check_captions(task, results.captions),
         *stream_checks,
     ]
     facts |= _facts(policy, results)

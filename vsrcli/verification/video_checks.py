@@ -7,6 +7,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from vsrcli.frame import ColorTags
+from vsrcli.verification.caption_comparison import CaptionComparison
 from vsrcli.verification.frame_comparison import FrameComparison
 from vsrcli.verification.frame_pass import FrameResults
 from vsrcli.verification.frame_times import (
@@ -68,15 +69,35 @@ def check_description(task: VerificationTask) -> Iterator[Check]:
         expected_tags = replace(expected_tags, matrix=output.tags.matrix)
     problems = compare_colour(expected_tags, output.tags, output.video.codec)
     yield _check("colour", "; ".join(problems), _describe_tags(output.tags))
-    if expected.hdr:
+    if expected.hdr or output.hdr.mastering or output.hdr.content_light:
         problems = compare_hdr(expected.hdr, output.hdr)
         text = "; ".join(problems) or "static metadata kept"
         if expected.hdr.dynamic:
             text += f"; {', '.join(expected.hdr.dynamic)} cannot be carried"
         yield Check("hdr", not problems, text)
+    if expected.stereo_mode or output.stereo_mode:
+        yield _check_stereo(task)
+    if expected.projection or output.projection:
+        yield _check_projection(task)
     problems = compare_depth(expected.format, output.format)
     text = f"{output.format.bits} bits ({output.pixel_format})"
     yield _check("depth", "; ".join(problems), text)
+
+
+def check_metadata(task: VerificationTask, results: FrameResults) -> Iterator[Check]:
+    """What the source carries that no output holds.
+
+    What its first frames show was named before the work; the rest counts as a fault where no loss
+    is allowed.
+    """
+    kept = {*task.output.uncarried, *task.output_packets.uncarried}
+    named = [item for item in task.source.uncarried if item not in kept]
+    later = dict.fromkeys((*results.late_metadata, *task.source_packets.uncarried))
+    late = [item for item in later if item not in kept and item not in named]
+    if named or late:
+        text = f"lost, since no encoder here writes it: {', '.join(named + late)}"
+        is_allowed = not (late and task.options.strict)
+        yield Check("metadata", is_allowed, text)
 
 
 def check_content(
@@ -105,8 +126,30 @@ def check_content(
     yield Check("chroma", comparison.is_close(difference), text)
 
 
+def check_captions(
+    task: VerificationTask,
+    comparison: CaptionComparison,
+) -> Iterator[Check]:
+    """Whether the closed captions of the source are in the output."""
+    expected = comparison.expected_count
+    are_hidden = task.source_packets.holds_captions and not comparison.has_any
+    if not task.expected.keeps_captions:
+        if expected:
+            text = f"{plural(expected, 'pair')} of bytes cannot be carried"
+            yield Check("captions", passed=True, text=text)
+        return
+    if are_hidden and task.options.range.is_whole:
+        problem = "lost: the source's packets hold some that its decoder does not give"
+        yield Check("captions", passed=False, text=problem)
+    elif expected or comparison.actual_count:
+        text = f"{plural(expected, 'pair')} of bytes, all as in the source"
+        yield _check("captions", comparison.problem(), text)
+
+
 def _check_alpha(task: VerificationTask, comparison: FrameComparison) -> Check:
     if not task.output.format.has_alpha:
+        if not comparison.loses_alpha and comparison.frames:
+            return Check("alpha", True, "none, and the source's is opaque everywhere")
         return Check("alpha", False, f"lost: {task.output.pixel_format} has none")
     difference, number = comparison.alpha
     text = f"it differs by {difference:.1f} codes at most (frame {number})"
@@ -139,6 +182,28 @@ def _check_rotation(task: VerificationTask) -> Check:
         should = _describe_rotation(expected.display_matrix, expected.rotation)
         text += f", it should be {should}"
     return Check("rotation", is_same, text)
+
+
+def _check_stereo(task: VerificationTask) -> Check:
+    expected = task.expected.stereo_mode
+    actual = task.output.stereo_mode
+    text = _stereo_name(actual)
+    if actual != expected:
+        text += f", it should be {_stereo_name(expected)}"
+    return Check("stereo", actual == expected, text)
+
+
+def _stereo_name(mode: str | None) -> str:
+    return "one view" if mode is None else f"two views ({mode.replace('_', ' ')})"
+
+
+def _check_projection(task: VerificationTask) -> Check:
+    expected = task.expected.projection
+    actual = task.output.projection
+    text = "flat" if actual is None else "spherical, as the source"
+    if actual != expected:
+        text = "lost" if actual is None else "another one than the source's"
+    return Check("projection", actual == expected, text)
 
 
 def _check(

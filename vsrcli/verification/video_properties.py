@@ -70,6 +70,10 @@ def _code(code: int) -> str:
 def compare_hdr(source: Hdr, output: Hdr) -> list[str]:
     """Which static HDR metadata is missing or different, to within the units of its encoding."""
     problems = []
+    if source.mastering is None and output.mastering is not None:
+        problems.append("mastering display that the source does not have")
+    if source.content_light is None and output.content_light is not None:
+        problems.append("content light level that the source does not have")
     if source.mastering is not None:
         if output.mastering is None:
             problems.append("mastering display lost")
