@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partialmethod
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ from vsrcli.preflight.upscale_job import prepare
 from vsrcli.segments import space as module
 from vsrcli.segments.folder_lock import FolderLock
 from vsrcli.segments.journal import Journal
-from vsrcli.segments.leftovers import clear_finished
+from vsrcli.segments.leftovers import clear_leftovers
 from vsrcli.timing import Schedule, TimeRange
 
 FAST = EncoderOptions(preset="ultrafast")
@@ -124,7 +125,8 @@ def test_killed_between_the_last_two_steps(
 ) -> None:
     """The output has its name but its folder is still there: the next command removes the folder.
 
-    It does not where the output is another file.
+    The same command is content with it, another one is refused. Where the output is another file,
+    the folder is left alone.
     """
     target = tmp_path / "o.mkv"
     folder = tmp_path / "o.mkv.vsr"
@@ -137,7 +139,13 @@ def test_killed_between_the_last_two_steps(
         upscale(demo_clip, target, LOSSLESS)
     shutil.copytree(folder, tmp_path / "kept")
     with pytest.raises(OutputError, match="exists; -y replaces it"):
-        upscale(demo_clip, target, LOSSLESS)
+        upscale(demo_clip, target, replace(LOSSLESS, fps=Fraction(25)))
+    assert not folder.exists()
+    shutil.copytree(tmp_path / "kept", folder)
+    notes: list[str] = []
+    report = upscale(demo_clip, target, LOSSLESS, on_note=notes.append)
+    assert any("is finished already" in line for line in notes)
+    assert (report.frames_out, report.frames_resumed, report.segments) == (30, 30, 3)
     assert not folder.exists()
     shutil.copytree(tmp_path / "kept", folder)
     batch = BatchOptions(out_dir=str(tmp_path), skip_existing=True)
@@ -158,7 +166,7 @@ def test_killed_between_the_last_two_steps(
 def test_killed_at_any_moment_of_the_last_step(
     demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever is left of the folder, the next command removes it."""
+    """Whatever is left of the folder, the same command removes it and is content."""
     target = tmp_path / "o.mkv"
     folder = tmp_path / "o.mkv.vsr"
     with monkeypatch.context() as patch:
@@ -166,36 +174,37 @@ def test_killed_at_any_moment_of_the_last_step(
         upscale(demo_clip, target, LOSSLESS)
     files = len(list(folder.iterdir()))
     assert files > 3
-    shutil.copytree(folder, tmp_path / "kept")
-    rmdir = Path.rmdir
-    unlink = Path.unlink
-    for survived in range(files + 1):
+    kept = tmp_path / "kept"
+    shutil.copytree(folder, kept)
+    # all files of the folder, the folder, and the journal under its other name
+    for survived in range(files + 2):
         steps = 0
 
-        def step(path: Path, *, allowed: int = survived, **_: bool) -> None:
+        def step(
+            path: Path, call: Any, allowed: int, *arguments: Any, **options: Any
+        ) -> None:
             nonlocal steps
             if steps == allowed:
                 raise KeyboardInterrupt
             steps += 1
-            if path == folder:
-                rmdir(path)
-            else:
-                unlink(path)
+            call(path, *arguments, **options)
 
         with monkeypatch.context() as patch:
-            patch.setattr(Path, "unlink", step)
-            patch.setattr(Path, "rmdir", step)
+            for name in ("unlink", "rmdir", "rename"):
+                call = getattr(Path, name)
+                patch.setattr(Path, name, partialmethod(step, call, survived))
             with pytest.raises(KeyboardInterrupt):
-                clear_finished(target)
-        assert len(list(folder.iterdir())) == files - survived
-        clear_finished(target)
-        assert not folder.exists()
-        shutil.copytree(tmp_path / "kept", folder)
+                clear_leftovers(target)
+        notes: list[str] = []
+        upscale(demo_clip, target, LOSSLESS, on_note=notes.append)
+        assert any("is finished already" in line for line in notes)
+        assert sorted(tmp_path.iterdir()) == [kept, target]
+        shutil.copytree(kept, folder)
     shutil.rmtree(folder)
     folder.mkdir()
-    clear_finished(tmp_path / "other.mkv")
+    clear_leftovers(tmp_path / "other.mkv")
     (tmp_path / "other.mkv.vsr").mkdir()
-    clear_finished(tmp_path / "other.mkv")
+    clear_leftovers(tmp_path / "other.mkv")
     assert (tmp_path / "other.mkv.vsr").exists(), "it belongs to no output"
 
 

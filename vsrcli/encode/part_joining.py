@@ -10,24 +10,39 @@ from typing import Any
 import av
 from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 
-from vsrcli.encode.parts import PartPacket, packets_of
+from vsrcli.encode.parts import PartPacket, hash_of, packets_of
+from vsrcli.errors import OutputError
 
 
-def joined(paths: Sequence[Path], time_base: Fraction) -> Iterator[Packet[Any]]:
+def joined(
+    parts: Sequence[tuple[Path, str]], time_base: Fraction
+) -> Iterator[Packet[Any]]:
     """The packets of parts in a row, with decoding times as one encoder would have given them.
 
     Args:
-        paths: the parts, in order of time.
+        parts: in order of time, each with its SHA-256 (``hash_of``).
         time_base: unit of their ticks, seconds.
 
     Raises:
-        OutputError: one is not a part, or is damaged.
+        OutputError: one is not what was written.
     """
-    times = decoding_times([times_of(path) for path in paths])
-    next_time = iter(times)
-    for path in paths:
-        for stored in packets_of(path):
-            yield _packet(stored, next(next_time), time_base)
+    try:
+        times = decoding_times([times_of(path) for path, _ in parts])
+        next_time = iter(times)
+        for path, sha256 in parts:
+            if hash_of(path) != sha256:
+                raise _changed(path)
+            for stored in packets_of(path):
+                yield _packet(stored, next(next_time), time_base)
+    except FileNotFoundError as error:
+        raise _changed(Path(error.filename)) from error
+
+
+def _changed(path: Path) -> OutputError:
+    return OutputError(
+        f"{path} was changed or removed while vsr was working: "
+        "the same command makes it again"
+    )
 
 
 def times_of(path: Path) -> list[tuple[int, int]]:

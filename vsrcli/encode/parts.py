@@ -129,7 +129,7 @@ class PartWriter:
         self._last_tick: int | None = None
         self._frame_count = 0
         try:
-            self._atomic_file = AtomicFile(path)
+            self._atomic_file = AtomicFile(path, overwrite=True)
             self._file = self._atomic_file.part.open("wb")
         except OSError as error:
             self._encoder.close()
@@ -321,7 +321,9 @@ def _read_header(path: Path, file: BinaryIO) -> bytes:
     size = len(_MAGIC) + _LENGTH.size
     start = file.read(size)
     if len(start) < size or not start.startswith(_MAGIC):
-        raise OutputError(f"{path} is not a part of a video: --restart starts over")
+        raise OutputError(
+            f"{path} is not a part of a video: the same command makes it again"
+        )
     (length,) = _LENGTH.unpack(start[len(_MAGIC) :])
     return _read(path, file, length)
 
@@ -346,4 +348,4 @@ def _read(
 
 
 def _damaged(path: Path) -> OutputError:
-    return OutputError(f"{path} is damaged: --restart starts over")
+    return OutputError(f"{path} is damaged: the same command makes it again")

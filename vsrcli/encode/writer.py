@@ -87,6 +87,7 @@ class VideoWriter(FrameSink):
         time_range: TimeRange = WHOLE,
         origin: Fraction = Fraction(0),
         folder: Path | None = None,
+        overwrite: bool = False,
     ) -> None:
         """Open encoder and file, and write the header.
 
@@ -98,8 +99,8 @@ class VideoWriter(FrameSink):
             plan: what happens to its streams.
             time_range: source times that the output has; copied streams are cut by it.
             origin: source time that is output time 0, seconds.
-            folder: where the file is until it is complete, on the same disk; None: beside the
-                target.
+            folder: where the file is until it is complete, as for ``AtomicFile``.
+            overwrite: whether a file that has the name by then is replaced.
 
         Raises:
             OutputError: encoder, option, pixel format, container or folder refuse.
@@ -123,7 +124,7 @@ class VideoWriter(FrameSink):
         self._encoder: VideoEncoder | None = None
         self._is_finished = False
         self._is_spliced = False
-        self._file = self._create_file(folder)
+        self._file = self._create_file(folder, overwrite)
         try:
             self._encoder = VideoEncoder(target, video, encoder, self._file.sink)
             self._codec_name = self._encoder.codec
@@ -200,11 +201,13 @@ class VideoWriter(FrameSink):
         if self._encoder is not None:
             self._encoder.close()
 
-    def _create_file(self, folder: Path | None) -> AtomicFile | PipedOutput:
+    def _create_file(
+        self, folder: Path | None, overwrite: bool
+    ) -> AtomicFile | PipedOutput:
         if piped_container(self._target) is not None:
             return PipedOutput()
         try:
-            return AtomicFile(self._target, folder)
+            return AtomicFile(self._target, folder, overwrite=overwrite)
         except OSError as error:
             raise failure(error, self._target, self._codec_name) from error
 

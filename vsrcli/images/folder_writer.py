@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.encode.atomic_file import TemporaryName, remove_abandoned
 from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame, PixelFormat
@@ -70,12 +68,12 @@ class FolderWriter(FrameSink):
         self._is_new = not target.is_dir()
         resolved = target.resolve()
         beside = resolved.parent if self._is_new else resolved
-        name = f".{resolved.name[:80]}.{secrets.token_hex(4)}.part"
-        self._part = beside / name
+        remove_abandoned(resolved, resolved.parent)
         try:
-            self._part.mkdir()
+            self._temporary = TemporaryName(resolved, beside, is_folder=True)
         except OSError as error:
             raise self._failure(error) from error
+        self._part = self._temporary.path
 
     def write(
         self,
@@ -128,11 +126,12 @@ class FolderWriter(FrameSink):
             self.abort()
             raise
         self._is_finished = True
+        self._temporary.discard()
 
     def abort(self) -> None:
         """Leave nothing behind; has no effect after ``finish``."""
         if not self._is_finished:
-            shutil.rmtree(self._part, ignore_errors=True)
+            self._temporary.discard()
 
     def _publish(self, written: list[Path]) -> None:
         if self._is_new and not self._target.exists():
@@ -154,8 +153,6 @@ class FolderWriter(FrameSink):
         for file in old:
             if file.name not in names:
                 file.unlink()
-        with contextlib.suppress(OSError):
-            self._part.rmdir()
 
     def _picture(self, frame: Frame) -> NDArray[Any]:
         planes = [self._samples(plane, frame.format) for plane in frame.planes]

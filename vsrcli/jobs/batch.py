@@ -11,7 +11,7 @@ from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
-from vsrcli.segments.leftovers import clear_finished
+from vsrcli.segments.leftovers import clear_leftovers
 
 OnProgress = Callable[[UpscaleProgress], None]
 OnBegin = Callable[[Path, Path], OnProgress | None]
@@ -92,7 +92,7 @@ def upscale_all(
             )
             item = BatchItem(source, target, error=error)
         elif batch.skip_existing and target.exists():
-            clear_finished(target)
+            clear_leftovers(target)
             item = BatchItem(source, target)
         else:
             item = _upscale(source, target, options, on_progress, on_note)

@@ -14,6 +14,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from vsrcli.containers.table import container_of
+from vsrcli.encode.atomic_file import AtomicFile
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
 from vsrcli.picture.drawing import Rgb
@@ -82,7 +83,6 @@ def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
         raise OutputError(
             f"{path}: the demo is written as {', '.join(_SUFFIXES)}: choose such an ending"
         )
-    partial = path.absolute().with_name(f".{path.name}.part")
     try:
         if path.is_dir():
             raise OutputError(
@@ -96,11 +96,12 @@ def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
             raise OutputError(
                 f"{path}: the folder {path.parent} does not exist: make it first"
             )
+        file = AtomicFile(path, overwrite=overwrite)
         try:
-            yield partial
-            partial.replace(path)
+            yield file.part
+            file.commit()
         finally:
-            partial.unlink(missing_ok=True)
+            file.discard()
     except OSError as error:  # FFmpeg's errors with an errno are OSErrors too
         raise OutputError(
             f"{path} cannot be written: {error.strerror or error}: "

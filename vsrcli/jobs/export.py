@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from vsrcli.backends import Backend, Float
+from vsrcli.encode.atomic_file import write_file
 from vsrcli.errors import BackendError, ModelError, OutputError
 from vsrcli.jobs.vapoursynth import vapoursynth_script
 from vsrcli.models import MODELS, ModelSpec
@@ -95,10 +95,10 @@ def export_model(
             f"{target}: the graph differs from PyTorch by {difference:.2g} grey levels "
             f"({TOLERANCE[precision]:g} are allowed) in {precision}"
         )
-    _write(target, content)
+    _write(target, content, options.overwrite)
     if script is not None:
         text = vapoursynth_script(script.name, target.name, info.spec.radius)
-        _write(script, text.encode())
+        _write(script, text.encode(), options.overwrite)
     return ExportReport(
         target=str(target),
         model=info.model,
@@ -204,11 +204,10 @@ def _check_free(target: Path, overwrite: bool) -> None:
         raise OutputError(f"{target} exists; -y replaces it")
 
 
-def _write(target: Path, content: bytes) -> None:
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+def _write(target: Path, content: bytes, overwrite: bool) -> None:
     try:
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        write_file(target, content, overwrite=overwrite)
+    except FileExistsError as error:
+        raise OutputError(f"{target} exists by now; -y replaces it") from error
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error

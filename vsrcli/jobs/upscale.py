@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vsrcli.backends import open_backend
+from vsrcli.encode.output import check_target
 from vsrcli.errors import BackendError, OutputError
 from vsrcli.frame import Damage
 from vsrcli.jobs.bottleneck import where_time_went
@@ -27,8 +28,17 @@ from vsrcli.segments.executor import (
     SegmentExecutor,
     open_network,
 )
-from vsrcli.segments.leftovers import clear_finished, model_of_unfinished_run
-from vsrcli.segments.run_output import make_missing, open_output
+from vsrcli.segments.leftovers import (
+    clear_leftovers,
+    finished_run,
+    model_of_earlier_run,
+)
+from vsrcli.segments.run_output import (
+    count_segments,
+    is_finished,
+    make_missing,
+    open_output,
+)
 from vsrcli.verification.verify import verify
 
 log = logging.getLogger(__name__)
@@ -66,8 +76,11 @@ def upscale(
     source = Path(source)
     target = Path(target)
     options = options or UpscaleOptions()
-    clear_finished(target)
-    job = prepare(source, target, options)
+    finished = None if options.restart else finished_run(target)
+    may_exist = options.overwrite or finished is not None
+    if finished is None:
+        clear_leftovers(target)
+    job = prepare(source, target, replace(options, overwrite=may_exist))
     job, options = _choose_model(job, options)
     plan = plan_run(job, options)
     needs_first_time = plan.is_seekable or options.start is not None
@@ -76,6 +89,18 @@ def upscale(
     with _open_executor(job, options, plan) as executor:
         report = _new_report(source, target, job, executor.engine)
         run = RunContext(job, options, plan, report, on_progress, on_note)
+        if finished is not None:
+            is_done = is_finished(run, executor.engine, finished)
+            clear_leftovers(target)
+            if is_done:
+                count_segments(run, finished.done, finished.done)
+                run.note(
+                    f"{target} is finished already: the run that made it was killed in its last "
+                    "step, and what it left is removed"
+                )
+                report.seconds = time.monotonic() - began
+                return report
+            check_target(source, target, options.overwrite)
         is_parallel = options.devices is not None or options.ray is not None
         if is_parallel and plan.reason is not None:
             run.note(f"one device does all the work: {plan.reason}")
@@ -99,7 +124,7 @@ def _choose_model(
     """Replace ``--model auto`` by a network: that of an unfinished run, else the best by timing."""
     if options.model != AUTO:
         return job, options
-    model = None if options.restart else model_of_unfinished_run(job.target)
+    model = None if options.restart else model_of_earlier_run(job.target)
     if model is None:
         model, line = choose(job.info, options)
         job = replace(job, notes=(line, *job.notes))
@@ -172,7 +197,9 @@ def _certify(part: Path, run: RunContext) -> None:
     if verification.ok:
         return
     failed = [f"{check.name}: {check.text}" for check in verification.failed]
-    aside = job.target.with_name(f"{job.target.stem}.unverified{job.target.suffix}")
+    # on the disk of the part, where the output may be a link to another one
+    resolved = job.target.resolve()
+    aside = resolved.with_name(f"{resolved.stem}.unverified{resolved.suffix}")
     part.replace(aside)
     raise OutputError(
         f"{job.target} is not what it should be ({'; '.join(failed)}): "

@@ -66,7 +66,7 @@ def open_writer(job: UpscaleJob, options: UpscaleOptions) -> FrameSink:
         OutputError: it cannot be written.
     """
     if not is_folder_target(job.target):
-        return open_file_writer(job)
+        return open_file_writer(job, options)
     pictures = job.pictures
     return FolderWriter(
         job.target,
@@ -78,11 +78,14 @@ def open_writer(job: UpscaleJob, options: UpscaleOptions) -> FrameSink:
     )
 
 
-def open_file_writer(job: UpscaleJob, folder: Path | None = None) -> VideoWriter:
+def open_file_writer(
+    job: UpscaleJob, options: UpscaleOptions, folder: Path | None = None
+) -> VideoWriter:
     """Open the output of a job that writes a file or a pipe.
 
     Args:
         job: what to do, with its origin.
+        options: as the user gave them.
         folder: where the file is until it is complete; None: beside the target.
 
     Raises:
@@ -98,4 +101,5 @@ def open_file_writer(job: UpscaleJob, folder: Path | None = None) -> VideoWriter
         time_range=job.time_range,
         origin=job.origin,
         folder=folder,
+        overwrite=options.overwrite,
     )

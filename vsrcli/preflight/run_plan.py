@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from vsrcli.containers.pipe import is_standard_input, piped_container
+from vsrcli.containers.pipe import is_standard_input
 from vsrcli.decode.packet_timeline import packet_timeline
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.preflight.segment_plan import SegmentPlan, plan_segments
-from vsrcli.preflight.targets import is_folder_target
+from vsrcli.preflight.targets import is_file_target
 from vsrcli.preflight.upscale_job import UpscaleJob
 
 # Encoders whose packets are not bytes, or so large that nobody wants them on the disk twice.
@@ -68,7 +68,7 @@ def plan_run(job: UpscaleJob, options: UpscaleOptions) -> RunPlan:
 
 def unsegmentable_reason(job: UpscaleJob) -> str | None:
     """Why a run cannot be divided into segments; None if it can."""
-    if is_folder_target(job.target) or piped_container(job.target) is not None:
+    if not is_file_target(job.target):
         return "the output is not a file"
     if job.is_folder or is_standard_input(job.source):
         return "the source is not a file"

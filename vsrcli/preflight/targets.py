@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vsrcli.containers.pipe import output_pipe
+from vsrcli.containers.pipe import output_pipe, piped_container
 from vsrcli.containers.table import DEFAULT_PIPED
 from vsrcli.errors import OptionError
 
@@ -17,6 +17,11 @@ def is_folder_target(target: Path) -> bool:
         return True
     is_plain_name = target.name not in ("", STANDARD_OUTPUT) and ":" not in target.name
     return is_plain_name and not target.suffix
+
+
+def is_file_target(target: Path) -> bool:
+    """Whether an output is neither a folder of pictures nor a pipe."""
+    return not is_folder_target(target) and piped_container(target) is None
 
 
 def resolve_target(target: Path, container: str | None) -> Path:

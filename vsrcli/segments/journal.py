@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ from vsrcli.segments.segment_folder import (
     PART_SUFFIX,
     folder_of,
     part_path,
+    record_of,
     remove_folder,
 )
 
@@ -75,14 +76,11 @@ class Journal:
                 refuses.
         """
         self.folder = folder_of(target)
+        self._target = target
         self.plan = plan
         self.done: dict[int, Segment] = {}
         self._path = self.folder / JOURNAL_NAME
-        self._head = {
-            _VERSION_KEY: _VERSION,
-            **fingerprint,
-            "--segment": [str(cut) for cut in plan.cuts],
-        }
+        self._head = journal_head(plan, fingerprint)
         try:
             self._lock = FolderLock(self.folder)
         except BlockingIOError:
@@ -155,6 +153,14 @@ class Journal:
         self.part(number).unlink(missing_ok=True)
         self._write()
 
+    def lost(self) -> list[int]:
+        """Segments whose part somebody removed or cut short."""
+        return [
+            number
+            for number, segment in sorted(self.done.items())
+            if segment.frames and not _has_size(self.part(number), segment.size)
+        ]
+
     def mismatched(self) -> list[int]:
         """Segments that do not fit the others.
 
@@ -168,7 +174,7 @@ class Journal:
 
     def remove(self) -> None:
         """Remove the folder."""
-        remove_folder(self.folder)
+        remove_folder(self._target)
 
     def close(self) -> None:
         """Release the lock; may be called more than once."""
@@ -210,7 +216,7 @@ class Journal:
     def _open(self, restart: bool) -> None:
         if restart:
             self._discard()
-        lines = self._read()
+        lines = read_lines(self._path)
         if lines:
             self._check_head(lines[0])
             self._take_over(lines[1:])
@@ -238,8 +244,7 @@ class Journal:
             return True
         part = self.part(segment.number)
         try:
-            has_size = part.stat().st_size == segment.size
-            return has_size and hash_of(part) == segment.sha256
+            return _has_size(part, segment.size) and hash_of(part) == segment.sha256
         except OSError:
             return False
 
@@ -280,31 +285,12 @@ class Journal:
             return _CHANGED_WITHOUT_VALUES[name]
         return f"{name} was {head.get(name)}, now {self._head.get(name)}"
 
-    def _read(self) -> list[dict[str, Any]]:
-        """The lines of the journal; none unless the first says what the run is."""
-        try:
-            text = self._path.read_bytes()
-        except FileNotFoundError:
-            return []
-        lines = []
-        for line in text.splitlines():
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError):
-                continue  # torn by a crash
-            if isinstance(value, dict):
-                lines.append(value)
-        if not lines or _VERSION_KEY not in lines[0]:
-            return []
-        return lines
-
     def _write(self) -> None:
         """Replace the journal by one that holds what is known now."""
         temporary = self.folder / f".{JOURNAL_NAME}{_UNFINISHED_SUFFIX}"
         segments = [asdict(self.done[number]) for number in sorted(self.done)]
         with temporary.open("w") as file:
-            for line in (self._head, *segments):
-                file.write(json.dumps(line) + "\n")
+            file.write(_as_text([self._head, *segments]))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
@@ -312,7 +298,7 @@ class Journal:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(_as_text([line]))
             file.flush()
             os.fsync(file.fileno())
 
@@ -325,3 +311,75 @@ def identity_of(path: Path) -> list[int]:
     """What a file keeps when it is renamed, and shares with no other on its disk."""
     status = path.stat()
     return [status.st_ino, status.st_size]
+
+
+def journal_head(plan: SegmentPlan, fingerprint: Mapping[str, str]) -> dict[str, Any]:
+    """The first line of a journal: what the run is.
+
+    Args:
+        plan: the cuts.
+        fingerprint: what decides the result, by names that the user knows.
+    """
+    return {
+        _VERSION_KEY: _VERSION,
+        **fingerprint,
+        "--segment": [str(cut) for cut in plan.cuts],
+    }
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The lines of a journal; none unless the first says what the run is.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        text = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    lines = []
+    for line in text.splitlines():
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            continue  # torn by a crash
+        if isinstance(value, dict):
+            lines.append(value)
+    if not lines or _VERSION_KEY not in lines[0]:
+        return []
+    return lines
+
+
+def write_record(
+    target: Path,
+    head: Mapping[str, Any],
+    segments: Iterable[Segment],
+    output: Path,
+) -> None:
+    """Record which file is about to get the name of an output that is written in one go.
+
+    Args:
+        target: the output.
+        head: what the run is.
+        segments: of the run.
+        output: the complete file.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    record = record_of(target)
+    record.unlink(missing_ok=True)
+    lines = [head, *map(asdict, segments), {OUTPUT_KEY: identity_of(output)}]
+    with record.open("x") as file:
+        file.write(_as_text(lines))
+
+
+def _as_text(lines: Iterable[Mapping[str, Any]]) -> str:
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False

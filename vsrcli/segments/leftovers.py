@@ -3,52 +3,88 @@
 from __future__ import annotations
 
 import contextlib
-import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from vsrcli.encode.atomic_file import remove_abandoned
 from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
-from vsrcli.segments.journal import OUTPUT_KEY, identity_of
-from vsrcli.segments.segment_folder import JOURNAL_NAME, folder_of, remove_folder
+from vsrcli.segments.journal import OUTPUT_KEY, identity_of, read_lines
+from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_folder import (
+    JOURNAL_NAME,
+    folder_of,
+    record_of,
+    remove_folder,
+)
 
-_MAX_LINE_BYTES = 1 << 24
-
-
-def model_of_unfinished_run(target: Path) -> str | None:
-    """The network that an unfinished run on an output began with; None if there is no such run."""
-    try:
-        with (folder_of(target) / JOURNAL_NAME).open("rb") as file:
-            model = json.loads(file.readline(_MAX_LINE_BYTES)).get("--model")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None
-    return model if isinstance(model, str) else None
+# What names raise that lead in a circle, are too long, or hold a zero byte.
+_ODD_NAME_ERRORS = (OSError, RuntimeError, ValueError)
 
 
-def clear_finished(target: Path) -> None:
-    """Remove the folder of a run that was killed after its output had its name.
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run that was killed when its output had its name already.
 
-    Nothing is touched unless the output is the very file that the folder's journal records, or
-    nothing but a lock that nobody holds is left of the folder.
+    Attributes:
+        head: what the run is, as ``journal.journal_head`` gives it.
+        done: its segments by number.
     """
-    folder = folder_of(target)
-    if _is_recorded(folder, target):
-        remove_folder(folder)
-    elif target.exists() and _holds_only_lock(folder):
-        with contextlib.suppress(OSError):
-            lock = FolderLock(folder)
+
+    head: dict[str, Any]
+    done: dict[int, Segment]
+
+
+def finished_run(target: Path) -> FinishedRun | None:
+    """The run that made an output and was killed in its last step; None if there is none.
+
+    The output has to be the very file that the run's journal names.
+    """
+    with contextlib.suppress(*_ODD_NAME_ERRORS):
+        for path in (folder_of(target) / JOURNAL_NAME, record_of(target)):
+            lines = read_lines(path)
+            if lines and lines[-1].get(OUTPUT_KEY) == identity_of(target):
+                return FinishedRun(lines[0], dict(_segments(lines[1:])))
+    return None
+
+
+def model_of_earlier_run(target: Path) -> str | None:
+    """The network that an earlier run on an output began with; None if none is left of it."""
+    with contextlib.suppress(*_ODD_NAME_ERRORS):
+        for path in (folder_of(target) / JOURNAL_NAME, record_of(target)):
+            lines = read_lines(path)
+            model = lines[0].get("--model") if lines else None
+            if isinstance(model, str):
+                return model
+    return None
+
+
+def clear_leftovers(target: Path) -> None:
+    """Remove what runs that were killed have left and no other run can use.
+
+    That is the folder of a run whose output has its name, or of which nothing but a lock that
+    nobody holds is left; and hidden files.
+    """
+    with contextlib.suppress(*_ODD_NAME_ERRORS):
+        if finished_run(target) is not None:
+            remove_folder(target)
+        elif target.exists() and _holds_only_lock(folder_of(target)):
+            lock = FolderLock(folder_of(target))
             try:
-                remove_folder(folder)
+                remove_folder(target)
             finally:
                 lock.release()
+        record_of(target).unlink(missing_ok=True)
+        resolved = target.resolve()
+        remove_abandoned(resolved, resolved.parent)
 
 
-def _is_recorded(folder: Path, target: Path) -> bool:
-    """Whether the journal ends with the output that is there."""
-    try:
-        last_line = (folder / JOURNAL_NAME).read_bytes().splitlines()[-1]
-        recorded: object = json.loads(last_line)[OUTPUT_KEY]
-        return recorded == identity_of(target)
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return False
+def _segments(lines: list[dict[str, Any]]) -> Iterator[tuple[int, Segment]]:
+    for line in lines:
+        segment = Segment.from_json(line)
+        if segment is not None:
+            yield segment.number, segment
 
 
 def _holds_only_lock(folder: Path) -> bool:

@@ -20,7 +20,7 @@ import ray
 import ray.exceptions
 
 from vsrcli.backends import Backend
-from vsrcli.encode.atomic_file import AtomicFile
+from vsrcli.encode.atomic_file import write_file
 from vsrcli.errors import BackendError, InputError, VsrError
 from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.run_context import RunContext
@@ -161,7 +161,8 @@ class RayExecutor(SegmentExecutor):
         segment = made.segment
         if segment.frames:
             folder = folder_of(run.job.target)
-            _write_part(part_path(folder, segment.number), made.part)
+            path = part_path(folder, segment.number)
+            write_file(path, made.part, overwrite=True)
         store.add(segment)
         run.report.frames_upscaled += segment.frames_upscaled
         run.report.frames_out += segment.frames
@@ -192,15 +193,6 @@ def _resources(options: UpscaleOptions) -> dict[str, Any]:
     cores = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
     smallest = min((count for count in cores if count >= 1), default=1)
     return {"num_cpus": max(1, int(smallest))}
-
-
-def _write_part(path: Path, content: bytes) -> None:
-    file = AtomicFile(path)
-    try:
-        file.part.write_bytes(content)
-        file.commit()
-    finally:
-        file.discard()
 
 
 def load_network(setup: TaskSetup) -> Backend:

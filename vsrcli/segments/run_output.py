@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from vsrcli.encode.part_joining import joined
 from vsrcli.errors import InputError, OutputError
@@ -14,16 +14,21 @@ from vsrcli.frame_io import FrameSink, FrameSource
 from vsrcli.pipeline.origin import with_origin
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.opening import open_file_writer, open_reader, open_writer
-from vsrcli.preflight.targets import is_folder_target
+from vsrcli.preflight.targets import is_file_target, is_folder_target
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import Engine, SegmentExecutor, SegmentStore
 from vsrcli.segments.fingerprint import run_fingerprint
-from vsrcli.segments.journal import Journal
+from vsrcli.segments.journal import Journal, journal_head, write_record
+from vsrcli.segments.leftovers import FinishedRun
 from vsrcli.segments.segment import Segment
+from vsrcli.segments.segment_folder import record_of
 from vsrcli.segments.segment_span import SegmentSpan, open_part_span
 from vsrcli.segments.segment_tagger import SegmentTagger
 from vsrcli.segments.segment_writer import WholeOutputWriter
 from vsrcli.segments.space import Space, check_space
+
+# How often segments are made until all parts are there and fit together.
+_MAX_ROUNDS = 3
 
 # Called with the complete output under its temporary name; raises if it is not right.
 Check = Callable[[Path], None]
@@ -38,6 +43,10 @@ class RunOutput(SegmentStore, Protocol):
 
     def missing(self) -> list[int]:
         """The numbers of the segments that are still to be made."""
+        ...
+
+    def drop_lost(self) -> list[int]:
+        """Forget the segments whose part is gone; their numbers are missing again."""
         ...
 
     def drop_mismatched(self) -> list[int]:
@@ -73,12 +82,16 @@ def make_missing(run: RunContext, executor: SegmentExecutor, output: RunOutput) 
         OutputError: segments that were redone still do not fit.
         VsrError: whatever a stage raises.
     """
-    for may_seek in (run.plan.is_seekable, False):
+    may_seek = run.plan.is_seekable
+    for _ in range(_MAX_ROUNDS):
         numbers = output.missing()
         if numbers:
             executor.make(run, numbers, output, may_seek=may_seek)
-        if not output.drop_mismatched():
+        lost = output.drop_lost()
+        mismatched = output.drop_mismatched()
+        if not lost and not mismatched:
             return
+        may_seek = may_seek and not mismatched
     raise OutputError(
         f"the segments of {run.job.target} do not fit together: "
         "--segment 0 makes the video in one go"
@@ -94,6 +107,7 @@ class DirectOutput(RunOutput):
         job: UpscaleJob,
         source: FrameSource,
         writer: FrameSink,
+        head: dict[str, Any] | None,
     ) -> None:
         """Take what is open.
 
@@ -102,8 +116,10 @@ class DirectOutput(RunOutput):
             job: its job, with the origin.
             source: the frames.
             writer: writes the output.
+            head: what the run is, for a record of the output; None to keep none.
         """
         self._run = run
+        self._head = head
         self._job = job
         self._source = source
         self._writer = writer
@@ -129,15 +145,33 @@ class DirectOutput(RunOutput):
         """See ``SegmentStore.add``."""
         self._done[segment.number] = segment
 
+    def drop_lost(self) -> list[int]:
+        """There are no parts."""
+        return []
+
     def drop_mismatched(self) -> list[int]:
         """One segment fits itself."""
         return []
 
     def finish(self, check: Check | None) -> None:
         """See ``RunOutput.finish``."""
-        _count_segments(self._run, self._done)
+        count_segments(self._run, self._done)
         _check_frames(self._run)
-        self._writer.finish(self._run.report.frames_out, check)
+        target = self._job.target
+
+        def check_and_record(part: Path) -> None:
+            if check is not None:
+                check(part)
+            if self._head is not None:
+                with suppress(OSError):  # only the advice after a kill depends on it
+                    write_record(target, self._head, self._done.values(), part)
+
+        try:
+            self._writer.finish(self._run.report.frames_out, check_and_record)
+        finally:
+            if self._head is not None:
+                with suppress(OSError):
+                    record_of(target).unlink(missing_ok=True)
 
 
 class SegmentedOutput(RunOutput):
@@ -153,7 +187,7 @@ class SegmentedOutput(RunOutput):
 
     def begin(self) -> None:
         """See ``RunOutput.begin``; also look at the disk for the first time."""
-        _count_segments(self._run, self._journal.done, self._resumed)
+        count_segments(self._run, self._journal.done, self._resumed)
         if self._resumed:
             self._run.note(
                 f"resuming from {self._journal.folder}: {len(self._resumed)} of "
@@ -185,18 +219,19 @@ class SegmentedOutput(RunOutput):
         if self._space is not None:
             self._space.check()
 
+    def drop_lost(self) -> list[int]:
+        """See ``RunOutput.drop_lost``."""
+        return self._drop(self._journal.lost())
+
     def drop_mismatched(self) -> list[int]:
         """See ``RunOutput.drop_mismatched``."""
-        numbers = self._journal.mismatched()
-        for number in numbers:
-            self._journal.drop(number)
-        return numbers
+        return self._drop(self._journal.mismatched())
 
     def finish(self, check: Check | None) -> None:
         """See ``RunOutput.finish``."""
         job = self._run.job
         journal = self._journal
-        _count_segments(self._run, journal.done, self._resumed)
+        count_segments(self._run, journal.done, self._resumed)
         _check_frames(self._run)
         segments = [journal.done[number] for number in range(len(journal.plan))]
         size = sum(segment.size for segment in segments)
@@ -211,10 +246,19 @@ class SegmentedOutput(RunOutput):
                 check(part)
             journal.record_output(part)
 
-        parts = [journal.part(segment.number) for segment in segments if segment.frames]
-        with open_file_writer(job, journal.folder) as writer:
+        parts = [
+            (journal.part(segment.number), segment.sha256)
+            for segment in segments
+            if segment.frames
+        ]
+        with open_file_writer(job, self._run.options, journal.folder) as writer:
             writer.splice(joined(parts, job.video.time_base))
             writer.finish(self._run.report.frames_out, check_and_record)
+
+    def _drop(self, numbers: list[int]) -> list[int]:
+        for number in numbers:
+            self._journal.drop(number)
+        return numbers
 
     def leave_unfinished(self) -> None:
         """Tell what is kept of an interrupted run; remove the folder if nothing is."""
@@ -233,7 +277,8 @@ def _open_direct_output(run: RunContext, engine: Engine) -> Iterator[RunOutput]:
     with open_reader(run.job, run.options, engine.radius) as source:
         job = with_origin(run.job, source)
         with open_writer(job, run.options) as writer:
-            yield DirectOutput(run, job, source, writer)
+            head = _record_head(run, engine)
+            yield DirectOutput(run, job, source, writer, head)
 
 
 @contextmanager
@@ -247,7 +292,7 @@ def _open_segmented_output(run: RunContext, engine: Engine) -> Iterator[RunOutpu
     ) as journal:
         output = SegmentedOutput(run, engine, journal)
         try:
-            with open_file_writer(job, journal.folder):
+            with open_file_writer(job, run.options, journal.folder):
                 pass  # what the container refuses, it refuses before the work
             yield output
         except BaseException:
@@ -256,10 +301,28 @@ def _open_segmented_output(run: RunContext, engine: Engine) -> Iterator[RunOutpu
         journal.remove()
 
 
-def _count_segments(
+def is_finished(run: RunContext, engine: Engine, finished: FinishedRun) -> bool:
+    """Whether an earlier run did what this one is to do.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    fingerprint = run_fingerprint(run.job, run.options, engine)
+    return finished.head == journal_head(run.plan.segments, fingerprint)
+
+
+def _record_head(run: RunContext, engine: Engine) -> dict[str, Any] | None:
+    """What a run in one go is; None if it does not go from a file to a file."""
+    job = run.job
+    if not is_file_target(job.target) or not job.source.is_file():
+        return None
+    return journal_head(run.plan.segments, run_fingerprint(job, run.options, engine))
+
+
+def count_segments(
     run: RunContext,
     done: dict[int, Segment],
-    resumed: set[int] | frozenset[int] = frozenset(),
+    resumed: Iterable[int] = (),
 ) -> None:
     """Count into the report what all segments hold, those of an earlier run included."""
     report = run.report
@@ -269,7 +332,7 @@ def _count_segments(
     report.frames_upscaled = sum(segment.frames_upscaled for segment in segments)
     report.frames_out = sum(segment.frames for segment in segments)
     report.frames_resumed = sum(
-        segment.frames for segment in segments if segment.number in resumed
+        done[number].frames for number in resumed if number in done
     )
     report.damage = {
         name: sum(segment.damage.get(name, 0) for segment in segments)

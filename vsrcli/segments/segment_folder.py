@@ -5,17 +5,31 @@ from __future__ import annotations
 import contextlib
 from pathlib import Path
 
+from vsrcli.encode.atomic_file import hidden_stem
 from vsrcli.segments.folder_lock import LOCK_NAME
 
 JOURNAL_NAME = "journal.jsonl"
 PART_SUFFIX = ".packets"
 _FOLDER_SUFFIX = ".vsr"
+_RECORD_SUFFIX = ".vsr.part"
 _REMOVED_LAST = (JOURNAL_NAME, LOCK_NAME)
 
 
 def folder_of(target: Path) -> Path:
-    """Where the parts of an output are kept: beside it."""
+    """Where the parts of an output are kept: beside it, or beside the file that it is a link to."""
+    if target.is_symlink():
+        target = target.resolve()
     return target.with_name(target.name + _FOLDER_SUFFIX)
+
+
+def record_of(target: Path) -> Path:
+    """The hidden file that holds the journal of a run in its last step.
+
+    It is beside the output, and the last thing that goes: whenever the process is killed, either
+    the journal is there, which says that the output is complete, or nothing is left to do.
+    """
+    resolved = target.resolve()
+    return resolved.with_name(hidden_stem(resolved) + _RECORD_SUFFIX)
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -23,16 +37,17 @@ def part_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}{PART_SUFFIX}"
 
 
-def remove_folder(folder: Path) -> None:
-    """Remove the folder of a run, as far as possible.
-
-    The journal goes after the parts: if the process is killed on the way, what is left still tells
-    that the run is complete (``leftovers.clear_finished``).
-    """
+def remove_folder(target: Path) -> None:
+    """Remove the folder of a run and its record, as far as possible, the journal last."""
+    folder = folder_of(target)
+    record = record_of(target)
     with contextlib.suppress(OSError):
         parts = [path for path in folder.iterdir() if path.name not in _REMOVED_LAST]
         for path in parts:
             path.unlink(missing_ok=True)
-        for name in _REMOVED_LAST:
-            (folder / name).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / JOURNAL_NAME).rename(record)
+        (folder / LOCK_NAME).unlink(missing_ok=True)
         folder.rmdir()
+    with contextlib.suppress(OSError):
+        record.unlink(missing_ok=True)
