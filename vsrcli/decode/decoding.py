@@ -15,6 +15,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorRange, Colorspace
 from numpy.typing import NDArray
 
+from vsrcli.decode.caption_reader import PictureMark
 from vsrcli.decode.delivered import is_rgb
 from vsrcli.decode.input_file import find_video, open_input
 from vsrcli.frame import Cropping, PixelFormat, Plane
@@ -156,7 +157,8 @@ class Unpacker:
         layout = self._layout
         if picture.format.name in _GRAY_WITH_ALPHA:
             return self._gray_with_alpha(picture)
-        if picture.format.name.replace("yuvj", "yuv") != layout.name:
+        name = picture.format.name.replace("yuvj", "yuv")
+        if name != layout.name and name.replace("yuva", "yuv") != layout.name:
             picture = self._converted(picture)
         luma_shape = (picture.height, picture.width)
         shapes = [luma_shape]
@@ -198,6 +200,8 @@ class Unpacker:
             strides=(plane.line_size, 2 * stored.itemsize, stored.itemsize),
         )
         gray: Any = np.ascontiguousarray(pairs[..., 0].astype(dtype))
+        if not self._layout.has_chroma:
+            return (gray,)  # alpha that means nothing
         alpha: Any = np.ascontiguousarray(pairs[..., 1].astype(dtype))
         neutral: Any = np.full_like(gray, 1 << (self._layout.bits - 1))
         return gray, neutral, neutral, alpha
@@ -229,11 +233,9 @@ def deinterlaced(
     """
     mode = "send_field" if per_field else "send_frame"
     graph: Graph | None = None
-    for number, picture in enumerate(pictures):
+    for picture in pictures:
         if per_field:
-            picture.opaque = (
-                number  # both fields come out with it: see caption_reader.py
-            )
+            picture.opaque = PictureMark()
         if graph is None:
             # the filter holds a frame back: nothing goes through it before the first picture that
             # needs it

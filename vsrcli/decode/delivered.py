@@ -7,6 +7,7 @@ import av
 from vsrcli.errors import InputError
 from vsrcli.frame import PixelFormat
 
+_GRAY_WITH_ALPHA_COMPONENTS = 2
 _DEPTHS = (8, 9, 10, 12, 14, 16)
 # Names of subsampling, by the size of a chroma plane of 16x16 pixels.
 _SUBSAMPLINGS = {
@@ -45,6 +46,16 @@ def delivered_format(stored: str, *, keep_rgb: bool = False) -> PixelFormat:
             f"pixel format {stored} is not one that vsr knows: convert the video to yuv420p first"
         )
     return layout
+
+
+def without_alpha(stored: str, delivered: PixelFormat) -> PixelFormat:
+    """The format for frames of ``stored`` whose alpha means nothing: gray stays gray."""
+    opaque = delivered.opaque
+    is_gray = len(av.VideoFormat(stored).components) == _GRAY_WITH_ALPHA_COMPONENTS
+    if not is_gray:
+        return opaque
+    name = "gray" if opaque.bits == 8 else f"gray{opaque.bits}le"
+    return PixelFormat.parse(name) or opaque
 
 
 def is_rgb(stored: str) -> bool:

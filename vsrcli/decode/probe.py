@@ -15,7 +15,7 @@ from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.beginning import Beginning, read_beginning
 from vsrcli.decode.caption_reader import captions_of
-from vsrcli.decode.delivered import delivered_format, is_rgb
+from vsrcli.decode.delivered import delivered_format, is_rgb, without_alpha
 from vsrcli.decode.extent import extent_of
 from vsrcli.decode.frame_rate import frame_rate
 from vsrcli.decode.input_file import (
@@ -24,6 +24,7 @@ from vsrcli.decode.input_file import (
     is_cover,
     open_input,
 )
+from vsrcli.decode.opacity import is_opaque
 from vsrcli.decode.part_beginning import read_part_beginning
 from vsrcli.decode.shape import (
     cropping_of,
@@ -108,6 +109,8 @@ def probe(
             context = part.context
         first = frames[0]
         delivered = delivered_format(first.format.name, keep_rgb=keep_rgb)
+        if delivered.has_alpha and is_opaque(path):
+            delivered = without_alpha(first.format.name, delivered)
         streams = _describe_all(container, beginning)
         header = StreamHeader.of_stream(stream)
         has_fields = any(frame.interlaced_frame for frame in frames)

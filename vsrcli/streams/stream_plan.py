@@ -199,6 +199,8 @@ class _Planner:
             return StreamPlan(stream, "drop", "--audio none")
         if not self.container.holds_streams:
             return _loss(stream, f"{name} holds nothing but the picture")
+        if stream.is_encrypted:
+            return _loss(stream, "it is encrypted (copy protection)")
         if stream.is_cover or stream.kind == "attachment":
             return self._plan_attachment(stream)
         if stream.kind not in _KIND_WORDS:
