@@ -539,8 +539,8 @@ class _Failing:
     def __exit__(self, *error: object) -> None:
         self._container.close()
 
-    def demux(self, stream: Any) -> Any:
-        yield from islice(self._container.demux(stream), self._packets)
+    def demux(self, *streams: Any) -> Any:
+        yield from islice(self._container.demux(*streams), self._packets)
         raise av.InvalidDataError(1, "gone")
 
 

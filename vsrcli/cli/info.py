@@ -8,18 +8,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrcli.cli.console import print_facts, print_json
+from vsrcli.cli.flags import FileName
 
 if TYPE_CHECKING:
     from vsrcli.frame import Hdr, VideoInfo
 
 
 @click.command("info")
-@click.argument("source", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("source", metavar="FILE", type=FileName())
 @click.option(
     "--to",
     "target",
     metavar="OUT",
-    type=click.Path(path_type=Path),
+    type=FileName(),
     help="Plan the streams for this output.  [default: FILE's own kind, or .mkv]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -45,6 +46,10 @@ def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
     missing = description["missing_seconds"]
     if missing:
         facts.append(("damage", f"the last {missing:.2f} s are missing"))
+    restarts = description["clock_restarts_seconds"]
+    if restarts:
+        times = ", ".join(f"{time:.3f} s" for time in restarts)
+        facts.append(("clock", f"restarts at {times}: recordings follow each other"))
     suffix = description["target_suffix"]
     for stream in description["streams"]:
         plan = f"to {suffix}: {_action(stream)} ({stream['reason']})"
@@ -100,6 +105,7 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
         "file": str(source),
         "video": _describe_video(info),
         "missing_seconds": float(completeness(info).missing),
+        "clock_restarts_seconds": [float(time) for time in info.restarts],
         "metadata": info.metadata,
         "target_suffix": target.suffix,
         "streams": streams,
@@ -107,6 +113,8 @@ def _describe(source: Path, target: Path | None) -> dict[str, Any]:
 
 
 def _describe_video(info: VideoInfo) -> dict[str, Any]:
+    from vsrcli.decode.caption_reader import has_captions
+
     aspect = info.sample_aspect
     rate = info.rate
     duration = info.duration
@@ -126,6 +134,7 @@ def _describe_video(info: VideoInfo) -> dict[str, Any]:
         "rotation": info.rotation,
         "mirrored": _is_mirrored(info.display_matrix),
         "interlaced": info.interlaced,
+        "closed_captions": has_captions(info),
         "frame_rate": None if rate is None else str(rate),
         "time_base": str(info.time_base),
         "start_seconds": float(info.start),
@@ -145,7 +154,8 @@ def _describe_hdr(hdr: Hdr) -> str | None:
     if hdr.mastering is not None:
         darkest = float(hdr.mastering.min_luminance)
         brightest = float(hdr.mastering.max_luminance)
-        parts.append(f"graded on {darkest:g} to {brightest:g} cd/m2")
+        luminance = f"{darkest:g} to {brightest:g} cd/m2"
+        parts.append(f"graded on {luminance if brightest else 'a known display'}")
     if hdr.content_light is not None:
         pixel, frame_average = hdr.content_light
         parts.append(f"MaxCLL {pixel}, MaxFALL {frame_average} cd/m2")

@@ -11,7 +11,9 @@ from typing import Any
 import av
 from av.container import OutputContainer
 from av.packet import Packet
+from av.stream import Stream
 
+from vsrcli.containers.advice import way_out
 from vsrcli.containers.pipe import PipedOutput, piped_container
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import container_of
@@ -24,6 +26,7 @@ from vsrcli.frame import FileInfo, Frame
 from vsrcli.frame_io import FrameSink
 from vsrcli.options import EncoderOptions
 from vsrcli.streams.copier import StreamCopier
+from vsrcli.streams.source_packets import decoding_time
 from vsrcli.streams.stream_plan import StreamPlan
 from vsrcli.timing import WHOLE, TimeRange
 
@@ -268,9 +271,37 @@ class VideoWriter(FrameSink):
         output = self._open_output()
         ticks = packet.pts if packet.dts is None else packet.dts
         unit = packet.time_base
-        if self._copier is not None and ticks is not None and unit is not None:
-            output.mux(list(self._copier.until(ticks * unit)))
+        if ticks is not None and unit is not None:
+            self._copy_until(output, ticks * unit)
         output.mux(packet)
+
+    def _copy_until(self, output: OutputContainer, seconds: Fraction | None) -> None:
+        """Write the copied packets that come before a time; None: all that are left."""
+        if self._copier is None:
+            return
+        for packet in self._copier.until(seconds):
+            time = decoding_time(packet)
+            stream = packet.stream
+            try:
+                output.mux(packet)
+            except av.ArgumentError as error:
+                raise self._refusal(stream, time, str(error.strerror)) from error
+
+    def _refusal(
+        self, stream: Stream, time: Fraction | None, reason: str
+    ) -> OutputError:
+        """The error where the container refuses a packet that is carried."""
+        if stream.type == "audio":
+            advice = ": --audio none leaves the sound out"
+        else:
+            advice = way_out(self._target, lambda container: container.holds_streams)
+        when = "" if time is None else f" at {float(time):.3f} s"
+        context = stream.codec_context
+        codec = stream.type if context is None else f"{stream.type}, {context.name}"
+        return OutputError(
+            f"{self._target}: {self._container.name} refuses a packet{when} "
+            f"of stream {stream.index} ({codec}; {reason}){advice}"
+        )
 
     def _flush(self) -> None:
         encoder = self._open_encoder()
@@ -281,9 +312,8 @@ class VideoWriter(FrameSink):
             if self._container.sums_durations:
                 self._held.duration = self._span.last_duration
             self._deliver(self._held)
+        self._copy_until(output, None)
         if self._copier is not None:
-            for packet in self._copier.until(None):
-                output.mux(packet)
             self._copier.close()
         encoder.output = None
         output.close()

@@ -18,6 +18,7 @@ from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
 from vsrcli.images.folder_writer import FolderWriter
 from vsrcli.images.folders import FramePattern
 from vsrcli.options import ExtractOptions
+from vsrcli.paths import check_source, output_name
 from vsrcli.picture.matrices import BT709
 from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.rgb import gray_layout, to_rgb
@@ -27,7 +28,7 @@ from vsrcli.preflight.change_check import (
     change_notes,
     changes_within,
 )
-from vsrcli.preflight.notes import PICTURES_HOLD_NO_CAPTIONS, picture_losses
+from vsrcli.preflight.notes import PICTURES_HOLD_NO_CAPTIONS, clock_note, picture_losses
 from vsrcli.preflight.pictures import (
     matrix_to_rgb,
     picture_layout,
@@ -93,13 +94,14 @@ def extract(
     """
     began = time.monotonic()
     source = Path(source)
-    target = Path(target)
+    target = output_name(Path(target))
     options = options or ExtractOptions()
     if str(target) == STANDARD_OUTPUT:
         raise OptionError(
             "pictures go into a folder: name one; `vsr upscale IN -` writes a stream"
         )
     pattern = FramePattern.parse(options.pattern)
+    check_source(source)
     info = probe(
         source,
         keep_rgb=not options.luma,
@@ -244,6 +246,9 @@ def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
         lines.append(
             f"`vsr assemble DIR OUT{flags}` makes a video of the pictures again"
         )
+    restarts = clock_note(info)
+    if restarts is not None:
+        lines.append(restarts)
     if info.interlaced and options.deinterlace != "off":
         lines.append(
             "the source is interlaced: it is deinterlaced (bwdif) first; "

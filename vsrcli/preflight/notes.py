@@ -21,6 +21,8 @@ from vsrcli.streams.stream_tags import global_tags
 from vsrcli.streams.trial_mux import tags_that_fit
 from vsrcli.wording import noun_for, plural
 
+# Of a list that may be long, only so many are named.
+_MAX_NAMED = 3
 # H.273: BT.470 B/G and SMPTE 170M have the matrix of BT.601.
 _BT601_MATRICES = (5, 6)
 
@@ -173,6 +175,17 @@ def rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
         f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: "
         "--fps source keeps every frame and its timestamp"
     )
+
+
+def clock_note(info: VideoInfo) -> str | None:
+    """Where the source's clock restarts, as far as that is known before it is read; else None."""
+    if not info.restarts:
+        return None
+    times = ", ".join(f"{float(time):.3f} s" for time in info.restarts[:_MAX_NAMED])
+    more = len(info.restarts) - _MAX_NAMED
+    if more > 0:
+        times += f" and {plural(more, 'more time')}"
+    return f"its clock restarts at {times}: the recordings in it follow each other without a gap"
 
 
 def interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:

@@ -19,6 +19,7 @@ _RATIONING_KEYS = {"b", "minrate", "maxrate", "bufsize", "rc", "pass", "bitrate"
 _RATIONING_WORDS = ("bitrate", "vbv-", "pass=", "stats=")
 _TOO_SHORT = "the video is short"
 _NO_TIMES = "the packets of the source do not say when they are shown"
+_RESTARTS = "the clock of the source restarts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,8 @@ def plan_run(job: UpscaleJob, options: UpscaleOptions) -> RunPlan:
     if len(segments) == 1:
         return _one_go(_TOO_SHORT)
     if not packets.is_seekable:
-        return RunPlan(segments, reason=_NO_TIMES)
+        reason = _RESTARTS if job.info.restarts else _NO_TIMES
+        return RunPlan(segments, reason=reason)
     return RunPlan(segments, is_seekable=True)
 
 

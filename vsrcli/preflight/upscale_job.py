@@ -32,6 +32,7 @@ from vsrcli.preflight.change_check import (
 )
 from vsrcli.preflight.notes import (
     caption_loss,
+    clock_note,
     colour_note,
     folder_losses,
     folder_notes,
@@ -158,7 +159,11 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
     _lose_captions(plan, info, options, to_folder=to_folder)
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
-    for note in (rate_note(info, options.fps), interlace_note(info, options)):
+    for note in (
+        rate_note(info, options.fps),
+        interlace_note(info, options),
+        clock_note(info),
+    ):
         if note is not None:
             plan.notes.append(note)
     unit = time_base(info, options)
