@@ -18,9 +18,11 @@ FILES = sorted((ROOT / "vsrcli").rglob("*.py"))
 ALLOWED: dict[str, str] = {
     # ground floor: no FFmpeg, no network
     "errors": "",
+    "paths": "errors",
     "_version": "",
     "frame": "",
     "wording": "",
+    "captions": "",
     "timing": "errors frame",
     "frame_io": "errors frame",
     # networks and pictures as arrays
@@ -31,27 +33,27 @@ ALLOWED: dict[str, str] = {
     "metrics": "errors",
     # files
     "containers": "errors",
-    "decode": "errors frame frame_io timing picture containers",
+    "decode": "errors paths frame frame_io timing picture containers",
     "streams": "frame timing containers decode",
-    "encode": "errors frame frame_io timing options containers decode streams",
-    "images": "errors frame frame_io timing picture encode",
+    "encode": "errors captions paths frame frame_io timing options containers decode streams",
+    "images": "errors paths frame frame_io timing picture encode",
     # work
-    "preflight": "errors frame frame_io timing wording options picture"
+    "preflight": "errors paths frame frame_io timing wording options picture"
     " containers decode encode streams images",
     "pipeline": "errors frame frame_io timing options models backends picture preflight",
-    "segments": "errors frame frame_io timing options models backends"
+    "segments": "errors captions frame frame_io timing options models backends"
     " encode preflight pipeline",
-    "verification": "frame timing wording options picture"
+    "verification": "captions frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
-    "jobs": "errors frame options models backends picture"
+    "jobs": "errors paths frame options models backends picture"
     " containers decode encode streams images preflight pipeline segments verification",
     # training and measuring
-    "clips": "errors frame timing options picture decode encode images",
-    "training": "errors options models backends picture metrics clips",
-    "bench": "errors frame options models backends picture metrics"
+    "clips": "errors paths frame timing options picture decode encode images",
+    "training": "errors paths options models backends picture metrics clips",
+    "bench": "errors paths frame options models backends picture metrics"
     " decode images pipeline clips",
     # the user
-    "cli": "_version errors frame timing wording options models"
+    "cli": "_version errors paths frame timing wording options models"
     " containers decode streams pipeline verification jobs clips training bench",
     "__main__": "cli",
     "__init__": "_version errors options pipeline jobs",

@@ -17,10 +17,13 @@ from vsrcli.bench.scores import CROPS, Scores
 from vsrcli.bench.shots import take_shots
 from vsrcli.bench.source import Source
 from vsrcli.bench.truth import GroundTruth, PackTruth, StreamTruth, read_pack
+from vsrcli.clips.pack_reader import MANIFEST_NAME
 from vsrcli.errors import InputError, OptionError
+from vsrcli.images.folders import list_pictures
 from vsrcli.metrics.frames import FRAME_METRICS
 from vsrcli.metrics.sequence import SEQUENCE_METRICS
 from vsrcli.options import BenchOptions
+from vsrcli.paths import check_source, is_folder
 
 _METRICS = (*FRAME_METRICS, *SEQUENCE_METRICS)
 _MIN_CROPPED_SIDE = 11  # pixels; the larger window of SSIM
@@ -42,6 +45,7 @@ class Bench:
     def __init__(self, path: Path, options: BenchOptions) -> None:
         self.path = path
         self.options = options
+        check_source(path)
         self.crop = CROPS[options.protocol]
         if options.crop is not None:
             self.crop = options.crop
@@ -66,6 +70,19 @@ class Bench:
         # A missing package is reported before the work begins.
         with self._open_scores() as scores:
             self._infos = scores.infos
+
+    @property
+    def inputs(self) -> list[Path]:
+        """Every file that is read: of a folder, the pictures in it; of a pack, its manifest too."""
+        options = self.options
+        names = [self.path, options.lr, options.compare, *options.model]
+        files: list[Path] = []
+        for path in (Path(name) for name in names if name):
+            if is_folder(path):
+                files += list_pictures(path)
+            else:
+                files += [path, path.with_name(MANIFEST_NAME)]
+        return files
 
     def run(self, on_progress: OnProgress | None = None) -> BenchReport:
         """Score everything.

@@ -16,6 +16,7 @@ from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
 from vsrcli.images.folders import list_pictures
 from vsrcli.images.stills import read_picture
+from vsrcli.paths import check_source
 from vsrcli.picture.color import rgb_to_luma
 
 # Luma on the scale of 8-bit codes, 0..255: uint8 if the source has 8 bits, otherwise float64 with
@@ -63,6 +64,7 @@ class Source:
         self._info: VideoInfo | None = None
         self.is_float = False
         self.count: int | None = None
+        check_source(path)
         if path.is_dir():
             self._open_folder()
         else:

@@ -18,6 +18,7 @@ import click
 from vsrcli._version import __version__
 from vsrcli.cli.console import note
 from vsrcli.errors import OptionError, VsrError
+from vsrcli.paths import reason_of
 
 # Commands and their summaries. Each is `command` in the module of its name in this package.
 COMMANDS: dict[str, str] = {
@@ -133,6 +134,11 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:
         # whoever read the output is gone; keep the interpreter's last flush from failing again
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        # where nothing says more, the system does
+        name = "" if error.filename is None else f"{error.filename}: "
+        note(f"error: {name}{reason_of(error)}")
         return 1
     except (KeyboardInterrupt, click.Abort):
         note("interrupted")

@@ -15,6 +15,7 @@ from vsrcli.cli.console import (
     progress_bar,
 )
 from vsrcli.cli.flags import (
+    FileName,
     json_summary_flag,
     no_progress_flag,
     option_flags,
@@ -27,8 +28,8 @@ from vsrcli.wording import plural
 
 
 @click.command("assemble")
-@click.argument("source", metavar="DIR", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="DIR", type=FileName())
+@click.argument("target", metavar="OUT", type=FileName())
 @option_flags(AssembleOptions, EncoderOptions)
 @quiet_flag
 @no_progress_flag

@@ -12,9 +12,16 @@ import click
 
 from vsrcli.cli.bench_tables import as_csv, print_mean, print_report
 from vsrcli.cli.console import ShowProgress, log_to_stderr, note, progress_bar
-from vsrcli.cli.flags import no_progress_flag, option_flags, verbose_flag
+from vsrcli.cli.flags import (
+    TEXT,
+    FileName,
+    no_progress_flag,
+    option_flags,
+    verbose_flag,
+)
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.options import BenchOptions
+from vsrcli.paths import is_folder, output_name, refuse_inputs
 
 if TYPE_CHECKING:
     from vsrcli.bench.benchmark import Bench
@@ -32,30 +39,34 @@ _Outputs = dict[str, str | None]
     metavar="GT...",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=FileName(),
 )
 @option_flags(BenchOptions)
 @click.option(
     "--json",
     "json_file",
+    type=TEXT,
     metavar="FILE",
     help="Write everything as JSON; - for stdout.",
 )
 @click.option(
     "--csv",
     "csv_file",
+    type=TEXT,
     metavar="FILE",
     help="Write every frame's figures as CSV; - for stdout.",
 )
 @click.option(
     "--plot",
     "plot_file",
+    type=TEXT,
     metavar="FILE.png",
     help="Draw the curves of all methods over the frames.",
 )
 @click.option(
     "--html",
     "html_file",
+    type=TEXT,
     metavar="FILE.html",
     help="Write a self-contained page: table, curves, worst and median frame to compare.",
 )
@@ -116,6 +127,9 @@ def command(
 
     prints_tables = _STDOUT not in outputs.values()
     benches = [Bench(truth, options) for truth in truths]
+    for file in _files(outputs).values():
+        for bench in benches:
+            refuse_inputs(Path(file), bench.inputs)
     reports: list[BenchReport] = []
     for bench in benches:
         name = bench.path.name
@@ -157,8 +171,8 @@ def _check_outputs(outputs: _Outputs, truths: int, overwrite: bool) -> None:
     for kind, file in outputs.items():
         if file is None or file == _STDOUT:
             continue
-        path = Path(file)
-        if not path.parent.is_dir():
+        path = output_name(Path(file))
+        if not is_folder(path.parent):
             raise OutputError(f"--{kind} {file}: there is no folder {path.parent}")
         if path.is_dir():
             raise OutputError(f"--{kind} {file}: this is a folder; name a file")

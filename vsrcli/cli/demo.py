@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from vsrcli.cli.console import note
-from vsrcli.cli.flags import quiet_flag
+from vsrcli.cli.flags import FileName, quiet_flag
 
 
 @click.command("demo")
-@click.argument("target", metavar="OUT.mp4", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT.mp4", type=FileName())
 @click.option(
     "-y",
     "--overwrite",

@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from vsrcli.cli.console import log_to_stderr, note, print_json
-from vsrcli.cli.flags import option_flags
+from vsrcli.cli.flags import FileName, option_flags
 from vsrcli.options import ExportOptions
 
 
 @click.command("export")
-@click.argument("target", metavar="OUT.onnx", type=click.Path(path_type=Path))
+@click.argument("target", metavar="OUT.onnx", type=FileName())
 @option_flags(ExportOptions)
 @click.option(
     "--json",

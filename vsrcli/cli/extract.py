@@ -15,6 +15,7 @@ from vsrcli.cli.console import (
     progress_bar,
 )
 from vsrcli.cli.flags import (
+    FileName,
     json_summary_flag,
     no_progress_flag,
     option_flags,
@@ -25,8 +26,8 @@ from vsrcli.wording import plural
 
 
 @click.command("extract")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=FileName())
+@click.argument("target", metavar="DIR", type=FileName())
 @option_flags(ExtractOptions)
 @quiet_flag
 @no_progress_flag

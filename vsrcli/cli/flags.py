@@ -5,9 +5,11 @@ Defaults and help texts are in ``vsrcli/options``; here are only the flags that 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from fractions import Fraction
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -47,6 +49,43 @@ verbose_flag = click.option(
     count=True,
     help="Print more; twice for everything.",
 )
+
+
+class FileName(click.Path):
+    """The name of a file or folder; whether it can be read is the library's to say."""
+
+    def __init__(self) -> None:
+        super().__init__(readable=False, path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        """A path; an empty name would be that of the current folder."""
+        if not os.fspath(value):
+            self.fail("the name is empty", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Text(click.ParamType[Any]):
+    """Text that is not empty."""
+
+    name = "TEXT"
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if value == "":
+            self.fail("the value is empty: omit the option", param, ctx)
+        return value
+
+
+TEXT = _Text()
 
 
 class _Parsed(click.ParamType[Any]):
@@ -210,7 +249,9 @@ def _type_of(field: Field[Any], default: Any) -> Any:
         return click.Choice(field.metadata["choices"])
     if field.name in _TYPES:
         return _TYPES[field.name]
-    return str if default in (None, ()) else type(default)
+    if isinstance(default, str) or default in (None, ()):
+        return TEXT
+    return type(default)
 
 
 def _default_text(default: Any) -> Any:

@@ -18,6 +18,7 @@ from vsrcli.cli.console import (
     progress_bar,
 )
 from vsrcli.cli.flags import (
+    FileName,
     field_values,
     json_summary_flag,
     no_progress_flag,
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     metavar="IN OUT",
     nargs=-1,
     required=True,
-    type=click.Path(path_type=Path),
+    type=FileName(),
 )
 @option_flags(BatchOptions, UpscaleOptions, EncoderOptions)
 @quiet_flag

@@ -15,7 +15,7 @@ from vsrcli.cli.console import (
     print_json,
     progress_bar,
 )
-from vsrcli.cli.flags import no_progress_flag, option_flags
+from vsrcli.cli.flags import FileName, no_progress_flag, option_flags
 from vsrcli.options import UpscaleOptions
 from vsrcli.options.verify import DEFAULT_THRESHOLD_DB
 from vsrcli.wording import plural
@@ -46,8 +46,8 @@ def _upscale_flags(command: Any) -> Any:
 
 
 @click.command("verify")
-@click.argument("source", metavar="IN", type=click.Path(path_type=Path))
-@click.argument("target", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("source", metavar="IN", type=FileName())
+@click.argument("target", metavar="OUT", type=FileName())
 @_upscale_flags
 @click.option(
     "--threshold",

@@ -22,6 +22,7 @@ from vsrcli.clips.sequences import (
 from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
 from vsrcli.options import TrainOptions
+from vsrcli.paths import check_source
 from vsrcli.picture.color import from_model, rgb_to_luma, to_model
 
 # Larger pictures are cut into tiles with this side, in pixels.
@@ -161,6 +162,7 @@ def _sources(path: Path) -> list[Path]:
     """The video files and frame folders in ``path``, or ``path`` itself if it is a file."""
     from vsrcli.images.folders import is_frame_folder
 
+    check_source(path)
     if not path.is_dir():
         return [path]
     sources = [path] if is_frame_folder(path) else []

@@ -16,6 +16,8 @@ import cv2
 import numpy as np
 
 from vsrcli.clips.degradation import Clip
+from vsrcli.decode.playlist import list_kind
+from vsrcli.errors import InputError
 
 
 class PackDecoder:
@@ -25,6 +27,14 @@ class PackDecoder:
     """
 
     def __init__(self, file: Path) -> None:
+        """Open a pack's file.
+
+        Raises:
+            InputError: it is a list of other files, which OpenCV would read.
+        """
+        kind = list_kind(file)
+        if kind is not None:
+            raise InputError(f"{file} is {kind}")
         self._capture = cv2.VideoCapture(str(file))
 
     def __enter__(self) -> PackDecoder:

@@ -18,6 +18,7 @@ from av.video.reformatter import ColorRange
 from numpy.typing import NDArray
 
 from vsrcli.clips.roundtrip import describe_gray, gray_encoder, gray_picture
+from vsrcli.decode.confined import open_confined
 from vsrcli.errors import InputError, OutputError
 
 _RATE = 25  # frames per second; it matters to players only
@@ -57,7 +58,7 @@ def can_copy(file: Path, length: int) -> bool:
         length: frames per sequence.
     """
     try:
-        with av.open(str(file)) as container:
+        with open_confined(file) as container:
             stream = container.streams.video[0]
             if not _is_gray_h264(stream.codec_context):
                 return False
@@ -104,7 +105,7 @@ def copy_sequences(
     """
     sequences: dict[int, list[bytes]] = {number: [] for number in numbers}
     try:
-        with av.open(str(file)) as container:
+        with open_confined(file) as container:
             stream = container.streams.video[0]
             to_annex_b = BitStreamFilterContext("h264_mp4toannexb", stream)
             for place, packet in enumerate(_packets(container, stream)):

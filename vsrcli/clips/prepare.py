@@ -143,11 +143,11 @@ def _refuse_folder_in_footage(
 ) -> None:
     resolved = folder.resolve()
     for name in (*options.data, *options.val):
-        path = Path(name)
-        is_inside = resolved.is_relative_to(path.resolve())
-        if path.is_dir() and is_inside:
+        footage = Path(name).resolve()
+        is_inside = footage.is_dir() and resolved.is_relative_to(footage)
+        if is_inside or footage.parent == resolved:
             raise OptionError(
-                f"--prepare {folder} is in {path}: name a folder outside the footage"
+                f"--prepare {folder} overlaps {name}: name a folder outside the footage"
             )
 
 

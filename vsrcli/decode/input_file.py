@@ -12,7 +12,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import is_standard_input, standard_input
-from vsrcli.decode.confined import list_kind, open_confined, open_stream
+from vsrcli.decode.confined import open_confined, open_stream
+from vsrcli.decode.playlist import list_kind
 from vsrcli.decode.stream_analysis import open_analysed
 from vsrcli.errors import InputError
 from vsrcli.paths import check_file

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.images.stills import WRITABLE_SUFFIXES
+from vsrcli.paths import output_name
 
 PICTURE_SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".webp"}
@@ -182,6 +183,7 @@ def check_folder_target(
         OutputError: it is a file, holds pictures of the same names that may not be replaced, or is
             where nothing can be written.
     """
+    output_name(target)
     is_folder = target.is_dir()
     if target.exists() and not is_folder:
         raise OutputError(f"{target} is a file, not a folder: name another one")
@@ -194,7 +196,12 @@ def check_folder_target(
         )
     if not is_folder:
         return
-    names = [file.name for file in target.iterdir()]
+    try:
+        names = [file.name for file in target.iterdir()]
+    except OSError as error:
+        raise OutputError(
+            f"{target}: this folder cannot be read ({error.strerror}): name another one"
+        ) from error
     has_files = any(not name.startswith(".") for name in names)
     if has_files and not is_frame_folder(target):
         raise OutputError(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags
+from vsrcli.paths import open_regular
 
 WRITABLE_SUFFIXES = (".png", ".tif", ".tiff")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -41,7 +42,8 @@ def read_picture(file: Path, *, keep_alpha: bool = False) -> NDArray[Any]:
         InputError: missing, damaged, or not a picture.
     """
     try:
-        data = np.frombuffer(file.read_bytes(), np.uint8)
+        with open_regular(file) as opened:
+            data = np.frombuffer(opened.read(), np.uint8)
     except OSError as error:
         raise InputError(f"{file}: cannot be read: {error.strerror}") from error
     picture = None
@@ -123,7 +125,7 @@ def read_tags(file: Path) -> ColorTags:
         InputError: missing or unreadable.
     """
     try:
-        with file.open("rb") as opened:
+        with open_regular(file) as opened:
             return _read_tags(opened)
     except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read: {error}") from error

@@ -17,6 +17,7 @@ from vsrcli.errors import InputError, OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, FileInfo, Frame, PixelFormat, VideoInfo
 from vsrcli.images.folder_reader import FolderReader
 from vsrcli.options import AssembleOptions, EncoderOptions
+from vsrcli.paths import check_source, output_name, refuse_inputs
 from vsrcli.picture.matrices import matrix_of
 from vsrcli.picture.rgb import from_rgb
 from vsrcli.pipeline.prefetch import Prefetch
@@ -104,10 +105,13 @@ def assemble(
     began = time.monotonic()
     source = Path(source)
     options = options or AssembleOptions()
-    target = resolve_target(Path(target), options.format)
+    check_source(source)
+    target = resolve_target(output_name(Path(target)), options.format)
     if not source.is_dir():
         raise InputError(f"{source} is not a folder: name one with numbered pictures")
     check_target(source, target, options.overwrite)
+    if options.audio_from is not None:
+        refuse_inputs(target, [Path(options.audio_from)])
     with FolderReader(
         source, rate=options.fps, value_range=options.value_range
     ) as reader:

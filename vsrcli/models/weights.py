@@ -123,7 +123,11 @@ def locate(model: str, domain: str | None = None) -> Path:
             f"unknown model {model!r}: choose {', '.join(MODELS)}, "
             "or give a .safetensors, .pth or .onnx file"
         )
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
+    if not is_file:
         raise ModelError(f"{path}: no such checkpoint file")
     if domain is not None:
         raise ModelError(

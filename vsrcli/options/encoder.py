@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vsrcli.options.declare import option
+from vsrcli.options.encoder_files import refuse_encoder_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +37,7 @@ class EncoderOptions:
         flags=("-e",),
         metavar="KEY=VALUE",
     )
+
+    def __post_init__(self) -> None:
+        for key, value in self.extra:
+            refuse_encoder_files(key, value)

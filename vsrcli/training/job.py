@@ -13,10 +13,12 @@ from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS, MODELS
 from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
+from vsrcli.paths import refuse_inputs
 from vsrcli.training.curves import draw
 from vsrcli.training.plan import Gains, Progress, TrainingPlan
 from vsrcli.training.recipe import LONG_RUN_SECONDS, Recipe, fine_tuning, recipe_for
 from vsrcli.training.run_folder import (
+    WRITTEN_NAMES,
     make_folder,
     read_recipe,
     resumed_options,
@@ -81,6 +83,8 @@ def train(
         folder = Path(str(options.out))
         _refuse_old_run(folder)
     init = _locate_init(options)
+    if not is_resumed:
+        _refuse_inputs(folder, options, init)
     device = choose_device(options.device)
     is_gpu = device.type == "cuda"
     make_folder(folder)
@@ -145,6 +149,16 @@ def _refuse_old_run(folder: Path) -> None:
             f"{folder} already holds a run: continue it with --resume {folder}, "
             "or choose another --out"
         )
+
+
+def _refuse_inputs(folder: Path, options: TrainOptions, init: Path | None) -> None:
+    """Refuse a folder in which the run's files would replace what it reads."""
+    inputs = [Path(name) for name in (*options.data, *options.val)]
+    if init is not None:
+        inputs.append(init)
+    refuse_inputs(folder, inputs)
+    for name in WRITTEN_NAMES:
+        refuse_inputs(folder / name, inputs)
 
 
 def _run(

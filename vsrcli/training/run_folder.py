@@ -14,6 +14,16 @@ from vsrcli.training.recipe import Recipe
 
 _OPTIONS_NAME = "options.json"
 _RECIPE_NAME = "recipe.json"
+# Every file that a run writes into its folder.
+WRITTEN_NAMES = (
+    _OPTIONS_NAME,
+    _RECIPE_NAME,
+    "best.safetensors",
+    "last.safetensors",
+    "state.pt",
+    "log.csv",
+    "curves.png",
+)
 # What a resumed run may change: its end, where it runs, how often it is saved.
 _CHANGEABLE = (
     "resume",
