@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from vsrcli.containers.table import DEFAULT_SUFFIX, can_be_written
 from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import BatchOptions, UpscaleOptions
+from vsrcli.paths import is_folder, reason_of, refuse_inputs
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 from vsrcli.segments.leftovers import clear_leftovers
 
@@ -46,7 +47,7 @@ def target_for(source: Path, folder: Path) -> Path:
         A file of the same name, with another ending if its own names no container that can be
         written.
     """
-    if source.is_dir():
+    if is_folder(source):
         return folder / (source.resolve().name + DEFAULT_SUFFIX)
     if can_be_written(source):
         return folder / source.name
@@ -85,17 +86,27 @@ def upscale_all(
     for source in sources:
         target = target_for(source, folder)
         on_progress = on_begin(source, target)
-        if target in source_of:
-            error = (
-                f"{target} is the output of {source_of[target]} already: "
-                f"put {source} into another folder"
-            )
-            item = BatchItem(source, target, error=error)
-        elif batch.skip_existing and target.exists():
-            clear_leftovers(target)
-            item = BatchItem(source, target)
-        else:
-            item = _upscale(source, target, options, on_progress, on_note)
+        try:
+            _refuse_second(source, target, source_of)
+            if batch.skip_existing and target.exists():
+                clear_leftovers(target)
+                item = BatchItem(source, target)
+            else:
+                refuse_inputs(target, sources)
+                report = upscale(
+                    source,
+                    target,
+                    options,
+                    on_progress=on_progress,
+                    on_note=on_note,
+                )
+                item = BatchItem(source, target, report)
+        except VsrError as error:
+            item = BatchItem(source, target, error=str(error))
+        except OSError as error:
+            # whatever the system refuses of one video says nothing of the others
+            reason = f"{error.filename or source}: {reason_of(error)}"
+            item = BatchItem(source, target, error=reason)
         source_of.setdefault(target, source)
         items.append(item)
         on_end(item)
@@ -118,21 +129,13 @@ def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
     return folder
 
 
-def _upscale(
+def _refuse_second(
     source: Path,
     target: Path,
-    options: UpscaleOptions,
-    on_progress: OnProgress | None,
-    on_note: Callable[[str], None] | None,
-) -> BatchItem:
-    try:
-        report = upscale(
-            source,
-            target,
-            options,
-            on_progress=on_progress,
-            on_note=on_note,
+    source_of: Mapping[Path, Path],
+) -> None:
+    if target in source_of:
+        raise OutputError(
+            f"{target} is the output of {source_of[target]} already: "
+            f"put {source} into another folder"
         )
-    except VsrError as error:
-        return BatchItem(source, target, error=str(error))
-    return BatchItem(source, target, report)

@@ -14,6 +14,7 @@ from vsrcli.jobs.vapoursynth import vapoursynth_script
 from vsrcli.models import MODELS, ModelSpec
 from vsrcli.models.weights import CheckpointInfo, locate
 from vsrcli.options import ExportOptions
+from vsrcli.paths import output_name, refuse_inputs
 from vsrcli.picture.tiles import upscale_plane
 
 # Grey levels by which the graph may differ from PyTorch: rounding in float32; half precision is
@@ -71,6 +72,9 @@ def export_model(
     if script is not None:
         _check_free(script, options.overwrite)
     checkpoint = locate(options.model, options.domain)
+    refuse_inputs(target, [checkpoint])
+    if script is not None:
+        refuse_inputs(script, [checkpoint])
     if checkpoint.suffix == ".onnx":
         raise ModelError(
             f"{checkpoint} is exported already: give a network's name or a checkpoint"
@@ -193,6 +197,7 @@ def _windows(frames: int) -> list[Float]:
 def _check_target(target: Path, overwrite: bool) -> None:
     if target.suffix != ".onnx":
         raise OutputError(f"{target}: the name of an ONNX file ends in .onnx")
+    output_name(target)
     folder = target.resolve().parent
     if not folder.is_dir():
         raise OutputError(f"{target}: there is no folder {folder}: make it first")
