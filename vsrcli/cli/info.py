@@ -11,7 +11,7 @@ from vsrcli.cli.console import print_facts, print_json
 from vsrcli.cli.flags import FileName
 
 if TYPE_CHECKING:
-    from vsrcli.frame import Hdr, VideoInfo
+    from vsrcli.frame import Cropping, Hdr, VideoInfo
 
 
 @click.command("info")
@@ -130,7 +130,12 @@ def _describe_video(info: VideoInfo) -> dict[str, Any]:
         "transfer": info.tags.transfer,
         "chroma_location": info.tags.chroma_location,
         "hdr": _describe_hdr(info.hdr),
+        "needs_dolby_vision": info.needs_dolby_vision,
         "sample_aspect": None if aspect is None else str(aspect),
+        "cropped": _describe_cropping(info.cropping),
+        "stereo": info.stereo_mode,
+        "spherical": info.projection is not None,
+        "not_carried": ", ".join(info.uncarried) or None,
         "rotation": info.rotation,
         "mirrored": _is_mirrored(info.display_matrix),
         "interlaced": info.interlaced,
@@ -147,6 +152,18 @@ def _is_mirrored(matrix: tuple[int, ...] | None) -> bool:
         return False
     determinant = matrix[0] * matrix[4] - matrix[1] * matrix[3]
     return determinant < 0
+
+
+def _describe_cropping(cropping: Cropping) -> str | None:
+    if not cropping:
+        return None
+    sides = {
+        "left": cropping.left,
+        "top": cropping.top,
+        "right": cropping.right,
+        "bottom": cropping.bottom,
+    }
+    return ", ".join(f"{width} {side}" for side, width in sides.items() if width)
 
 
 def _describe_hdr(hdr: Hdr) -> str | None:

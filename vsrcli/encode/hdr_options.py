@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from vsrcli.frame import Hdr, MasteringDisplay
@@ -9,6 +10,22 @@ from vsrcli.frame import Hdr, MasteringDisplay
 # Units of SMPTE ST 2086, as HEVC and x265 count them.
 _CHROMATICITY_UNITS = 50000
 _LUMINANCE_UNITS = 10000
+_ENCODERS = ("libx265", "libx264", "libsvtav1")
+
+
+def kept_hdr(hdr: Hdr, codec: str) -> Hdr:
+    """What an encoder writes of static HDR metadata.
+
+    Args:
+        hdr: the metadata.
+        codec: the encoder's name.
+    """
+    if codec not in _ENCODERS:
+        return replace(hdr, mastering=None, content_light=None)
+    mastering = hdr.mastering
+    if codec == "libsvtav1" and mastering is not None and not mastering.max_luminance:
+        return replace(hdr, mastering=None)  # it takes none without its luminance
+    return hdr
 
 
 def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
@@ -19,8 +36,9 @@ def hdr_settings(hdr: Hdr, codec: str) -> dict[str, str]:
         codec: the encoder's name.
 
     Returns:
-        Empty where the encoder takes none.
+        Empty where the encoder takes none. Zeros stand for what is not stated.
     """
+    hdr = kept_hdr(hdr, codec)
     if codec == "libx265":
         parameters = _parameters(
             hdr,

@@ -11,7 +11,7 @@ from pathlib import Path
 from vsrcli.containers.pipe import piped_container
 from vsrcli.containers.table import Container, container_of
 from vsrcli.encode.encoders import encoder_of, is_full_range, writes_colours
-from vsrcli.encode.hdr_options import hdr_settings
+from vsrcli.encode.hdr_options import kept_hdr
 from vsrcli.encode.immersive import is_interleaved, keeps_projection, stereo_carrier
 from vsrcli.errors import OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
@@ -210,15 +210,17 @@ def _keep_hdr(
     codec: str,
     losses: list[str],
 ) -> OutputVideo:
-    hdr = video.hdr
-    has_static = hdr.mastering or hdr.content_light
-    is_lost = has_static and not hdr_settings(hdr, codec)
-    if is_lost:
+    kept = kept_hdr(video.hdr, codec)
+    if kept != video.hdr:
+        lost = []
+        if kept.mastering is None and video.hdr.mastering is not None:
+            lost.append("mastering display")
+        if kept.content_light is None and video.hdr.content_light is not None:
+            lost.append("content light level")
         losses.append(
-            f"{codec} cannot write the HDR10 metadata (mastering display, content light level): "
-            "libx265 does"
+            f"{codec} cannot write the HDR10 metadata ({', '.join(lost)}): libx265 does"
         )
-    return replace(video, hdr=Hdr()) if is_lost else video
+    return replace(video, hdr=kept)
 
 
 def _keep_aspect(
