@@ -70,13 +70,16 @@ def check_file(path: Path) -> None:
         raise InputError(f"{path} is empty (0 bytes): copy or download it again")
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path, *, follow_link: bool = True) -> BinaryIO:
     """Open a regular file for reading, without waiting for whoever writes to a pipe of that name.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file.
+        OSError: it cannot be opened, or is no regular file; or no link is followed, and it is one.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    flags = os.O_RDONLY | os.O_NONBLOCK
+    if not follow_link:
+        flags |= os.O_NOFOLLOW
+    descriptor = os.open(path, flags)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a regular file", str(path))

@@ -47,7 +47,7 @@ _FFMPEG_NET = (
 # How such files begin, and what they are.
 _LISTS = {
     b"ffconcat": "a list of files for FFmpeg: `ffmpeg -f concat -safe 0 -i {0} -c copy FILE.mkv`",
-    b"#EXTM3U": "a playlist of other files: give those instead",
+    b"#EXTM3U": "a playlist, and FFmpeg plays none of its files: give those one by one",
     b"[playlist]": "a playlist of other files: give those instead",
     b"<smil": "a playlist of other files: give those instead",
     b"<MPD": "a DASH manifest: `ffmpeg -i {0} -c copy FILE.mkv`",
@@ -121,7 +121,7 @@ class Playlist:
         file = self._files.get(name)
         if file is None:
             raise self._error(f"FFmpeg asks for {name}, which it does not name")
-        return open_regular(file)
+        return open_regular(file, follow_link=False)
 
     def _copy(self, file: Path, name: str, *, is_listed: bool) -> None:
         """Make the copy of a playlist; ``is_listed`` if another one names it."""
