@@ -320,6 +320,7 @@ class VideoInfo(FileInfo):
         uncarried: phrases for the metadata that no output holds, such as ``the EXIF metadata``.
         needs_dolby_vision: whether only the metadata of Dolby Vision explains the colours (profile
             5 and the like): neither tags nor players without it show them right.
+        has_captions: whether its first frames have closed captions.
     """
 
     video: StreamInfo
@@ -340,6 +341,7 @@ class VideoInfo(FileInfo):
     projection: bytes | None = None
     uncarried: tuple[str, ...] = ()
     needs_dolby_vision: bool = False
+    has_captions: bool = False
 
     @property
     def decoded_size(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ import io
 import os
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -160,16 +160,21 @@ class PartWriter:
         if held is not None:
             self._encode(*held)
 
-    def finish(self) -> PartFacts:
+    def finish(self, captions: bytes = b"") -> PartFacts:
         """Flush the encoder, wait for the disk, and give the part its name.
+
+        Args:
+            captions: more closed captions for the last frame.
 
         Raises:
             OutputError: the encoder failed, or the disk is full.
         """
         if self._held is not None:
-            self._encode(*self._held, ends_group=self._looks_ahead)
+            frame, tick, duration = self._held
+            last = replace(frame, captions=frame.captions + captions)
+            self._encode(last, tick, duration, ends_group=self._looks_ahead)
             if self._looks_ahead:
-                self._repeat_last_frame(*self._held)
+                self._repeat_last_frame(replace(frame, captions=b""), tick, duration)
         self._try(self._close_file)
         self._is_finished = True
         return PartFacts(self.frames, self._size, self._hash.hexdigest())

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Protocol
 
 from vsrcli.backends import Backend
+from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.frame_io import FrameSource
 from vsrcli.picture.chroma import upscale_alpha, upscale_chroma
@@ -194,13 +196,36 @@ def _tagged(
     for item in items:
         in_range = run.job.time_range.contains(item.frame.time)
         run.report.frames_in += in_range
+        if in_range and item.frame.captions:
+            _tell_of_captions(run, item.frame)
         yield tagger.assign_segment(item, in_range)
+
+
+def _tell_of_captions(run: RunContext, frame: Frame) -> None:
+    """Name closed captions as lost, if nobody has; the first of them may come late.
+
+    Raises:
+        OutputError: (``strict``) they would be lost.
+    """
+    job = run.job
+    loss = job.caption_loss
+    if loss is None:
+        return
+    if run.options.strict:
+        raise OutputError(
+            f"{job.target}: --strict allows no loss: closed captions begin at "
+            f"{float(frame.time):.3f} s, and {loss}"
+        )
+    if loss not in (*job.losses, *run.report.notes):
+        run.note(loss)
 
 
 def _write(item: Scheduled, sink: SegmentSink) -> None:
     sink.begin_segment(item.segment)
-    for tick in item.ticks:
-        sink.write(item.frame, tick, item.duration)
+    all_captions = item.captions or (b"",) * len(item.ticks)
+    for tick, captions in zip(item.ticks, all_captions, strict=True):
+        frame = replace(item.frame, captions=captions) if captions else item.frame
+        sink.write(frame, tick, item.duration)
 
 
 def _with_luma(
@@ -248,4 +273,4 @@ def _finished(
         with clock:
             frame = finish_frame(item.frame, luma, conversion.tags, conversion.siting)
             frame = conversion.outgoing(frame)
-        yield Scheduled(frame, item.ticks, item.duration, item.segment)
+        yield replace(item, frame=frame)

@@ -289,7 +289,8 @@ def _handle(worker: _Worker, kind: str, value: Any, task: _Task) -> None:
     if kind == "ready":
         worker.engine = value
     elif kind == "note":
-        task.run.note(value)
+        if value not in report.notes:  # each worker says it
+            task.run.note(value)
     elif kind == "segment":
         task.add(value)
     elif kind == "progress":

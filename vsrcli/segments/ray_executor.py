@@ -164,6 +164,9 @@ class RayExecutor(SegmentExecutor):
             path = part_path(folder, segment.number)
             write_file(path, made.part, overwrite=True)
         store.add(segment)
+        for line in made.report.notes:
+            if line not in run.report.notes:
+                run.note(line)
         run.report.frames_upscaled += segment.frames_upscaled
         run.report.frames_out += segment.frames
         run.report.add(

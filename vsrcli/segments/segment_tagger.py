@@ -6,6 +6,7 @@ import zlib
 from collections import deque
 from dataclasses import dataclass, replace
 
+from vsrcli.captions import CaptionQueue
 from vsrcli.frame import Frame
 from vsrcli.preflight.segment_plan import SegmentPlan
 from vsrcli.segments.segment import Mark, mark_of
@@ -20,11 +21,13 @@ class SegmentFrames:
         count: how many there are.
         before: the last frame before them; None if there is none.
         last: the last one of them; None if there is none.
+        captions: closed captions that no frame of the output has been given; they are for its last.
     """
 
     count: int = 0
     before: Mark | None = None
     last: Mark | None = None
+    captions: bytes = b""
 
 
 class SegmentTagger:
@@ -32,6 +35,9 @@ class SegmentTagger:
 
     ``assign_segment`` runs in the network's thread. What is known of a complete segment goes to the
     encoder's thread through ``take``, ahead of the first frame that comes after the segment.
+
+    Closed captions of a frame that the output's rate drops go to the next frame of the segment that
+    is shown; a frame that is shown several times has its own only once.
     """
 
     def __init__(self, plan: SegmentPlan, first: int, last: int) -> None:
@@ -44,6 +50,7 @@ class SegmentTagger:
         self._before: Mark | None = None
         self._previous: Frame | None = None
         self._next_complete = first
+        self._captions = CaptionQueue()
         # appending to a deque and taking from it are thread-safe
         self._complete: deque[SegmentFrames] = deque()
 
@@ -66,7 +73,7 @@ class SegmentTagger:
         self._frames += 1
         if not self._first <= number <= self._last:
             return replace(item, ticks=())
-        return replace(item, segment=number)
+        return replace(item, segment=number, captions=self._captions_for(item))
 
     def finish(self) -> None:
         """Complete the segments that are left: no frame comes any more."""
@@ -86,9 +93,23 @@ class SegmentTagger:
         for segment in range(self._next_complete, min(number, self._last + 1)):
             frames = SegmentFrames()
             if segment == self._number:
-                frames = SegmentFrames(self._frames, self._before, self._mark())
+                frames = SegmentFrames(
+                    self._frames,
+                    self._before,
+                    self._mark(),
+                    self._captions.rest(),
+                )
             self._complete.append(frames)
             self._next_complete = segment + 1
+
+    def _captions_for(self, item: Scheduled) -> tuple[bytes, ...]:
+        own = item.frame.captions
+        if not item.ticks:
+            self._captions.add(own)
+            return ()
+        shares = [self._captions.next(own)]
+        shares += [self._captions.next(b"") for _ in item.ticks[1:]]
+        return tuple(shares) if any(shares) else ()
 
     def _mark(self) -> Mark | None:
         if self._previous is None:

@@ -75,7 +75,7 @@ class SegmentSpanWriter(SegmentSink):
             )
         self._part.write(frame, tick, duration)
         self._segment.frames += 1
-        self._segment.frames_upscaled += frame is not self._previous
+        self._segment.frames_upscaled += _is_other(frame, self._previous)
         self._previous = frame
 
     def finish(self) -> None:
@@ -98,9 +98,14 @@ class SegmentSpanWriter(SegmentSink):
 
     def _complete(self) -> None:
         segment = self._segment
-        if self._part is not None:
-            self._finish_part(self._part)
         frames = self._tagger.take()
+        if self._part is not None:
+            self._finish_part(self._part, frames.captions)
+        elif frames.captions:
+            raise OutputError(
+                f"{self._job.target}: closed captions of a segment without a frame of the output "
+                "have no place: --segment 0 carries them"
+            )
         segment.frames_in = frames.count
         segment.before = frames.before
         segment.last = frames.last
@@ -111,9 +116,9 @@ class SegmentSpanWriter(SegmentSink):
         self._segment = Segment(segment.number + 1)
         self._on_segment(segment)
 
-    def _finish_part(self, part: PartWriter) -> None:
+    def _finish_part(self, part: PartWriter, captions: bytes) -> None:
         segment = self._segment
-        facts = part.finish()
+        facts = part.finish(captions)
         if facts.frames != segment.frames:
             raise OutputError(
                 f"{self._job.target}: {facts.frames} of {segment.frames} frames came out of "
@@ -146,21 +151,34 @@ class WholeOutputWriter(SegmentSink):
         self._damage = damage
         self._on_segment = on_segment
         self._segment = Segment(0)
-        self._previous: Frame | None = None
+        self._held: tuple[Frame, int, int] | None = None
 
     def begin_segment(self, number: int) -> None:
         """Has no effect: there is only one segment."""
 
     def write(self, frame: Frame, tick: int, duration: int) -> None:
-        """Encode a frame; see ``FrameSink.write``."""
-        self._output.write(frame, tick, duration)
+        """Encode the frame before this one; see ``FrameSink.write``."""
+        previous = None
+        if self._held is not None:
+            self._output.write(*self._held)
+            previous = self._held[0]
         self._segment.frames += 1
-        self._segment.frames_upscaled += frame is not self._previous
-        self._previous = frame
+        self._segment.frames_upscaled += _is_other(frame, previous)
+        self._held = (frame, tick, duration)
 
     def finish(self) -> None:
-        """Complete the segment, not the output."""
+        """Encode the last frame: complete the segment, not the output."""
         self._tagger.finish()
-        self._segment.frames_in = self._tagger.take().count
+        frames = self._tagger.take()
+        if self._held is not None:
+            frame, tick, duration = self._held
+            frame = replace(frame, captions=frame.captions + frames.captions)
+            self._output.write(frame, tick, duration)
+        self._segment.frames_in = frames.count
         self._segment.damage = self._damage.as_dict()
         self._on_segment(self._segment)
+
+
+def _is_other(frame: Frame, previous: Frame | None) -> bool:
+    """Whether a frame is another picture than the one before, which may be shown several times."""
+    return previous is None or frame.planes is not previous.planes
