@@ -6,7 +6,7 @@ suggest, or are not complete, they are decoded a second time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vsrcli.containers.table import container_of
+from vsrcli.decode.changes import Change
 from vsrcli.decode.probe import probe
 from vsrcli.encode.output import OutputVideo
 from vsrcli.frame import VideoInfo
@@ -26,6 +27,7 @@ from vsrcli.verification.frame_pass import FrameResults, Policy, compare_frames
 from vsrcli.verification.frame_times import FrameTimes, best_policy, pair_frames
 from vsrcli.verification.packet_inventory import NO_TIME, Track, TrimRange
 from vsrcli.verification.packet_scan import scan_packets
+from vsrcli.verification.source_checks import check_changes, check_reading
 from vsrcli.verification.stream_checks import check_streams
 from vsrcli.verification.verification_report import VerificationReport
 from vsrcli.verification.verification_task import VerificationTask
@@ -33,7 +35,7 @@ from vsrcli.verification.video_checks import (
     check_captions,
     check_content,
     check_description,
-    check_metadata,
+    check_side_data,
     check_times,
 )
 
@@ -48,6 +50,7 @@ def verify(
     final_target: Path | None = None,
     promised: OutputVideo | None = None,
     source_info: VideoInfo | None = None,
+    named_changes: Sequence[Change] = (),
     on_progress: Callable[[float | None, int], None] | None = None,
 ) -> VerificationReport:
     """Compare an output of ``upscale`` with its source.
@@ -64,6 +67,7 @@ def verify(
         promised: what the output should be, without what encoder and container cannot keep; None:
             everything that the source is.
         source_info: what ``probe`` says of the source, if it is known.
+        named_changes: of the source in the middle, which the run has named as lost.
         on_progress: called in this thread after each frame of the source with the share that is
             done (None where unknown) and the number of frames compared.
 
@@ -113,9 +117,11 @@ def verify(
         frame_seconds=1 / (output_info.rate or Fraction(25)),
     )
     checks = [
+        check_reading(task, results),
         *check_times(expected, results, policy_note),
         *check_description(task),
-        *check_metadata(task, results),
+        *check_changes(task, named_changes),
+        *check_side_data(task, results),
         *check_content(task, results.comparison),
         *check_captions(task, results.captions),
         *stream_checks,

@@ -84,7 +84,7 @@ def check_description(task: VerificationTask) -> Iterator[Check]:
     yield _check("depth", "; ".join(problems), text)
 
 
-def check_metadata(task: VerificationTask, results: FrameResults) -> Iterator[Check]:
+def check_side_data(task: VerificationTask, results: FrameResults) -> Iterator[Check]:
     """What the source carries that no output holds.
 
     What its first frames show was named before the work; the rest counts as a fault where no loss
@@ -97,7 +97,7 @@ def check_metadata(task: VerificationTask, results: FrameResults) -> Iterator[Ch
     if named or late:
         text = f"lost, since no encoder here writes it: {', '.join(named + late)}"
         is_allowed = not (late and task.options.strict)
-        yield Check("metadata", is_allowed, text)
+        yield Check("side data", is_allowed, text)
 
 
 def check_content(
