@@ -65,6 +65,8 @@ class Container:
         covers: how a cover picture is kept: as an attachment, as a stream, or not at all.
         keeps_chapters: whether it stores chapters.
         keeps_titles: whether it stores titles of streams.
+        max_tag_bytes: the longest value of a tag; a longer one would damage the file or the others.
+            None where there is no limit.
         languages: which languages of streams it stores.
         keeps_video_language: whether it stores the language of the video stream.
         keeps_timecode: whether the timecode is carried as a tag of the video stream.
@@ -101,6 +103,7 @@ class Container:
     covers: Literal["attachment", "stream"] | None = None
     keeps_chapters: bool = True
     keeps_titles: bool = True
+    max_tag_bytes: int | None = None
     languages: Literal["all", "quicktime", "none"] = "all"
     keeps_video_language: bool = True
     keeps_timecode: bool = False
@@ -202,6 +205,7 @@ _MOV = replace(
     | {"nellymoser", "mov_text"},
     avoided_codecs={"vorbis": "no player of QuickTime reads it"},
     covers=None,
+    max_tag_bytes=65_535,
     languages="quicktime",
     dispositions=Disposition.default,
     projections="none",
@@ -255,6 +259,7 @@ _TS = Container(
     keeps_colours=False,
     keeps_chapters=False,
     keeps_titles=False,
+    max_tag_bytes=255,
     keeps_video_language=False,
 )
 _AVI = Container(
@@ -285,6 +290,7 @@ _NUT = Container(
     muxer="nut",
     demuxer="nut",
     default_codec="rawvideo",
+    max_tag_bytes=1023,
     carried_codecs=_PCM_LITTLE_ENDIAN
     | _PCM_BIG_ENDIAN
     | _TELEPHONE

@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
+from vsrcli.containers.advice import way_out
 from vsrcli.containers.pipe import StandardOutput
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import container_of
@@ -44,6 +45,7 @@ from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
 from vsrcli.options import EncoderOptions
+from vsrcli.streams.trial_mux import takes_encoder
 
 # Up to this many frames, libx265 gives no decoding times.
 _FRAMES_IN_ORDER = 2
@@ -225,9 +227,12 @@ class VideoEncoder:
 
         reason = open_quietly(add)
         if reason is not None:
-            raise OutputError(
-                f"{self._target}: {reason}: choose another --codec, or name the output .mkv"
+            advice = way_out(
+                self._target,
+                lambda other: takes_encoder(other, codec),
+                others=("choose another --codec",),
             )
+            raise OutputError(f"{self._target}: {reason}{advice}")
         return added[0]
 
     def _kept_projection(self, codec: str) -> bytes | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 
+from vsrcli.containers.advice import SHAPE_SUFFIXES, way_out
 from vsrcli.containers.pipe import piped_container
 from vsrcli.containers.table import Container, container_of
 from vsrcli.encode.encoders import encoder_of, is_full_range, writes_colours
@@ -15,6 +16,7 @@ from vsrcli.encode.hdr_options import kept_hdr
 from vsrcli.encode.immersive import is_interleaved, keeps_projection, stereo_carrier
 from vsrcli.errors import OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, Hdr, PixelFormat
+from vsrcli.streams.trial_mux import takes_encoder
 
 # H.273: BT.470 B/G and BT.601 have the same matrix under two numbers.
 _BT601_MATRICES = (5, 6)
@@ -137,9 +139,19 @@ def kept_in(
         losses,
     )
     kept = _keep_matrix(kept, codec, video.tags.matrix, losses)
-    kept = _keep_rotation(kept, container, losses)
+    kept = _keep_rotation(
+        kept,
+        target,
+        codec,
+        losses,
+    )
     kept = _keep_hdr(kept, codec, losses)
-    kept = _keep_aspect(kept, codec, container, losses)
+    kept = _keep_aspect(
+        kept,
+        target,
+        codec,
+        losses,
+    )
     kept = _keep_stereo(kept, codec, container, losses)
     kept = _keep_projection(kept, codec, container, losses)
     return kept, losses
@@ -192,15 +204,23 @@ def _keep_matrix(
 
 def _keep_rotation(
     video: OutputVideo,
-    container: Container,
+    target: Path,
+    codec: str,
     losses: list[str],
 ) -> OutputVideo:
+    container = container_of(target)
     is_rotated = video.rotation or video.display_matrix
     if not is_rotated or container.keeps_rotation:
         return video
+    advice = way_out(
+        target,
+        lambda other: other.keeps_rotation and takes_encoder(other, codec),
+        "to keep it",
+        others=("turn the pictures with --bake-rotation",),
+        suffixes=SHAPE_SUFFIXES,
+    )
     losses.append(
-        f"{container.name} cannot hold the display rotation of {video.rotation:g} degrees: "
-        "name the output .mp4 to keep it, or turn the pictures with --bake-rotation"
+        f"{container.name} cannot hold the display rotation of {video.rotation:g} degrees{advice}"
     )
     return replace(video, rotation=0.0, display_matrix=None)
 
@@ -225,16 +245,22 @@ def _keep_hdr(
 
 def _keep_aspect(
     video: OutputVideo,
+    target: Path,
     codec: str,
-    container: Container,
     losses: list[str],
 ) -> OutputVideo:
+    container = container_of(target)
     is_kept = container.keeps_aspect or encoder_of(codec).has_aspect
     if is_kept or video.sample_aspect in (None, 1):
         return video
+    advice = way_out(
+        target,
+        lambda other: other.keeps_aspect and takes_encoder(other, codec),
+        "to keep it",
+        suffixes=SHAPE_SUFFIXES,
+    )
     losses.append(
-        f"{codec} in {container.name} loses the pixel aspect ratio {video.sample_aspect}: "
-        "name the output .mp4 to keep it"
+        f"{codec} in {container.name} loses the pixel aspect ratio {video.sample_aspect}{advice}"
     )
     return replace(video, sample_aspect=None)
 

@@ -28,6 +28,7 @@ from vsrcli.options import EncoderOptions
 from vsrcli.streams.copier import StreamCopier
 from vsrcli.streams.source_packets import decoding_time
 from vsrcli.streams.stream_plan import StreamPlan
+from vsrcli.streams.trial_mux import takes_encoder
 from vsrcli.timing import WHOLE, TimeRange
 
 
@@ -113,12 +114,16 @@ class VideoWriter(FrameSink):
         self._target = target
         self._container = container_of(target)
         self._codec_name = encoder.codec
+        self._plan = plan
         has_constant_rate = video.rate is not None and video.rate * video.time_base == 1
         if not self._container.keeps_timestamps and not has_constant_rate:
-            raise OutputError(
-                f"{target}: {self._container.name} keeps no timestamps: "
-                "give a constant --fps, or name the output .mkv"
+            advice = way_out(
+                target,
+                lambda other: other.keeps_timestamps,
+                others=("give a constant --fps",),
             )
+            name = self._container.name
+            raise OutputError(f"{target}: {name} keeps no timestamps{advice}")
         if encoder.codec != "auto":
             find_codec(encoder.codec)
         self._span = _PacketSpan()
@@ -239,9 +244,21 @@ class VideoWriter(FrameSink):
         reason = open_quietly(begin)
         if reason is not None:
             raise OutputError(
-                f"{self._target}: cannot be begun: {reason}: "
-                "name the output .mkv, or give --audio none"
+                f"{self._target}: cannot be begun: {reason}{self._advice()}"
             )
+
+    def _advice(self) -> str:
+        """What to do where a stream is refused though its container should take it."""
+        has_audio = any(
+            item.stream.kind == "audio" and item.action in ("copy", "convert")
+            for item in self._plan
+        )
+        return way_out(
+            self._target,
+            lambda other: takes_encoder(other, self._codec_name),
+            others=("give --audio none",) if has_audio else (),
+            suffixes=(".mkv",),
+        )
 
     def _open_encoder(self) -> VideoEncoder:
         if self._encoder is None:
@@ -340,8 +357,8 @@ class VideoWriter(FrameSink):
         for index, count in delivered.items():
             if count and not packets[index]:
                 raise OutputError(
-                    f"{self._target}: stream {index} did not arrive in the file: "
-                    "try .mkv or --audio none"
+                    f"{self._target}: stream {index} did not arrive in the file"
+                    f"{self._advice()}"
                 )
 
     def _try(self, work: Callable[[], None]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 
+from vsrcli.containers.advice import way_out
 from vsrcli.containers.languages import UNDETERMINED
-from vsrcli.containers.table import Container
+from vsrcli.containers.table import Container, container_of
 from vsrcli.decode.delivered import is_rgb
 from vsrcli.encode.caption_messages import caption_standard
 from vsrcli.frame import (
@@ -32,16 +34,27 @@ PICTURES_HOLD_NO_CAPTIONS = (
 
 
 def stream_losses(
-    info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
+    info: VideoInfo, target: Path, streams: tuple[StreamPlan, ...]
 ) -> list[str]:
     """What is lost of the streams beside the video, and of chapters, tags and names."""
     lines = [_stream_line(plan) for plan in streams if plan.loses]
-    lost = _lost_labels(info, container, streams)
-    if lost:
-        lines.append(
-            f"{container.name} has no place for {' and '.join(lost)}: "
-            "name the output .mkv to keep them"
-        )
+    container = container_of(target)
+    labels, tags = _lost_labels(info, container, streams)
+    count = len(labels) + len(tags)
+    if not count:
+        return lines
+
+    def lost_count(other: Container) -> int:
+        return sum(map(len, _lost_labels(info, other, streams)))
+
+    advice = way_out(target, lambda other: not lost_count(other), "to keep them")
+    if not advice:
+        purpose = "to keep more of them"
+        advice = way_out(target, lambda other: lost_count(other) < count, purpose)
+    if tags:
+        labels.append(f"the {noun_for(len(tags), 'tag')} {', '.join(tags)}")
+    names = " and ".join(labels)
+    lines.append(f"{container.name} has no place for {names}{advice}")
     return lines
 
 
@@ -205,14 +218,11 @@ def interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
 
 def _lost_labels(
     info: VideoInfo, container: Container, streams: tuple[StreamPlan, ...]
-) -> list[str]:
-    """Chapters, tags, and names of streams that the container has no place for."""
+) -> tuple[list[str], list[str]]:
+    """What the container has no place for: chapters and names of streams; and tags."""
     lost = []
     if info.chapters and not container.keeps_chapters:
         lost.append(f"the {plural(info.chapters, 'chapter')}")
-    missing = _lost_tags(info, container, streams)
-    if missing:
-        lost.append(f"the {noun_for(len(missing), 'tag')} {', '.join(missing)}")
     kept = [plan.stream for plan in streams if plan.action != "drop"]
     if not container.keeps_titles and any(stream.title for stream in kept):
         lost.append("titles of streams")
@@ -224,7 +234,7 @@ def _lost_labels(
     if languages:
         names = ", ".join(sorted(languages))
         lost.append(f"the {noun_for(len(languages), 'language')} {names}")
-    return lost
+    return lost, _lost_tags(info, container, streams)
 
 
 def _lost_tags(
@@ -233,11 +243,12 @@ def _lost_tags(
     tags = global_tags(info.metadata)
     if not tags:
         return []
-    fitting = {key.lower() for key in tags_that_fit(container, tags)}
+    fitting = tags_that_fit(container, tags)
+    carried = set()
     for plan in streams:
         if plan.stream.detail == "timecode" and not plan.loses:
-            fitting.add("timecode")
-    return [key for key in tags if key.lower() not in fitting]
+            carried.add("timecode")
+    return [key for key in tags if key not in fitting and key.lower() not in carried]
 
 
 def _stream_line(plan: StreamPlan) -> str:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
+from vsrcli.containers.advice import way_out
 from vsrcli.containers.pipe import is_standard_input, piped_container
 from vsrcli.containers.table import Container, container_of
 from vsrcli.decode.caption_reader import has_captions
@@ -275,11 +276,11 @@ def _plan_file(
             f"RGB goes through luma and chroma: the output is {promised.format.name} (BT.709)"
         )
     _note_range(plan, video, container)
-    _keep_rate(plan, video, container)
+    _keep_rate(plan, video, target)
     if not info.path.is_dir():
         plan.streams = plan_streams(info, target, options.audio)
         plan.notes += stream_notes(plan.streams)
-        plan.losses += stream_losses(info, container, plan.streams)
+        plan.losses += stream_losses(info, target, plan.streams)
     return plan
 
 
@@ -310,13 +311,14 @@ def _note_range(plan: _OutputPlan, video: OutputVideo, container: Container) -> 
         )
 
 
-def _keep_rate(plan: _OutputPlan, video: OutputVideo, container: Container) -> None:
+def _keep_rate(plan: _OutputPlan, video: OutputVideo, target: Path) -> None:
     """Give the output a constant rate if its container keeps no timestamps."""
+    container = container_of(target)
     if plan.fps != "source" or video.rate is None or container.keeps_timestamps:
         return
     plan.fps = video.rate
+    advice = way_out(target, lambda other: other.keeps_timestamps, "to keep them")
     plan.losses.append(
-        f"{container.name} keeps no timestamps: the output runs at a constant "
-        f"{float(plan.fps):.6g} frames/s, however the source's frames are spaced; "
-        "name the output .mkv to keep them"
+        f"{container.name} keeps no timestamps, and the output runs at a constant "
+        f"{float(plan.fps):.6g} frames/s, however the source's frames are spaced{advice}"
     )

@@ -26,7 +26,12 @@ from vsrcli.streams.audio_settings import AudioSettings
 from vsrcli.streams.packet_clock import PacketClock
 from vsrcli.streams.source_packets import begin_of, decoding_time, must_be_skipped
 from vsrcli.streams.stream_plan import StreamPlan, audio_settings_for
-from vsrcli.streams.stream_tags import content_tags, copy_tags, trim_chapters
+from vsrcli.streams.stream_tags import (
+    content_tags,
+    copy_tags,
+    storable_tags,
+    trim_chapters,
+)
 from vsrcli.streams.subtitle_conversion import SubtitleConverter
 from vsrcli.streams.trial_mux import measure_lead
 from vsrcli.timing import WHOLE, TimeRange
@@ -113,7 +118,7 @@ class StreamCopier:
             self._input.metadata,
             handler_names=self._container.has_handler_names,
         )
-        output.metadata.update(tags)
+        output.metadata.update(storable_tags(tags, self._container))
 
     def _carry_chapters(
         self,

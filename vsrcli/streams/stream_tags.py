@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from fractions import Fraction
 from typing import Any
 
@@ -39,6 +40,9 @@ _DEFAULT_HANDLERS = {
     "Core Media Video",
     "Core Media Audio",
 }
+# Matroska may have these in capitals, too.
+_SPELLED_ALIKE = {"title", "language", "handler_name", "name", "creation_time"}
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _LANGUAGE_SUFFIX = re.compile(r"-[a-z]{3}$")
 
 
@@ -52,14 +56,14 @@ def content_tags(tags: dict[str, str], *, handler_names: bool) -> dict[str, str]
     content = {}
     for key, value in tags.items():
         name = key.lower()
-        if name in _FILE_TAGS or name.startswith(_FILE_TAG_PREFIXES):
+        if name in _FILE_TAGS or name.startswith(_FILE_TAG_PREFIXES) or not value:
             continue
         is_default_handler = not handler_names or value in _DEFAULT_HANDLERS
-        if key == "handler_name" and is_default_handler:
+        if name == "handler_name" and is_default_handler:
             continue
-        if key == "language" and value == UNDETERMINED:
+        if name == "language" and value == UNDETERMINED:
             continue
-        content[key] = value
+        content[name if name in _SPELLED_ALIKE else key] = value
     # mov calls the title of a track its name
     if "name" in content:
         content.setdefault("title", content.pop("name"))
@@ -76,9 +80,49 @@ def global_tags(tags: dict[str, str]) -> dict[str, str]:
     for key, value in content.items():
         base = _LANGUAGE_SUFFIX.sub("", key)
         is_repeated = base != key and base in content
-        if key != "creation_time" and not is_repeated:
+        if not is_repeated:
             unique[key] = value
     return unique
+
+
+def storable_tags(tags: dict[str, str], container: Container) -> dict[str, str]:
+    """The tags without those that are too long for a container."""
+    limit = container.max_tag_bytes
+    if limit is None:
+        return tags
+    return {key: value for key, value in tags.items() if len(value.encode()) <= limit}
+
+
+def is_same_value(name: str, first: str, second: str) -> bool:
+    """Whether two values of a tag mean the same.
+
+    Containers write a time to the second, and a place with as many digits as they like.
+
+    Args:
+        name: of the tag.
+        first: one value.
+        second: the other one.
+    """
+    if first == second:
+        return True
+    if name.lower() == "creation_time":
+        return _instant(first) == _instant(second) is not None
+    return _with_plain_numbers(first) == _with_plain_numbers(second)
+
+
+def _instant(text: str) -> datetime | None:
+    """The second that a text names, UTC where it does not say; None if it names none."""
+    try:
+        time = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=UTC)
+    return time.astimezone(UTC).replace(microsecond=0)
+
+
+def _with_plain_numbers(text: str) -> str:
+    return _NUMBER.sub(lambda number: f"{float(number.group()):g}", text)
 
 
 def copy_tags(
@@ -99,7 +143,7 @@ def copy_tags(
         tags["language"] = container.language_tag(tags["language"])
     if has_handler_names and "title" in tags:
         tags.setdefault("handler_name", tags["title"])
-    output.metadata.update(tags)
+    output.metadata.update(storable_tags(tags, container))
     output.disposition = source.disposition
 
 

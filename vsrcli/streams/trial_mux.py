@@ -20,7 +20,7 @@ from vsrcli.streams.source_packets import (
     must_be_skipped,
     packets_of,
 )
-from vsrcli.streams.stream_tags import global_tags
+from vsrcli.streams.stream_tags import global_tags, is_same_value, storable_tags
 from vsrcli.timing import round_half_away
 
 _TRIAL_SIDE = 16
@@ -144,9 +144,28 @@ def _measure_delay(
 
 
 def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
-    """Which global tags a container gives back, with names in its own spelling."""
+    """Which global tags a container gives back with the same meaning.
+
+    Args:
+        container: what they would be written to.
+        tags: those of the source.
+
+    Returns:
+        Names as the source has them, values as the container gives them back.
+    """
+    written = _tags_given_back(container, storable_tags(tags, container))
+    kept = {}
+    for key, value in tags.items():
+        actual = written.get(key.lower())
+        if actual is not None and is_same_value(key, value, actual):
+            kept[key] = actual
+    return kept
+
+
+def _tags_given_back(container: Container, tags: dict[str, str]) -> dict[str, str]:
+    """What a container gives back of global tags, with names in lower case."""
     buffer = io.BytesIO()
-    kept: dict[str, str] = {}
+    given_back: dict[str, str] = {}
 
     def write_and_read() -> None:
         with av.open(buffer, "w", format=container.muxer) as output:
@@ -160,7 +179,23 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
             output.mux(stream.encode(None))
         buffer.seek(0)
         with av.open(buffer) as written:
-            kept.update(global_tags(dict(written.metadata)))
+            for key, value in global_tags(dict(written.metadata)).items():
+                given_back[key.lower()] = value
 
     open_quietly(write_and_read)
-    return kept
+    return given_back
+
+
+def takes_encoder(container: Container, encoder: str) -> bool:
+    """Whether a container takes what a video encoder makes.
+
+    Args:
+        container: what would be written.
+        encoder: FFmpeg's name.
+    """
+
+    def add() -> None:
+        with av.open(io.BytesIO(), "w", format=container.muxer) as output:
+            output.add_stream(encoder, rate=25)
+
+    return open_quietly(add) is None

@@ -357,17 +357,8 @@ def _check_global_tags(
 ) -> Iterator[Check]:
     if not source.tags:
         return
-    fitting = {
-        key.lower(): value
-        for key, value in tags_that_fit(container, source.tags).items()
-    }
-    expected = {}
-    left_out = []
-    for key in source.tags:
-        if key.lower() in fitting:
-            expected[key] = fitting[key.lower()]
-        else:
-            left_out.append(key)
+    expected = tags_that_fit(container, source.tags)
+    left_out = [key for key in source.tags if key not in expected]
     text = plural(len(expected), "tag")
     if left_out:
         text += f"; {container.name} has no place for {', '.join(left_out)}"
