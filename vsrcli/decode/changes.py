@@ -103,7 +103,9 @@ class Change:
     @property
     def loses(self) -> bool:
         """Whether an output that stays the same loses something; another range is converted."""
-        return replace(self.after, is_full_range=self.before.is_full_range) != self.before
+        return (
+            replace(self.after, is_full_range=self.before.is_full_range) != self.before
+        )
 
     def __str__(self) -> str:
         """Such as ``from 320x240 yuv420p to 480x240 yuv420p at 1.000 s``."""
@@ -118,21 +120,32 @@ class Change:
             return f"from {' '.join(before.picture_kind)} to {' '.join(after.picture_kind)}"
         parts = []
         if before.aspect != after.aspect:
-            parts.append(f"pixel aspect ratio {before.aspect} to {after.aspect}")
+            parts.append(f"pixel aspect ratio from {before.aspect} to {after.aspect}")
         if before.matrix != after.matrix:
-            parts.append(f"rotation {before.rotation:g} to {after.rotation:g} degrees")
+            turns = f"from {before.rotation:g} to {after.rotation:g} degrees"
+            parts.append(f"rotation {turns}")
         if before.colours != after.colours:
-            parts.append(f"colour tags {_codes(before)} to {_codes(after)}")
+            parts.append(f"colour tags from {_codes(before)} to {_codes(after)}")
         if before.is_full_range != after.is_full_range:
-            parts.append(f"range {_range(before)} to {_range(after)}")
-        return f"from {' and '.join(parts)}"
+            parts.append(f"range from {_range(before)} to {_range(after)}")
+        return f"its {' and its '.join(parts)}"
 
 
-def find_changes(info: VideoInfo, time_range: TimeRange = WHOLE) -> tuple[Change, ...]:
+def find_changes(
+    info: VideoInfo,
+    time_range: TimeRange = WHOLE,
+    *,
+    every_keyframe: bool = False,
+) -> tuple[Change, ...]:
     """Where the pictures of a range stop looking as the ones before them.
 
     Nothing is known of standard input, which cannot be read twice, nor of files that hold the times
     of decoding alone.
+
+    Args:
+        info: the file.
+        time_range: the part to look at.
+        every_keyframe: whether all of them are decoded, however near they are.
 
     Raises:
         InputError: the file cannot be opened any more.
@@ -140,11 +153,12 @@ def find_changes(info: VideoInfo, time_range: TimeRange = WHOLE) -> tuple[Change
     if is_standard_input(info.path):
         return ()
     begin = time_range.begin
-    search = _Search(info, time_range)
+    step = 0 if every_keyframe else _MIN_STEP_SECONDS
+    search = _Search(info, time_range, step)
     if begin > _RUN_UP_SECONDS and not info.restarts:
         search.run(begin - _RUN_UP_SECONDS)
     if not search.has_seen_begin:
-        search = _Search(info, time_range)
+        search = _Search(info, time_range, step)
         search.run(None)
     return search.changes()
 
@@ -164,8 +178,9 @@ class _Search:
         has_seen_begin: whether a picture before the range was there.
     """
 
-    def __init__(self, info: VideoInfo, time_range: TimeRange) -> None:
+    def __init__(self, info: VideoInfo, time_range: TimeRange, step: int) -> None:
         self.has_seen_begin = False
+        self._step = step
         self._info = info
         self._range = time_range
         self._first_time: Fraction | None = None
@@ -183,7 +198,7 @@ class _Search:
         info = self._info
         with open_input(info.path) as container:
             stream = find_video(container, info.path)
-            if holds_decoding_times(stream):
+            if holds_decoding_times(info.path, stream):
                 return
             if MATROSKA_DEMUXER in container.format.name:
                 # its header says how pictures are shown, whatever they say themselves
@@ -240,8 +255,7 @@ class _Search:
         if group is None:
             return
         is_near = (
-            self._looked_at is not None
-            and group.begin - self._looked_at < _MIN_STEP_SECONDS
+            self._looked_at is not None and group.begin - self._looked_at < self._step
         )
         if is_near and not is_last:
             self._skipped.append(group)

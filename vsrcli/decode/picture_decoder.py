@@ -1,14 +1,16 @@
 """From packets to pictures, without losing one to the threads of the decoder.
 
-FFmpeg decodes several pictures at once. An error of one packet then comes out of a later call, and
-PyAV throws away the pictures of that call: at the end of a file, all that the threads still hold,
-as many as the machine has cores. So the packets since the last keyframe are kept. After an error
-they are decoded again in a single thread, where each error belongs to its packet, up to the next
-keyframe.
+FFmpeg decodes several pictures at once. An error of one packet then comes out of a later call or,
+at the end of a file, out of none. PyAV throws away the pictures of that call: at the end, all that
+the threads still hold, as many as the machine has cores. So the packets since the last keyframe are
+kept. After an error they are decoded again in a single thread, where each error belongs to its
+packet, up to the next keyframe.
 """
 
 from __future__ import annotations
 
+import contextlib
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,19 +25,27 @@ from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import ASF_DEMUXER, AVI_DEMUXER, MATROSKA_DEMUXER
-from vsrcli.decode.input_file import decoder_of, find_video, open_input
+from vsrcli.decode.input_file import (
+    codec_name,
+    decoder_of,
+    find_video,
+    open_input,
+)
 
 # Packets without a keyframe between them are not kept beyond this: decoding then goes on after an
 # error as well as it can.
 _MAX_KEPT_BYTES = 1 << 28
+# What encoders write about themselves into the first packet of MPEG-4; p for packed.
+_PACKED = re.compile(rb"DivX\d+\D+\d+p")
+_MAX_HEADER_BYTES = 1000
 _NO_CODEC_TAG = "\0\0\0\0"
 
 
 class PictureDecoder:
     """Decodes the packets of one pass over a video.
 
-    A picture's ``opaque`` is the number of its packet. Where a file holds the times of decoding
-    alone, FFmpeg's guess of the others goes back and forth: there, its ``pts`` is its ``dts``.
+    Where a file holds the times of decoding alone, FFmpeg's guess of the others goes back and
+    forth: there, the ``pts`` of a picture is its ``dts``.
     """
 
     def __init__(
@@ -69,7 +79,7 @@ class PictureDecoder:
         if in_threads:
             threads = ThreadType.AUTO if is_file else ThreadType.SLICE
         self._threaded = _context_of(stream, threads)
-        self._uses_dts = holds_decoding_times(stream)
+        self._uses_dts = holds_decoding_times(path, stream)
         self._single: Any = None
         self._context = self._threaded
         self._files = ExitStack()
@@ -107,13 +117,18 @@ class PictureDecoder:
             else:
                 self._report(number, packet, error)
             return
+        if not packet.size and not is_single and self._lacks_some(pictures):
+            # the threads are silent about some errors at the end
+            yield from self._decode_again(self._single_context())
+            return
         yield from self._give(pictures)
         if is_single and self._gave_keyframe and packet.size:
             yield from self._decode_again(self._threaded)
 
     def _send(self, number: int, packet: Packet[Any]) -> list[av.VideoFrame]:
         self._on_packet()
-        packet.opaque = number
+        # PyAV finds it again by its address: a number itself would be shared with other packets
+        packet.opaque = (number,)
         return list(self._context.decode(packet))
 
     def _keep(self, number: int, packet: Packet[Any]) -> None:
@@ -127,6 +142,14 @@ class PictureDecoder:
         if self._kept_bytes > _MAX_KEPT_BYTES:
             self._is_keeping = False
             self._forget_before(self._next_number)
+
+    def _lacks_some(self, last_pictures: list[av.VideoFrame]) -> bool:
+        """Whether kept packets have given no picture, the last ones included."""
+        numbers = {_number_of(picture) for picture in last_pictures}
+        return any(
+            packet.size and number not in numbers and not self._given[number]
+            for number, packet in self._kept
+        )
 
     def _give(self, pictures: list[av.VideoFrame]) -> Iterator[av.VideoFrame]:
         for picture in pictures:
@@ -206,16 +229,34 @@ def _context_of(stream: VideoStream, threads: ThreadType | None) -> Any:
     return context
 
 
-def holds_decoding_times(stream: VideoStream) -> bool:
+def holds_decoding_times(path: Path, stream: VideoStream) -> bool:
     """Whether the packets of a stream say when they are decoded, not when they are presented."""
     demuxer = stream.container.format.name
-    if MATROSKA_DEMUXER in demuxer:
-        # streams from AVI (V_MS/VFW/FOURCC) have kept its names of codecs
-        return stream.codec_context.codec_tag != _NO_CODEC_TAG
-    return demuxer in (AVI_DEMUXER, ASF_DEMUXER)
+    if demuxer in (AVI_DEMUXER, ASF_DEMUXER):
+        return True
+    # streams from AVI have kept its names of codecs (V_MS/VFW/FOURCC)
+    is_matroska = MATROSKA_DEMUXER in demuxer
+    if is_matroska and stream.codec_context.codec_tag != _NO_CODEC_TAG:
+        return True
+    return codec_name(stream) == "mpeg4" and _has_packed_frames(path)
+
+
+def _has_packed_frames(path: Path) -> bool:
+    """Whether MPEG-4 is packed as in AVI: two pictures in one packet, none in the next.
+
+    Whatever container it is copied to, times stay those of AVI.
+    """
+    if is_standard_input(path):
+        return False
+    with open_input(path) as container, contextlib.suppress(av.FFmpegError):
+        stream = find_video(container, path)
+        for packet in container.demux(stream):
+            content = bytes(packet)[:_MAX_HEADER_BYTES]
+            return _PACKED.search(content) is not None
+    return False
 
 
 def _number_of(picture: av.VideoFrame) -> int:
     """The number of the packet that a picture comes from; -1 where its decoder does not say."""
-    number: Any = picture.opaque
-    return -1 if number is None else int(number)
+    mark: Any = picture.opaque
+    return -1 if mark is None else int(mark[0])

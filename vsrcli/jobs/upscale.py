@@ -17,6 +17,7 @@ from vsrcli.frame import Damage
 from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.choose import choose
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
+from vsrcli.paths import check_source, output_name
 from vsrcli.pipeline.origin import with_first_time
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
@@ -74,8 +75,9 @@ def upscale(
     """
     began = time.monotonic()
     source = Path(source)
-    target = Path(target)
+    target = output_name(Path(target))
     options = options or UpscaleOptions()
+    check_source(source)
     finished = None if options.restart else finished_run(target)
     may_exist = options.overwrite or finished is not None
     if finished is None:
@@ -191,6 +193,7 @@ def _certify(part: Path, run: RunContext) -> None:
         final_target=job.target,
         promised=job.promised,
         source_info=job.info,
+        named_changes=job.changes,
     )
     run.report.verify_seconds = time.monotonic() - began
     run.report.checks = verification.as_dict()

@@ -44,6 +44,7 @@ class FrameResults:
         captions: comparison of their closed captions.
         origin: source time that is output time 0, seconds.
         source_damage, output_damage: of the files.
+        source_times: of the frames of the source in the range, seconds.
         late_metadata: phrases for metadata of the source that begins after its first frames, and
             that no output holds.
     """
@@ -55,6 +56,7 @@ class FrameResults:
     origin: Fraction
     source_damage: Damage
     output_damage: Damage
+    source_times: tuple[Fraction, ...]
     late_metadata: tuple[str, ...] = ()
 
 
@@ -110,6 +112,7 @@ def compare_frames(
             origin=origin,
             source_damage=source.damage,
             output_damage=output.damage,
+            source_times=tuple(frame_pass.source_times),
             late_metadata=tuple(source.metadata.late),
         )
 
@@ -127,6 +130,7 @@ class _FramePass:
     ) -> None:
         self.comparer = FrameComparer(task)
         self.captions = CaptionComparison()
+        self.source_times: list[Fraction] = []
         self._task = task
         self._policy = policy
         self._numbers = numbers
@@ -159,6 +163,7 @@ class _FramePass:
             expected = current[0].frame
             if self._task.options.range.contains(expected.time):
                 self.captions.add_expected(expected)
+                self.source_times.append(expected.time)
             neighbours = (_frame_of(previous), _frame_of(following))
             while actual is not None and self._is_due():
                 number = len(self._actual_ticks)
