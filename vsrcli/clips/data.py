@@ -166,12 +166,18 @@ def _sources(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     sources = [path] if is_frame_folder(path) else []
-    for item in path.rglob("*"):
-        if item.is_dir() and is_frame_folder(item):
-            sources.append(item)
-        # not `elif`: a folder may be called NAME.mp4
-        if item.suffix.lower() in _VIDEO_SUFFIXES:
-            sources.append(item)
+    try:
+        for item in path.rglob("*"):
+            if item.is_dir() and is_frame_folder(item):
+                sources.append(item)
+            # not `elif`: a folder may be called NAME.mp4
+            if item.suffix.lower() in _VIDEO_SUFFIXES:
+                sources.append(item)
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: cannot be read ({error.strerror}): "
+            f"name the footage in {path} that can"
+        ) from error
     if not sources:
         raise InputError(
             f"{path}: no video file and no pictures in this folder to train on"

@@ -48,6 +48,7 @@ from vsrcli.clips.sequences import (
 from vsrcli.encode.atomic_file import sync
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.options import TrainOptions
+from vsrcli.paths import output_name
 
 # The one degradation that needs PyAV.
 _DOMAIN = "video"
@@ -96,7 +97,7 @@ def prepare(
         OutputError: the folder holds other things, or cannot be written to.
     """
     started = time.monotonic()
-    folder = Path(str(options.prepare))
+    folder = output_name(Path(str(options.prepare)))
     _refuse_folder_in_footage(folder, options)
     with _unfinished_folder(folder) as unfinished:
         parts = _load_parts(options, on_note)
@@ -355,8 +356,7 @@ def _write_versions(
             )
             versions.append(version)
             on_done()
-    checksums = [checksum(clip) for clip in clips]
-    write_index(index_file(file, _DOMAIN), checksums, versions)
+    write_index(index_file(file, _DOMAIN), list(map(checksum, clips)), versions)
 
 
 def _degrade(clip: Clip, seed: int) -> tuple[int, bytes]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.images.stills import WRITABLE_SUFFIXES
-from vsrcli.paths import output_name
+from vsrcli.paths import output_name, refuse_inputs
 
 PICTURE_SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".webp"}
@@ -176,8 +176,15 @@ def check_folder_target(
     target: Path,
     pattern: FramePattern,
     overwrite: bool,
+    source: Path | None = None,
 ) -> None:
     """Refuse a folder that pictures cannot be written into, before anything is read.
+
+    Args:
+        target: the folder.
+        pattern: how the pictures are named.
+        overwrite: whether the ones of these names may be replaced.
+        source: a file that is read.
 
     Raises:
         OutputError: it is a file, holds pictures of the same names that may not be replaced, or is
@@ -208,8 +215,14 @@ def check_folder_target(
             f"{target} is a folder with other things in it: "
             "name a new one for pictures, or a video file in it"
         )
-    existing = [name for name in names if pattern.number(name) is not None]
+    existing = sorted(name for name in names if pattern.number(name) is not None)
     if existing and not overwrite:
         raise OutputError(
-            f"{target} holds pictures of that name already ({existing[0]}); -y replaces them"
+            f"{target} holds pictures of that name already ({existing[0]}): "
+            f"-y replaces all {len(existing)} of them"
         )
+    for name in existing:
+        if (target / name).is_dir():
+            raise OutputError(f"{target / name} is a folder: move it elsewhere")
+        if source is not None:
+            refuse_inputs(target / name, [source])

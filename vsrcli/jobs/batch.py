@@ -10,7 +10,7 @@ from vsrcli.containers.table import DEFAULT_SUFFIX, can_be_written
 from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import BatchOptions, UpscaleOptions
-from vsrcli.paths import is_folder, reason_of, refuse_inputs
+from vsrcli.paths import is_folder, output_name, reason_of, refuse_inputs
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 from vsrcli.segments.leftovers import clear_leftovers
 
@@ -119,7 +119,7 @@ def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
         raise OptionError(
             "a batch goes from files into a folder: give files and --out-dir DIR"
         )
-    folder = Path(batch.out_dir)
+    folder = output_name(Path(batch.out_dir))
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,7 +16,7 @@ from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
 from vsrcli.images.folder_writer import FolderWriter
-from vsrcli.images.folders import FramePattern
+from vsrcli.images.folders import FramePattern, check_folder_target
 from vsrcli.options import ExtractOptions
 from vsrcli.paths import check_source, output_name
 from vsrcli.picture.matrices import BT709
@@ -102,6 +102,7 @@ def extract(
         )
     pattern = FramePattern.parse(options.pattern)
     check_source(source)
+    check_folder_target(target, pattern, options.overwrite, source)
     info = probe(
         source,
         keep_rgb=not options.luma,

@@ -75,9 +75,9 @@ def upscale(
     """
     began = time.monotonic()
     source = Path(source)
+    check_source(source)
     target = output_name(Path(target))
     options = options or UpscaleOptions()
-    check_source(source)
     finished = None if options.restart else finished_run(target)
     may_exist = options.overwrite or finished is not None
     if finished is None:

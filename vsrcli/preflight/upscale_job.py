@@ -216,7 +216,7 @@ def _check_folder(
 ) -> None:
     if source.exists() and target.exists() and target.samefile(source):
         raise OutputError(f"{target} is the input itself: name another folder")
-    check_folder_target(target, pictures.pattern, options.overwrite)
+    check_folder_target(target, pictures.pattern, options.overwrite, source)
 
 
 def _plan_folder(

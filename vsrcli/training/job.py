@@ -13,7 +13,7 @@ from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS, MODELS
 from vsrcli.models.weights import locate
 from vsrcli.options import TrainOptions
-from vsrcli.paths import refuse_inputs
+from vsrcli.paths import output_name, refuse_inputs
 from vsrcli.training.curves import draw
 from vsrcli.training.plan import Gains, Progress, TrainingPlan
 from vsrcli.training.recipe import LONG_RUN_SECONDS, Recipe, fine_tuning, recipe_for
@@ -80,7 +80,7 @@ def train(
         folder = Path(str(options.resume))
         options = resumed_options(options)
     else:
-        folder = Path(str(options.out))
+        folder = output_name(Path(str(options.out)))
         _refuse_old_run(folder)
     init = _locate_init(options)
     if not is_resumed:
