@@ -301,7 +301,7 @@ class VideoWriter(FrameSink):
             stream = packet.stream
             try:
                 output.mux(packet)
-            except av.ArgumentError as error:
+            except (av.ArgumentError, av.InvalidDataError) as error:
                 raise self._refusal(stream, time, str(error.strerror)) from error
 
     def _refusal(

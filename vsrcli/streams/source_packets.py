@@ -18,6 +18,7 @@ from vsrcli.decode.input_file import open_input
 from vsrcli.decode.source_clock import continuous_packets
 from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES
 from vsrcli.frame import FileInfo
+from vsrcli.streams.adts import lacks_header
 
 SAMPLE_BYTES = 16 << 20
 _SAMPLE_PACKETS = 3
@@ -148,13 +149,16 @@ def must_be_skipped(
 
     A container without edit lists would play what an edit list of the source hides. (An encoder's
     delay just before the start is kept.) In a container without timestamps, a packet of which at
-    least half comes before the start would delay all that follow.
+    least half comes before the start would delay all that follow. No container takes a torn piece
+    of AAC.
 
     Args:
         packet: as the source gives it.
         start: of the source's clock (``FileInfo.start``), seconds.
         container: what it would be written to.
     """
+    if lacks_header(packet):
+        return True
     time = begin_of(packet)
     if container.hides_samples or time is None:
         return False

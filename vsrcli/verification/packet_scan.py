@@ -23,6 +23,7 @@ from vsrcli.decode.input_file import find_video, open_input
 from vsrcli.decode.metadata import uncarried_by_packet
 from vsrcli.decode.source_clock import continuous_packets, continuous_packets_of
 from vsrcli.frame import VideoInfo
+from vsrcli.streams.adts import without_header
 from vsrcli.streams.source_packets import must_be_skipped
 from vsrcli.streams.stream_tags import content_tags, global_tags
 from vsrcli.verification.packet_inventory import (
@@ -32,11 +33,6 @@ from vsrcli.verification.packet_inventory import (
     Track,
 )
 
-# The header of ADTS, which MPEG-TS puts before each frame of AAC.
-_ADTS_SYNC = 0xFFF0
-_ADTS_SYNC_MASK = 0xFFF6
-_ADTS_HEADER_BYTES = 7
-_ADTS_HEADER_BYTES_WITH_CRC = 9
 _DEFAULT_UNIT = Fraction(1, 1000)
 _DIGEST_BYTES = 8
 _MAX_SILENT_PACKETS = 16
@@ -172,7 +168,9 @@ class _TrackRecorder:
     def add(self, packet: Packet[Any]) -> None:
         payload = b""
         if not self._is_main_video:
-            payload = _without_framing(bytes(packet), self._codec)
+            payload = bytes(packet)
+            if self._codec == "aac":
+                payload = without_header(payload)
         elif not self.holds_captions:
             self.holds_captions = holds_captions(bytes(packet))
         if self._codec == "mov_text" and payload == _EMPTY_MOV_TEXT:
@@ -212,19 +210,3 @@ class _TrackRecorder:
             title=content_tags(tags, handler_names=False).get("title"),
             disposition=int(stream.disposition),
         )
-
-
-def _without_framing(payload: bytes, codec: str) -> bytes:
-    """AAC without the header of ADTS; anything else as it is.
-
-    A raw frame of AAC never begins with twelve ones, which would be its end.
-    """
-    if codec != "aac" or len(payload) < _ADTS_HEADER_BYTES_WITH_CRC:
-        return payload
-    sync = int.from_bytes(payload[:2], "big") & _ADTS_SYNC_MASK
-    length = (payload[3] & 3) << 11 | payload[4] << 3 | payload[5] >> 5
-    if sync != _ADTS_SYNC or length != len(payload):
-        return payload
-    has_crc = payload[1] & 1 == 0
-    header = _ADTS_HEADER_BYTES_WITH_CRC if has_crc else _ADTS_HEADER_BYTES
-    return payload[header:]
