@@ -56,9 +56,10 @@ class FakeFrame:
 
 class _Item(bytes):
     def __new__(cls, name: str, content: bytes) -> _Item:
-        item = super().__new__(cls, content)
-        item.type = Type[name] if name in Type.__members__ else Type(int(name[1:]))  # type: ignore[attr-defined]
-        return item
+        item: Any = super().__new__(cls, content)
+        is_known = name in Type.__members__
+        item.type = Type[name] if is_known else Type(int(name[1:]))
+        return item  # type: ignore[no-any-return]
 
 
 def lost(**items: bytes) -> list[str]:

@@ -24,6 +24,7 @@ from vsrcli.decode.input_file import (
     is_cover,
     open_input,
 )
+from vsrcli.decode.metadata import uncarried_by
 from vsrcli.decode.opacity import is_opaque
 from vsrcli.decode.part_beginning import read_part_beginning
 from vsrcli.decode.shape import (
@@ -105,6 +106,8 @@ def probe(
             )
         if part is not None:
             frames = part.frames
+            for frame in frames:
+                beginning.uncarried |= dict.fromkeys(uncarried_by(frame))
             aspect = _aspect_later(stream, aspect, part.context)
             context = part.context
         first = frames[0]
