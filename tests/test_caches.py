@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_graph_of_another_user_is_not_used(
     if os.geteuid() == 0:
         os.chown(_kept(folder), ORDINARY_USER, -1)
     else:
-        monkeypatch.setattr(graph_cache.os, "geteuid", lambda: ORDINARY_USER)
+        monkeypatch.setattr(os, "geteuid", lambda: ORDINARY_USER)
     assert keep("a", lambda: b"again") == b"again"
     assert "other users can write it" in _lines(caplog)[0]
 
@@ -224,7 +225,7 @@ def test_a_full_disk_leaves_nothing(
         file = opened(descriptor, mode)
         return Full(file) if mode == "wb" else file
 
-    monkeypatch.setattr(graph_cache.os, "fdopen", fdopen)
+    monkeypatch.setattr(os, "fdopen", fdopen)
     assert keep("a", _make) == CONTENT
     assert not list(folder.iterdir())
     assert "No space left on device" in _lines(caplog)[0]
@@ -299,11 +300,10 @@ def test_graphs_of_other_versions_are_not_used(
     if package == "vsr":
         monkeypatch.setattr(onnx_graphs, "__version__", "99.1")
     else:
-        installed = onnx_graphs.version
         monkeypatch.setattr(
             onnx_graphs,
             "version",
-            lambda name: "99.1" if name == package else installed(name),
+            lambda name: "99.1" if name == package else version(name),
         )
     assert onnx_graphs._key(checkpoint, "sliced", "whole") != before
 

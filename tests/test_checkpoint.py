@@ -6,10 +6,12 @@ import json
 import pickle
 import resource
 import zipfile
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from safetensors.torch import save as serialize
@@ -18,7 +20,15 @@ from safetensors.torch import save_file
 from vsrcli.errors import ModelError
 from vsrcli.models import MODELS
 from vsrcli.models import weights as weights_module
-from vsrcli.models.checkpoint import build, count_parameters, load, save
+from vsrcli.models.checkpoint import (
+    _pth_names,
+    build,
+    count_parameters,
+    load,
+    save,
+)
+from vsrcli.models.graph import read_graph
+from vsrcli.models.torch_file import read_tensors
 from vsrcli.models.weights import (
     METADATA_KEY,
     CheckpointInfo,
@@ -261,3 +271,227 @@ def test_an_archive_that_unpacks_to_more_than_a_checkpoint_is_refused(
     assert path.stat().st_size < 2_000_000
     with pytest.raises(ModelError, match="unpacks to"):
         load(path)
+
+
+def _repeated(width: int) -> dict[str, torch.Tensor]:
+    """The authors' network, so many filters wide, of one stored value: every stride is 0."""
+    with torch.device("meta"):
+        shapes = build(MODELS["5-parallel"], {"width": width}).state_dict()
+    return {
+        stored_name: torch.zeros(1).expand(shapes[name].shape)
+        for name, stored_name in _pth_names().items()
+    }
+
+
+class _Greedy:
+    """Pickled as a call that PyTorch's reader allows, of any size."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        return (bytearray, (1 << 31,))
+
+
+def _greedy_files(folder: Path) -> dict[str, Path]:
+    """Small files that ask for gigabytes."""
+    paths = {
+        name: folder / f"{name}.pth"
+        for name in ("one value", "bytes", "old", "compressed", "shared", "indices")
+    }
+    torch.save(_repeated(1024), paths["one value"])
+    torch.save({"x": _Greedy()}, paths["bytes"])
+    torch.save({"x": _Greedy()}, paths["old"], _use_new_zipfile_serialization=False)
+    large = torch.zeros(1 << 20)
+    torch.save([large[number:] for number in range(1000)], paths["shared"])
+    torch.save(
+        {"x": torch.zeros(4).as_strided((1 << 20, 1 << 20), (0, 0))}, paths["indices"]
+    )
+    with (
+        zipfile.ZipFile(paths["shared"]) as archive,
+        zipfile.ZipFile(paths["compressed"], "w", zipfile.ZIP_DEFLATED) as other,
+    ):
+        for entry in archive.infolist():
+            other.writestr(entry.filename, archive.read(entry))
+    return paths
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("one value", "which the file does not hold"),
+        ("bytes", "plain tensors"),
+        ("old", "plain tensors"),
+        ("compressed", "more than the file has"),
+        ("shared", "which the file does not hold"),
+        ("indices", "which the file does not hold"),
+    ],
+)
+def test_a_small_file_gets_no_more_memory_than_it_has_bytes(
+    tmp_path: Path, kind: str, says: str
+) -> None:
+    path = _greedy_files(tmp_path)[kind]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match=says) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000
+
+
+def test_what_is_checked_is_what_is_read(tmp_path: Path) -> None:
+    """An archive with two tables of contents: PyTorch goes by another one than Python."""
+    good = tmp_path / "good.pth"
+    evil = tmp_path / "evil.pth"
+    torch.save({"x": torch.zeros(3)}, good)
+    torch.save({"x": _Evil()}, evil)
+    content = good.read_bytes()
+    for joined in (evil.read_bytes() + content, content + evil.read_bytes()):
+        path = tmp_path / "joined.pth"
+        path.write_bytes(joined)
+        try:
+            stored = read_tensors(path)
+        except ModelError:
+            continue
+        assert torch.equal(stored["x"], torch.zeros(3))
+
+
+def test_files_of_older_pytorch_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "old.pth"
+    stored: dict[str, Any] = {"a": torch.rand(3, 4), "step": 7, "names": ["b"]}
+    torch.save(stored, path, _use_new_zipfile_serialization=False)
+    again = read_tensors(path)
+    assert torch.equal(again.pop("a"), stored.pop("a"))
+    assert again == stored
+
+
+@pytest.mark.parametrize("size", [0, 4, 100, -30])
+def test_a_torn_file_is_one_clear_error(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "torn.pth"
+    torch.save({"x": torch.zeros(100)}, path)
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ModelError, match="refused"):
+        load(path)
+
+
+_ODD = [None, True, 3.5, "x", [], ["delta"], {"a": "b"}, -1, float("nan")]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(CheckpointInfo)])
+def test_odd_values_in_a_header(tmp_path: Path, name: str) -> None:
+    """What is read has the types that the rest of the program relies on."""
+    path = tmp_path / "odd.safetensors"
+    for value in _ODD:
+        header = {"model": "delta"} | {name: value}
+        metadata = {METADATA_KEY: json.dumps(header)}
+        path.write_bytes(serialize({"a": torch.zeros(1)}, metadata=metadata))
+        try:
+            info = read_info(path)
+        except ModelError:
+            continue
+        expected = getattr(CheckpointInfo("delta"), name)
+        if expected is not None:
+            assert isinstance(getattr(info, name), type(expected))
+
+
+@pytest.mark.parametrize("arguments", [{"width": -5}, {"width": 0.5}, {"width": 0}])
+def test_arguments_that_make_no_network(
+    tmp_path: Path, arguments: dict[str, float]
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    header = json.dumps({"model": "5-parallel", "arguments": arguments})
+    path.write_bytes(serialize({"a": torch.zeros(1)}, metadata={METADATA_KEY: header}))
+    with pytest.raises(ModelError) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.float8_e4m3fn, torch.bool])
+def test_weights_that_are_no_numbers_of_networks(
+    tmp_path: Path, kind: torch.dtype
+) -> None:
+    path = tmp_path / "odd.safetensors"
+    network = build(MODELS["lite"])
+    tensors = {
+        name: value.contiguous().to(kind)
+        for name, value in network.state_dict().items()
+    }
+    metadata = {METADATA_KEY: CheckpointInfo("lite").to_json()}
+    path.write_bytes(serialize(tensors, metadata=metadata))
+    with pytest.raises(ModelError, match="floating-point numbers of 16, 32 or 64 bits"):
+        load(path)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".onnx"])
+def test_a_file_larger_than_any_network(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"giant{suffix}"
+    path.touch()
+    header = b"{}"
+    with path.open("wb") as file:
+        if suffix == ".safetensors":
+            tensor = {"dtype": "U8", "shape": [1 << 33], "data_offsets": [0, 1 << 33]}
+            header = json.dumps({"a": tensor}).encode()
+            file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + (1 << 33))  # takes no space
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ModelError, match="that a network here can have"):
+        read_graph(path) if suffix == ".onnx" else load(path)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
+
+
+def test_a_checkpoint_that_cannot_be_read(tmp_path: Path) -> None:
+    for name in ("x" * 300 + ".pth", "a/b.pth", ".pth", "nul\0.pth"):
+        with pytest.raises(ModelError):
+            locate(str(tmp_path / name))
+    with pytest.raises(ModelError, match=r"cannot be read: No such file"):
+        sha256(tmp_path / "gone.pth")
+    with pytest.raises(ModelError, match="cannot be read: Is a directory"):
+        read_tensors(tmp_path)
+
+
+def _graph(kind: str) -> onnx.ModelProto:
+    """A graph with vsr's header, and something that ``vsr export`` never writes."""
+    helper = onnx.helper
+    value = helper.make_tensor("value", onnx.TensorProto.FLOAT, [1], [0.0])
+    node = helper.make_node("Constant", [], ["pictures"], value=value)
+    functions = []
+    if kind == "subgraph":
+        branch = helper.make_graph([node], "branch", [], [])
+        node = helper.make_node("If", ["x"], ["y"], then_branch=branch)
+    elif kind == "domain":
+        node = helper.make_node("EPContext", [], ["y"], domain="com.microsoft")
+    elif kind == "function":
+        opset = helper.make_opsetid("", 17)
+        functions = [helper.make_function("f", "F", [], ["y"], [node], [opset])]
+    elif kind == "attribute":
+        value.data_location = onnx.TensorProto.EXTERNAL
+        value.ClearField("float_data")
+        entry = value.external_data.add(key="location", value="/etc/passwd")
+        assert entry.value
+        node = helper.make_node("Constant", [], ["pictures"], value=value)
+    elif kind == "sparse":
+        indices = helper.make_tensor("i", onnx.TensorProto.INT64, [1], [0])
+        indices.external_data.add(key="location", value="/etc/passwd")
+        sparse = helper.make_sparse_tensor(value, indices, [1])
+        node = helper.make_node("Constant", [], ["y"], sparse_value=sparse)
+    graph = helper.make_graph([node], "network", [], [])
+    model = helper.make_model(graph, functions=functions)
+    helper.set_model_props(model, {METADATA_KEY: CheckpointInfo("lite").to_json()})
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("subgraph", "branches or loops"),
+        ("domain", "operators of its own"),
+        ("function", "operators of its own"),
+        ("attribute", "keeps weights in other files"),
+        ("sparse", "keeps weights in other files"),
+    ],
+)
+def test_graphs_that_read_files_or_run_for_ever(
+    tmp_path: Path, kind: str, says: str
+) -> None:
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(_graph("").SerializeToString())
+    assert read_graph(path).info.model == "lite"
+    path.write_bytes(_graph(kind).SerializeToString())
+    with pytest.raises(ModelError, match=says):
+        read_graph(path)

@@ -102,6 +102,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "models/export.py",
         "models/half.py",
         "models/initialisation.py",
+        "models/torch_file.py",
         "backends/",
         "training/batches.py",
         "training/flat.py",

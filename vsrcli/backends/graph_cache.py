@@ -17,11 +17,12 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from vsrcli.models.weights import MAX_BYTES
+
 log = logging.getLogger(__name__)
 
 _MARK = b"vsr graph\n"
 _DIGEST_BYTES = 64
-_MAX_BYTES = 1 << 28
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 # A temporary file older than this has no process any more that writes it.
 _MAX_WRITING_SECONDS = 3600
@@ -94,7 +95,7 @@ def _read(path: Path, key: str) -> bytes | None:
         with os.fdopen(os.open(path, flags), "rb") as file:
             status = os.fstat(file.fileno())
             is_trusted = stat.S_ISREG(status.st_mode) and _is_own(status)
-            stored = file.read(_MAX_BYTES) if is_trusted else b""
+            stored = file.read(MAX_BYTES) if is_trusted else b""
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

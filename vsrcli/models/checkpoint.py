@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,6 +18,7 @@ from vsrcli.errors import ModelError
 from vsrcli.models import ModelSpec
 from vsrcli.models.five_parallel import RECURSIVE_STACKS
 from vsrcli.models.layers import Network, channels_last
+from vsrcli.models.torch_file import read_tensors
 from vsrcli.models.weights import (
     METADATA_KEY,
     CheckpointInfo,
@@ -29,7 +28,7 @@ from vsrcli.models.weights import (
 
 _MAX_ARGUMENTS = 32
 _MAX_ARGUMENT_VALUE = 1024
-_MAX_BYTES = 1 << 30
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 
 
 def build(
@@ -46,9 +45,10 @@ def build(
     network_class = getattr(import_module(module), name)
     try:
         network = network_class(**keywords)
-    except TypeError as error:
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
+        reason = str(error).partition("\n")[0]
         raise ModelError(
-            f"{spec.name} cannot be built with {keywords}: {error}"
+            f"{spec.name} cannot be built with {keywords}: {reason}"
         ) from error
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
@@ -133,7 +133,7 @@ def _check_arguments(path: Path, info: CheckpointInfo) -> None:
         # a comparison with NaN is false
         if not is_number or not abs(value) <= _MAX_ARGUMENT_VALUE:
             raise ModelError(
-                f"{path}: its header asks for a network with {name} = {str(value)[:40]}: "
+                f"{path}: its header asks for a network with {name[:40]} = {str(value)[:40]}: "
                 f"not a number up to {_MAX_ARGUMENT_VALUE}"
             )
 
@@ -144,7 +144,9 @@ def _check_tensors(
     tensors: Mapping[str, Tensor],
 ) -> None:
     """Check names, shapes and values before any memory is allocated for the network."""
-    with torch.device("meta"):  # shapes without memory
+    # shapes without memory, and without warnings of a network that has no filters
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         expected = build(info.spec, info.arguments).state_dict()
     if _shapes(tensors) != _shapes(expected):
         raise ModelError(
@@ -152,7 +154,12 @@ def _check_tensors(
             f"({len(tensors)} tensors, {len(expected)} expected): "
             "if another version of vsr made it, use that one, or train again"
         )
-    for tensor in tensors.values():
+    for name, tensor in tensors.items():
+        if tensor.dtype not in _DTYPES:
+            raise ModelError(
+                f"{path}: its tensor {name} is of {tensor.dtype}, and weights are "
+                "floating-point numbers of 16, 32 or 64 bits"
+            )
         if not bool(torch.isfinite(tensor).all()):
             raise ModelError(
                 f"{path}: its weights are not finite numbers; "
@@ -162,45 +169,6 @@ def _check_tensors(
 
 def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, torch.Size]:
     return {name: tensor.shape for name, tensor in tensors.items()}
-
-
-def read_tensors(path: Path) -> Any:
-    """Read a file of ``torch.save`` that holds only tensors and plain values.
-
-    Raises:
-        ModelError: it holds anything else, which could run code, or is not such a file.
-    """
-    try:
-        _check_unpacked_size(path)
-        with warnings.catch_warnings():
-            # about old formats; a real problem raises an error below
-            warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except ModelError:
-        raise
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path}: refused: it is not a file of plain tensors, "
-            "and anything else in a pickle could run code"
-        ) from error
-    except Exception as error:
-        # The unpickler reads arbitrary bytes, so it can raise almost anything.
-        raise ModelError(
-            f"{path}: refused: not a file that PyTorch can read ({type(error).__name__})"
-        ) from error
-
-
-def _check_unpacked_size(path: Path) -> None:
-    """Refuse a zip bomb before memory is allocated for it."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        size = sum(entry.file_size for entry in archive.infolist())
-    if size > _MAX_BYTES:
-        raise ModelError(
-            f"{path}: refused: it unpacks to {size / 1e9:.1f} GB, "
-            f"and a checkpoint has at most {_MAX_BYTES / 1e9:.1f} GB"
-        )
 
 
 def _read_pth(path: Path) -> tuple[dict[str, Tensor], CheckpointInfo]:

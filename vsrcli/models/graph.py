@@ -10,7 +10,12 @@ from typing import Literal
 import onnx
 
 from vsrcli.errors import ModelError
-from vsrcli.models.weights import METADATA_KEY, CheckpointInfo
+from vsrcli.models.weights import (
+    MAX_BYTES,
+    METADATA_KEY,
+    CheckpointInfo,
+    too_large,
+)
 
 Layout = Literal["sliced", "conv3d"]
 Target = Literal["vsr", "vs-mlrt"]
@@ -21,7 +26,6 @@ Piece = int | Literal["whole", "groups"]
 EXPORT_VERSION = 3
 LAYOUT_KEY = "vsr_layout"
 TARGET_KEY = "vsr_target"
-_MAX_BYTES = 1 << 30
 # `models.export` replaces these operators, but files of other versions may contain them.
 _SIZE_DEPENDENT_OPERATORS = ("ConvTranspose", "Sigmoid")
 
@@ -51,11 +55,8 @@ def read_graph(path: Path) -> Graph:
         ModelError: missing, damaged, of another program, or made for another program.
     """
     try:
-        size = path.stat().st_size
-        if size > _MAX_BYTES:
-            raise ModelError(
-                f"{path}: refused: {size / 1e9:.1f} GB is more than a network here can have"
-            )
+        if path.stat().st_size > MAX_BYTES:
+            raise too_large(path)
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from error
@@ -84,11 +85,7 @@ def parse_graph(content: bytes, path: Path) -> Graph:
             f"{path}: an ONNX file without vsr's header, so its network is unknown; "
             "give one that `vsr export` wrote"
         )
-    if _has_external_data(model.graph):
-        raise ModelError(
-            f"{path}: refused: it keeps weights in other files, "
-            "which no file of `vsr export` does"
-        )
+    _check_operators(model, path)
     target = properties.get(TARGET_KEY, "vsr")
     if target != "vsr":
         raise ModelError(
@@ -125,12 +122,23 @@ def _check_planes(
             )
 
 
-def _has_external_data(graph: onnx.GraphProto) -> bool:
-    """Whether a tensor of the graph, or of one inside it, is stored in another file."""
-    for tensor in _tensors(graph):
+def _check_operators(model: onnx.ModelProto, path: Path) -> None:
+    """Refuse what no exported network has, and what would read other files or run for ever."""
+    has_own_functions = bool(model.functions or model.training_info)
+    if has_own_functions or any(node.domain for node in model.graph.node):
+        raise ModelError(
+            f"{path}: refused: it has operators of its own, which no file of `vsr export` has"
+        )
+    for tensor in _tensors(model.graph):
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
-            return True
-    return any(_has_external_data(subgraph) for subgraph in _subgraphs(graph))
+            raise ModelError(
+                f"{path}: refused: it keeps weights in other files, "
+                "which no file of `vsr export` does"
+            )
+    if any(_has_subgraphs(node) for node in model.graph.node):
+        raise ModelError(
+            f"{path}: refused: it has branches or loops, which no file of `vsr export` has"
+        )
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -143,12 +151,12 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
         for attribute in node.attribute:
             yield attribute.t
             yield from attribute.tensors
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield sparse.values
+                yield sparse.indices
 
 
-def _subgraphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The non-empty graphs in the attributes of a graph's nodes, such as branches and loops."""
-    for node in graph.node:
-        for attribute in node.attribute:
-            for subgraph in (attribute.g, *attribute.graphs):
-                if subgraph.node or subgraph.initializer:
-                    yield subgraph
+def _has_subgraphs(node: onnx.NodeProto) -> bool:
+    return any(
+        attribute.HasField("g") or attribute.graphs for attribute in node.attribute
+    )

@@ -20,6 +20,8 @@ from vsrcli.errors import ModelError
 from vsrcli.models import DEFAULT_DOMAIN, MODELS, LumaScale, ModelSpec
 
 METADATA_KEY = "vsr"
+# More than any network here can have.
+MAX_BYTES = 1 << 28
 _SUFFIXES = (".safetensors", ".pth", ".onnx")
 
 
@@ -71,6 +73,7 @@ class CheckpointInfo:
         """
         try:
             info = cls(**json.loads(text))
+            info._check_types()
         except (ValueError, TypeError, RecursionError) as error:
             raise ModelError(
                 f"{path}: this version of vsr cannot read the checkpoint's header"
@@ -85,6 +88,21 @@ class CheckpointInfo:
                 f"{path}: unknown luma scale {info.luma_scale!r} in the header"
             )
         return info
+
+    def _check_types(self) -> None:
+        """Raise ``TypeError`` for what JSON can hold and a header cannot."""
+        texts = (self.domain, self.recipe, self.licence, self.trained_on)
+        counts = (self.step, self.parameters, self.pixels)
+        is_valid = (
+            isinstance(self.model, str)
+            and isinstance(self.arguments, Mapping)
+            and isinstance(self.gain_db, Mapping)
+            and all(isinstance(text, str | None) for text in texts)
+            and all(isinstance(count, int) for count in counts)
+            and all(isinstance(gain, int | float) for gain in self.gain_db.values())
+        )
+        if not is_valid:
+            raise TypeError
 
 
 def weights_folder() -> Path:
@@ -157,9 +175,28 @@ def _locate_shipped(model: str, domain: str | None) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hexadecimal SHA-256 of a checkpoint.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def too_large(path: Path) -> ModelError:
+    """The error to raise for a file of more than ``MAX_BYTES``."""
+    return ModelError(
+        f"{path}: refused: it has more than the {MAX_BYTES / 1e9:.2g} GB "
+        "that a network here can have"
+    )
+
+
+def _unreadable(path: Path, error: OSError) -> ModelError:
+    return ModelError(f"{path}: cannot be read: {error.strerror}")
 
 
 @cache
@@ -167,10 +204,9 @@ def _read_checksums(path: Path) -> dict[str, str]:
     """File names -> hexadecimal SHA-256; empty if there is no such file."""
     checksums: dict[str, str] = {}
     if path.is_file():
-        for line in path.read_text().splitlines():
-            if line.strip():
-                digest, name = line.split()
-                checksums[name] = digest
+        for line in path.read_text(errors="replace").splitlines():
+            digest, _, name = line.partition("  ")
+            checksums[name] = digest
     return checksums
 
 
@@ -201,12 +237,15 @@ def read_info(path: Path) -> CheckpointInfo:
         ModelError: not a safetensors file, or not one of ours.
     """
     try:
+        size = path.stat().st_size
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ModelError(
             f"{path}: not a complete safetensors file ({error})"
         ) from error
+    if size > MAX_BYTES:
+        raise too_large(path)
     if METADATA_KEY not in metadata:
         raise ModelError(
             f"{path}: a safetensors file without vsr's header, so its network is unknown; "

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from vsrcli.errors import ModelError, OutputError
-from vsrcli.models.checkpoint import read_tensors
+from vsrcli.models.torch_file import read_tensors
 from vsrcli.training.plan import TrainingPlan
 
 _STATE_NAME = "state.pt"
