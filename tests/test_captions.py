@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from vsrcli.captions import CaptionQueue, pairs_of
 from vsrcli.cli import main
+from vsrcli.decode.caption_reader import captions_of
 from vsrcli.errors import OutputError
 from vsrcli.jobs.extract import extract
 from vsrcli.jobs.upscale import upscale
@@ -336,4 +337,18 @@ def test_what_the_decoder_hides_is_found(
     source: Path, honest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vsrcli.decode.caption_reader.captions_of", lambda picture: b"")
-    assert "the source's packets hold some" in _problem(source, honest)
+    assert "packets of the source hold some" in _problem(source, honest)
+
+
+def test_what_is_read_wrongly_is_found(
+    source: Path, honest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source and output are read by the same code: packets tell what it loses of both."""
+    lost = numbered(7)
+    monkeypatch.setattr(
+        "vsrcli.decode.caption_reader.captions_of",
+        lambda picture: captions if (captions := captions_of(picture)) != lost else b"",
+    )
+    assert "others than its packets hold: CEA-608 field 1: pair 7 of 20" in _problem(
+        source, honest
+    )

@@ -9,13 +9,21 @@ from typing import Any
 
 import av
 
+from vsrcli.captions import TRIPLET_BYTES
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.decode.input_file import find_video, open_input
 from vsrcli.decode.sidedata import side_data_of
 from vsrcli.frame import VideoInfo
 
-# The identifier of ATSC A/53, the kind cc_data, and a count of triplets that is not zero.
-_MESSAGE = re.compile(rb"GA94\x03[\x41-\x5f\x61-\x7f\xc1-\xdf\xe1-\xff]")
+# The identifier of ATSC A/53 and the kind cc_data; then come the number of triplets with flags, a
+# byte that says nothing, and the triplets.
+_IDENTIFIER = b"GA94\x03"
+_HEADER_BYTES = len(_IDENTIFIER) + 2
+_COUNT_MASK = 31
+_PROCESS_CC_DATA = 0x40
+# What keeps start codes out of units of these codecs.
+_ESCAPED = re.compile(b"\x00\x00\x03(?=[\x00-\x03])")
+_ESCAPING_CODECS = ("h264", "hevc")
 _CODECS = ("h264", "hevc", "mpeg1video", "mpeg2video", "av1")
 _SEARCHED_SECONDS = 10
 _MAX_SEARCHED_PACKETS = 2000
@@ -29,9 +37,26 @@ def captions_of(picture: av.VideoFrame) -> bytes:
     return b""
 
 
-def holds_captions(content: bytes) -> bool:
-    """Whether the content of a packet has closed captions in it."""
-    return _MESSAGE.search(content) is not None
+def captions_in(content: bytes, codec: str) -> bytes:
+    """Closed captions in a packet of video (ATSC A/53, part 4), without decoding it.
+
+    Args:
+        content: of the packet.
+        codec: canonical name of its codec.
+    """
+    captions = b""
+    place = content.find(_IDENTIFIER)
+    while place >= 0:
+        # as long as it can be with every third byte escaped
+        message = content[place : place + 2 * (_HEADER_BYTES + 3 * _COUNT_MASK)]
+        if codec in _ESCAPING_CODECS:
+            message = _ESCAPED.sub(b"\x00\x00", message)
+        flags = message[_HEADER_BYTES - 2] if len(message) > _HEADER_BYTES else 0
+        if flags & _PROCESS_CC_DATA:
+            size = TRIPLET_BYTES * (flags & _COUNT_MASK)
+            captions += message[_HEADER_BYTES : _HEADER_BYTES + size]
+        place = content.find(_IDENTIFIER, place + 1)
+    return captions
 
 
 def has_captions(info: VideoInfo, begin: Fraction = Fraction(0)) -> bool:
@@ -67,7 +92,7 @@ def _search(container: Any, info: VideoInfo, begin: Fraction) -> bool:
             time = packet.pts * info.time_base - info.start
         if time > end:
             return False
-        if time >= begin and holds_captions(bytes(packet)):
+        if time >= begin and captions_in(bytes(packet), info.video.codec):
             return True
     return False
 

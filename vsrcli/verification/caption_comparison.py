@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Collection, Sequence
+from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.captions import TRIPLET_BYTES, pairs_of
 from vsrcli.frame import Frame
+from vsrcli.verification.packet_inventory import TimedCaptions
 from vsrcli.wording import plural
 
 _CHANNELS = ("CEA-608 field 1", "CEA-608 field 2", "CEA-708")
@@ -35,12 +38,12 @@ class CaptionComparison:
         """Take the next frame of the source, within the range of the output."""
         if frame.captions:
             self.has_any = True
-            _add(frame, self._expected)
+            _add(frame.captions, float(frame.time), self._expected)
 
     def add_actual(self, frame: Frame) -> None:
         """Take the next frame of the output."""
         if frame.captions:
-            _add(frame, self._actual)
+            _add(frame.captions, float(frame.time), self._actual)
 
     @property
     def expected_count(self) -> int:
@@ -52,19 +55,35 @@ class CaptionComparison:
         """How many the output has."""
         return sum(len(channel) for channel in self._actual)
 
+    def unread(
+        self, packets: Sequence[TimedCaptions], frame_times: Collection[Fraction]
+    ) -> str | None:
+        """What packets of the source hold and its frames did not give, or None.
+
+        Args:
+            packets: those of the range that have captions, in order of presentation.
+            frame_times: of the frames in the range, seconds. Where not every packet is at the time
+                of a frame, it only counts whether the frames gave any captions.
+        """
+        if packets and not self.has_any:
+            return "lost: packets of the source hold some that its frames did not give"
+        held = tuple(_Channel() for _ in _CHANNELS)
+        for time, captions in packets:
+            if time is None or time not in frame_times:
+                return None
+            _add(captions, float(time), held)
+        difference = _first_difference(held, self._expected)
+        if difference is None:
+            return None
+        return f"frames of the source gave others than its packets hold: {difference}"
+
     def problem(self) -> str | None:
         """What is wrong with the captions of the output, or None."""
         if self.expected_count and not self.actual_count:
             first = min(channel.times[0] for channel in self._expected if len(channel))
             count = plural(self.expected_count, "pair")
             return f"lost: the source has {count} of bytes, from {first:.3f} s on"
-        for name, expected, actual in zip(
-            _CHANNELS, self._expected, self._actual, strict=True
-        ):
-            problem = _difference(expected, actual)
-            if problem is not None:
-                return f"{name}: {problem}"
-        return None
+        return _first_difference(self._expected, self._actual)
 
 
 class _Channel:
@@ -82,11 +101,21 @@ class _Channel:
         return np.frombuffer(self.content, np.uint8).reshape(-1, TRIPLET_BYTES)
 
 
-def _add(frame: Frame, channels: tuple[_Channel, ...]) -> None:
-    for number, triplet in pairs_of(frame.captions):
+def _add(captions: bytes, seconds: float, channels: tuple[_Channel, ...]) -> None:
+    for number, triplet in pairs_of(captions):
         kind = triplet[0] & _MEANING
         channels[number].content += bytes([kind]) + triplet[1:]
-        channels[number].times.append(float(frame.time))
+        channels[number].times.append(seconds)
+
+
+def _first_difference(
+    expected: tuple[_Channel, ...], actual: tuple[_Channel, ...]
+) -> str | None:
+    for name, one, other in zip(_CHANNELS, expected, actual, strict=True):
+        problem = _difference(one, other)
+        if problem is not None:
+            return f"{name}: {problem}"
+    return None
 
 
 def _difference(expected: _Channel, actual: _Channel) -> str | None:

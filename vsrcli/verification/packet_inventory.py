@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 Integers = NDArray[np.int64]
 Digests = NDArray[np.uint64]
 
+# When a packet is presented, seconds, or None where it does not say; and what it holds.
+TimedCaptions = tuple[Fraction | None, bytes]
+
 # The time of a packet without a timestamp.
 NO_TIME = np.iinfo(np.int64).min
 
@@ -124,7 +127,7 @@ class PacketInventory:
         chapters: in file order.
         tags: the global ones that describe the content.
         end: when the video ends according to the header, seconds; None where it does not say.
-        holds_captions: whether a packet of the video holds closed captions.
+        captions: closed captions in packets of the video, in order of presentation.
         uncarried: phrases for what packets of the video have beside them and no output holds.
     """
 
@@ -132,7 +135,7 @@ class PacketInventory:
     chapters: tuple[Chapter, ...]
     tags: dict[str, str]
     end: Fraction | None
-    holds_captions: bool = False
+    captions: tuple[TimedCaptions, ...] = ()
     uncarried: tuple[str, ...] = ()
 
 

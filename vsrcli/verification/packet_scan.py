@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.stream import AttachmentStream, Disposition
 
 from vsrcli.containers.table import Container
-from vsrcli.decode.caption_reader import holds_captions
+from vsrcli.decode.caption_reader import captions_in
 from vsrcli.decode.completeness import promised_end
 from vsrcli.decode.input_file import find_video, open_input
 from vsrcli.decode.metadata import uncarried_by_packet
@@ -30,6 +30,7 @@ from vsrcli.verification.packet_inventory import (
     NO_TIME,
     Chapter,
     PacketInventory,
+    TimedCaptions,
     Track,
 )
 
@@ -71,7 +72,7 @@ def scan_packets(
             chapters=tuple(chapters),
             tags=global_tags(dict(source.metadata)),
             end=promised_end(video, info.start),
-            holds_captions=recorders[video.index].holds_captions,
+            captions=recorders[video.index].captions(),
             uncarried=tuple(uncarried),
         )
 
@@ -163,7 +164,7 @@ class _TrackRecorder:
         self._lengths = array("q")
         self._digests = array("Q")
         self._sum = hashlib.sha256()
-        self.holds_captions = False
+        self._captions: list[tuple[int, bytes]] = []
 
     def add(self, packet: Packet[Any]) -> None:
         payload = b""
@@ -171,8 +172,9 @@ class _TrackRecorder:
             payload = bytes(packet)
             if self._codec == "aac":
                 payload = without_header(payload)
-        elif not self.holds_captions:
-            self.holds_captions = holds_captions(bytes(packet))
+        elif captions := captions_in(bytes(packet), self._codec):
+            time = NO_TIME if packet.pts is None else packet.pts
+            self._captions.append((time, captions))
         if self._codec == "mov_text" and payload == _EMPTY_MOV_TEXT:
             return
         digest = hashlib.sha256(payload).digest()[:_DIGEST_BYTES]
@@ -180,6 +182,15 @@ class _TrackRecorder:
         self._lengths.append(packet.duration or 0)
         self._digests.append(int.from_bytes(digest, "little"))
         self._sum.update(payload)
+
+    def captions(self) -> tuple[TimedCaptions, ...]:
+        """See ``PacketInventory.captions``."""
+        unit = self._stream.time_base or _DEFAULT_UNIT
+        ordered = sorted(self._captions, key=lambda item: item[0])
+        return tuple(
+            (None if ticks == NO_TIME else ticks * unit - self._start, captions)
+            for ticks, captions in ordered
+        )
 
     def track(self) -> Track:
         stream = self._stream

@@ -123,7 +123,7 @@ def verify(
         *check_changes(task, named_changes),
         *check_side_data(task, results),
         *check_content(task, results.comparison),
-        *check_captions(task, results.captions),
+        *check_captions(task, results),
         *stream_checks,
     ]
     facts |= _facts(policy, results)

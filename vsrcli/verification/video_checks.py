@@ -7,7 +7,6 @@ from dataclasses import replace
 from fractions import Fraction
 
 from vsrcli.frame import ColorTags
-from vsrcli.verification.caption_comparison import CaptionComparison
 from vsrcli.verification.frame_comparison import FrameComparison
 from vsrcli.verification.frame_pass import FrameResults
 from vsrcli.verification.frame_times import (
@@ -27,6 +26,8 @@ from vsrcli.wording import plural
 
 # The unit of MP4's total duration, as a rule.
 _HEADER_SECONDS = Fraction(1, 1000)
+# FFmpeg's decoder of MPEG-2 gives those of a second field with the next frame.
+_CAPTIONS_STAY_WITH_PACKETS = ("h264", "hevc")
 
 
 def check_times(
@@ -126,24 +127,34 @@ def check_content(
     yield Check("chroma", comparison.is_close(difference), text)
 
 
-def check_captions(
-    task: VerificationTask,
-    comparison: CaptionComparison,
-) -> Iterator[Check]:
+def check_captions(task: VerificationTask, results: FrameResults) -> Iterator[Check]:
     """Whether the closed captions of the source are in the output."""
+    comparison = results.captions
     expected = comparison.expected_count
-    are_hidden = task.source_packets.holds_captions and not comparison.has_any
+    unread = _unread_captions(task, results)
     if not task.expected.keeps_captions:
         if expected:
             text = f"{plural(expected, 'pair')} of bytes cannot be carried"
             yield Check("captions", passed=True, text=text)
         return
-    if are_hidden and task.options.range.is_whole:
-        problem = "lost: the source's packets hold some that its decoder does not give"
-        yield Check("captions", passed=False, text=problem)
+    if unread is not None:
+        yield Check("captions", passed=False, text=unread)
     elif expected or comparison.actual_count:
         text = f"{plural(expected, 'pair')} of bytes, all as in the source"
         yield _check("captions", comparison.problem(), text)
+
+
+def _unread_captions(task: VerificationTask, results: FrameResults) -> str | None:
+    time_range = task.options.range
+    packets = [
+        (time, captions)
+        for time, captions in task.source_packets.captions
+        if time is None or time_range.contains(time)
+    ]
+    times: frozenset[Fraction] = frozenset()
+    if task.source.video.codec in _CAPTIONS_STAY_WITH_PACKETS:
+        times = frozenset(results.source_times)
+    return results.captions.unread(packets, times)
 
 
 def _check_alpha(task: VerificationTask, comparison: FrameComparison) -> Check:
