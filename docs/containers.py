@@ -74,12 +74,15 @@ _TEXT_PAYLOADS = {
 }
 _OTHER_PAYLOAD = b"words" * 10
 _BRIGHT = Hdr(content_light=(1000, 400))
+_PROJECTIONS = {"all": "yes", "level": "if it is not tilted", "none": "no"}
 _CONTAINER_COLUMNS = [
     "container",
     "frame times",
     "pixel aspect",
     "rotation",
     "colour tags",
+    "two views in a picture",
+    "spherical",
     "audio",
     "text subtitles",
     "picture subtitles",
@@ -200,6 +203,8 @@ def _container_row(
         "yes" if container.keeps_aspect else "by the codec",
         "yes" if container.keeps_rotation else "no: `--bake-rotation`",
         _colours(container),
+        _views(container),
+        _PROJECTIONS[container.projections],
         _describe(plans["audio"]),
         _describe(plans["text"]),
         _describe(plans["pictures"]),
@@ -229,6 +234,12 @@ def _colours(container: Container) -> str:
     if container.keeps_colours:
         return "yes"
     return "range only" if container.keeps_range else "by the codec"
+
+
+def _views(container: Container) -> str:
+    if container.stereo_modes:
+        return "yes"
+    return "by libx264" if container.holds_streams else "no"
 
 
 def _labels(container: Container) -> str:
