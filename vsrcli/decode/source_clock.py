@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -22,25 +21,19 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from vsrcli.decode.clock_joint import Joint, Line, ticks_of
 from vsrcli.decode.input_file import is_cover
 from vsrcli.timing import round_half_away
 
 # FFmpeg's flag of such formats, AVFMT_TS_DISCONT.
 _TS_DISCONT = 0x200
-# FFmpeg's own threshold, in the formats in which it expects clocks that jump.
-_MAX_JUMP_SECONDS = 10
-# Decoding times never fall back. Where FFmpeg makes them up, they may, by a few frames.
-_MAX_FALL_SECONDS = 1
-_MAX_FALL_SECONDS_WHERE_EXPECTED = Fraction(1, 10)
-# A pause between frames that is as long as the ones before it is no jump.
-_MAX_JUMP_GAPS = 3
 # Streams reach a joint one by one; multiplexers keep them within a second of each other.
 _LOOK_AHEAD_SECONDS = 5
 _LOOK_AHEAD_PACKETS = 5000
+# A stream that ended so long before a joint has nothing to do with it.
+_MAX_APART_SECONDS = 10
 # FFmpeg marks one of so many packets before a joint as damaged.
 _MARKED_PACKETS = 2
-# A stream that goes on for so long after another one has jumped does not jump itself.
-_MIN_STAY_SECONDS = 2
 
 
 def expects_restarts(container: InputContainer) -> bool:
@@ -82,84 +75,6 @@ def continuous_packets_of(
             yield packet
 
 
-@dataclass(slots=True, eq=False)
-class _Line:
-    """One stream between two restarts of its clock. Times are ticks of the file's clock.
-
-    Attributes:
-        unit: of the ticks, seconds.
-        max_fall, max_jump: how far the next packet may be from the last one.
-        offset: what is added to get the continuous clock.
-        first, last: decoding time of the first and the last packet.
-        gap: the longest step lately.
-        first_shown, shown_until: when the first packet is presented, and when the last one ends.
-    """
-
-    unit: Fraction
-    max_fall: int
-    max_jump: int | None
-    offset: int
-    first: int
-    last: int
-    gap: int = 0
-    duration: int = 0
-    first_shown: int = 0
-    shown_until: int = 0
-
-    def continues(self, time: int) -> bool:
-        step = time - self.last
-        if step < -self.max_fall:
-            return False
-        if self.max_jump is None or step <= self.max_jump:
-            return True
-        return not self.gap or step <= _MAX_JUMP_GAPS * self.gap
-
-    def note(self, packet: Packet[Any], time: int) -> None:
-        shown = time if packet.pts is None else packet.pts
-        step = time - self.last
-        if step > 0:
-            self.gap = step
-        self.last = time
-        self.duration = packet.duration or self.gap
-        self.first_shown = min(self.first_shown, shown)
-        self.shown_until = max(self.shown_until, shown + self.duration)
-
-    @property
-    def time(self) -> Fraction:
-        """Of the last packet, on the continuous clock, seconds."""
-        return (self.last + self.offset) * self.unit
-
-    @property
-    def end(self) -> int:
-        """When the last packet has been decoded."""
-        return self.last + max(1, self.duration)
-
-    def shift_after(self, before: _Line) -> Fraction:
-        """By how much this line must be moved to begin where another one ends, seconds."""
-        decoding = before.end + before.offset - self.first
-        presentation = before.shown_until + before.offset - self.first_shown
-        return max(decoding, presentation) * self.unit
-
-
-@dataclass(slots=True, eq=False)
-class _Joint:
-    """What was read ahead around a jump.
-
-    Attributes:
-        is_jump_ahead: whether the first stream that jumped did so ahead.
-        held: the packets, each with the line that it is on; None where none is known.
-        before: by stream, the lines that ended.
-        after: by stream, the lines that have begun.
-        stays: by stream, where the lines that have not ended were when the first one did.
-    """
-
-    is_jump_ahead: bool
-    held: list[tuple[Packet[Any], _Line | None]] = field(default_factory=list)
-    before: dict[int, _Line] = field(default_factory=dict)
-    after: dict[int, _Line] = field(default_factory=dict)
-    stays: dict[int, int] = field(default_factory=dict)
-
-
 class _ContinuousClock:
     """Follows the clocks of all streams of one source."""
 
@@ -179,7 +94,7 @@ class _ContinuousClock:
                 self._streams[stream.index] = stream
         units = [stream.time_base for stream in self._streams.values()]
         self._grid = units[0] if units else None
-        self._lines: dict[int, _Line] = {}
+        self._lines: dict[int, Line] = {}
         self._audio = {stream.index for stream in container.streams.audio}
         # on the continuous clock, by audio stream, ticks
         self._sound_until: dict[int, int] = {}
@@ -187,7 +102,7 @@ class _ContinuousClock:
         self._shifts = (Fraction(0), Fraction(0))
         # streams that have not been seen since the latest joint
         self._unseen: set[int] = set()
-        self._latest: _Line | None = None
+        self._latest: Line | None = None
 
     def packets(self) -> Iterator[Packet[Any]]:
         while (packet := self._next()) is not None:
@@ -195,7 +110,7 @@ class _ContinuousClock:
             if line is None:
                 yield self._move_other(packet)
                 continue
-            time = _decoding_time(packet)
+            time = ticks_of(packet)
             if time is None:
                 yield self._move(packet, line)
             elif line.continues(time):
@@ -224,13 +139,13 @@ class _ContinuousClock:
                 return None
             raise
 
-    def _clear_at_joint(self, packet: Packet[Any], line: _Line) -> None:
+    def _clear_at_joint(self, packet: Packet[Any], line: Line) -> None:
         """Take the mark of damage from one of the last two packets before a joint.
 
         FFmpeg marks what it holds where a transport stream's counters do not continue: the last
         packet, or what its parser makes of it, which is the one before.
         """
-        last = _decoding_time(packet)
+        last = ticks_of(packet)
         seen = 0
         for ahead in range(_LOOK_AHEAD_PACKETS):
             if ahead == len(self._read_ahead):
@@ -239,7 +154,7 @@ class _ContinuousClock:
                     return
                 self._read_ahead.append(demuxed)
             following = self._read_ahead[ahead]
-            time = _decoding_time(following)
+            time = ticks_of(following)
             if following.stream_index != packet.stream_index or time is None:
                 continue
             if last is not None and not line.continues(time - (last - line.last)):
@@ -250,39 +165,27 @@ class _ContinuousClock:
             if seen == _MARKED_PACKETS:
                 return
 
-    def _line_of(self, packet: Packet[Any]) -> _Line | None:
+    def _line_of(self, packet: Packet[Any]) -> Line | None:
         """The line of a packet of video or audio; of another stream, None."""
         index = packet.stream_index
         line = self._lines.get(index)
         is_known = line is not None and index not in self._unseen
         if is_known or index not in self._streams:
             return line
-        time = _decoding_time(packet)
+        time = ticks_of(packet)
         if time is None:
             return line
         self._unseen.discard(index)
         unit = self._streams[index].time_base or Fraction(1)
         shift = self._nearest_shift(time * unit)
-        line = self._begin_line(packet, time, round_half_away(shift / unit))
+        line = self._begin_line(packet, time)
+        line.offset = round_half_away(shift / unit)
         self._lines[index] = line
         return line
 
-    def _begin_line(self, packet: Packet[Any], time: int, offset: int) -> _Line:
+    def _begin_line(self, packet: Packet[Any], time: int) -> Line:
         unit = self._streams[packet.stream_index].time_base or Fraction(1)
-        max_fall = Fraction(_MAX_FALL_SECONDS)
-        if self._is_expected and packet.dts is not None:
-            max_fall = _MAX_FALL_SECONDS_WHERE_EXPECTED
-        shown = time if packet.pts is None else packet.pts
-        return _Line(
-            unit=unit,
-            max_fall=int(max_fall / unit),
-            max_jump=int(_MAX_JUMP_SECONDS / unit) if self._is_expected else None,
-            offset=offset,
-            first=time,
-            last=time,
-            first_shown=shown,
-            shown_until=shown,
-        )
+        return Line.begin(packet, time, unit, may_jump=self._is_expected)
 
     def _nearest_shift(self, time: Fraction) -> Fraction:
         """What brings a time nearest to the latest packet of pictures or sound, seconds."""
@@ -300,9 +203,9 @@ class _ContinuousClock:
         time: int,
     ) -> Iterator[Packet[Any]]:
         line = self._lines[first.stream_index]
-        joint = _Joint(is_jump_ahead=time > line.last)
+        joint = Joint(is_jump_ahead=time > line.last)
         for index, other in self._lines.items():
-            if abs(other.time - line.time) <= _MAX_JUMP_SECONDS:
+            if abs(other.time - line.time) <= _MAX_APART_SECONDS:
                 joint.stays[index] = other.last
         self._hold(joint, first)
         while not self._is_decided(joint):
@@ -322,7 +225,7 @@ class _ContinuousClock:
             else:
                 yield self._move(packet, line_of_packet)
 
-    def _is_decided(self, joint: _Joint) -> bool:
+    def _is_decided(self, joint: Joint) -> bool:
         if not joint.after or len(joint.held) > _LOOK_AHEAD_PACKETS:
             return True
         if joint.after.keys() >= joint.stays.keys():
@@ -332,10 +235,10 @@ class _ContinuousClock:
             for line in joint.after.values()
         )
 
-    def _hold(self, joint: _Joint, packet: Packet[Any]) -> bool:
+    def _hold(self, joint: Joint, packet: Packet[Any]) -> bool:
         """Read one packet ahead; False if it is beyond the next joint."""
         index = packet.stream_index
-        time = _decoding_time(packet)
+        time = ticks_of(packet)
         line = joint.after.get(index) or self._lines.get(index)
         if line is None or time is None:
             joint.held.append((packet, line))
@@ -346,7 +249,7 @@ class _ContinuousClock:
             return True
         before = self._lines[index]
         if index not in joint.after:
-            line = self._begin_line(packet, time, offset=0)
+            line = self._begin_line(packet, time)
             line.note(packet, time)
             joint.before[index] = before
             joint.after[index] = line
@@ -361,65 +264,42 @@ class _ContinuousClock:
         joint.held.append((packet, before))
         return True
 
-    def _decide(self, joint: _Joint) -> None:
+    def _decide(self, joint: Joint) -> None:
         if not joint.after:
             return
-        staying = []
-        for index, was in joint.stays.items():
-            line = self._lines[index]
-            stayed = (line.last - was) * line.unit
-            if index not in joint.after and stayed > _MIN_STAY_SECONDS:
-                staying.append(index)
-        if staying and not self._is_certain(joint):
+        staying = joint.staying(self._lines)
+        if not joint.is_restart(is_alone=bool(staying), is_expected=self._is_expected):
             # a pause, or frames out of order: it is meant
             for index, line in joint.after.items():
                 line.offset = joint.before[index].offset
                 self._lines[index] = line
             return
-        shift = max(
-            line.shift_after(joint.before[index]) for index, line in joint.after.items()
-        )
+        shift = joint.shift()
         if self._grid:
             shift = -(-shift // self._grid) * self._grid
         for index, line in joint.after.items():
             line.offset = round_half_away(shift / line.unit)
             self._lines[index] = line
-        for packet, line_of_packet in joint.held:
-            time = _decoding_time(packet)
-            before = joint.before.get(packet.stream_index)
-            if before is None or before is not line_of_packet or time is None:
-                continue
-            if packet.is_corrupt and before.last - time <= before.gap:
-                packet.is_corrupt = False
+        joint.clear_marks()
         self._shifts = (self._shifts[1], shift)
         self._latest = next(iter(joint.after.values()))
-        self._unseen = self._lines.keys() - joint.after.keys() - set(staying)
+        self._unseen = self._lines.keys() - joint.after.keys() - staying
         if self._on_restart is not None:
             begins = [line.first_shown * line.unit for line in joint.after.values()]
             self._on_restart(min(begins) + shift)
-
-    @staticmethod
-    def _is_certain(joint: _Joint) -> bool:
-        """Whether a jump is one though other streams go on: no clock falls back that far."""
-        if joint.is_jump_ahead:
-            return False
-        return all(
-            (joint.before[index].last - line.first) * line.unit > _MAX_FALL_SECONDS
-            for index, line in joint.after.items()
-        )
 
     def _move_other(self, packet: Packet[Any]) -> Packet[Any]:
         """Move a packet of subtitles or data."""
         if not any(self._shifts):
             return packet
-        time = _decoding_time(packet)
+        time = ticks_of(packet)
         if time is None:
             return packet
         unit = packet.time_base
         shift = self._nearest_shift(time * unit)
         return _add(packet, round_half_away(shift / unit))
 
-    def _move(self, packet: Packet[Any], line: _Line) -> Packet[Any]:
+    def _move(self, packet: Packet[Any], line: Line) -> Packet[Any]:
         if line.offset:
             _add(packet, line.offset)
         index = packet.stream_index
@@ -430,10 +310,6 @@ class _ContinuousClock:
                 _add(packet, until - time)
             self._sound_until[index] = max(until, time)
         return packet
-
-
-def _decoding_time(packet: Packet[Any]) -> int | None:
-    return packet.pts if packet.dts is None else packet.dts
 
 
 def _add(packet: Packet[Any], ticks: int) -> Packet[Any]:
