@@ -1,7 +1,8 @@
 """Where a video changes in the middle: its size, format, shape, rotation or colours.
 
 Headers describe the beginning alone. Codecs announce a change with a keyframe, so that only
-keyframes are decoded here: one a second at most, and all of those between two that differ.
+keyframes are decoded here. Where every frame is one, one a second is, and all of those between two
+that differ.
 """
 
 from __future__ import annotations
@@ -139,8 +140,8 @@ def find_changes(
 ) -> tuple[Change, ...]:
     """Where the pictures of a range stop looking as the ones before them.
 
-    Nothing is known of standard input, which cannot be read twice, nor of files that hold the times
-    of decoding alone.
+    Nothing is known of standard input, which cannot be read twice, nor of reordered frames in files
+    that hold the times of decoding alone.
 
     Args:
         info: the file.
@@ -165,10 +166,17 @@ def find_changes(
 
 @dataclass(slots=True)
 class _Group:
-    """A keyframe, and when the first picture is presented from there to the next one."""
+    """A keyframe, and when the first picture is presented from there to the next one.
+
+    Attributes:
+        packet: of the keyframe.
+        begin: when that is, seconds.
+        has_others: whether there are other packets up to the next one.
+    """
 
     packet: Packet[Any]
     begin: Fraction
+    has_others: bool = False
 
 
 class _Search:
@@ -198,7 +206,8 @@ class _Search:
         info = self._info
         with open_input(info.path) as container:
             stream = find_video(container, info.path)
-            if holds_decoding_times(info.path, stream):
+            is_reordered = bool(stream.codec_context.has_b_frames)
+            if is_reordered and holds_decoding_times(info.path, stream):
                 return
             if MATROSKA_DEMUXER in container.format.name:
                 # its header says how pictures are shown, whatever they say themselves
@@ -237,6 +246,7 @@ class _Search:
                 self._group = _Group(packet, time)
             elif self._group is not None:
                 self._group.begin = min(self._group.begin, time)
+                self._group.has_others = True
             if time < self._range.begin:
                 self.has_seen_begin = True
             elif self._first_time is None or time < self._first_time:
@@ -257,7 +267,7 @@ class _Search:
         is_near = (
             self._looked_at is not None and group.begin - self._looked_at < self._step
         )
-        if is_near and not is_last:
+        if is_near and not is_last and not group.has_others:
             self._skipped.append(group)
             return
         self._looked_at = group.begin

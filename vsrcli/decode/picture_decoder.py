@@ -91,6 +91,8 @@ class PictureDecoder:
         self._keyframes: set[int] = set()
         # how many pictures of each kept packet were given
         self._given: Counter[int] = Counter()
+        # those that come out again after going back
+        self._repeated: Counter[int] = Counter()
         self._gave_keyframe = False
 
     @property
@@ -126,10 +128,18 @@ class PictureDecoder:
             yield from self._decode_again(self._threaded)
 
     def _send(self, number: int, packet: Packet[Any]) -> list[av.VideoFrame]:
+        """The pictures that come out for a packet, without those that were given before."""
         self._on_packet()
         # PyAV finds it again by its address: a number itself would be shared with other packets
         packet.opaque = (number,)
-        return list(self._context.decode(packet))
+        pictures = []
+        for picture in self._context.decode(packet):
+            origin = _number_of(picture)
+            if self._repeated[origin]:
+                self._repeated[origin] -= 1
+            else:
+                pictures.append(picture)
+        return pictures
 
     def _keep(self, number: int, packet: Packet[Any]) -> None:
         if packet.is_keyframe and packet.size:
@@ -167,7 +177,7 @@ class PictureDecoder:
         """Decode the kept packets with another decoder, and give what was not given before."""
         self._context = context
         context.flush_buffers()
-        given = self._given.copy()
+        self._repeated = self._given.copy()
         for number, packet in list(self._kept):
             try:
                 pictures = self._send(number, packet)
@@ -177,14 +187,7 @@ class PictureDecoder:
                     return
                 self._report(number, packet, error)
                 continue
-            new = []
-            for picture in pictures:
-                origin = _number_of(picture)
-                if given[origin]:
-                    given[origin] -= 1
-                else:
-                    new.append(picture)
-            yield from self._give(new)
+            yield from self._give(pictures)
 
     def _single_context(self) -> Any:
         if self._single is None:

@@ -108,7 +108,9 @@ class VideoReader(FrameSource):
         self.metadata = MetadataWatch(info, strict=strict)
         self._first_time: Fraction | None = None
         self._ahead: deque[Frame] = deque()
+        # frames before the range: those to give, and those after a seek
         self._before: deque[Frame] = deque(maxlen=context)
+        self._landed: deque[Frame] = deque(maxlen=context + _MEMORY)
         self._decoded = self._within_range()
         self._frames = self._delivered()
 
@@ -207,7 +209,8 @@ class VideoReader(FrameSource):
             return None  # raw streams cannot seek
         damage_outside = self._damage_outside
         frames = self._frames_of(container, stream, sought=True)
-        head: deque[Frame] = deque(maxlen=self._context + _MEMORY)
+        head = self._landed
+        head.clear()
         for frame in frames:
             if frame.time < self._range.begin:
                 head.append(frame)
@@ -219,7 +222,7 @@ class VideoReader(FrameSource):
                 return None
             if self._sure_from > head[_MEMORY - 1].time:
                 return None
-            return chain(head, (frame,), frames)
+            return chain(tuple(head), (frame,), frames)
         return None
 
     def _frames_of(
@@ -299,6 +302,7 @@ class VideoReader(FrameSource):
                         yield picture
                     elif self._is_before_range(picture.pts):
                         self._before.clear()
+                        self._landed.clear()
                     else:
                         return
                 self._busy_since = None
@@ -337,9 +341,10 @@ class VideoReader(FrameSource):
         self._count_packet(reason, packet.pts)
 
     def _note_restart(self, time: Fraction) -> None:
-        seconds = float(time - self.info.start)
-        log.warning("%s: its clock restarts at %.3f s", self._path, seconds)
         self._has_restarted = True
+        if not self.info.restarts:  # else it was said before
+            seconds = float(time - self.info.start)
+            log.warning("%s: its clock restarts at %.3f s", self._path, seconds)
 
     def _count_packet(self, reason: str, pts: int | None) -> None:
         if self._is_outside(pts):

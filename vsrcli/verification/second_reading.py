@@ -57,7 +57,9 @@ def find_loss(
     candidates = second.candidates(info.rate, may_fall_back=is_damaged)
     may_be_more = has_fields or is_damaged
     for times in candidates:
-        has_all = set(times) <= set(read) if may_be_more else times == list(read)
+        has_all = times == list(read)
+        if may_be_more:
+            has_all = set(times) <= set(read) and _repeats(read) <= _repeats(times)
         if has_all:
             return None
     if not candidates:
@@ -79,6 +81,11 @@ def _packet_times(video: Track, time_range: TimeRange) -> Times | None:
     if any(one == other for one, other in pairwise(times)):
         return None
     return [time for time in times if time_range.contains(time)]
+
+
+def _repeats(times: Sequence[Fraction]) -> int:
+    """How many frames have the time of another one."""
+    return len(times) - len(set(times))
 
 
 def _difference(expected: Times, read: Sequence[Fraction]) -> str:
