@@ -1,4 +1,4 @@
-"""The folder of kept graphs: damaged, foreign, missing, full, shared; and two runs at once."""
+"""What is kept between runs: graphs, in every kind of folder, and the mark of a source."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ import pytest
 
 from vsrcli.backends import graph_cache, onnx_graphs
 from vsrcli.backends.graph_cache import cache_folder, keep, private_folder
+from vsrcli.segments.fingerprint import file_fingerprint
 
 ORDINARY_USER = 12345
 CONTENT = bytes(range(256)) * 40
@@ -322,3 +323,18 @@ def test_a_folder_for_code_is_private(
     engines.rmdir()
     engines.symlink_to(folder)
     assert private_folder("engines") is None
+
+
+@pytest.mark.parametrize("size", [1000, 64 << 16, (64 << 16) + 1, 20 << 20])
+def test_a_change_anywhere_in_a_source_is_noticed(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "source"
+    path.write_bytes(bytes(size))
+    before = file_fingerprint(path)
+    assert file_fingerprint(path) == before
+    for place in (0, size // 3, size // 2 + 100, size - 1):
+        time.sleep(0.02)  # more than the clock of the file system takes for a tick
+        with path.open("r+b") as file:
+            file.seek(place)
+            file.write(b"x")
+        assert file_fingerprint(path) != before
+        before = file_fingerprint(path)

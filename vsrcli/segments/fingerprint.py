@@ -63,19 +63,23 @@ def file_fingerprint(path: Path) -> str:
     """What tells a file from another one, or from itself before a change.
 
     Returns:
-        Its size, and a hash of samples from all over it: large files are not read completely.
+        Its size, and a hash of samples from all over it. Samples cover a small file completely. Of
+        a large one, which would take minutes to read, the time of its last change counts as well: a
+        change may lie between the samples.
 
     Raises:
         OSError: it cannot be read.
     """
     digest = hashlib.sha256()
-    size = path.stat().st_size
-    last_start = max(0, size - _SAMPLE_BYTES)
+    status = path.stat()
+    last_start = max(0, status.st_size - _SAMPLE_BYTES)
     with path.open("rb") as file:
         for number in range(_SAMPLES):
             file.seek(last_start * number // (_SAMPLES - 1))
             digest.update(file.read(_SAMPLE_BYTES))
-    return f"{size} bytes, {digest.hexdigest()[:32]}"
+    if status.st_size > _SAMPLES * _SAMPLE_BYTES:
+        digest.update(str(status.st_mtime_ns).encode())
+    return f"{status.st_size} bytes, {digest.hexdigest()[:32]}"
 
 
 def _flag_values(
