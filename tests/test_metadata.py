@@ -13,14 +13,15 @@ from typing import Any, get_args
 import av
 import numpy as np
 import pytest
-from av.packet import PktSideDataT
+from av.packet import PacketSideData, PktSideDataT
 from av.sidedata.sidedata import Type
-from boxes import edit_packets, element, scrambled, with_elements
+from boxes import box_of, edit_packets, element, scrambled, with_box, with_elements
 from clips import write_clip
 from fake import FakeBackend
 from sources import make_source
 
 from vsrcli.decode import metadata, sidedata
+from vsrcli.decode.encryption import check_clear
 from vsrcli.decode.probe import probe, probe_file
 from vsrcli.decode.shape import needs_dolby_vision
 from vsrcli.decode.stream_header import StreamHeader
@@ -52,6 +53,8 @@ class FakeFrame:
         self.side_data = [_Item(name, content) for name, content in items.items()]
         self.width = 64
         self.height = 48
+        self.pts = 5
+        self.time_base = Fraction(1, 10)
 
 
 class _Item(bytes):
@@ -74,6 +77,13 @@ def texts(report: VerificationReport) -> dict[str, str]:
 def failed(source: Path, target: Path, options: UpscaleOptions = OPTIONS) -> list[str]:
     report = verify(source, target, replace(options, verify=False))
     return [check.name for check in report.failed]
+
+
+@pytest.fixture(scope="module")
+def with_sound(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
+    """64x48 with an audio track, in Matroska."""
+    path = tmp_path_factory.mktemp("sound") / "in.mkv"
+    return make_source(path, muxer="matroska", audio=("aac",), chapters=False)
 
 
 # The closed list
@@ -191,6 +201,28 @@ def test_what_begins_late_is_named_when_it_begins(
         upscale(source, tmp_path / "strict.mkv", STRICT)
 
 
+def test_what_is_otherwise_later_is_named(
+    with_sound: VideoInfo, caplog: pytest.LogCaptureFixture
+) -> None:
+    light = struct.pack("=2I", 1000, 400)
+    views = struct.pack("=9i", 1, *[0] * 8)
+    frame: Any = FakeFrame(CONTENT_LIGHT_LEVEL=light, STEREO3D=views)
+    watch = metadata.MetadataWatch(with_sound, strict=False)
+    with caplog.at_level(logging.WARNING):
+        watch.check(frame)
+        watch.check(frame)
+    assert watch.late == [
+        "that its pictures hold two views (left right)",
+        "another content light level than the first frames have",
+    ]
+    assert len(caplog.records) == 2
+    assert "from 0.500 s on, that its pictures hold two views" in caplog.text
+    same = replace(with_sound, hdr=Hdr(None, (1000, 400)), stereo_mode="left_right")
+    watch = metadata.MetadataWatch(same, strict=True)
+    watch.check(frame)
+    assert watch.late == []
+
+
 # HDR and Dolby Vision
 
 _ZERO = (Fraction(0), Fraction(0))
@@ -263,6 +295,24 @@ def test_profile_5_is_known_by_its_container(
     assert not needs_dolby_vision(StreamHeader(((0x41ED, record[:3]),)), [])
 
 
+def test_profile_5_in_mp4(tmp_path: Path) -> None:
+    plain = tmp_path / "plain.mp4"
+    with av.open(str(plain), "w") as container:
+        stream: Any = container.add_stream("libx265", rate=25)
+        stream.width = 64
+        stream.height = 64
+        stream.pix_fmt = "yuv420p10le"
+        stream.codec_context.codec_tag = "hvc1"
+        stream.options = {"x265-params": "log-level=none"}
+        picture = av.VideoFrame(64, 64, "yuv420p10le")
+        container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    record = bytes([1, 0, 5 << 1, 0x35, 0]) + bytes(19)
+    source = with_box(plain, tmp_path / "in.mp4", b"hvc1", box_of(b"dvcC", record))
+    assert not probe(plain).needs_dolby_vision
+    assert probe(source).needs_dolby_vision
+
+
 def test_profile_5_is_warned_of(shared: Path, tmp_path: Path) -> None:
     source = shared / "data" / "faults" / "17_dolby_vision_profile5.hevc"
     if not source.is_file():
@@ -301,13 +351,6 @@ _ENCRYPTED = element(
         + element(0x5035, element(0x47E1, 5)),
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def with_sound(tmp_path_factory: pytest.TempPathFactory) -> VideoInfo:
-    """64x48 with an audio track, in Matroska."""
-    path = tmp_path_factory.mktemp("sound") / "in.mkv"
-    return make_source(path, muxer="matroska", audio=("aac",), chapters=False)
 
 
 def remuxed(source: Path, target: Path, **options: str) -> Path:
@@ -379,6 +422,17 @@ def test_encrypted_sound_is_left_out_and_named(
     assert any("it is encrypted" in line for line in report.notes)
     mp4 = encrypted_mp4(with_sound.path, tmp_path)
     assert probe_file(mp4).streams[1].is_encrypted
+
+
+def test_video_that_is_encrypted_later_on(with_sound: VideoInfo) -> None:
+    packet: Any = av.Packet(b"x")
+    packet.pts = 512
+    check_clear(packet, with_sound)
+    kind = get_args(PktSideDataT).index("encryption_info")
+    information: Any = PacketSideData(kind, 8)  # type: ignore[call-arg]
+    packet.set_sidedata(information)
+    with pytest.raises(InputError, match=r"from \d+\.\d{3} s on: --end"):
+        check_clear(packet, with_sound)
 
 
 def test_clear_files_are_not_encrypted(with_sound: VideoInfo, tmp_path: Path) -> None:

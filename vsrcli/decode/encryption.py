@@ -15,6 +15,9 @@ from av.packet import Packet
 
 from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.stream_header import SEGMENT, TRACK_ENTRY, TRACKS, elements
+from vsrcli.errors import InputError
+from vsrcli.frame import VideoInfo
+from vsrcli.timing import cut_time
 
 _TS_DEMUXER = "mpegts"
 _MATROSKA_KEY_TAG = "enc_key_id"
@@ -36,6 +39,21 @@ _TS_CHECKED_PACKETS = 5
 def is_encrypted(packet: Packet[Any]) -> bool:
     """Whether MP4 says of a packet that it is encrypted."""
     return packet.has_sidedata("encryption_info")
+
+
+def check_clear(packet: Packet[Any], info: VideoInfo) -> None:
+    """Refuse a packet of the video that is encrypted, after others that were not.
+
+    Raises:
+        InputError: it is.
+    """
+    if not is_encrypted(packet):
+        return
+    cut = cut_time((packet.pts or 0) * info.time_base - info.start)
+    raise InputError(
+        f"{info.path}: its video is encrypted (copy protection) from {cut} s on: "
+        f"--end {cut} takes what comes before"
+    )
 
 
 def encrypted_streams(container: InputContainer, path: Path) -> set[int]:

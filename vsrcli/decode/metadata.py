@@ -9,12 +9,18 @@ from __future__ import annotations
 import logging
 import struct
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import av
 from av.packet import Packet
 
-from vsrcli.decode.sidedata import DYNAMIC_HDR, side_data_of, stereo_mode
+from vsrcli.decode.sidedata import (
+    DYNAMIC_HDR,
+    hdr_metadata,
+    side_data_of,
+    stereo_mode,
+)
 from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
 
@@ -131,7 +137,7 @@ class MetadataWatch:
         Raises:
             InputError: metadata would be lost, and ``strict`` was given.
         """
-        for phrase in uncarried_by(frame):
+        for phrase in chain(uncarried_by(frame), self._unlike_beginning(frame)):
             if phrase in self._known:
                 continue
             self._known.add(phrase)
@@ -142,6 +148,18 @@ class MetadataWatch:
                 raise InputError(f"{line}: without --strict, the rest is upscaled")
             if not self.is_silent:
                 log.warning("%s", line)
+
+    def _unlike_beginning(self, frame: av.VideoFrame) -> Iterator[str]:
+        """What is carried as the first frames have it, and a later one has otherwise."""
+        mode = stereo_mode(frame)
+        if mode is not None and mode != self._info.stereo_mode:
+            yield f"that its pictures hold two views ({mode.replace('_', ' ')})"
+        hdr = hdr_metadata(frame)
+        if hdr.mastering is not None and hdr.mastering != self._info.hdr.mastering:
+            yield "another mastering display than the first frames have"
+        light = hdr.content_light
+        if light is not None and light != self._info.hdr.content_light:
+            yield "another content light level than the first frames have"
 
 
 def uncarried_by(frame: av.VideoFrame) -> Iterator[str]:

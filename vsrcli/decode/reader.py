@@ -20,6 +20,7 @@ from vsrcli.decode.caption_reader import CaptionReader
 from vsrcli.decode.completeness import promised_end, tolerated_gap
 from vsrcli.decode.decoding import PictureClock, Unpacker, deinterlaced, device_for
 from vsrcli.decode.delivered import delivered_format
+from vsrcli.decode.encryption import check_clear
 from vsrcli.decode.input_file import find_video, open_input
 from vsrcli.decode.metadata import MetadataWatch
 from vsrcli.decode.picture_decoder import PictureDecoder
@@ -293,12 +294,15 @@ class VideoReader(FrameSource):
                     return
                 if packet.is_corrupt:
                     self._count_packet("a corrupt packet", packet.pts)
+                if packet.size and not self._is_outside(packet.pts):
+                    check_clear(packet, self.info)
                 for picture in decoder.decode(packet):
                     self._busy_since = None
                     if picture.is_corrupt:
                         self._count_frame(picture.pts)
                     if self._is_as_expected(picture):
-                        self.metadata.check(picture)
+                        if not self._is_outside(picture.pts):
+                            self.metadata.check(picture)
                         yield picture
                     elif self._is_before_range(picture.pts):
                         self._before.clear()
