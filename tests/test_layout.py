@@ -33,7 +33,7 @@ ALLOWED: dict[str, str] = {
     "metrics": "errors",
     # files
     "containers": "errors",
-    "decode": "errors paths frame frame_io timing picture containers",
+    "decode": "errors captions paths frame frame_io timing picture containers",
     "streams": "frame timing containers decode",
     "encode": "errors captions paths frame frame_io timing options containers decode streams",
     "images": "errors paths frame frame_io timing picture encode",
