@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,6 +27,7 @@ from vsrcli.errors import BackendError, ModelError, OptionError, OutputError
 from vsrcli.frame import ColorTags
 from vsrcli.jobs.export import TOLERANCE, export_model
 from vsrcli.jobs.upscale import upscale
+from vsrcli.jobs.vapoursynth import vapoursynth_script
 from vsrcli.models import MODELS
 from vsrcli.models.export import _PixelShuffleUpsampling, _TanhRange
 from vsrcli.models.graph import read_graph
@@ -168,6 +171,37 @@ def test_a_graph_for_vapoursynth_takes_whole_pictures(tmp_path: Path) -> None:
     assert "range(-2, 2 + 1)" in script
     with pytest.raises(ModelError, match="exported for vs-mlrt"):
         OnnxBackend(str(target))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "o",
+        "it's",
+        'a"b',
+        '"); import os; os.system("touch owned"); ("',
+        '"""\nimport os\n"""',
+        "back\\slash\\",
+        "new\nline",
+        "{graph}",
+        "\udcff.é.\u202e",
+        "'\"\\",
+    ],
+)
+def test_no_name_becomes_code_in_the_script(name: str) -> None:
+    script = vapoursynth_script(f"{name}.vpy", f"{name}.onnx", 2)
+    script.encode()
+    plain = vapoursynth_script("o.vpy", "o.onnx", 2)
+    tree = ast.parse(script)
+    texts = [
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert f"{name}.onnx" in texts
+    command = f"vspipe -c y4m {shlex.quote(name + '.vpy')} - | ffmpeg"
+    assert any(command in text for text in texts)
+    assert len(list(ast.walk(tree))) == len(list(ast.walk(ast.parse(plain))))
 
 
 def test_a_network_with_motion_is_not_for_vapoursynth(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 _SCRIPT = '''"""Doubles the size of SOURCE in VapourSynth with vs-mlrt.
 
 vspipe -c y4m {script} - | ffmpeg -i - out.mkv
@@ -33,7 +35,7 @@ def shifted(frames):
 clips = [shifted(frames) for frames in range(-{radius}, {radius} + 1)]
 # on an NVIDIA GPU: core.trt.Model (after trtexec) or core.ort.Model(..., provider="CUDA");
 # on a processor: core.ov.Model
-doubled = core.ort.Model(clips, network_path="{graph}", provider="CPU")
+doubled = core.ort.Model(clips, network_path={graph!r}, provider="CPU")
 chroma = core.resize.Spline36(clip, clip.width * 2, clip.height * 2)
 gray = core.std.ShufflePlanes(clip, 0, vs.GRAY).format.id
 doubled = core.resize.Point(doubled, format=gray)
@@ -49,4 +51,6 @@ def vapoursynth_script(script: str, graph: str, radius: int) -> str:
         graph: name of the ONNX file.
         radius: frames that the network needs before and after each frame.
     """
-    return _SCRIPT.format(script=script, graph=graph, radius=radius)
+    # No name ends the text that it stands in and goes on as code.
+    command_word = repr(shlex.quote(script))[1:-1].replace('"', '\\"')
+    return _SCRIPT.format(script=command_word, graph=graph, radius=radius)
