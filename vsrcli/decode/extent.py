@@ -13,8 +13,7 @@ from vsrcli.containers.table import AVI_DEMUXER, MATROSKA_DEMUXER
 from vsrcli.decode.input_file import is_cover
 from vsrcli.decode.packet_timeline import find_restarts
 
-# Timestamps of streams and files are rounded differently.
-_ROUNDING_SECONDS = Fraction(1, 1000)
+_LASTING_KINDS = ("video", "audio")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +70,7 @@ def _first_time(container: InputContainer) -> Fraction:
     """Time of the earliest stream of pictures or sound, as the file or FFmpeg says, seconds."""
     starts = []
     for stream in container.streams:
-        if stream.type not in ("video", "audio") or is_cover(stream):
+        if stream.type not in _LASTING_KINDS or is_cover(stream):
             continue
         if stream.start_time is not None and stream.time_base is not None:
             starts.append(stream.start_time * stream.time_base)
@@ -87,13 +86,24 @@ def _duration(
     if not container.duration:
         return None
     duration = Fraction(container.duration, av.time_base)
-    # Matroska's header counts from zero, the others from the first timestamp of any stream
+    # Matroska's header counts from zero, the others from the first timestamp
     if MATROSKA_DEMUXER in container.format.name:
         return duration - start if 0 < start < duration else duration
-    earliest: int | None = container.start_time  # PyAV does not say that it may be None
-    if earliest is None:
-        return duration
-    early = header_start - Fraction(earliest, av.time_base)
-    if _ROUNDING_SECONDS < early < duration:
-        duration -= early
+    if any(stream.type not in _LASTING_KINDS for stream in container.streams):
+        # FFmpeg counts subtitles and data in, each in another way
+        end = _last_time(container)
+        if end is not None:
+            duration = min(duration, end - header_start)
     return duration
+
+
+def _last_time(container: InputContainer) -> Fraction | None:
+    """When the last stream of pictures or sound ends, seconds; None if one does not say."""
+    ends = []
+    for stream in container.streams:
+        if stream.type not in _LASTING_KINDS or is_cover(stream):
+            continue
+        if stream.start_time is None or not stream.duration or not stream.time_base:
+            return None
+        ends.append((stream.start_time + stream.duration) * stream.time_base)
+    return max(ends, default=None)

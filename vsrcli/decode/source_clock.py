@@ -113,7 +113,7 @@ class _ContinuousClock:
             time = ticks_of(packet)
             if time is None:
                 yield self._move(packet, line)
-            elif line.continues(time):
+            elif line.continues(time) or self._has_only_paused(line, time):
                 if self._is_expected and packet.is_corrupt:
                     self._clear_at_joint(packet, line)
                 line.note(packet, time)
@@ -121,6 +121,16 @@ class _ContinuousClock:
                 yield self._move(packet, line)
             else:
                 yield from self._packets_around_joint(packet, time)
+
+    def _has_only_paused(self, line: Line, time: int) -> bool:
+        """Whether a jump ahead leads to where other streams are by now."""
+        if time < line.last:
+            return False
+        moved = (time + line.offset) * line.unit
+        return any(
+            other is not line and abs(moved - other.time) <= _MAX_APART_SECONDS
+            for other in self._lines.values()
+        )
 
     def _next(self) -> Packet[Any] | None:
         if self._read_ahead:
