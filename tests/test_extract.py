@@ -340,7 +340,7 @@ def test_turned_video_gives_upright_pictures(tmp_path: Path) -> None:
 def test_folders_that_refuse(tmp_path: Path, demo_clip: Path) -> None:
     target = tmp_path / "frames"
     extract(demo_clip, target)
-    with pytest.raises(OutputError, match="-y replaces them"):
+    with pytest.raises(OutputError, match="-y replaces all"):
         extract(demo_clip, target)
     (target / "frame000031.png").write_bytes(b"old")
     (target / "notes.txt").write_text("mine")
