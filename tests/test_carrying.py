@@ -28,7 +28,7 @@ from vsrcli.decode.reader import VideoReader
 from vsrcli.encode.encoders import resolve_codec, without_nvidia
 from vsrcli.encode.formats import choose_format
 from vsrcli.errors import InputError, OptionError, OutputError
-from vsrcli.frame import Frame, Hdr, PixelFormat
+from vsrcli.frame import Cropping, Frame, Hdr, PixelFormat
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleReport
@@ -394,8 +394,9 @@ def test_chroma_in_pairs_is_unpacked_exactly(
         )
         whole[:, : values.shape[1]] = values * pairs
         plane.update(whole.tobytes())
+    unpacker = Unpacker(stored, layout, Cropping(), is_full_range=False)
     for found, expected in zip(
-        Unpacker(stored, layout).planes(picture), (luma, blue, red), strict=True
+        unpacker.planes(picture), (luma, blue, red), strict=True
     ):
         assert np.array_equal(found, expected)
 
