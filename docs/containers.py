@@ -12,6 +12,7 @@ import av
 
 from vsrcli.containers.table import CONTAINERS, Container
 from vsrcli.decode.probe import probe_file
+from vsrcli.encode.caption_messages import caption_standard
 from vsrcli.encode.encoders import ENCODERS, encoder_of
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.hdr_options import hdr_settings
@@ -96,6 +97,7 @@ _ENCODER_COLUMNS = [
     "`--crf` sets",
     "pixel formats kept (of those tried)",
     "HDR10 metadata",
+    "closed captions",
     "colour tags",
     "pixel aspect",
 ]
@@ -279,7 +281,8 @@ def encoder_table() -> str:
                 codec,
                 encoder.crf or "none",
                 ", ".join(name.removesuffix("le") for name in kept),
-                "yes" if hdr_settings(_BRIGHT, codec) else "no",
+                _yes_or_no(bool(hdr_settings(_BRIGHT, codec))),
+                _yes_or_no(caption_standard(codec) is not None),
                 "yes" if encoder.has_colours else "by the container",
                 "yes" if encoder.has_aspect else "by the container",
             ]
