@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 
 from vsrcli.backends import Float
@@ -45,3 +47,19 @@ def open_fake(
 ) -> FakeBackend:
     """In the place of ``open_backend`` where it has to reach other processes."""
     return FakeBackend()
+
+
+class SlowBackend(FakeBackend):
+    """Takes its time."""
+
+    def run(self, windows: Float) -> Float:
+        """Wait, then interpolate."""
+        time.sleep(0.05)
+        return super().run(windows)
+
+
+def open_slow(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
+    """As ``open_fake``, for runs that are to be disturbed."""
+    return SlowBackend()

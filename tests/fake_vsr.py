@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import time
 
-from fake import FakeBackend
+from fake import FakeBackend, open_fake
 
 import vsrcli.jobs.upscale as module
 from vsrcli.backends import Float
@@ -31,9 +31,10 @@ class Slow(FakeBackend):
 
 if __name__ == "__main__":
     arguments = sys.argv[1:]
-    pause = 0.0
+    setattr(module, "open_backend", open_fake)  # noqa: B010
     if arguments[:1] == ["--seconds-a-frame"]:
         pause = float(arguments[1])
         arguments = arguments[2:]
-    setattr(module, "open_backend", lambda *given, **options: Slow(pause))  # noqa: B010
+        opener = lambda *given, **options: Slow(pause)  # noqa: E731
+        setattr(module, "open_backend", opener)  # noqa: B010
     main(arguments)

@@ -77,6 +77,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "pipeline/prefetch.py",
         "training/interrupts.py",
         "containers/pipe.py",
+        "segments/lifetime.py",
     ),
     "queue": ("pipeline/prefetch.py",),
     "cv2": (

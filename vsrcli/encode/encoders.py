@@ -19,6 +19,10 @@ from vsrcli.errors import OutputError
 from vsrcli.frame import ColorTags, Hdr
 from vsrcli.options import EncoderOptions
 
+# Encoders get a thread for so many rows: more of them cost quality, and fewer cost time.
+_ROWS_PER_THREAD = 90
+_MAX_THREADS = 16
+
 _X264_NAMES = (
     "ultrafast",
     "superfast",
@@ -77,6 +81,7 @@ class Encoder:
             centred as well); None: the one that it is told.
         looks_ahead: it spends fewer bits on frames that nothing seems to follow, and can end a
             group of frames at any frame.
+        threads: how many it gets, whatever the size of the picture; None: by its height.
     """
 
     crf: str | None = None
@@ -89,6 +94,7 @@ class Encoder:
     range: Literal["limited", "full"] | None = None
     matrix: int | None = None
     looks_ahead: bool = False
+    threads: int | None = None
 
 
 _NVENC = Encoder(
@@ -118,7 +124,8 @@ ENCODERS: dict[str, Encoder] = {
         has_colours=True,
         looks_ahead=True,
     ),
-    # x265 prints to stderr by itself unless it is told not to
+    # x265 prints to stderr by itself unless it is told not to; its threads are whole frames, beside
+    # those that share a frame
     "libx265": Encoder(
         crf="crf",
         preset="preset",
@@ -128,6 +135,7 @@ ENCODERS: dict[str, Encoder] = {
         has_aspect=True,
         has_colours=True,
         looks_ahead=True,
+        threads=3,
     ),
     "libsvtav1": Encoder(
         crf="crf",
@@ -193,6 +201,22 @@ _SUGGESTION = "try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
 def encoder_of(name: str) -> Encoder:
     """What is known of an encoder. One that is not listed has neither crf nor preset."""
     return ENCODERS.get(name, Encoder())
+
+
+def thread_count(name: str, height: int) -> int:
+    """How many threads an encoder gets.
+
+    What libx264 and others write depends on it. Left to themselves, they count the processor cores
+    that they may use, and segments of several workers or machines would differ from those of one.
+
+    Args:
+        name: FFmpeg's name of the encoder.
+        height: of the video, pixels.
+    """
+    fixed = encoder_of(name).threads
+    if fixed is not None:
+        return fixed
+    return min(max(1, height // _ROWS_PER_THREAD), _MAX_THREADS)
 
 
 def encoder_settings(options: EncoderOptions) -> dict[str, str]:

@@ -30,6 +30,7 @@ from vsrcli.encode.encoders import (
     is_full_range,
     is_hdr,
     resolve_codec,
+    thread_count,
 )
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.frame_converter import FrameConverter
@@ -304,6 +305,7 @@ class VideoEncoder:
         context: VideoCodecContext = self.stream.codec_context
         codec = options.codec
         settings = self._settings(options)
+        context.thread_count = thread_count(codec, self._video.height)
         context.options = dict(settings)
         reason = open_quietly(lambda: context.open(strict=False))
         if reason is not None:

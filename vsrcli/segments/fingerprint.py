@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from vsrcli.encode.encoders import thread_count
 from vsrcli.errors import InputError
 from vsrcli.models.weights import locate
 from vsrcli.options import UpscaleOptions
@@ -51,6 +52,9 @@ def run_fingerprint(
     return {
         **_flag_values(options, leave_out=_WITHOUT_EFFECT),
         **_flag_values(job.encoder),
+        "threads of the encoder": str(
+            thread_count(job.encoder.codec, job.video.height)
+        ),
         "--backend": engine.backend,
         "--device": kind_of_device,
         "precision": engine.precision,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -28,8 +29,11 @@ _ORDERS_PER_WORKER = 8
 _MAX_DEATHS = 3
 _END_SECONDS = 5
 _CHILD = (
-    "import sys; sys.path[:] = sys.argv[2:]; "
-    "from vsrcli.segments.worker_process import serve; serve(int(sys.argv[1]))"
+    "import sys; sys.path[:] = sys.argv[3:]; "
+    "parent, connection = map(int, sys.argv[1:3]); "
+    "from vsrcli.segments.lifetime import end_with_parent; "
+    "end_with_parent(parent, connection); "
+    "from vsrcli.segments.worker_process import serve; serve(connection)"
 )
 
 
@@ -145,11 +149,13 @@ class ProcessExecutor(SegmentExecutor):
         ours, theirs = socket.socketpair()
         with theirs:
             # not by multiprocessing's own spawning, which runs the caller's script again
-            process = subprocess.Popen(
-                [sys.executable, "-c", _CHILD, str(theirs.fileno()), *sys.path],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-            )
+            numbers = [str(os.getpid()), str(theirs.fileno())]
+            with _without_interrupts():
+                process = subprocess.Popen(
+                    [sys.executable, "-c", _CHILD, *numbers, *sys.path],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                )
         worker = _Worker(process, Connection(ours.detach()), device)
         self._workers.insert(place, worker)
         setup = WorkerSetup(
@@ -158,7 +164,6 @@ class ProcessExecutor(SegmentExecutor):
             plan=self._plan,
             opener=self._opener,
             cores=_cores(place, self._count) if device == "cpu" else None,
-            parent=os.getpid(),
         )
         with contextlib.suppress(OSError):  # dead: noticed when it is waited for
             worker.connection.send(setup)
@@ -303,6 +308,19 @@ def _handle(worker: _Worker, kind: str, value: Any, task: _Task) -> None:
         report.add(value.stages, value.reused, value.frames_computed)
     else:
         raise error_of(kind, value)
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, from their first instruction on.
+
+    It goes to all processes of a terminal; this one decides.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _divide(numbers: Sequence[int], count: int) -> list[list[int]]:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
-import signal
-import sys
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -23,8 +20,6 @@ from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import folder_of
 from vsrcli.segments.segment_span import open_part_span
 
-_PR_SET_PDEATHSIG = 1
-
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
@@ -34,7 +29,6 @@ class WorkerSetup:
         job, options, plan: of the run.
         opener: opens the network.
         cores: processor cores that the worker may use; None for all.
-        parent: process that it must not outlive.
     """
 
     job: UpscaleJob
@@ -42,7 +36,6 @@ class WorkerSetup:
     plan: RunPlan
     opener: Opener
     cores: set[int] | None
-    parent: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +66,11 @@ def serve(descriptor: int) -> None:
     Args:
         descriptor: of the socket to the parent.
     """
-    # Ctrl-C reaches all processes; the parent decides
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = Connection(descriptor)
-    setup: WorkerSetup = connection.recv()
-    _die_with(setup.parent)
-    if setup.cores is not None:
-        os.sched_setaffinity(0, setup.cores)
     try:
+        setup: WorkerSetup = connection.recv()
+        if setup.cores is not None:
+            os.sched_setaffinity(0, setup.cores)
         backend = open_network(setup.opener, setup.options)
         connection.send(("ready", Engine.of(backend)))
         while True:
@@ -143,10 +133,3 @@ def _make(
     ) as span:
         span.make(run, backend)
     return report
-
-
-def _die_with(parent: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
