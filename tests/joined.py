@@ -13,7 +13,8 @@ import numpy as np
 from clips import texture
 
 _VOP = b"\0\0\1\xb6"
-_P_PICTURE, _B_PICTURE = 1, 2
+_P_PICTURE = 1
+_B_PICTURE = 2
 # Of its time, a picture of MPEG-4 at 25 frames a second says so many bits.
 _TIME_BITS = 5
 

@@ -57,6 +57,7 @@ def _make(factory: pytest.TempPathFactory, *, hdr: bool) -> tuple[Path, Path]:
 
 
 NAMES = [
+    "reading",
     "frames",
     "timestamps",
     "end",
