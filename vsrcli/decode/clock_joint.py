@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -15,8 +16,9 @@ _MAX_JUMP_GAPS = 3
 # Decoding times do not fall back, but where FFmpeg makes them up they may, by a few frames.
 _MAX_FALL_SECONDS = Fraction(1, 10)
 _MIN_FAR_SECONDS = Fraction(1, 2)
-# Where only the times of presentation are known.
+# Where only the times of presentation are known, frames come in another order.
 _MAX_REORDERING_SECONDS = 1
+_MAX_REORDERED_FRAMES = 16
 # A stream that goes on for so long after another one has jumped does not jump itself.
 _MIN_STAY_SECONDS = 2
 
@@ -27,18 +29,19 @@ class Line:
 
     Attributes:
         unit: of the ticks, seconds.
-        max_fall, max_jump: how far the next packet may be from the last one.
+        max_jump: how far the next packet may be ahead of the last one; None: anywhere.
         offset: what is added to get the continuous clock.
         first, last: decoding time of the first and the last packet.
+        is_decoding_time: whether the last packet has one, and ``last`` is not when it is presented.
         gap: the longest step lately.
         first_shown, shown_until: when the first packet is presented, and when the last one ends.
     """
 
     unit: Fraction
-    max_fall: int
     max_jump: int | None
     first: int
     last: int
+    is_decoding_time: bool
     offset: int = 0
     gap: int = 0
     duration: int = 0
@@ -62,27 +65,39 @@ class Line:
             unit: of the ticks, seconds.
             may_jump: whether clocks of the format may jump ahead.
         """
-        has_decoding_time = packet.dts is not None
-        max_fall = _MAX_FALL_SECONDS if has_decoding_time else _MAX_REORDERING_SECONDS
         shown = time if packet.pts is None else packet.pts
         return cls(
             unit=unit,
-            max_fall=int(max_fall / unit),
             max_jump=int(_MAX_JUMP_SECONDS / unit) if may_jump else None,
             first=time,
             last=time,
+            is_decoding_time=packet.dts is not None,
             first_shown=shown,
             shown_until=shown,
         )
 
-    def continues(self, time: int) -> bool:
-        """Whether a packet of that time may follow."""
+    def continues(self, packet: Packet[Any], time: int) -> bool:
+        """Whether a packet may follow the last one.
+
+        Args:
+            packet: the next one.
+            time: its ``ticks_of``.
+        """
         step = time - self.last
-        if step < -self.max_fall:
-            return False
+        if step < 0:
+            return -step <= self._max_fall(packet)
         if self.max_jump is None or step <= self.max_jump:
             return True
         return not self.gap or step <= _MAX_JUMP_GAPS * self.gap
+
+    def _max_fall(self, packet: Packet[Any]) -> Fraction | float:
+        """How far a packet may fall back behind the last one, ticks."""
+        if packet.dts is not None and self.is_decoding_time:
+            return _MAX_FALL_SECONDS / self.unit
+        if not self.gap:
+            return math.inf
+        reordered = _MAX_REORDERED_FRAMES * self.gap
+        return max(_MAX_REORDERING_SECONDS / self.unit, Fraction(reordered))
 
     def note(self, packet: Packet[Any], time: int) -> None:
         """Take the next packet."""
@@ -91,6 +106,7 @@ class Line:
         if step > 0:
             self.gap = step
         self.last = time
+        self.is_decoding_time = packet.dts is not None
         self.duration = packet.duration or self.gap
         self.first_shown = min(self.first_shown, shown)
         self.shown_until = max(self.shown_until, shown + self.duration)

@@ -113,7 +113,7 @@ class _ContinuousClock:
             time = ticks_of(packet)
             if time is None:
                 yield self._move(packet, line)
-            elif line.continues(time) or self._has_only_paused(line, time):
+            elif line.continues(packet, time) or self._has_only_paused(line, time):
                 if self._is_expected and packet.is_corrupt:
                     self._clear_at_joint(packet, line)
                 line.note(packet, time)
@@ -167,7 +167,8 @@ class _ContinuousClock:
             time = ticks_of(following)
             if following.stream_index != packet.stream_index or time is None:
                 continue
-            if last is not None and not line.continues(time - (last - line.last)):
+            step = time - (last or time)
+            if not line.continues(following, line.last + step):
                 packet.is_corrupt = False
                 return
             last = time
@@ -253,7 +254,7 @@ class _ContinuousClock:
         if line is None or time is None:
             joint.held.append((packet, line))
             return True
-        if line.continues(time):
+        if line.continues(packet, time):
             line.note(packet, time)
             joint.held.append((packet, line))
             return True
@@ -265,7 +266,7 @@ class _ContinuousClock:
             joint.after[index] = line
             joint.held.append((packet, line))
             return True
-        if not before.continues(time):
+        if not before.continues(packet, time):
             return False
         # a few packets had a wrong time: they are placed after the ones before them
         wrong = joint.after.pop(index)
