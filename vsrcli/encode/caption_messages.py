@@ -1,9 +1,9 @@
 """Closed captions put into encoded video, as messages that decoders give back with the frame.
 
 H.264 and HEVC hold them in SEI messages (ITU-T H.264 and H.265, annex D: user data registered by
-ITU-T T.35), MPEG-2 in user data of a picture, all with the content of ATSC A/53, part 4. They are
-added to the packets of any encoder of these standards, so that they do not depend on what it
-supports.
+ITU-T T.35), AV1 in metadata of the same kind, MPEG-2 in user data of a picture, all with the
+content of ATSC A/53, part 4. They are added to the packets of any encoder of these standards, so
+that they do not depend on what it supports.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from vsrcli.captions import MAX_TRIPLETS, TRIPLET_BYTES
 from vsrcli.encode.encoders import find_codec
 from vsrcli.errors import OutputError
 
-Standard = Literal["h264", "hevc", "mpeg2video"]
+Standard = Literal["h264", "hevc", "mpeg2video", "av1"]
 
 _STANDARDS: dict[str, Standard] = {
     "h264": "h264",
     "hevc": "hevc",
     "mpeg2video": "mpeg2video",
+    "av1": "av1",
 }
 _START_CODE = b"\x00\x00\x01"
 # Country (United States) and provider (ATSC).
@@ -36,6 +37,13 @@ _MARKER = b"\xff"
 _MARKER_BITS = 0xF8
 _REGISTERED_USER_DATA = 4
 _STOP_BIT = b"\x80"
+# AV1: types of units (OBUs), the flags in their headers, and the type of metadata.
+_FRAME_HEADER = 3
+_METADATA = 5
+_FRAME = 6
+_HAS_SIZE = 2
+_HAS_EXTENSION = 4
+_METADATA_T35 = b"\x04"
 # Within a unit, two zeros and one of these would look like a start code.
 _FORBIDDEN = re.compile(b"\x00\x00(?=[\x00-\x03])")
 
@@ -60,7 +68,7 @@ def with_captions(
     """A packet with closed captions.
 
     Args:
-        packet: one frame, as an encoder gives it: units behind start codes.
+        packet: one frame, as an encoder gives it: units behind start codes, or for AV1 with sizes.
         captions: triplets of cc_data; more than the standard gives one frame go into several
             messages.
         standard: of the packet.
@@ -92,7 +100,9 @@ def with_captions(
 
 
 def _place_of_picture(content: bytes, standard: Standard) -> int | None:
-    """Where the first slice begins, start code included; None if there is none."""
+    """Where the first slice or frame begins, start code included; None if there is none."""
+    if standard == "av1":
+        return _place_of_frame(content)
     if not content.startswith((_START_CODE, b"\x00" + _START_CODE)):
         return None
     place = content.find(_START_CODE)
@@ -102,6 +112,26 @@ def _place_of_picture(content: bytes, standard: Standard) -> int | None:
             has_long_code = content[place - 1 : place] == b"\x00"
             return place - has_long_code
         place = content.find(_START_CODE, place + 3)
+    return None
+
+
+def _place_of_frame(content: bytes) -> int | None:
+    """The same for AV1."""
+    place = 0
+    while place < len(content):
+        header = content[place]
+        if header >> 3 & 0xF in (_FRAME_HEADER, _FRAME):
+            return place
+        if not header & _HAS_SIZE:
+            return None
+        size_at = place + 2 if header & _HAS_EXTENSION else place + 1
+        size = 0
+        for number, byte in enumerate(content[size_at : size_at + 8]):
+            size |= (byte & 0x7F) << 7 * number
+            if byte < 0x80:
+                size_at += number + 1
+                break
+        place = size_at + size
     return None
 
 
@@ -126,6 +156,8 @@ def _units_of(
             _START_CODE + b"\xb2" + data for data in _without_start_codes(captions)
         ]
         return b"".join(units)
+    if standard == "av1":
+        return b"".join(_metadata_unit(data) for data in _user_data(captions))
     header = b"\x06"
     if standard == "hevc":
         # prefix SEI, of the temporal layer that the picture is in
@@ -137,6 +169,12 @@ def _units_of(
         messages += bytes([_REGISTERED_USER_DATA, len(payload)]) + payload
     unit = _FORBIDDEN.sub(b"\x00\x00\x03", header + messages + _STOP_BIT)
     return b"\x00" + _START_CODE + unit
+
+
+def _metadata_unit(data: bytes) -> bytes:
+    content = _METADATA_T35 + _ATSC + data + _STOP_BIT
+    header = bytes([_METADATA << 3 | _HAS_SIZE, len(content)])
+    return header + content
 
 
 def _user_data(captions: bytes) -> Iterator[bytes]:
