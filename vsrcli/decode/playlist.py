@@ -186,7 +186,11 @@ class Playlist:
                 f"it names the address {name}: {_FFMPEG_NET} downloads it"
             )
         try:
-            file = (playlist.parent / name).resolve()
+            file = playlist.parent / name
+            if "/" not in name and stat.S_ISREG(file.lstat().st_mode):
+                # beside its playlist, and no link: most are, and there may be thousands
+                return self._other(file)
+            file = file.resolve()
             is_inside = file.is_relative_to(self._file.parent)
             mode = file.stat().st_mode if is_inside else 0
         except (OSError, RuntimeError, ValueError) as error:
@@ -200,6 +204,10 @@ class Playlist:
             )
         if not stat.S_ISREG(mode):
             raise self._error(f"{name} is not a regular file")
+        return self._other(file)
+
+    def _other(self, file: Path) -> Path:
+        """The same file, unless it is the playlist itself."""
         if file == self._file:
             raise self._error("it names itself")
         return file
