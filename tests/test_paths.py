@@ -323,6 +323,22 @@ def test_bench_does_not_replace_pictures_manifests_and_checkpoints(
     assert files / "manifest.csv" in inputs
 
 
+def test_bench_writes_through_links_and_into_regular_files_only(
+    files: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    truth = str(files / "in.mkv")
+    words = ["bench", truth, "--compare", truth, "--frames", "2", "-y", "-q", "--csv"]
+    os.mkfifo(tmp_path / "fifo.csv")
+    for name in ("/dev/null", str(tmp_path / "fifo.csv")):
+        assert _run([*words, name]) == 1
+        assert "no regular file" in capfd.readouterr().err
+    (tmp_path / "report.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to("report.csv")
+    assert _run([*words, str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink()
+    assert "psnr" in (tmp_path / "report.csv").read_text()
+
+
 def test_export_does_not_replace_its_checkpoint(tmp_path: Path) -> None:
     checkpoint = shutil.copy(locate("lite"), tmp_path / "own.safetensors")
     content = checkpoint.read_bytes()

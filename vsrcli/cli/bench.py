@@ -176,6 +176,10 @@ def _check_outputs(outputs: _Outputs, truths: int, overwrite: bool) -> None:
             raise OutputError(f"--{kind} {file}: there is no folder {path.parent}")
         if path.is_dir():
             raise OutputError(f"--{kind} {file}: this is a folder; name a file")
+        if path.exists() and not path.is_file():
+            raise OutputError(
+                f"--{kind} {file}: this is no regular file: name another; - is stdout"
+            )
         if path.exists() and not overwrite:
             raise OutputError(
                 f"--{kind} {file} exists: name another file, or replace it with -y"
@@ -215,7 +219,7 @@ def _write(file: str, content: str | bytes) -> None:
         sys.stdout.write(content)
         return
     data = content.encode() if isinstance(content, str) else content
-    path = Path(file)
+    path = Path(file).resolve()  # of a link, what it leads to
     temporary = path.with_name(f".{path.name}.part")
     try:
         temporary.write_bytes(data)
