@@ -12,7 +12,7 @@ import re
 import struct
 import zlib
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 from importlib.resources import files
 from itertools import pairwise
 from typing import Any
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from vsrcli.bench.report import BenchReport, BenchRow, Shot
 from vsrcli.metrics.info import MetricInfo
+from vsrcli.wording import printable
 
 _MAX_POINTS = 2000
 _GROUND_TRUTH = "ground truth"
@@ -63,7 +64,7 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
     for number, shot in enumerate(shots):
         figures.append(_shot(number, shot, report))
     parts = {
-        "TITLE": escape(report.ground_truth),
+        "TITLE": _text(report.ground_truth),
         "FACTS": _facts(report),
         "TABLE": _table(report),
         "NOTES": _notes(report),
@@ -73,6 +74,11 @@ def render(report: BenchReport, shots: list[Shot]) -> str:
     file = files("vsrcli.bench").joinpath("page.html")
     template = file.read_text(encoding="utf-8")
     return _PLACEHOLDER.sub(lambda match: parts[match[1]], template)
+
+
+def _text(value: str) -> str:
+    """Text for the page: names can come from files of others."""
+    return escape_html(printable(value))
 
 
 def _script_json(value: Any) -> str:
@@ -97,7 +103,7 @@ def _facts(report: BenchReport) -> str:
     }
     items = []
     for name, value in facts.items():
-        items.append(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>")
+        items.append(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>")
     return "".join(items)
 
 
@@ -108,7 +114,7 @@ def _notes(report: BenchReport) -> str:
         notes[_TEMPORAL_GAIN] = _TEMPORAL_GAIN_NOTE
     items = []
     for title, note in notes.items():
-        items.append(f"<li><b>{escape(title)}</b>: {escape(note)}</li>")
+        items.append(f"<li><b>{_text(title)}</b>: {_text(note)}</li>")
     return "".join(items)
 
 
@@ -119,10 +125,10 @@ def _has_temporal_gain(report: BenchReport) -> bool:
 def _table(report: BenchReport) -> str:
     columns = _columns(report)
     titles = ["Method", *(column.title for column in columns)]
-    head = [f'<th scope="col">{escape(title)}</th>' for title in titles]
+    head = [f'<th scope="col">{_text(title)}</th>' for title in titles]
     lines = []
     for number, row in enumerate(report.rows):
-        cells = [f'<th scope="row">{escape(row.name)}</th>']
+        cells = [f'<th scope="row">{_text(row.name)}</th>']
         for column in columns:
             figure = column.figures[number]
             mark = " class=best" if figure == column.best else ""
@@ -248,7 +254,7 @@ def _curve(
         else:
             points.append(None)
     return {
-        "name": row.name,
+        "name": printable(row.name),
         "baseline": row.is_baseline,
         "y": points,
     }
@@ -263,10 +269,10 @@ def _shot(
     names = [*shot.pictures, _GROUND_TRUTH]
     left, right = _chosen_pictures(shot, report)
     height, width = shot.truth.shape
-    note = f"<small>{escape(shot.note)}</small>" if shot.note else ""
+    note = f"<small>{_text(shot.note)}</small>" if shot.note else ""
     parts = [
         f'<figure class="shot" data-shot="{number}">',
-        f"<figcaption>{escape(shot.title)}{note}</figcaption>",
+        f"<figcaption>{_text(shot.title)}{note}</figcaption>",
         '<div class="choices">',
         _choice("Left", names, left),
         _choice("Right", names, right),
@@ -313,7 +319,7 @@ def _choice(
     options = []
     for number, name in enumerate(names):
         mark = " selected" if name == chosen else ""
-        options.append(f"<option value={number}{mark}>{escape(name)}</option>")
+        options.append(f"<option value={number}{mark}>{_text(name)}</option>")
     return (
         f'<label>{side}<select data-side="{side.lower()}">'
         f"{''.join(options)}</select></label>"
@@ -327,7 +333,7 @@ def _shot_data(shot: Shot) -> list[dict[str, Any]]:
         figure = shot.psnr[name]
         data.append(
             {
-                "name": name,
+                "name": printable(name),
                 "src": _data_uri(picture, shot.full_range),
                 "psnr": figure if math.isfinite(figure) else None,
             }

@@ -8,6 +8,7 @@ from typing import Any
 
 from vsrcli.bench.report import BenchReport
 from vsrcli.metrics.info import MetricInfo
+from vsrcli.wording import printable
 
 _MAX_MARKED_FRAMES = 40
 
@@ -29,7 +30,7 @@ def plot(report: BenchReport) -> bytes:
     height = 0.8 + 2.8 * len(metrics)
     figure = Figure(figsize=(11, height), layout="constrained")
     FigureCanvasAgg(figure)
-    title = f"{report.ground_truth}: {report.degradation}"
+    title = printable(f"{report.ground_truth}: {report.degradation}")
     figure.suptitle(
         title,
         fontsize=10,
@@ -48,13 +49,15 @@ def plot(report: BenchReport) -> bytes:
     panels[-1].set_xlabel(axis)
     handles, labels = panels[0].get_legend_handles_labels()
     # The legend is outside of the panels, so that it hides no curve.
-    figure.legend(
+    legend = figure.legend(
         handles,
         labels,
         loc="outside lower center",
         fontsize=8,
         ncols=min(6, len(report.rows)),
     )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name may hold dollar signs
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
@@ -80,7 +83,7 @@ def _draw(
         panel.plot(
             positions,
             values,
-            label=row.name,
+            label=printable(row.name),
             marker=marker,
             linestyle="--" if row.is_baseline else "-",
             linewidth=1.0 if row.is_baseline else 1.6,

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from types import FrameType
 
 import click
 
 from vsrcli._version import __version__
+from vsrcli.cli import signals
 from vsrcli.cli.console import note
-from vsrcli.errors import OptionError, VsrError
+from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.paths import reason_of
+from vsrcli.wording import printable
 
 # Commands and their summaries. Each is `command` in the module of its name in this package.
 COMMANDS: dict[str, str] = {
@@ -34,8 +34,13 @@ COMMANDS: dict[str, str] = {
     "export": "Write a network as an ONNX file.",
 }
 
-# One Ctrl-C ends the work in order, and one more is answered with a request to wait.
-_MAX_INTERRUPTS = 2
+
+_FAILED = 1
+_WRONG_USAGE = 2
+_INTERRUPTED = 130
+
+_STANDARD_OUTPUT = 1
+_STANDARD_ERROR = 2
 
 
 class _Commands(click.Group):
@@ -87,89 +92,129 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: as after ``vsr``; those of the process if None.
     """
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # file names need not be valid text
             stream.reconfigure(errors="backslashreplace")
-    _handle_signal(signal.SIGINT, _interrupt)
-    _handle_signal(signal.SIGTERM, _terminate)
-    _handle_signal(signal.SIGHUP, _terminate)
-    sys.exit(_run(arguments))
+    try:
+        signals.install()
+        status = _run(arguments)
+    except KeyboardInterrupt:  # between two lines of what handles it
+        status = _note_interruption()
+    finally:
+        signals.ignore()
+    sys.exit(status)
+
+
+def _open_standard_streams() -> None:
+    """Open what the caller has closed, lest the next file that is opened take its place.
+
+    What is written there is lost; but standard output, where the video may go, refuses it.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            mode = os.O_WRONLY if number == _STANDARD_ERROR else os.O_RDONLY
+            os.open(os.devnull, mode)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(_STANDARD_OUTPUT, "w")
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(_STANDARD_ERROR, "w")
 
 
 def _run(arguments: Sequence[str] | None) -> int:
     """Run the command line; returns the exit code."""
     try:
         status = group.main(args=arguments, prog_name="vsr", standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
-        error.show()
-        return 1
+        _flush()
+    except (KeyboardInterrupt, click.Abort):
+        return _note_interruption()
     except click.exceptions.Exit as stop:
         return stop.exit_code
-    except OptionError as error:
-        note(f"error: {error}")
-        return 2
-    except VsrError as error:
-        note(f"error: {error}")
-        return 1
-    except ImportError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing != "av":
-            raise
-        # only what reads or writes video files imports it: a machine for training may lack it
-        note(
-            "error: PyAV, which reads and writes video, "
-            f"cannot be loaded ({error}): pip install av"
-        )
-        return 1
-    except MemoryError:
-        note(
-            "error: the machine has no memory left: try --tile 256, or end other programs; "
-            "finished work is kept"
-        )
-        return 1
-    except BrokenPipeError:
-        # whoever read the output is gone; keep the interpreter's last flush from failing again
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
-    except OSError as error:
-        # where nothing says more, the system does
-        name = "" if error.filename is None else f"{error.filename}: "
-        note(f"error: {name}{reason_of(error)}")
-        return 1
-    except (KeyboardInterrupt, click.Abort):
-        note("interrupted")
-        return 130
+    except Exception as error:
+        # what a library makes of Ctrl-C, in the middle of its import for example
+        if signals.was_interrupted():
+            return _note_interruption()
+        return _explain(error)
     # click returns what ``Exit`` was raised with, or what the command returned
     return status if isinstance(status, int) else 0
 
 
-_Handler = Callable[[int, FrameType | None], None]
+def _flush() -> None:
+    """Write what is left of the results.
+
+    Raises:
+        OutputError: standard output takes nothing.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        raise OutputError(
+            f"standard output cannot be written: {reason_of(error)}"
+        ) from error
 
 
-def _handle_signal(number: signal.Signals, handler: _Handler) -> None:
-    """Set a handler, unless the signal is ignored: by nohup, or in a shell's background job."""
-    if signal.getsignal(number) != signal.SIG_IGN:
-        signal.signal(number, handler)
+def _discard_output() -> None:
+    """Let the interpreter's last flush go nowhere, lest it fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-_interrupts = 0
+def _note_interruption() -> int:
+    note("interrupted")
+    return _INTERRUPTED
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """The first Ctrl-C ends the work in order, the second asks to wait, the third ends at once."""
-    global _interrupts
-    _interrupts += 1
-    if _interrupts == 1:
-        raise KeyboardInterrupt
-    if _interrupts > _MAX_INTERRUPTS:
-        os._exit(128 + number)
-    note("cleaning up; once more ends at once")
+def _explain(error: Exception) -> int:
+    """Print an error in one line; returns the exit code.
+
+    Raises:
+        Exception: the error, if it is a fault of the program.
+    """
+    if isinstance(error, click.ClickException):
+        _show(error)
+        return _WRONG_USAGE if isinstance(error, click.UsageError) else _FAILED
+    if isinstance(error, BrokenPipeError):
+        _discard_output()  # whoever read it is gone
+        return _FAILED
+    if isinstance(error, OSError) and error.filename is None:
+        try:
+            _flush()
+        except OutputError as refusal:
+            error = refusal
+    text = _message(error)
+    if text is None:
+        raise error
+    note(f"error: {text}")
+    return _WRONG_USAGE if isinstance(error, OptionError) else _FAILED
 
 
-def _terminate(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)  # the work is already ending
-    raise SystemExit(128 + number)
+def _show(error: click.ClickException) -> None:
+    """Print what click says, which repeats arguments: they may be names of files of others."""
+    shown = io.StringIO()
+    error.show(shown)
+    for line in shown.getvalue().rstrip("\n").split("\n"):
+        sys.stderr.write(printable(line) + "\n")
+
+
+def _message(error: Exception) -> str | None:
+    """What the user is told of an error; None for a fault of the program."""
+    if isinstance(error, VsrError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return (
+            "the machine has no memory left: try --tile 256, or end other programs; "
+            "finished work is kept"
+        )
+    if isinstance(error, OSError):
+        # where nothing says more, the system does
+        name = "" if error.filename is None else f"{error.filename}: "
+        return f"{name}{reason_of(error)}"
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] == "av":
+        # only what reads or writes video files imports it: a machine for training may lack it
+        return f"PyAV, which reads and writes video, cannot be loaded ({error}): pip install av"
+    return None

@@ -1,16 +1,20 @@
 """The terminal: results go to stdout; notes, progress and errors go to stderr.
 
-Rich is imported where it is used: it takes longer than the rest of ``vsr --help``.
+Everything that is printed goes through ``printable``: names, tags and errors can come from files of
+others. Rich is imported where it is used: it takes longer than the rest of ``vsr --help``.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from vsrcli.wording import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,25 +26,32 @@ ShowProgress = Callable[[float | None, int, str], None]
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 # Wider than any table.
 _UNLIMITED_WIDTH = 10_000
+_DEFAULT_WIDTH = 80
 
 
 def stdout() -> Console:
     """The console for results."""
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False)
+    return Console(file=sys.stdout, highlight=False, width=_width())
 
 
 def stderr() -> Console:
     """The console for everything else."""
     from rich.console import Console
 
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True)
+    return Console(file=sys.stderr, highlight=False, soft_wrap=True, width=_width())
+
+
+def _width() -> int | None:
+    """The width where the environment says 0, which rich takes at its word; None: found by rich."""
+    columns = os.environ.get("COLUMNS", "")
+    return _DEFAULT_WIDTH if columns.isdigit() and not int(columns) else None
 
 
 def note(text: str) -> None:
     """Print a line for the user on stderr."""
-    stderr().print(f"vsr: {text}", markup=False)
+    stderr().print(f"vsr: {printable(text)}", markup=False)
 
 
 def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
@@ -53,7 +64,8 @@ def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
     console = stdout()
     _print_title(console, title)
     for name, value in rows:
-        console.print(f"  {name:<{width}}  {value}", markup=False, soft_wrap=True)
+        line = printable(f"  {name:<{width}}  {value}")
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
@@ -82,18 +94,18 @@ def _table(header: list[str], rows: list[list[str]]) -> Table:
     for name in others:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     return table
 
 
 def _print_title(console: Console, title: str) -> None:
     from rich.markup import escape
 
-    console.print(f"[bold]{escape(title)}[/bold]", soft_wrap=True)
+    console.print(f"[bold]{escape(printable(title))}[/bold]", soft_wrap=True)
 
 
 def print_json(value: Any) -> None:
-    """Print a machine-readable result on stdout."""
+    """Print a machine-readable result on stdout, in ASCII alone."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
@@ -107,12 +119,19 @@ def log_to_stderr(verbosity: int) -> None:
         show_path=False,
         markup=False,
     )
+    handler.setFormatter(_PrintableFormatter())
     logging.basicConfig(
         level=_LEVELS[min(verbosity, 2)],
-        format="%(message)s",
         handlers=[handler],
         force=True,
     )
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Messages of the log, as lines that a terminal can show."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return printable(record.message)
 
 
 @contextmanager
@@ -142,7 +161,7 @@ def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[ShowProgre
     )
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>5.1f}%"),
         TextColumn("{task.fields[text]}"),
@@ -158,7 +177,7 @@ def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[ShowProgre
         refresh_per_second=4,
     )
     with progress as bar:
-        task = bar.add_task(title, total=1.0, text="", rate="")
+        task = bar.add_task(printable(title), total=1.0, text="", rate="")
         # what a resumed run has already done says nothing about the speed of this one
         first: int | None = None
 
