@@ -87,6 +87,23 @@ def test_zeros_do_not_look_like_start_codes(codec: str, tmp_path: Path) -> None:
     assert captions_in(tmp_path / "o.mp4") == captions
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        ("libx264", "x264-params", "annexb=0"),
+        ("libx264", "x264-params", "aud=1:slices=3"),
+        ("libx265", "x265-params", "aud=1:temporal-layers=3:bframes=4"),
+    ],
+)
+def test_packets_of_other_forms(
+    extra: tuple[str, str, str], source: Path, tmp_path: Path
+) -> None:
+    codec, key, value = extra
+    encoder = EncoderOptions(codec=codec, preset="ultrafast", extra=((key, value),))
+    upscale(source, tmp_path / "o.mp4", UpscaleOptions(encoder=encoder))
+    assert captions_in(tmp_path / "o.mp4") == captions_in(source)
+
+
 def test_every_bit_of_the_packets_besides_stays(source: Path, tmp_path: Path) -> None:
     plain = write_captioned(tmp_path / "plain.mp4", 20 * [b""])
     upscale(plain, tmp_path / "plain.ts", OPTIONS)
