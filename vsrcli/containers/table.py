@@ -218,9 +218,10 @@ _MKV = Container(
     carried_codecs=_SOUND_OF_DISCS
     | _PCM_LITTLE_ENDIAN
     | {"aac", "mp3", "mp2", "opus", "vorbis", "flac", "alac", "truehd", "mlp"}
-    | {"tta", "wavpack", "ra_144", "pcm_u8", "pcm_s16be", "pcm_s24be", "pcm_s32be"}
+    | {"wavpack", "ra_144", "pcm_u8", "pcm_s16be", "pcm_s24be", "pcm_s32be"}
     | {"subrip", "ass", "webvtt", "dvd_subtitle", "dvb_subtitle"}
     | {"hdmv_pgs_subtitle"},
+    avoided_codecs={"tta": "FFmpeg writes a wrong length, and the end would be lost"},
     holds_attachments=True,
     covers="attachment",
     keeps_timecode=True,

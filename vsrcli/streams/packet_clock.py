@@ -58,6 +58,9 @@ class PacketClock:
             self.end = time_range.end - origin
         # of each audio track, seconds
         self._phases: dict[int, Fraction] = {}
+        # of each stream: its last packet's begin, and the time from the one before, seconds
+        self._begins: dict[int, Fraction] = {}
+        self._steps: dict[int, Fraction] = {}
 
     def place(
         self,
@@ -76,13 +79,29 @@ class PacketClock:
         begin = time - self._source_start
         if self._range.end is not None and begin >= self._range.end:
             return "after"
-        length = length_of(packet)
+        self._note_step(packet, time)
+        length = self._length(packet)
         if not self._container.keeps_timestamps:
             # these are counted from the first one: it is the nearest to the beginning
             length /= 2
         if self._range.begin > 0 and begin + length <= self._origin - run_up:
             return "before"
         return "inside"
+
+    def _note_step(self, packet: Packet[Any], time: Fraction) -> None:
+        index = packet.stream_index
+        if index in self._begins:
+            self._steps[index] = max(Fraction(0), time - self._begins[index])
+        self._begins[index] = time
+
+    def _length(self, packet: Packet[Any]) -> Fraction:
+        """How long a packet lasts, seconds; if sound does not say, as long as the one before.
+
+        Of a track whose last packet has no length, some readers leave that packet out.
+        """
+        if packet.duration or packet.stream.type != "audio":
+            return length_of(packet)
+        return self._steps.get(packet.stream_index, Fraction(0))
 
     def move(
         self,
@@ -104,7 +123,7 @@ class PacketClock:
             phase = self._phase(packet, unit)
         pts = packet.pts
         dts = packet.dts
-        duration = packet.duration or 0
+        duration = round_half_away(self._length(packet) / packet.time_base)
         finer = max(1, math.ceil(packet.time_base * _MIN_CLOCK_HZ))
         finer_unit = packet.time_base / finer
         ticks = round_half_away((self.shift + phase) / finer_unit)

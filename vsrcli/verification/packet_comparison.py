@@ -212,7 +212,8 @@ def compare_converted(
     delay = encoding_delay(output.codec, output.rate, output.channels)
     frame = int(output.lengths.max(initial=0)) * output.unit
     max_excess = max(_CONVERTED_SECONDS, delay + frame)
-    if not -_CONVERTED_SECONDS <= actual - expected <= max_excess:
+    max_lack = _CONVERTED_SECONDS + source.uncertain_end
+    if not -max_lack <= actual - expected <= max_excess:
         lengths = f"{float(actual):.3f} s, the source's {float(expected):.3f} s"
         return f"{output.label}: it lasts {lengths}"
     return None

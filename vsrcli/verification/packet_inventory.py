@@ -32,11 +32,13 @@ class Track:
         unit: of ``times`` and ``lengths``, seconds.
         start: ``VideoInfo.start`` of the file, seconds.
         times: presentation times of the packets in file order, ``NO_TIME`` where there is none.
-        lengths: their durations, 0 where unknown.
+        lengths: their durations, 0 where unknown. Those of sound whose packets say nothing reach
+            to the next packet.
         digests: of their payloads, without the transport's own framing.
         sha256: of all payloads in sequence, or of an attachment's content.
         channels: of audio, else 0.
         rate: samples per second of audio, else 0.
+        uncertain_end: by how much the last packet may be shorter than ``lengths`` says, seconds.
         is_cover: whether it is a cover picture, not video.
         file_name: of an attachment.
         language, title: as tagged, or None.
@@ -54,6 +56,7 @@ class Track:
     sha256: str
     channels: int = 0
     rate: int = 0
+    uncertain_end: Fraction = Fraction(0)
     is_cover: bool = False
     file_name: str | None = None
     language: str | None = None

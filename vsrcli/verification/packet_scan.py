@@ -203,18 +203,28 @@ class _TrackRecorder:
         if stream.type == "audio" and stream.codec_context is not None:
             channels = stream.codec_context.channels
             rate = stream.codec_context.sample_rate
+        times = np.array(self._times, np.int64)
+        lengths = np.array(self._lengths, np.int64)
+        unit = stream.time_base or _DEFAULT_UNIT
+        uncertain_end = Fraction(0)
+        is_silent = len(times) > 1 and not lengths.any() and NO_TIME not in times
+        if stream.type == "audio" and is_silent:
+            steps = np.diff(times)
+            lengths = np.append(steps, steps[-1])
+            uncertain_end = int(steps[-1]) * unit
         return Track(
             index=stream.index,
             kind=stream.type,
             codec=self._codec,
-            unit=stream.time_base or _DEFAULT_UNIT,
+            unit=unit,
             start=self._start,
-            times=np.array(self._times, np.int64),
-            lengths=np.array(self._lengths, np.int64),
+            times=times,
+            lengths=lengths,
             digests=np.array(self._digests, np.uint64),
             sha256=sha256.hexdigest(),
             channels=channels,
             rate=rate,
+            uncertain_end=uncertain_end,
             is_cover=bool(stream.disposition & Disposition.attached_pic),
             file_name=tags.get("filename"),
             language=tags.get("language") or tags.get("LANGUAGE"),
