@@ -57,7 +57,6 @@ def _make(factory: pytest.TempPathFactory, *, hdr: bool) -> tuple[Path, Path]:
 
 
 NAMES = [
-    "reading",
     "frames",
     "timestamps",
     "end",

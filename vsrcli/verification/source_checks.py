@@ -9,29 +9,29 @@ from vsrcli.verification.frame_pass import FrameResults
 from vsrcli.verification.second_reading import find_loss
 from vsrcli.verification.verification_report import Check
 from vsrcli.verification.verification_task import VerificationTask
-from vsrcli.wording import plural
 
 
-def check_reading(task: VerificationTask, results: FrameResults) -> Check:
+def check_reading(task: VerificationTask, results: FrameResults) -> Iterator[Check]:
     """Whether the reader, whose frames the output is compared with, gave all of the source's.
+
+    Nothing if it did.
 
     Args:
         task: the files.
         results: of decoding both.
     """
-    read = results.source_times
     options = task.options
     video = task.source_packets.tracks[task.source.video.index]
     problem = find_loss(
         task.source,
         options.range,
         video,
-        read,
+        results.source_times,
         has_fields=options.deinterlace == "field",
         is_damaged=bool(results.source_damage),
     )
-    text = f"every frame of the source was read ({plural(len(read), 'frame')})"
-    return Check("reading", not problem, problem or text)
+    if problem is not None:
+        yield Check("reading", False, problem)
 
 
 def check_changes(

@@ -117,7 +117,7 @@ def verify(
         frame_seconds=1 / (output_info.rate or Fraction(25)),
     )
     checks = [
-        check_reading(task, results),
+        *check_reading(task, results),
         *check_times(expected, results, policy_note),
         *check_description(task),
         *check_changes(task, named_changes),
