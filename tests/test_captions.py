@@ -198,6 +198,17 @@ def test_segments_that_are_made_on_their_own(source: Path, tmp_path: Path) -> No
     assert channels(captions_in(target)) == channels(captions_in(source))
 
 
+def test_a_segment_that_shows_no_frame(source: Path, tmp_path: Path) -> None:
+    options = replace(OPTIONS, fps=Fraction(2), segment=0.2)
+    with pytest.raises(OutputError, match="have no place: --segment 0 carries them"):
+        upscale(source, tmp_path / "o.mkv", options)
+    report = upscale(source, tmp_path / "whole.mkv", replace(options, segment=0))
+    assert report.frames_out == 1
+    assert channels(captions_in(tmp_path / "whole.mkv")) == channels(
+        captions_in(source)
+    )
+
+
 @pytest.mark.parametrize("deinterlace", ["auto", "off", "field"])
 @pytest.mark.parametrize("fps", [Fraction(30), "source"])
 def test_interlaced(deinterlace: Any, fps: Any, tmp_path: Path) -> None:
