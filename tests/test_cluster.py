@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -22,6 +28,7 @@ from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress
 from vsrcli.preflight.run_plan import plan_run
 from vsrcli.preflight.upscale_job import prepare
+from vsrcli.segments import ray_cluster, ray_watcher
 
 ray = pytest.importorskip(
     "ray", reason="Ray is not installed: pip install 'vsrcli[ray]'"
@@ -114,3 +121,107 @@ def test_where_no_cluster_answers(tmp_path: Path) -> None:
     write_demo(source, seconds=1, size=(64, 48))
     with pytest.raises(BackendError, match="no Ray cluster answers"):
         upscale(source, tmp_path / "o.mkv", replace(LOSSLESS, ray="nonsense"))
+
+
+def _processes_in(folder: Path) -> set[int]:
+    """Numbers of the processes that have a file open there."""
+    return set(ray_watcher._users(folder))
+
+
+def _listening(numbers: set[int]) -> set[str]:
+    """Addresses, as in ``/proc/net/tcp``, at which the processes listen."""
+    inodes = set()
+    for number in numbers:
+        with contextlib.suppress(OSError):
+            for link in Path(f"/proc/{number}/fd").iterdir():
+                inodes.add(str(link.readlink()).removeprefix("socket:[").rstrip("]"))
+    found = set()
+    for name in ("tcp", "tcp6"):
+        for line in Path("/proc/net", name).read_text().splitlines()[1:]:
+            words = line.split()
+            is_listening = words[3] == "0A"
+            if is_listening and words[9] in inodes:
+                found.add(words[1].partition(":")[0])
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_cluster_of_its_own_is_closed_to_others_and_ends_with_the_run(
+    tmp_path: Path,
+) -> None:
+    """One run: where its cluster listens, and what SIGTERM leaves."""
+    base = Path("/tmp") / f"vsr-{os.getpid()}"  # short: sockets have short names
+    base.mkdir()
+    source = tmp_path / "in.mp4"
+    write_demo(source, seconds=1, size=(64, 48))
+    command = ["upscale", str(source), str(tmp_path / "o.mkv"), "--ray", "local"]
+    environment = os.environ | {"TMPDIR": str(base), "HOME": str(tmp_path)}
+    run = subprocess.Popen(
+        [sys.executable, "-m", "vsrcli", *command, "--model", "lite", "-d", "cpu"],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        seen: set[int] = set()
+        listening: set[str] = set()
+        end = time.monotonic() + 120
+        # the agents of a node come last
+        while len(seen) < 5 and run.poll() is None and time.monotonic() < end:
+            time.sleep(0.2)
+            for folder in base.glob("vsr-ray-*"):
+                assert folder.stat().st_mode & 0o777 == 0o700
+                seen |= _processes_in(folder)
+                listening |= _listening(seen | {run.pid})
+        assert len(seen) >= 5
+        assert listening
+        # 127.0.0.1, and the same mapped to IPv6
+        assert listening <= {"0100007F", "0000000000000000FFFF00000100007F"}
+        run.send_signal(signal.SIGTERM)
+        _, message = run.communicate(timeout=60)
+        assert run.returncode == 143, message
+        assert "Traceback" not in message
+        assert not list(base.iterdir())
+        assert not [number for number in seen if Path(f"/proc/{number}/fd/0").exists()]
+        assert not (tmp_path / ".ray").exists()
+        assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+    finally:
+        run.kill()
+        run.wait()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def test_what_uses_the_folder_of_a_cluster_ends_with_its_run(tmp_path: Path) -> None:
+    """The watcher by itself, with a process that nobody else would end."""
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    holding = f"import time; file = open({str(folder / 'log')!r}, 'w'); time.sleep(60)"
+    process = subprocess.Popen([sys.executable, "-c", holding])
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        watcher = subprocess.Popen(
+            [sys.executable, "-m", "vsrcli.segments.ray_watcher", str(folder)],
+            stdin=subprocess.PIPE,
+        )
+        while not (folder / "log").exists():
+            time.sleep(0.01)
+        assert watcher.poll() is None
+        watcher.communicate(timeout=20)
+        assert process.wait(timeout=10) == -signal.SIGKILL
+        assert other.poll() is None
+        assert not folder.exists()
+    finally:
+        process.kill()
+        other.kill()
+        process.wait()
+        other.wait()
+
+
+def test_the_environment_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    values = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "x"}
+    with ray_cluster._environment(values):
+        assert os.environ["RAY_AUTH_TOKEN"] == "x"
+    assert os.environ["RAY_AUTH_MODE"] == "disabled"
+    assert "RAY_AUTH_TOKEN" not in os.environ

@@ -50,7 +50,7 @@ ALLOWED: dict[str, str] = {
     # training and measuring
     "clips": "errors paths frame timing options picture decode encode images",
     "training": "errors paths options models backends picture metrics clips",
-    "bench": "errors paths frame options models backends picture metrics"
+    "bench": "errors paths frame wording options models backends picture metrics"
     " decode images pipeline clips",
     # the user
     "cli": "_version errors paths frame timing wording options models"
@@ -76,6 +76,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "threading": (
         "pipeline/prefetch.py",
         "training/interrupts.py",
+        "cli/signals.py",
         "containers/pipe.py",
         "segments/lifetime.py",
     ),
@@ -120,7 +121,7 @@ HOMES: dict[str, tuple[str, ...]] = {
     "onnx": ("models/export.py", "models/graph.py"),
     "onnxruntime": ("backends/onnx.py", "models/parity.py"),
     "openvino": ("backends/openvino.py",),
-    "ray": ("segments/ray_executor.py",),
+    "ray": ("segments/ray_cluster.py",),
     "multiprocessing": ("segments/process_executor.py", "segments/worker_process.py"),
 }
 

@@ -7,7 +7,6 @@ machine, or one GPU.
 
 from __future__ import annotations
 
-import logging
 import socket
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,9 +14,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-import ray
-import ray.exceptions
 
 from vsrcli.backends import Backend
 from vsrcli.encode.atomic_file import write_file
@@ -34,12 +30,12 @@ from vsrcli.segments.executor import (
     SegmentStore,
     open_network,
 )
+from vsrcli.segments.ray_cluster import RayCluster
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import folder_of, part_path
 from vsrcli.segments.segment_span import open_part_span
 from vsrcli.segments.worker_process import error_of
 
-LOCAL = "local"
 _RETRIES = 5
 _WAIT_SECONDS = 1.0
 
@@ -96,12 +92,11 @@ class RayExecutor(SegmentExecutor):
             plan=plan,
             opener=opener,
         )
-        self._is_ours = not ray.is_initialized()
-        if self._is_ours:
-            _join_cluster(options.ray)
+        self._cluster = RayCluster(options.ray)
+        self._ray = self._cluster.ray
         try:
-            self._resources = _resources(options)
-            self._setup = ray.put(setup)
+            self._resources = self._resources_of_a_task(options)
+            self._setup = self._ray.put(setup)
             description = self._task(_describe).remote(self._setup)
             self.engine: Engine = self._result(description)
         except BaseException:
@@ -123,22 +118,35 @@ class RayExecutor(SegmentExecutor):
         pending = [task.remote(self._setup, number, may_seek) for number in numbers]
         try:
             while pending:
-                ready, pending = ray.wait(pending, num_returns=1, timeout=_WAIT_SECONDS)
+                ready, pending = self._ray.wait(
+                    pending, num_returns=1, timeout=_WAIT_SECONDS
+                )
                 for reference in ready:
                     self._take(self._result(reference), run, store)
                     done += 1
                     run.show_progress(done / count)
         finally:
             for reference in pending:
-                ray.cancel(reference, force=True)
+                self._ray.cancel(reference, force=True)
 
     def close(self) -> None:
         """Leave the cluster; one that was started here ends."""
-        if self._is_ours:
-            ray.shutdown()
+        self._cluster.close()
+
+    def _resources_of_a_task(self, options: UpscaleOptions) -> dict[str, Any]:
+        """What a task needs of a machine."""
+        if options.device != "cpu" and self._ray.cluster_resources().get("GPU", 0) >= 1:
+            return {"num_gpus": 1}
+        cores = [
+            node["Resources"].get("CPU", 0)
+            for node in self._ray.nodes()
+            if node["Alive"]
+        ]
+        smallest = min((count for count in cores if count >= 1), default=1)
+        return {"num_cpus": max(1, int(smallest))}
 
     def _task(self, function: Callable[..., Any]) -> Any:
-        return ray.remote(function).options(
+        return self._ray.remote(function).options(
             max_retries=_RETRIES,
             scheduling_strategy="SPREAD",
             **self._resources,
@@ -147,8 +155,8 @@ class RayExecutor(SegmentExecutor):
     def _result(self, reference: Any) -> Any:
         """What a task gave; an error that it met is raised."""
         try:
-            kind, value = ray.get(reference)
-        except ray.exceptions.RayError as error:
+            kind, value = self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
             first_line = str(error).splitlines()[0]
             raise BackendError(
                 f"Ray gave up on a segment after {_RETRIES} retries: {first_line}"
@@ -174,28 +182,6 @@ class RayExecutor(SegmentExecutor):
             made.report.reused,
             made.report.frames_computed,
         )
-
-
-def _join_cluster(address: str | None) -> None:
-    settings: dict[str, Any] = {"address": address}
-    if address == LOCAL:
-        settings = {"address": None, "include_dashboard": False}
-    try:
-        ray.init(logging_level=logging.ERROR, log_to_driver=False, **settings)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        first_line = str(error).splitlines()[0]
-        raise BackendError(
-            f"--ray {address}: no Ray cluster answers there: {first_line}"
-        ) from error
-
-
-def _resources(options: UpscaleOptions) -> dict[str, Any]:
-    """What a task needs of a machine."""
-    if options.device != "cpu" and ray.cluster_resources().get("GPU", 0) >= 1:
-        return {"num_gpus": 1}
-    cores = [node["Resources"].get("CPU", 0) for node in ray.nodes() if node["Alive"]]
-    smallest = min((count for count in cores if count >= 1), default=1)
-    return {"num_cpus": max(1, int(smallest))}
 
 
 def load_network(setup: TaskSetup) -> Backend:
