@@ -114,9 +114,10 @@ def _film(
     rate: int = 48_000,
     seconds: float = 0.5,
     tags: dict[str, str] | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """A film of 32x32 with one track of sound, which may begin late."""
-    with av.open(str(path), "w", format=muxer) as out:
+    with av.open(str(path), "w", format=muxer, container_options=options or {}) as out:
         stream: Any = out.add_stream(video, rate=fps)
         stream.width = _SIZE
         stream.height = _SIZE
@@ -224,6 +225,56 @@ def test_a_stream_without_packets_is_no_loss(tmp_path: Path) -> None:
         False,
         "it has no packets",
     )
+
+
+def test_streams_announced_anew_are_the_same_streams(tmp_path: Path) -> None:
+    parts = [
+        _film(
+            tmp_path / f"part{number}.ts",
+            "mp2",
+            video="mpeg2video",
+            fps=25,
+            frames=25,
+            seconds=1,
+            options={
+                "mpegts_start_pid": str(0x100 + 0x100 * number),
+                "mpegts_pmt_start_pid": str(0x1000 + number),
+                "output_ts_offset": str(number),
+            },
+        )
+        for number in range(2)
+    ]
+    joined = tmp_path / "joined.ts"
+    joined.write_bytes(b"".join(part.read_bytes() for part in parts))
+    with open_input(joined) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+        video = container.streams.video[0]
+        packets = [packet for packet in container.demux(video) if packet.size]
+    assert len(packets) == 50
+
+
+def test_two_programs_stay_apart(tmp_path: Path) -> None:
+    source = _film(tmp_path / "film.ts", "mp2", video="mpeg2video", fps=25)
+    target = tmp_path / "two.ts"
+    with av.open(str(source)) as film, av.open(str(target), "w") as out:
+        copies = [
+            out.add_stream_from_template(stream)
+            for _ in range(2)
+            for stream in (film.streams.video[0], film.streams.audio[0])
+        ]
+        for packet in film.demux():
+            if packet.size:
+                index = packet.stream_index
+                payload = bytes(packet)
+                for copy in (copies[index], copies[index + 2]):
+                    repeated: Any = av.Packet(payload)
+                    repeated.pts = packet.pts
+                    repeated.dts = packet.dts
+                    repeated.time_base = packet.time_base
+                    repeated.stream = copy
+                    out.mux(repeated)
+    with open_input(target) as container:
+        assert len(container.streams) == 4
 
 
 # What containers take

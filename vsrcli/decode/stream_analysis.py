@@ -21,6 +21,7 @@ _ANALYSED_BYTES = (16 << 20, 64 << 20, MAX_ANALYSED_BYTES)
 _ANY_DURATION = str(24 * 3600 * 1_000_000)
 # Demuxers of formats that do not list their streams: one is known from its first packet on.
 _UNLISTED = {"mpeg", "flv"}
+_MERGING = {"merge_pmt_versions": "1"}
 # By name, size and time of change of a file.
 _known_options: dict[tuple[str, int, int], dict[str, str]] = {}
 
@@ -47,6 +48,8 @@ def open_analysed(path: Path, open_with: Opener) -> InputContainer:
     options: dict[str, str] = {}
     if _may_hide_streams(container):
         options = _sufficient_options(container, open_with)
+    if _may_be_divided(container):
+        options = options | _merging_options(container, open_with)
     _known_options[key] = options
     if not options:
         return container
@@ -67,6 +70,28 @@ def is_unknown(stream: Any) -> bool:
 def _may_hide_streams(container: InputContainer) -> bool:
     is_unlisted = container.format.name in _UNLISTED
     return is_unlisted or any(is_unknown(stream) for stream in container.streams)
+
+
+def _may_be_divided(container: InputContainer) -> bool:
+    return container.format.name == "mpegts" and len(container.streams.video) > 1
+
+
+def _merging_options(container: InputContainer, open_with: Opener) -> dict[str, str]:
+    """The option that joins streams which go on under other numbers; none where there are none.
+
+    Some recordings announce the same streams anew in the middle. FFmpeg then lists all of them
+    twice. It would join different codecs as well, hence the comparison.
+    """
+    with open_with(_MERGING) as merged:
+        codecs = [_codec(stream) for stream in merged.streams]
+    listed = [_codec(stream) for stream in container.streams]
+    times = len(listed) // max(1, len(codecs))
+    return _MERGING if times > 1 and listed == codecs * times else {}
+
+
+def _codec(stream: Any) -> tuple[str, str]:
+    context = stream.codec_context
+    return stream.type, "" if context is None else context.codec.canonical_name
 
 
 def _count_known(container: InputContainer) -> int:
