@@ -14,7 +14,9 @@ def append_row(
     values: Mapping[str, float | str],
     gains: Mapping[str, Mapping[str, float]],
 ) -> None:
-    """Add a row to ``log.csv`` in a run's folder. An existing log keeps its columns.
+    """Add a row to ``log.csv`` in a run's folder, after those of earlier steps.
+
+    An existing log keeps its columns.
 
     Args:
         folder: the run's.
@@ -29,11 +31,13 @@ def append_row(
         for domain, gain in by_domain.items():
             row[f"{kind}_{domain}_db"] = f"{gain:.4f}"
     path = folder / LOG_NAME
-    columns = list(row)
-    if path.is_file() and path.stat().st_size:
-        with path.open(newline="") as text:
-            columns = next(csv.reader(text))
-    with path.open("a", newline="") as text:
+    columns, rows = _read_log(path)
+    if not rows:
+        columns = list(row)
+    # a run that was killed after its last row comes here once more
+    rows = [other for other in rows if int(other["step"]) < int(row["step"])]
+    temporary = path.with_name(f".{LOG_NAME}.part")
+    with temporary.open("w", newline="") as text:
         writer = csv.DictWriter(
             text,
             columns,
@@ -41,9 +45,31 @@ def append_row(
             extrasaction="ignore",
             lineterminator="\n",
         )
-        if not text.tell():
-            writer.writeheader()
-        writer.writerow(row)
+        writer.writeheader()
+        writer.writerows([*rows, row])
+    temporary.replace(path)
+
+
+def _read_log(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """The columns of a log and its whole rows: of one that was cut off, what is there."""
+    if not path.is_file():
+        return [], []
+    with path.open(newline="", errors="replace") as text:
+        reader = csv.DictReader(text)
+        rows = [row for row in reader if _is_whole(row)]
+        return list(reader.fieldnames or ()), rows
+
+
+def _is_whole(row: dict[str, str]) -> bool:
+    """Whether a row has all columns, with numbers where the curves need them."""
+    try:
+        int(row["step"])
+        for name, value in row.items():
+            if name == "loss" or name.startswith("gain_"):
+                float(value)
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return False
+    return None not in row.values()
 
 
 def draw(folder: Path) -> Path | None:
@@ -52,11 +78,7 @@ def draw(folder: Path) -> Path | None:
     Returns:
         The picture, or None if the log has nothing to draw yet.
     """
-    log = folder / LOG_NAME
-    if not log.is_file():
-        return None
-    with log.open(newline="") as text:
-        rows = list(csv.DictReader(text))
+    rows = _read_log(folder / LOG_NAME)[1]
     if not rows:
         return None
     # imported here: it takes a second, and most runs of vsr draw nothing

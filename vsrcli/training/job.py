@@ -19,6 +19,7 @@ from vsrcli.training.plan import Gains, Progress, TrainingPlan
 from vsrcli.training.recipe import LONG_RUN_SECONDS, Recipe, fine_tuning, recipe_for
 from vsrcli.training.run_folder import (
     WRITTEN_NAMES,
+    hold_folder,
     make_folder,
     read_recipe,
     resumed_options,
@@ -69,7 +70,7 @@ def train(
         ModelError: nothing to resume, a checkpoint of another network, or the training diverged.
         BackendError: the device does not exist, or has no memory left.
         OptionError: the options contradict each other, or the folder already holds a run.
-        OutputError: the folder cannot be written to.
+        OutputError: the folder cannot be written to, or another process trains in it.
     """
     if options.prepare is not None:
         raise OptionError(
@@ -88,11 +89,30 @@ def train(
     device = choose_device(options.device)
     is_gpu = device.type == "cuda"
     make_folder(folder)
-    recipe = (
-        read_recipe(folder) if is_resumed else _choose_recipe(options, is_gpu=is_gpu)
-    )
+    with hold_folder(folder):
+        recipe = (
+            read_recipe(folder)
+            if is_resumed
+            else _choose_recipe(options, is_gpu=is_gpu)
+        )
+        precision = _choose_precision(options, is_gpu=is_gpu)
+        return _train(
+            folder, options, recipe, init, str(device), precision, on_progress, on_note
+        )
+
+
+def _train(
+    folder: Path,
+    options: TrainOptions,
+    recipe: Recipe,
+    init: Path | None,
+    device: str,
+    precision: str,
+    on_progress: Callable[[Progress], None],
+    on_note: Callable[[str], None],
+) -> TrainReport:
+    """Train in a folder that nobody else trains in."""
     options = replace(options, domain=options.domain or recipe.domain)
-    precision = _choose_precision(options, is_gpu=is_gpu)
     training, validation = load_clips(
         options,
         on_note,
@@ -108,7 +128,7 @@ def train(
         seconds=options.time,
         validate_every=options.validate_every,
         seed=options.seed,
-        device=str(device),
+        device=device,
         threads=options.threads,
         precision=precision,
         trained_on=_describe_clips(options, training),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -53,6 +57,30 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+@contextmanager
+def hold_folder(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a folder; the system lets go if this one dies.
+
+    Raises:
+        OutputError: another process trains there.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise OutputError(
+            f"another vsr is training in {folder} right now: "
+            "wait for it, or name another --out"
+        ) from error
+    except OSError:
+        pass  # a disk without locks
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def save_options(
     folder: Path,
     options: TrainOptions,
@@ -73,8 +101,9 @@ def save_options(
     saved["val"] = [_absolute(path) for path in options.val]
     if options.init and options.init not in DOMAINS:
         saved["init"] = _absolute(options.init)
-    _write_json(folder / _OPTIONS_NAME, saved)
+    # options last: a folder that has them has a run
     _write_json(folder / _RECIPE_NAME, asdict(recipe))
+    _write_json(folder / _OPTIONS_NAME, saved)
 
 
 def resumed_options(options: TrainOptions) -> TrainOptions:

@@ -365,8 +365,10 @@ class Trainer:
                     self.best = gain
                     self.stale = 0
                     self._save_checkpoint("best", gains)
+            self._log(
+                gains
+            )  # a run that is killed here replaces the row when it is resumed
             self.save_state()
-            self._log(gains)
         return gains
 
     def _log(self, gains: Gains) -> None:
