@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.input_file import find_video, open_input
+from vsrcli.decode.stream_analysis import demux
 from vsrcli.frame import VideoInfo
 
 _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
@@ -103,7 +104,7 @@ def _measure(
             if near_the_end:
                 tail = info.start + duration - _TAIL_SECONDS
                 container.seek(int(tail * av.time_base))
-            for packet in container.demux():
+            for packet in demux(container):
                 _note_end(packet, info.start, ends)
         except av.FFmpegError:
             pass  # what came before the error is what is present

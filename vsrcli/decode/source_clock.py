@@ -23,6 +23,7 @@ from av.stream import Stream
 
 from vsrcli.decode.clock_joint import Joint, Line, ticks_of
 from vsrcli.decode.input_file import is_cover
+from vsrcli.decode.stream_analysis import demux
 from vsrcli.timing import round_half_away
 
 # FFmpeg's flag of such formats, AVFMT_TS_DISCONT.
@@ -83,7 +84,7 @@ class _ContinuousClock:
         container: InputContainer,
         on_restart: Callable[[Fraction], None] | None,
     ) -> None:
-        self._demuxed = container.demux()
+        self._demuxed = demux(container)
         self._read_ahead: deque[Packet[Any]] = deque()
         self._error: av.FFmpegError | None = None
         self._on_restart = on_restart

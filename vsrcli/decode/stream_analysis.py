@@ -6,12 +6,15 @@ is listed as sound of 0 Hz. Only then is more read, so that ordinary files open 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import av
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 
 Opener = Callable[[dict[str, str]], InputContainer]
 
@@ -21,6 +24,8 @@ _ANALYSED_BYTES = (16 << 20, 64 << 20, MAX_ANALYSED_BYTES)
 _ANY_DURATION = str(24 * 3600 * 1_000_000)
 # Demuxers of formats that do not list their streams: one is known from its first packet on.
 _UNLISTED = {"mpeg", "flv"}
+_TRANSPORT_STREAM = "mpegts"
+_TAIL_BYTES = 4 << 20
 _MERGING = {"merge_pmt_versions": "1"}
 # By name, size and time of change of a file.
 _known_options: dict[tuple[str, int, int], dict[str, str]] = {}
@@ -48,13 +53,30 @@ def open_analysed(path: Path, open_with: Opener) -> InputContainer:
     options: dict[str, str] = {}
     if _may_hide_streams(container):
         options = _sufficient_options(container, open_with)
-    if _may_be_divided(container):
-        options = options | _merging_options(container, open_with)
+    options = options | _merging_options(path, container, open_with)
     _known_options[key] = options
     if not options:
         return container
     container.close()
     return open_with(options)
+
+
+def demux(container: InputContainer, *streams: Stream) -> Iterator[Packet[Any]]:
+    """What PyAV's ``demux`` gives, also where streams appear that were not there at the beginning.
+
+    PyAV leaves their packets out, and may fail at the end of the file.
+
+    Args:
+        container: the open file.
+        streams: those to read; none: all.
+
+    Raises:
+        av.FFmpegError: the demuxer gave up.
+    """
+    try:
+        yield from container.demux(*streams)
+    except IndexError:
+        return
 
 
 def is_unknown(stream: Any) -> bool:
@@ -72,21 +94,37 @@ def _may_hide_streams(container: InputContainer) -> bool:
     return is_unlisted or any(is_unknown(stream) for stream in container.streams)
 
 
-def _may_be_divided(container: InputContainer) -> bool:
-    return container.format.name == "mpegts" and len(container.streams.video) > 1
-
-
-def _merging_options(container: InputContainer, open_with: Opener) -> dict[str, str]:
+def _merging_options(
+    path: Path,
+    container: InputContainer,
+    open_with: Opener,
+) -> dict[str, str]:
     """The option that joins streams which go on under other numbers; none where there are none.
 
-    Some recordings announce the same streams anew in the middle. FFmpeg then lists all of them
-    twice. It would join different codecs as well, hence the comparison.
+    Joined recordings may announce the same streams again. FFmpeg would join different streams as
+    well, hence the comparison with the end of the file.
     """
+    if container.format.name != _TRANSPORT_STREAM or not container.streams.video:
+        return {}
+    last = _last_streams(path)
+    if not last or container.streams.video[0].id in last:
+        return {}
     with open_with(_MERGING) as merged:
         codecs = [_codec(stream) for stream in merged.streams]
-    listed = [_codec(stream) for stream in container.streams]
-    times = len(listed) // max(1, len(codecs))
-    return _MERGING if times > 1 and listed == codecs * times else {}
+    return _MERGING if codecs == list(last.values()) else {}
+
+
+def _last_streams(path: Path) -> dict[int, tuple[str, str]]:
+    """Kinds and codecs of the streams near the end of a transport stream, by their numbers."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(size - min(_TAIL_BYTES, size // 4))
+        tail = io.BytesIO(file.read())
+    try:
+        with av.open(tail, "r", format=_TRANSPORT_STREAM) as container:
+            return {stream.id: _codec(stream) for stream in container.streams}
+    except av.FFmpegError:
+        return {}
 
 
 def _codec(stream: Any) -> tuple[str, str]:

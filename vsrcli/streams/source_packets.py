@@ -16,7 +16,7 @@ from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import Container
 from vsrcli.decode.input_file import open_input
 from vsrcli.decode.source_clock import continuous_packets
-from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES
+from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES, demux
 from vsrcli.frame import FileInfo
 from vsrcli.streams.adts import lacks_header
 
@@ -85,7 +85,7 @@ def first_packets(
     bytes_read = 0
     # damage further on is the reader's to report; what came before it is enough for a trial
     with contextlib.suppress(av.FFmpegError):
-        for packet in source.demux():
+        for packet in demux(source):
             collected = packets.get(packet.stream_index, [])
             if packet.size and len(collected) < _SAMPLE_PACKETS:
                 collected.append(packet)
@@ -109,7 +109,7 @@ def streams_with_packets(info: FileInfo, indices: set[int]) -> set[int]:
         return found
     bytes_read = 0
     with open_input(info.path) as source, contextlib.suppress(av.FFmpegError):
-        for packet in source.demux():
+        for packet in demux(source):
             bytes_read += packet.size
             if packet.size and packet.stream_index in indices:
                 found.add(packet.stream_index)
