@@ -87,6 +87,33 @@ def _with_message(content: bytes, captions: bytes, codec: str) -> bytes:
     return content[: place.start()] + unit + content[place.start() :]
 
 
+def write_caption_track(path: Path, frames: int) -> Path:
+    """A video of QuickTime with CEA-608 as a track of its own; its last packet has no length."""
+    rate = 30
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("libx264", rate=rate)
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
+        track: Any = container.add_mux_stream("eia_608")
+        for number in range(frames):
+            picture = av.VideoFrame.from_ndarray(texture(number, (64, 48)), "gray")
+            container.mux(stream.encode(picture.reformat(format="yuv420p")))
+            packet: Any = av.Packet(numbered(number)[:3])
+            packet.stream = track
+            packet.time_base = Fraction(1, rate)
+            packet.pts = packet.dts = number
+            packet.duration = int(number < frames - 1)
+            container.mux(packet)
+        container.mux(stream.encode(None))
+    # its edit list hides that packet: let it show a second more
+    content = path.read_bytes()
+    place = content.rindex(b"elst") + 12
+    shown = int.from_bytes(content[place : place + 4], "big") + 1000
+    path.write_bytes(content[:place] + shown.to_bytes(4, "big") + content[place + 4 :])
+    return path
+
+
 def captions_in(path: Path) -> list[bytes]:
     """The captions of each frame, in order."""
     with av.open(str(path)) as container:

@@ -10,10 +10,18 @@ from typing import Any
 
 import av
 import pytest
-from captioned import PADDING, captions_in, channels, numbered, write_captioned
+from captioned import (
+    PADDING,
+    captions_in,
+    channels,
+    numbered,
+    write_caption_track,
+    write_captioned,
+)
 from fake import FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sources import packets_of
 
 from vsrcli.captions import CaptionQueue, pairs_of
 from vsrcli.cli import main
@@ -297,6 +305,18 @@ def test_captions_that_begin_late(tmp_path: Path) -> None:
     within = replace(ffv1, strict=True, start=Fraction(15))
     with pytest.raises(OutputError, match=f"--strict allows no loss: ffv1 {LOST}"):
         upscale(path, tmp_path / "strict.mkv", within)
+
+
+def test_a_track_of_captions(tmp_path: Path) -> None:
+    path = write_caption_track(tmp_path / "in.mov", 10)
+    options = replace(OPTIONS, strict=True, verify=True)
+    upscale(path, tmp_path / "o.mov", options)
+    track = packets_of(tmp_path / "o.mov")[1]
+    assert track.codec == "eia_608"
+    assert track.payloads == [numbered(number)[:3] for number in range(10)]
+    lost = "mkv does not take eia_608 subtitles: name the output .mov to keep it"
+    with pytest.raises(OutputError, match=lost):
+        upscale(path, tmp_path / "o.mkv", options)
 
 
 def test_info_shows_them(source: Path, capsys: pytest.CaptureFixture[str]) -> None:

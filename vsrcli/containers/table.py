@@ -202,7 +202,7 @@ _MOV = replace(
     | _PCM_BIG_ENDIAN
     | _TELEPHONE
     | {"aac", "mp3", "mp2", "alac", "pcm_s8", "pcm_u8", "adpcm_ima_qt", "gsm"}
-    | {"nellymoser", "mov_text"},
+    | {"nellymoser", "mov_text", "eia_608"},
     avoided_codecs={"vorbis": "no player of QuickTime reads it"},
     covers=None,
     max_tag_bytes=65_535,

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from av.packet import Packet
 
 from vsrcli.containers.table import Container
+from vsrcli.decode.input_file import codec_name
 from vsrcli.streams.source_packets import begin_of, length_of
 from vsrcli.timing import TimeRange, round_half_away
 
@@ -95,11 +96,13 @@ class PacketClock:
         self._begins[index] = time
 
     def _length(self, packet: Packet[Any]) -> Fraction:
-        """How long a packet lasts, seconds; if sound does not say, as long as the one before.
+        """How long a packet lasts, seconds; if sound or captions do not say, as the one before.
 
         Of a track whose last packet has no length, some readers leave that packet out.
         """
-        if packet.duration or packet.stream.type != "audio":
+        stream = packet.stream
+        is_continuous = stream.type == "audio" or codec_name(stream) == "eia_608"
+        if packet.duration or not is_continuous:
             return length_of(packet)
         return self._steps.get(packet.stream_index, Fraction(0))
 
