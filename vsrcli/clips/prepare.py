@@ -146,7 +146,7 @@ def _refuse_folder_in_footage(
     for name in (*options.data, *options.val):
         footage = Path(name).resolve()
         is_inside = footage.is_dir() and resolved.is_relative_to(footage)
-        if is_inside or footage.parent == resolved:
+        if is_inside or footage in (resolved / "train.mp4", resolved / "val.mp4"):
             raise OptionError(
                 f"--prepare {folder} overlaps {name}: name a folder outside the footage"
             )
