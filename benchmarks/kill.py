@@ -133,13 +133,10 @@ def _killed(
 
 def _finish(command: list[str], target: Path) -> None:
     """Let the command finish the output, if it has not."""
-    is_there = target.exists()
-    has_folder = target.with_name(f"{target.name}.vsr").exists()
-    if is_there and not has_folder:
-        return
-    # Killed between its last two steps, the run left both: the command says that the output exists.
-    errors = subprocess.DEVNULL if is_there else None
-    subprocess.run(command, check=not is_there, stderr=errors)
+    left = [target.with_name(f"{target.name}.vsr")]
+    left += target.parent.glob(f".{target.name}.*")
+    if not target.exists() or any(path.exists() for path in left):
+        subprocess.run(command, check=True)
 
 
 def _compared(

@@ -47,7 +47,7 @@ CALLS = (
 _LINE = re.compile(r"(\d+) +(\w+)\((.*)")
 _KILLED = re.compile(r"(\d+) +\+\+\+ killed by SIGKILL")
 _FAILED = re.compile(r" = -1 E")
-_SECONDS_TO_END = 2.0
+_SECONDS_TO_END = 5.0
 _LIMIT_S = 300
 _PICTURES = (".png", ".tiff")
 
@@ -221,9 +221,17 @@ def left_alive(lines: list[str]) -> list[str]:
     until = time.monotonic() + _SECONDS_TO_END
     alive = list(processes)
     while alive and time.monotonic() < until:
-        alive = [number for number in alive if Path("/proc", number).exists()]
+        alive = [number for number in alive if _is_alive(number)]
         time.sleep(0.02)
     return alive
+
+
+def _is_alive(process: str) -> bool:
+    try:
+        text = Path("/proc", process, "stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] not in "ZX"
 
 
 class Trial:

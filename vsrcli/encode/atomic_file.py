@@ -151,13 +151,15 @@ def hidden_stem(target: Path) -> str:
     return f".{os.fsdecode(encoded_name[:_MAX_NAME_BYTES])}"
 
 
-def remove_abandoned(target: Path, folder: Path) -> None:
+def remove_abandoned(target: Path, folder: Path | None = None) -> None:
     """Remove the temporary files and folders of a target that no living process holds.
 
     Args:
-        target: what they would have become.
-        folder: where they are.
+        target: what they would have become; a link is followed.
+        folder: where they are; None: beside the target.
     """
+    target = target.resolve()
+    folder = folder or target.parent
     pattern = f"{glob.escape(hidden_stem(target))}.{_TOKEN_PATTERN}{_SUFFIX}"
     with contextlib.suppress(OSError):
         for path in folder.glob(pattern):

@@ -11,6 +11,7 @@ from pathlib import Path
 from vsrcli.containers.advice import SHAPE_SUFFIXES, way_out
 from vsrcli.containers.pipe import piped_container
 from vsrcli.containers.table import Container, container_of
+from vsrcli.encode.atomic_file import remove_abandoned
 from vsrcli.encode.encoders import encoder_of, is_full_range, writes_colours
 from vsrcli.encode.hdr_options import kept_hdr
 from vsrcli.encode.immersive import is_interleaved, keeps_projection, stereo_carrier
@@ -64,6 +65,8 @@ def check_target(
 ) -> None:
     """Refuse a target that cannot be written, before anything is read.
 
+    Hidden files that earlier runs on it left when they were killed are removed.
+
     Args:
         source: the input file.
         target: the output file.
@@ -87,6 +90,7 @@ def check_target(
     container_of(target)
     if not folder.is_dir():
         raise OutputError(f"{target}: there is no folder {folder}: make it first")
+    remove_abandoned(target)
     if target.exists():
         _check_existing(source, target, overwrite)
     if not os.access(folder, os.W_OK | os.X_OK):

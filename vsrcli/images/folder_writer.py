@@ -68,7 +68,7 @@ class FolderWriter(FrameSink):
         self._is_new = not target.is_dir()
         resolved = target.resolve()
         beside = resolved.parent if self._is_new else resolved
-        remove_abandoned(resolved, resolved.parent)
+        remove_abandoned(target)
         try:
             self._temporary = TemporaryName(resolved, beside, is_folder=True)
         except OSError as error:

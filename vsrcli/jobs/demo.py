@@ -14,7 +14,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from numpy.typing import NDArray
 
 from vsrcli.containers.table import container_of
-from vsrcli.encode.atomic_file import AtomicFile
+from vsrcli.encode.atomic_file import AtomicFile, remove_abandoned
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
 from vsrcli.picture.drawing import Rgb
@@ -88,6 +88,7 @@ def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
             raise OutputError(
                 f"{path} is a folder: give a file name such as {path / 'demo.mp4'}"
             )
+        remove_abandoned(path)
         if path.exists() and not overwrite:
             raise OutputError(
                 f"{path} exists: choose another name, or -y to replace it"

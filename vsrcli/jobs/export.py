@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vsrcli.backends import Backend, Float
-from vsrcli.encode.atomic_file import write_file
+from vsrcli.encode.atomic_file import remove_abandoned, write_file
 from vsrcli.errors import BackendError, ModelError, OutputError
 from vsrcli.jobs.vapoursynth import vapoursynth_script
 from vsrcli.models import MODELS, ModelSpec
@@ -205,6 +205,7 @@ def _check_target(target: Path, overwrite: bool) -> None:
 
 
 def _check_free(target: Path, overwrite: bool) -> None:
+    remove_abandoned(target)
     if target.exists() and not overwrite:
         raise OutputError(f"{target} exists; -y replaces it")
 

@@ -76,8 +76,7 @@ def clear_leftovers(target: Path) -> None:
             finally:
                 lock.release()
         record_of(target).unlink(missing_ok=True)
-        resolved = target.resolve()
-        remove_abandoned(resolved, resolved.parent)
+        remove_abandoned(target)
 
 
 def _segments(lines: list[dict[str, Any]]) -> Iterator[tuple[int, Segment]]:
