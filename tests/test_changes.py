@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +18,7 @@ from fake import FakeBackend
 from joined import Part, copied, join, packed_avi
 
 from vsrcli.decode import picture_decoder, reader
-from vsrcli.decode.changes import find_changes
+from vsrcli.decode.changes import Change, Look, find_changes
 from vsrcli.decode.picture_decoder import PictureDecoder
 from vsrcli.decode.probe import probe
 from vsrcli.decode.reader import VideoReader
@@ -403,6 +404,20 @@ def test_a_change_between_frames_that_are_all_keyframes(tmp_path: Path) -> None:
     every = [change.time for change in find_changes(info, every_keyframe=True)]
     assert every == [Fraction(30, 25), Fraction(60, 25), Fraction(66, 25)]
     assert not find_changes(info, TimeRange(Fraction(6, 5), Fraction(12, 5)))
+
+
+def test_a_rotation_lasts_until_another_is_said(clip: Path) -> None:
+    """Many streams say it with their first keyframe alone."""
+    with av.open(str(clip)) as file:
+        plain = Look.of_picture(next(file.decode(video=0)), None)
+    upright = plain.after(None)
+    turned = replace(plain, rotation=90.0, matrix=(0, 65536, 0, -65536))
+    assert (plain.rotation, upright.rotation) == (None, 0)
+    assert plain.after(turned) == turned
+    change = Change(Fraction(1), upright, turned)
+    assert str(change) == "its rotation from 0 to 90 degrees at 1.000 s"
+    assert change.loses
+    assert not change.is_new_kind
 
 
 def test_a_source_without_changes_has_none(clip: Path, packed: Path) -> None:

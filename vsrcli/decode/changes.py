@@ -21,7 +21,7 @@ from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.input_file import decoder_of, find_video, open_input
 from vsrcli.decode.picture_decoder import holds_decoding_times
-from vsrcli.decode.sidedata import display_matrix
+from vsrcli.decode.sidedata import display_matrix, side_data_of
 from vsrcli.decode.source_clock import continuous_packets_of
 from vsrcli.frame import VideoInfo
 from vsrcli.timing import WHOLE, TimeRange, cut_time
@@ -29,6 +29,7 @@ from vsrcli.timing import WHOLE, TimeRange, cut_time
 _MIN_STEP_SECONDS = 1
 _RUN_UP_SECONDS = 10
 _FULL_RANGE = 2
+_DISPLAY_MATRIX = "DISPLAYMATRIX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,8 @@ class Look:
         size: as stored, such as ``320x240``.
         layout: FFmpeg's name of its format, without the range.
         aspect: pixel width / height, 1 for untagged.
-        rotation: in degrees, counter-clockwise.
-        matrix: the display matrix; None: none.
+        rotation: in degrees, counter-clockwise; None: it says nothing.
+        matrix: the display matrix; None: none, or one that changes nothing.
         is_full_range: whether its codes are 0..255.
         colours: code points of matrix, primaries and transfer.
     """
@@ -48,7 +49,7 @@ class Look:
     size: str
     layout: str
     aspect: Fraction
-    rotation: float
+    rotation: float | None
     matrix: tuple[int, ...] | None
     is_full_range: bool
     colours: tuple[int, int, int]
@@ -62,12 +63,13 @@ class Look:
             aspect: pixel width / height, as its decoder said with its packet.
         """
         name = picture.format.name
+        kinds = {kind for kind, _ in side_data_of(picture)}
         is_full = name.startswith("yuvj") or int(picture.color_range) == _FULL_RANGE
         return cls(
             size=f"{picture.width}x{picture.height}",
             layout=name.replace("yuvj", "yuv"),
             aspect=aspect or Fraction(1),
-            rotation=float(picture.rotation),
+            rotation=float(picture.rotation) if _DISPLAY_MATRIX in kinds else None,
             matrix=display_matrix(picture),
             is_full_range=is_full,
             colours=(
@@ -76,6 +78,14 @@ class Look:
                 int(picture.color_trc),
             ),
         )
+
+    def after(self, before: Look | None) -> Look:
+        """The same with the rotation of the pictures before, which lasts until another is said."""
+        if self.rotation is not None:
+            return self
+        if before is None:
+            return replace(self, rotation=0.0)
+        return replace(self, rotation=before.rotation, matrix=before.matrix)
 
     @property
     def picture_kind(self) -> tuple[str, str]:
@@ -272,16 +282,18 @@ class _Search:
             return
         self._looked_at = group.begin
         look = self._look_at(group)
-        if self._looks and look not in (None, self._looks[-1][1]):
+        if look not in (None, self._latest_look()):
             for skipped in self._skipped:
                 self._add(skipped.begin, self._look_at(skipped))
         self._skipped.clear()
         self._add(group.begin, look)
 
     def _add(self, time: Fraction, look: Look | None) -> None:
-        is_new = not self._looks or look != self._looks[-1][1]
-        if look is not None and is_new:
+        if look is not None and look != self._latest_look():
             self._looks.append((time, look))
+
+    def _latest_look(self) -> Look | None:
+        return self._looks[-1][1] if self._looks else None
 
     def _look_at(self, group: _Group) -> Look | None:
         """How a keyframe looks; None if it cannot be decoded by itself."""
@@ -295,7 +307,8 @@ class _Search:
             return None
         if not pictures:
             return None
-        return Look.of_picture(pictures[0], self._fixed_aspect or aspect)
+        look = Look.of_picture(pictures[0], self._fixed_aspect or aspect)
+        return look.after(self._latest_look())
 
 
 def _codes(look: Look) -> str:

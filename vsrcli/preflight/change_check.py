@@ -9,6 +9,7 @@ from vsrcli.decode.changes import Change, find_changes
 from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
 from vsrcli.timing import TimeRange, cut_time
+from vsrcli.wording import plural
 
 _MAX_NAMED_PARTS = 4
 
@@ -34,7 +35,9 @@ def change_losses(time_range: TimeRange, changes: Sequence[Change]) -> list[str]
     lost = [change for change in changes if change.loses]
     if not lost:
         return []
-    more = "" if len(lost) == 1 else f", and {len(lost) - 1} more times"
+    more = ""
+    if len(lost) > 1:
+        more = f", and {plural(len(lost) - 1, 'more time')}"
     return [
         f"the source changes {lost[0]}{more}; the output stays as it begins: "
         f"take its parts one by one, with {_parts(time_range, lost)}"
