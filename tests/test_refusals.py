@@ -227,7 +227,7 @@ def test_a_stream_without_packets_is_no_loss(tmp_path: Path) -> None:
     )
 
 
-def test_streams_announced_anew_are_the_same_streams(tmp_path: Path) -> None:
+def test_streams_that_appear_in_mid_file_are_no_traceback(tmp_path: Path) -> None:
     parts = [
         _film(
             tmp_path / f"part{number}.ts",
@@ -246,34 +246,21 @@ def test_streams_announced_anew_are_the_same_streams(tmp_path: Path) -> None:
     joined = tmp_path / "joined.ts"
     joined.write_bytes(b"".join(part.read_bytes() for part in parts))
     with open_input(joined) as container:
-        assert [stream.type for stream in container.streams] == ["video", "audio"]
-        video = container.streams.video[0]
-        packets = [packet for packet in demux(container, video) if packet.size]
-    assert len(packets) == 50
+        plain = [packet for packet in demux(container) if packet.size]
+    assert sum(packet.stream_index == 0 for packet in plain) == 25
+    plans = plan_streams(probe(joined), "out.mkv", "copy")
+    lost = [plan for plan in plans if plan.stream.kind == "video" and plan.loses]
+    assert len(lost) == 1
 
 
-def test_two_programs_stay_apart(tmp_path: Path) -> None:
-    source = _film(tmp_path / "film.ts", "mp2", video="mpeg2video", fps=25)
-    target = tmp_path / "two.ts"
-    with av.open(str(source)) as film, av.open(str(target), "w") as out:
-        copies = [
-            out.add_stream_from_template(stream)
-            for _ in range(2)
-            for stream in (film.streams.video[0], film.streams.audio[0])
-        ]
-        for packet in film.demux():
-            if packet.size:
-                index = packet.stream_index
-                payload = bytes(packet)
-                for copy in (copies[index], copies[index + 2]):
-                    repeated: Any = av.Packet(payload)
-                    repeated.pts = packet.pts
-                    repeated.dts = packet.dts
-                    repeated.time_base = packet.time_base
-                    repeated.stream = copy
-                    out.mux(repeated)
-    with open_input(target) as container:
-        assert len(container.streams) == 4
+def test_a_file_that_pyav_fails_on_at_its_end_is_read_to_there() -> None:
+    class Container:
+        def demux(self) -> Iterator[int]:
+            yield from (1, 2)
+            raise IndexError("list index out of range")
+
+    container: Any = Container()
+    assert list(demux(container)) == [1, 2]
 
 
 # What containers take

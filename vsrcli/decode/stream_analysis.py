@@ -6,7 +6,6 @@ is listed as sound of 0 Hz. Only then is more read, so that ordinary files open 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,9 +23,6 @@ _ANALYSED_BYTES = (16 << 20, 64 << 20, MAX_ANALYSED_BYTES)
 _ANY_DURATION = str(24 * 3600 * 1_000_000)
 # Demuxers of formats that do not list their streams: one is known from its first packet on.
 _UNLISTED = {"mpeg", "flv"}
-_TRANSPORT_STREAM = "mpegts"
-_TAIL_BYTES = 4 << 20
-_MERGING = {"merge_pmt_versions": "1"}
 # By name, size and time of change of a file.
 _known_options: dict[tuple[str, int, int], dict[str, str]] = {}
 
@@ -53,7 +49,6 @@ def open_analysed(path: Path, open_with: Opener) -> InputContainer:
     options: dict[str, str] = {}
     if _may_hide_streams(container):
         options = _sufficient_options(container, open_with)
-    options = options | _merging_options(path, container, open_with)
     _known_options[key] = options
     if not options:
         return container
@@ -92,44 +87,6 @@ def is_unknown(stream: Any) -> bool:
 def _may_hide_streams(container: InputContainer) -> bool:
     is_unlisted = container.format.name in _UNLISTED
     return is_unlisted or any(is_unknown(stream) for stream in container.streams)
-
-
-def _merging_options(
-    path: Path,
-    container: InputContainer,
-    open_with: Opener,
-) -> dict[str, str]:
-    """The option that joins streams which go on under other numbers; none where there are none.
-
-    Joined recordings may announce the same streams again. FFmpeg would join different streams as
-    well, hence the comparison with the end of the file.
-    """
-    if container.format.name != _TRANSPORT_STREAM or not container.streams.video:
-        return {}
-    last = _last_streams(path)
-    if not last or container.streams.video[0].id in last:
-        return {}
-    with open_with(_MERGING) as merged:
-        codecs = [_codec(stream) for stream in merged.streams]
-    return _MERGING if codecs == list(last.values()) else {}
-
-
-def _last_streams(path: Path) -> dict[int, tuple[str, str]]:
-    """Kinds and codecs of the streams near the end of a transport stream, by their numbers."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        file.seek(size - min(_TAIL_BYTES, size // 4))
-        tail = io.BytesIO(file.read())
-    try:
-        with av.open(tail, "r", format=_TRANSPORT_STREAM) as container:
-            return {stream.id: _codec(stream) for stream in container.streams}
-    except av.FFmpegError:
-        return {}
-
-
-def _codec(stream: Any) -> tuple[str, str]:
-    context = stream.codec_context
-    return stream.type, "" if context is None else context.codec.canonical_name
 
 
 def _count_known(container: InputContainer) -> int:
