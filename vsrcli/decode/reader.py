@@ -337,7 +337,7 @@ class VideoReader(FrameSource):
         cut = cut_time(own_time - self.info.start)
         raise InputError(
             f"{self._path} changes from {expected} to {actual} at {cut} s: "
-            f"take its parts one by one, with --end {cut} and --start {cut}"
+            f"`vsr upscale` and `vsr extract` take its parts, with --end {cut} and --start {cut}"
         )
 
     def _count_error(self, packet: Packet[Any], error: av.FFmpegError) -> None:
