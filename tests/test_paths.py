@@ -20,7 +20,7 @@ from rights import without_overrides
 
 from vsrcli.bench.benchmark import Bench
 from vsrcli.cli import _run
-from vsrcli.errors import InputError, OptionError, OutputError, VsrError
+from vsrcli.errors import InputError, OutputError, VsrError
 from vsrcli.frame import ColorTags
 from vsrcli.images.stills import encode_picture
 from vsrcli.jobs.assemble import assemble
@@ -359,7 +359,10 @@ def test_training_does_not_replace_what_it_reads(files: Path, tmp_path: Path) ->
 
     footage = shutil.copytree(files / "frames", tmp_path / "footage")
     best = shutil.copy(locate("lite"), tmp_path / "best.safetensors")
-    clip = shutil.copy(files / "in.mkv", tmp_path / "train.mp4")
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    clip = shutil.copy(files / "in.mkv", pack / "train.mp4")
+    (pack / "train.video.json").write_text("{}")
     options = TrainOptions(data=(str(footage),), out=str(footage), steps=1)
     with pytest.raises(OutputError, match="itself"):
         train(options)
@@ -372,10 +375,11 @@ def test_training_does_not_replace_what_it_reads(files: Path, tmp_path: Path) ->
     )
     with pytest.raises(OutputError, match="itself"):
         train(init)
-    with pytest.raises(OptionError, match="overlaps"):
-        prepare(TrainOptions(data=(str(clip),), prepare=str(tmp_path)))
+    with pytest.raises(OutputError, match="itself"):
+        prepare(TrainOptions(data=(str(clip),), prepare=str(pack)))
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["best.safetensors", "footage", "train.mp4"]
+    assert names == ["best.safetensors", "footage", "pack"]
+    assert clip.read_bytes() == (files / "in.mkv").read_bytes()
 
 
 def test_extract_replaces_pictures_of_its_own_names_only(

@@ -48,7 +48,7 @@ from vsrcli.clips.sequences import (
 from vsrcli.encode.atomic_file import sync
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.options import TrainOptions
-from vsrcli.paths import output_name
+from vsrcli.paths import output_name, refuse_inputs
 
 # The one degradation that needs PyAV.
 _DOMAIN = "video"
@@ -100,6 +100,8 @@ def prepare(
     folder = output_name(Path(str(options.prepare)))
     _refuse_folder_in_footage(folder, options)
     with _unfinished_folder(folder) as unfinished:
+        for name in ("train.mp4", "val.mp4"):
+            refuse_inputs(folder / name, map(Path, (*options.data, *options.val)))
         parts = _load_parts(options, on_note)
         training_versions = len(parts["train"]) * options.variants
         total = training_versions + len(parts["val"])
@@ -138,17 +140,14 @@ def prepare(
     )
 
 
-def _refuse_folder_in_footage(
-    folder: Path,
-    options: TrainOptions,
-) -> None:
+def _refuse_folder_in_footage(folder: Path, options: TrainOptions) -> None:
     resolved = folder.resolve()
     for name in (*options.data, *options.val):
-        footage = Path(name).resolve()
-        is_inside = footage.is_dir() and resolved.is_relative_to(footage)
-        if is_inside or footage in (resolved / "train.mp4", resolved / "val.mp4"):
+        path = Path(name)
+        is_inside = resolved.is_relative_to(path.resolve())
+        if path.is_dir() and is_inside:
             raise OptionError(
-                f"--prepare {folder} overlaps {name}: name a folder outside the footage"
+                f"--prepare {folder} is in {path}: name a folder outside the footage"
             )
 
 
