@@ -155,9 +155,10 @@ def test_a_cluster_of_its_own_is_closed_to_others_and_ends_with_the_run(
     source = tmp_path / "in.mp4"
     write_demo(source, seconds=1, size=(64, 48))
     command = ["upscale", str(source), str(tmp_path / "o.mkv"), "--ray", "local"]
+    command += ["--segment", "0.2", "--model", "lite", "--device", "cpu"]
     environment = os.environ | {"TMPDIR": str(base), "HOME": str(tmp_path)}
     run = subprocess.Popen(
-        [sys.executable, "-m", "vsrcli", *command, "--model", "lite", "-d", "cpu"],
+        [sys.executable, "-m", "vsrcli", *command],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
@@ -174,6 +175,10 @@ def test_a_cluster_of_its_own_is_closed_to_others_and_ends_with_the_run(
                 seen |= _processes_in(folder)
                 listening |= _listening(seen | {run.pid})
         assert len(seen) >= 5
+        environments = [
+            Path(f"/proc/{number}/environ").read_bytes().split(b"\0") for number in seen
+        ]
+        assert any(b"RAY_AUTH_MODE=token" in values for values in environments)
         assert listening
         # 127.0.0.1, and the same mapped to IPv6
         assert listening <= {"0100007F", "0000000000000000FFFF00000100007F"}
@@ -225,3 +230,19 @@ def test_the_environment_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
         assert os.environ["RAY_AUTH_TOKEN"] == "x"
     assert os.environ["RAY_AUTH_MODE"] == "disabled"
     assert "RAY_AUTH_TOKEN" not in os.environ
+
+
+def test_ray_that_does_not_start_is_one_clear_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(**options: Any) -> None:
+        raise Exception("The current node timed out during startup.\nMore")
+
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(
+        BackendError, match="Ray does not start on this machine"
+    ) as caught:
+        ray_cluster.RayCluster("local")
+    assert "\n" not in str(caught.value)
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

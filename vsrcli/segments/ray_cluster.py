@@ -26,8 +26,8 @@ from vsrcli.errors import BackendError
 
 LOCAL = "local"
 _LOOPBACK = "127.0.0.1"
-# Ray's sockets are 63 characters below its folder, whose own name has 16, and 107 are allowed.
-_MAX_BASE_LENGTH = 28
+# Ray's sockets are up to 85 characters below this, and their names may have 107.
+_MAX_BASE_LENGTH = 22
 
 
 class RayCluster:
@@ -103,7 +103,7 @@ class RayCluster:
             "address": LOCAL,
             "include_dashboard": False,
             "_node_ip_address": _LOOPBACK,
-            "_temp_dir": str(folder),
+            "_temp_dir": str(folder / "ray"),  # which Ray opens to everybody
         }
 
 
