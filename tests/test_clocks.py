@@ -452,3 +452,36 @@ def test_a_rate_of_the_clock_makes_no_flood_of_frames(
     monkeypatch.setattr("vsrcli.decode.frame_rate._MAX_RATE", 1)
     options = replace(OPTIONS, verify=False)
     assert upscale(path, tmp_path / "out.avi", options).frames_out in (15, 16)
+
+
+@pytest.mark.parametrize("name", ["out.mkv", "out.mp4"])
+def test_lines_that_end_before_the_pictures_begin_are_left_out(
+    name: str, tmp_path: Path, fake: FakeBackend
+) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as out:
+        video: Any = out.add_stream("mpeg4", rate=RATE)
+        video.width, video.height = SIZE
+        video.pix_fmt = "yuv420p"
+        video.codec_context.time_base = Fraction(1, RATE)
+        text = out.add_mux_stream("subrip")
+        out.start_encoding()
+        for begin in (0, 3_599_500, 3_600_200):
+            line: Any = av.Packet(f"line at {begin}".encode())
+            line.stream = text
+            line.time_base = Fraction(1, 1000)
+            line.pts = line.dts = begin
+            line.duration = 700
+            out.mux(line)
+        for packet in encode_pictures(video, [number / RATE for number in range(12)]):
+            packet.pts += round(3600 / packet.time_base)
+            packet.dts += round(3600 / packet.time_base)
+            out.mux(packet)
+    target = tmp_path / name
+    upscale(path, target, OPTIONS)
+    with av.open(str(target)) as container:
+        subtitles = container.streams.subtitles[0]
+        lines = [bytes(packet) for packet in container.demux(subtitles)]
+    assert not any(b"line at 0" in line for line in lines)
+    assert any(b"line at 3599500" in line for line in lines)
+    assert any(b"line at 3600200" in line for line in lines)

@@ -150,7 +150,7 @@ def must_be_skipped(
     A container without edit lists would play what an edit list of the source hides. (An encoder's
     delay just before the start is kept.) In a container without timestamps, a packet of which at
     least half comes before the start would delay all that follow. No container takes a torn piece
-    of AAC.
+    of AAC. A line of subtitles that ends before pictures and sound begin is shown nowhere.
 
     Args:
         packet: as the source gives it.
@@ -160,10 +160,14 @@ def must_be_skipped(
     if lacks_header(packet):
         return True
     time = begin_of(packet)
-    if container.hides_samples or time is None:
+    if time is None:
         return False
     begin = time - start
     length = length_of(packet)
+    if packet.stream.type == "subtitle":
+        return length > 0 and begin + length <= 0
+    if container.hides_samples:
+        return False
     if not container.keeps_timestamps and begin + length / 2 <= 0:
         return True
     is_priming = begin < 0 and begin + length > -_MAX_PRIMING_SECONDS
