@@ -545,6 +545,31 @@ def test_a_tag_too_long_for_a_container_harms_no_other(
         assert ending == ".ts" or "genre" in kept
 
 
+@pytest.mark.parametrize(("target", "is_kept"), [("o.mkv", True), ("o.mp4", False)])
+def test_tags_of_streams_are_kept_or_named_as_lost(
+    tmp_path: Path, fake: FakeBackend, target: str, is_kept: bool
+) -> None:
+    film = _film(tmp_path / "film.mkv", "aac", frames=10)
+    source = tmp_path / "tagged.mkv"
+    with av.open(str(film)) as file, av.open(str(source), "w") as out:
+        copies = [out.add_stream_from_template(stream) for stream in file.streams]
+        copies[1].metadata["microphone"] = "left"
+        for packet in file.demux():
+            if packet.size:
+                packet.stream = copies[packet.stream_index]
+                out.mux(packet)
+    options = UpscaleOptions(
+        fps="source", verify=True, encoder=EncoderOptions(codec="mpeg4")
+    )
+    report = upscale(source, tmp_path / target, options)
+    assert report.checks is not None
+    assert report.checks["ok"]
+    lost = "the tag MICROPHONE of stream 1: name the output .mkv to keep them"
+    assert any(lost in note for note in report.notes) is not is_kept
+    track = scan_packets(probe(tmp_path / target)).tracks[1]
+    assert ("MICROPHONE" in track.tags) is is_kept
+
+
 # Advice
 
 

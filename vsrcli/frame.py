@@ -249,11 +249,11 @@ class StreamInfo:
         index: FFmpeg's index.
         kind: ``video``, ``audio``, ``subtitle``, ``data`` or ``attachment``.
         codec: FFmpeg's name of the codec.
-        language: tag, or None.
-        title: tag, or None.
+        language, title: tags, or None.
         detail: more for people, such as the number of channels.
         is_cover: whether it is a cover picture.
         is_encrypted: whether its packets are.
+        tags: all of its tags.
     """
 
     index: int
@@ -264,6 +264,7 @@ class StreamInfo:
     detail: str = ""
     is_cover: bool = False
     is_encrypted: bool = False
+    tags: dict[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

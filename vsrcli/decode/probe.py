@@ -239,16 +239,17 @@ def _describe_all(
 
 def _describe(stream: Any, *, is_encrypted: bool) -> StreamInfo:
     kind = stream.type
-    tags = stream.metadata
+    tags = {name.lower(): value for name, value in stream.metadata.items()}
     return StreamInfo(
         index=stream.index,
         kind=kind,
         codec=codec_name(stream) if kind in _DESCRIBED_KINDS else "",
-        language=tags.get("language") or tags.get("LANGUAGE"),
-        title=tags.get("title"),
+        language=tags.get("language"),
+        title=tags.get("title") or tags.get("name"),
         detail=_detail(stream),
         is_cover=is_cover(stream),
         is_encrypted=is_encrypted,
+        tags=dict(stream.metadata),
     )
 
 

@@ -19,8 +19,8 @@ from vsrcli.frame import (
 )
 from vsrcli.options import UpscaleOptions
 from vsrcli.streams.stream_plan import StreamPlan
-from vsrcli.streams.stream_tags import global_tags
-from vsrcli.streams.trial_mux import tags_that_fit
+from vsrcli.streams.stream_tags import global_tags, other_tags
+from vsrcli.streams.trial_mux import stream_tags_that_fit, tags_that_fit
 from vsrcli.wording import noun_for, plural
 
 # Of a list that may be long, only so many are named.
@@ -226,6 +226,11 @@ def _lost_labels(
     kept = [plan.stream for plan in streams if plan.action != "drop"]
     if not container.keeps_titles and any(stream.title for stream in kept):
         lost.append("titles of streams")
+    for stream in kept:
+        missing = _lost_stream_tags(container, stream)
+        if missing:
+            tags = f"{noun_for(len(missing), 'tag')} {', '.join(missing)}"
+            lost.append(f"the {tags} of stream {stream.index}")
     languages = {
         str(stream.language)
         for stream in kept
@@ -235,6 +240,14 @@ def _lost_labels(
         names = ", ".join(sorted(languages))
         lost.append(f"the {noun_for(len(languages), 'language')} {names}")
     return lost, _lost_tags(info, container, streams)
+
+
+def _lost_stream_tags(container: Container, stream: StreamInfo) -> list[str]:
+    tags = other_tags(stream.tags)
+    if not tags or stream.kind == "attachment" or stream.is_cover:
+        return []
+    fitting = stream_tags_that_fit(container, tags)
+    return [name for name in tags if name not in fitting]
 
 
 def _lost_tags(

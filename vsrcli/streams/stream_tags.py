@@ -42,6 +42,17 @@ _DEFAULT_HANDLERS = {
 }
 # Matroska may have these in capitals, too.
 _SPELLED_ALIKE = {"title", "language", "handler_name", "name", "creation_time"}
+# Tags of streams that are carried, or named as lost, in another way; and what says how the stream
+# was made.
+_CARRIED_OTHERWISE = {
+    *_SPELLED_ALIKE,
+    "timecode",
+    "filename",
+    "mimetype",
+    "variant_bitrate",
+    "encoder_settings",
+    "encoder_options",
+}
 _NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
 _LANGUAGE_SUFFIX = re.compile(r"-[a-z]{3}$")
 
@@ -83,6 +94,20 @@ def global_tags(tags: dict[str, str]) -> dict[str, str]:
         if not is_repeated:
             unique[key] = value
     return unique
+
+
+def other_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags of a stream that describe its content, besides its name, language and time.
+
+    Args:
+        tags: as the source has them.
+    """
+    content = content_tags(tags, handler_names=False)
+    return {
+        name: value
+        for name, value in content.items()
+        if name.lower() not in _CARRIED_OTHERWISE
+    }
 
 
 def storable_tags(tags: dict[str, str], container: Container) -> dict[str, str]:

@@ -162,8 +162,23 @@ def tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
     return kept
 
 
-def _tags_given_back(container: Container, tags: dict[str, str]) -> dict[str, str]:
-    """What a container gives back of global tags, with names in lower case."""
+def stream_tags_that_fit(container: Container, tags: dict[str, str]) -> dict[str, str]:
+    """Which tags of a stream a container gives back, as ``tags_that_fit`` for global ones."""
+    written = _tags_given_back(
+        container, storable_tags(tags, container), of_stream=True
+    )
+    kept = {}
+    for key, value in tags.items():
+        actual = written.get(key.lower())
+        if actual is not None and is_same_value(key, value, actual):
+            kept[key] = actual
+    return kept
+
+
+def _tags_given_back(
+    container: Container, tags: dict[str, str], *, of_stream: bool = False
+) -> dict[str, str]:
+    """What a container gives back of tags of the file or of a stream; names in lower case."""
     buffer = io.BytesIO()
     given_back: dict[str, str] = {}
 
@@ -173,13 +188,15 @@ def _tags_given_back(container: Container, tags: dict[str, str]) -> dict[str, st
             stream.width = _TRIAL_SIDE
             stream.height = _TRIAL_SIDE
             stream.pix_fmt = _TRIAL_FORMAT
-            output.metadata.update(tags)
+            holder = stream if of_stream else output
+            holder.metadata.update(tags)
             picture = av.VideoFrame(_TRIAL_SIDE, _TRIAL_SIDE, _TRIAL_FORMAT)
             output.mux(stream.encode(picture))
             output.mux(stream.encode(None))
         buffer.seek(0)
         with av.open(buffer) as written:
-            for key, value in global_tags(dict(written.metadata)).items():
+            found = written.streams[0] if of_stream else written
+            for key, value in global_tags(dict(found.metadata)).items():
                 given_back[key.lower()] = value
 
     open_quietly(write_and_read)

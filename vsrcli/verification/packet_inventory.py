@@ -5,7 +5,7 @@ Times are those of a file's own clock minus ``VideoInfo.start``. Nothing is read
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -43,6 +43,7 @@ class Track:
         file_name: of an attachment.
         language, title: as tagged, or None.
         disposition: FFmpeg's flags.
+        tags: what else describes the content.
     """
 
     index: int
@@ -62,6 +63,7 @@ class Track:
     language: str | None = None
     title: str | None = None
     disposition: int = 0
+    tags: dict[str, str] = field(default_factory=dict)
 
     @property
     def label(self) -> str:

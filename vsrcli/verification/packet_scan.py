@@ -25,7 +25,7 @@ from vsrcli.decode.source_clock import continuous_packets, continuous_packets_of
 from vsrcli.frame import VideoInfo
 from vsrcli.streams.adts import without_header
 from vsrcli.streams.source_packets import must_be_skipped
-from vsrcli.streams.stream_tags import content_tags, global_tags
+from vsrcli.streams.stream_tags import content_tags, global_tags, other_tags
 from vsrcli.verification.packet_inventory import (
     NO_TIME,
     Chapter,
@@ -230,4 +230,5 @@ class _TrackRecorder:
             language=tags.get("language") or tags.get("LANGUAGE"),
             title=content_tags(tags, handler_names=False).get("title"),
             disposition=int(stream.disposition),
+            tags=other_tags(tags),
         )

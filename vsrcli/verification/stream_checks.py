@@ -14,7 +14,7 @@ from vsrcli.containers.languages import same_language
 from vsrcli.containers.table import DEFAULT_FLAG, Container, container_of
 from vsrcli.frame import VideoInfo
 from vsrcli.streams.stream_plan import StreamPlan, plan_streams
-from vsrcli.streams.trial_mux import tags_that_fit
+from vsrcli.streams.trial_mux import stream_tags_that_fit, tags_that_fit
 from vsrcli.verification.packet_comparison import (
     OFFSET_SECONDS,
     compare_chapters,
@@ -339,6 +339,9 @@ def _compare_stream_tags(
         actual = output.language or "no language"
         expected = source.language or "none"
         yield f"{output.label} is in {actual}, the source's in {expected}"
+    expected_tags = stream_tags_that_fit(container, source.tags) if source.tags else {}
+    for problem in compare_tags(expected_tags, output.tags):
+        yield f"{output.label}: {problem}"
     kept = int(container.dispositions)
     expected_flags = source.disposition & kept
     actual_flags = output.disposition & kept
