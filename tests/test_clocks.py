@@ -23,10 +23,11 @@ from vsrcli.decode.packet_timeline import packet_timeline
 from vsrcli.decode.probe import probe
 from vsrcli.decode.reader import VideoReader
 from vsrcli.decode.source_clock import continuous_packets
-from vsrcli.errors import OutputError
+from vsrcli.errors import InputError, OutputError
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import EncoderOptions, UpscaleOptions
-from vsrcli.timing import TimeRange
+from vsrcli.preflight.range_check import check_range
+from vsrcli.timing import WHOLE, TimeRange
 from vsrcli.verification.verify import verify
 
 OPTIONS = UpscaleOptions(
@@ -103,6 +104,19 @@ def test_recordings_follow_each_other_with_their_sound_in_sync(
         first_sound = joined[1][place[1]]
         assert first_sound - first_picture == pytest.approx(offset, abs=0.0006)
         place = [place[0] + len(pictures), place[1] + len(sound)]
+
+
+def test_a_second_recording_that_ffmpeg_does_not_read_is_not_lost_in_silence(
+    tmp_path: Path,
+) -> None:
+    part = write_recording(tmp_path / "a.flv", codecs=("flv", "aac"))
+    check_range(probe(part), WHOLE)
+    info = probe(join(tmp_path / "joined.flv", [part, part]))
+    with pytest.raises(InputError, match="another recording from byte") as caught:
+        check_range(info, WHOLE)
+    assert f"byte {part.stat().st_size} " in str(caught.value)
+    end = Fraction(str(caught.value).rpartition("--end ")[2])
+    check_range(info, TimeRange(end=end))
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from vsrcli.errors import OutputError
 MATROSKA_DEMUXER = "matroska"
 QUICKTIME_DEMUXER = "mov"
 AVI_DEMUXER = "avi"
+FLV_DEMUXER = "flv"
 ASF_DEMUXER = "asf"
 
 MATROSKA_MUXER = "matroska"

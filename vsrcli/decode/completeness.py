@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import av
@@ -12,7 +13,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import is_standard_input
-from vsrcli.containers.table import MATROSKA_DEMUXER
+from vsrcli.containers.table import FLV_DEMUXER, MATROSKA_DEMUXER
 from vsrcli.decode.input_file import find_video, open_input
 from vsrcli.decode.stream_analysis import demux
 from vsrcli.frame import VideoInfo
@@ -21,6 +22,9 @@ _CLOCK = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 # A tag of Matroska that counts from zero; the language suffix is mkvmerge's.
 _DURATION_TAGS = ("DURATION", "DURATION-eng")
 _TAIL_SECONDS = 2
+_FLV_SIGNATURE = b"FLV\x01"
+# More than the last packet.
+_SEARCHED_BYTES = 1 << 22
 _TOLERATED_GAP_SECONDS = Fraction(1, 2)
 
 
@@ -32,10 +36,13 @@ class Completeness:
         present: where its last video packet ends, seconds.
         missing: how much earlier its last packet (of any kind, or of video) ends than the header
             promises, seconds; 0 if that is next to nothing or nothing is promised.
+        unread_from: byte at which another recording begins that FFmpeg does not read; None if there
+            is none.
     """
 
     present: Fraction
     missing: Fraction
+    unread_from: int | None = None
 
 
 def completeness(info: VideoInfo) -> Completeness:
@@ -97,6 +104,8 @@ def _measure(
     near_the_end: bool,
 ) -> Completeness:
     promised = None
+    unread_from = None
+    last_byte = 0
     ends: dict[int, Fraction] = {}
     with open_input(info.path) as container:
         try:
@@ -106,6 +115,9 @@ def _measure(
                 container.seek(int(tail * av.time_base))
             for packet in demux(container):
                 _note_end(packet, info.start, ends)
+                last_byte = max(last_byte, packet.pos or 0)
+            if container.format.name == FLV_DEMUXER:
+                unread_from = _next_recording(info.path, last_byte)
         except av.FFmpegError:
             pass  # what came before the error is what is present
     present = ends.get(info.video.index, Fraction(0))
@@ -117,7 +129,15 @@ def _measure(
     missing = max(missing, Fraction(0))
     if missing <= tolerated_gap(info):
         missing = Fraction(0)
-    return Completeness(present, missing)
+    return Completeness(present, missing, unread_from)
+
+
+def _next_recording(path: Path, last_byte: int) -> int | None:
+    """Where another FLV file begins in a file, after the last packet that FFmpeg gives."""
+    with path.open("rb") as file:
+        file.seek(last_byte)
+        place = file.read(_SEARCHED_BYTES).find(_FLV_SIGNATURE)
+    return None if place < 0 else last_byte + place
 
 
 def _note_end(

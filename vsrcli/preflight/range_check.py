@@ -33,3 +33,9 @@ def check_range(info: VideoInfo, time_range: TimeRange) -> None:
             f"{info.path} is cut off: {present} s of the {promised:.2f} s its header promises "
             f"are there; get the complete file, or take what is there with --end {present}"
         )
+    if source.unread_from is not None and needs_more:
+        present = f"{float(source.present):.2f}"
+        raise InputError(
+            f"{info.path} holds another recording from byte {source.unread_from} on, which FFmpeg "
+            f"does not read: split it there, or take the first with --end {present}"
+        )
