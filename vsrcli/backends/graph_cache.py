@@ -37,7 +37,10 @@ def keep(key: str, make: Callable[[], bytes]) -> bytes:
     """
     folder = cache_folder()
     if folder is None:
-        _warn_once("graphs cannot be kept: there is no home folder")
+        _warn_once(
+            "graphs cannot be kept without a home folder, so each start makes them again: "
+            "XDG_CACHE_HOME can name a folder"
+        )
         return make()
     name = hashlib.sha256(key.encode()).hexdigest()[:24]
     path = folder / f"{name}.graph"

@@ -187,10 +187,10 @@ def sha256(path: Path) -> str:
         raise _unreadable(path, error) from error
 
 
-def too_large(path: Path) -> ModelError:
-    """The error to raise for a file of more than ``MAX_BYTES``."""
+def too_large(path: Path, max_bytes: int = MAX_BYTES) -> ModelError:
+    """The error to raise for a file of more than ``max_bytes``."""
     return ModelError(
-        f"{path}: refused: it has more than the {MAX_BYTES / 1e9:.2g} GB "
+        f"{path}: refused: it has more than the {max_bytes / 1e6:.0f} MB "
         "that a network here can have"
     )
 
