@@ -20,11 +20,14 @@ TESTS = Path(__file__).resolve().parent
 _SECONDS_TO_START = 120
 _SECONDS_TO_END = 10
 _WORKERS = """
+import signal
 import sys
 import fake
 import vsrcli.jobs.upscale as module
 from vsrcli.options import EncoderOptions, UpscaleOptions
 
+# what runs in the background of a shell ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 module.open_backend = fake.open_slow
 encoder = EncoderOptions(codec="ffv1")
 options = UpscaleOptions(devices="cpu*2", segment=0.25, encoder=encoder, reuse=False)
