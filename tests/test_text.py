@@ -61,7 +61,8 @@ def hostile_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / f"{NAME}.mkv"
     with av.open(str(path), "w", format="matroska") as out:
         video: Any = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        video.width, video.height = 32, 32
+        video.width = 32
+        video.height = 32
         video.pix_fmt = "yuv420p"
         lines: Any = out.add_mux_stream("subrip")
         out.metadata.update({"title": HOSTILE, f"key{HOSTILE}": HOSTILE})
