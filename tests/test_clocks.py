@@ -46,8 +46,13 @@ def _times(source: Any) -> tuple[Times, list[float]]:
         for packet in continuous_packets(container, restarts.append):
             if packet.size and packet.dts is not None:
                 is_sound = kinds[packet.stream_index] == "audio"
-                times[is_sound].append(float(packet.dts * packet.time_base))
+                times[is_sound].append(_seconds(packet))
     return times, [float(time) for time in restarts]
+
+
+def _seconds(packet: Any) -> float:
+    """When a packet is decoded."""
+    return float(packet.dts * packet.time_base)
 
 
 def _steps(times: list[float]) -> list[float]:
@@ -277,7 +282,7 @@ def test_one_wrong_time_moves_nothing_else(tmp_path: Path) -> None:
     with av.open(str(path)) as container:
         given: Any = _Container(container, change)
         times = [
-            float(packet.dts * packet.time_base)
+            _seconds(packet)
             for packet in continuous_packets(given)
             if packet.size and packet.stream.type == "video"
         ]
@@ -302,7 +307,7 @@ def test_pictures_alone_that_fall_back_go_on(tmp_path: Path) -> None:
         for packet in continuous_packets(given):
             if packet.size:
                 is_sound = packet.stream.type == "audio"
-                actual[is_sound].append(float(packet.dts * packet.time_base))
+                actual[is_sound].append(_seconds(packet))
     for kind in (0, 1):
         assert actual[kind] == pytest.approx(expected[kind], abs=0.001)
 
@@ -332,7 +337,7 @@ def test_subtitles_of_joined_recordings_move_along(tmp_path: Path) -> None:
         parts.append(path)
     with av.open(str(join(tmp_path / "joined.mkv", parts))) as container:
         lines = [
-            float(packet.pts * packet.time_base)
+            _seconds(packet)
             for packet in continuous_packets(container)
             if packet.size and packet.stream.type == "subtitle"
         ]
