@@ -27,10 +27,22 @@ from vsrcli.jobs.demo import write_demo
 
 # strace writes the path of a descriptor after its number
 _STRACE = ("strace", "-f", "-qq", "-e", "trace=network,%file", "-o")
-_NETWORK = re.compile(r"\bAF_INET6?\b|\bAF_NETLINK\b|nscd/socket|/etc/resolv\.conf")
+_NETWORK = re.compile(r"\bAF_INET6?\b|\bAF_NETLINK\b|/etc/resolv\.conf")
 _OPENED = re.compile(r'\bopen(?:at)?\((?:[^,"]+, )?"([^"]*)", ([A-Z_|]+)')
 _MADE = re.compile(r'\b(?:mkdir|rename|link|symlink|mknod)(?:at)?\(.*?"([^"]*)"')
-_SYSTEM = ("/proc", "/sys", "/dev", "/usr", "/lib", "/lib64", "/etc", "/run")
+# Matplotlib keeps a list of the fonts of the system.
+_MATPLOTLIB = (".cache/matplotlib", ".config/matplotlib")
+_SYSTEM = (
+    "/proc",
+    "/sys",
+    "/dev",
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/etc",
+    "/run",
+    "/var/cache",
+)
 # Where these are set, libraries report nothing.
 _HIDING = ("CI", "TF_BUILD", "JENKINS_URL", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY")
 
@@ -65,9 +77,16 @@ def trace(command: Sequence[str], folder: Path, home: Path) -> Trace:
         folder: where it runs; the given files are there, and its results go there.
         home: the home folder, which is not in ``folder``; the log is written beside it.
     """
-    home.mkdir(exist_ok=True)
+    temporary = home.with_suffix(".tmp")
+    for made in (home, temporary):
+        made.mkdir(exist_ok=True)
     kept = {name: text for name, text in os.environ.items() if name not in _HIDING}
-    environment = kept | {"HOME": str(home), "XDG_CACHE_HOME": str(home / ".cache")}
+    environment = kept | {
+        "HOME": str(home),
+        "TMPDIR": str(temporary),
+        "XDG_CACHE_HOME": str(home / ".cache"),
+    }
+    environment.pop("XDG_CONFIG_HOME", None)
     log = home.with_suffix(".log")
     done = subprocess.run(
         [*_STRACE, str(log), *command],
@@ -77,12 +96,14 @@ def trace(command: Sequence[str], folder: Path, home: Path) -> Trace:
         text=True,
     )
     result = Trace(done.returncode, message=done.stderr)
-    usual = [folder, *_installation(), home / ".cache" / "vsr"]
+    usual = [folder, temporary, *_installation(), home / ".cache" / "vsr"]
+    usual += [home / place for place in _MATPLOTLIB]
     parents = {parent for path in usual for parent in path.parents}
     with log.open(errors="replace") as lines:
         for line in lines:
+            line = line.strip()
             if _NETWORK.search(line) and line not in result.network:
-                result.network.append(line.strip())
+                result.network.append(line)
             for name in _files(line):
                 path = Path(os.path.normpath(folder / name))
                 is_usual = path in parents or any(

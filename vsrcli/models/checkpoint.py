@@ -48,7 +48,7 @@ def build(
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         reason = str(error).partition("\n")[0]
         raise ModelError(
-            f"{spec.name} cannot be built with {keywords}: {reason}"
+            f"{spec.name} cannot be built with {str(keywords)[:80]}: {reason[:200]}"
         ) from error
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
