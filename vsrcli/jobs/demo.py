@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vsrcli.containers.table import container_of
 from vsrcli.encode.atomic_file import AtomicFile, remove_abandoned
 from vsrcli.errors import OptionError, OutputError
+from vsrcli.paths import output_name
 from vsrcli.picture.demo_clip import cut_index, demo_frames, demo_tone, frame_count
 from vsrcli.picture.drawing import Rgb
 
@@ -79,6 +80,7 @@ def write_demo(
 @contextmanager
 def _whole_file(path: Path, overwrite: bool) -> Iterator[Path]:
     """A temporary file beside ``path``: renamed when the block ends well, else removed."""
+    output_name(path)
     if path.suffix.lower() not in _SUFFIXES:
         raise OutputError(
             f"{path}: the demo is written as {', '.join(_SUFFIXES)}: choose such an ending"
