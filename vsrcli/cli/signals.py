@@ -87,4 +87,5 @@ def _interrupt_again() -> None:
     _interrupts = 0
     main_thread = threading.main_thread().ident
     if main_thread is not None:
-        signal.pthread_kill(main_thread, signal.SIGINT)  # also ends a wait of the system
+        # unlike ``interrupt_main``, it also ends a wait of the system
+        signal.pthread_kill(main_thread, signal.SIGINT)

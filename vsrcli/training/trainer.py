@@ -24,8 +24,7 @@ from vsrcli.training.state import cannot_resume, read_state, write_state
 from vsrcli.training.step import GPU_STEPS, Stage, TrainingStep
 from vsrcli.training.validation import Floats, Validation
 
-# Windows validated at once on a GPU, to keep it busy. A CPU takes one at a time: with
-# several it adds in another order.
+# Windows validated at once on a GPU; a CPU takes one: with several it adds in another order.
 _GPU_VALIDATION_BATCH = 8
 # Attributes of a trainer that ``state.pt`` holds as they are.
 _SAVED_ATTRIBUTES = (
@@ -365,9 +364,8 @@ class Trainer:
                     self.best = gain
                     self.stale = 0
                     self._save_checkpoint("best", gains)
-            self._log(
-                gains
-            )  # a run that is killed here replaces the row when it is resumed
+            # before the state: a run that is killed here comes by once more
+            self._log(gains)
             self.save_state()
         return gains
 
