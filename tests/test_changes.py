@@ -101,7 +101,7 @@ def test_verify_sees_a_reader_that_takes_packed_frames_for_others(
 
 
 def _with_threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    genuine = picture_decoder.decoder_of
+    genuine = vars(picture_decoder)["decoder_of"]
 
     def decoder_of(stream: Any) -> Any:
         context = genuine(stream)
@@ -342,7 +342,7 @@ def test_the_parts_of_a_changing_shape_have_theirs(
     tmp_path: Path, fake: FakeBackend
 ) -> None:
     source = _changing(tmp_path / "a.ts", "aspect")
-    limits: list[tuple[dict[str, Fraction], Fraction]] = [
+    limits: list[tuple[dict[str, Any], Fraction]] = [
         ({"end": Fraction(2, 5)}, Fraction(1)),
         ({"start": Fraction(2, 5)}, WIDE),
         ({"start": Fraction(1, 2)}, WIDE),

@@ -203,7 +203,7 @@ def test_a_batch_goes_on(
 def test_a_batch_goes_on_after_an_error_that_nobody_foresaw(
     files: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = shutil.copy(files / "in.mkv", tmp_path / "first.mkv")
+    first = Path(shutil.copy(files / "in.mkv", tmp_path / "first.mkv"))
 
     def prepare(source: Path, *rest: object) -> object:
         if source == first:
@@ -212,7 +212,7 @@ def test_a_batch_goes_on_after_an_error_that_nobody_foresaw(
 
     import vsrcli.jobs.upscale as job
 
-    original: Callable[..., object] = job.prepare
+    original: Callable[..., object] = vars(job)["prepare"]
     monkeypatch.setattr(job, "prepare", prepare)
     batch = BatchOptions(out_dir=str(tmp_path / "out"))
     items = upscale_all([first, files / "in.mkv"], batch, LOSSLESS)
@@ -290,7 +290,7 @@ def test_no_output_replaces_an_input(
     sound = AssembleOptions(audio_from=str(source), overwrite=True)
     shutil.copy(files / "in.mkv", tmp_path / "gt.mkv")
     (tmp_path / "in").mkdir()
-    first = shutil.copy(files / "in.mkv", tmp_path / "in" / alias.name)
+    first = Path(shutil.copy(files / "in.mkv", tmp_path / "in" / alias.name))
     with pytest.raises(OutputError, match="itself"):
         upscale(source, alias, options)
     with pytest.raises(OutputError, match="itself"):
@@ -311,8 +311,8 @@ def test_no_output_replaces_an_input(
 def test_bench_does_not_replace_pictures_manifests_and_checkpoints(
     files: Path, tmp_path: Path
 ) -> None:
-    frames = shutil.copytree(files / "frames", tmp_path / "frames")
-    checkpoint = shutil.copy(locate("lite"), tmp_path / "own.safetensors")
+    frames = Path(shutil.copytree(files / "frames", tmp_path / "frames"))
+    checkpoint = Path(shutil.copy(locate("lite"), tmp_path / "own.safetensors"))
     options = BenchOptions(model=(str(checkpoint),))
     inputs = Bench(frames, options).inputs
     for path in (frames / "1.png", checkpoint):
@@ -340,7 +340,7 @@ def test_bench_writes_through_links_and_into_regular_files_only(
 
 
 def test_export_does_not_replace_its_checkpoint(tmp_path: Path) -> None:
-    checkpoint = shutil.copy(locate("lite"), tmp_path / "own.safetensors")
+    checkpoint = Path(shutil.copy(locate("lite"), tmp_path / "own.safetensors"))
     content = checkpoint.read_bytes()
     (tmp_path / "o.onnx").hardlink_to(checkpoint)
     (tmp_path / "p.vpy").hardlink_to(checkpoint)
@@ -357,11 +357,11 @@ def test_training_does_not_replace_what_it_reads(files: Path, tmp_path: Path) ->
     from vsrcli.clips.prepare import prepare
     from vsrcli.training.job import train
 
-    footage = shutil.copytree(files / "frames", tmp_path / "footage")
-    best = shutil.copy(locate("lite"), tmp_path / "best.safetensors")
+    footage = Path(shutil.copytree(files / "frames", tmp_path / "footage"))
+    best = Path(shutil.copy(locate("lite"), tmp_path / "best.safetensors"))
     pack = tmp_path / "pack"
     pack.mkdir()
-    clip = shutil.copy(files / "in.mkv", pack / "train.mp4")
+    clip = Path(shutil.copy(files / "in.mkv", pack / "train.mp4"))
     (pack / "train.video.json").write_text("{}")
     options = TrainOptions(data=(str(footage),), out=str(footage), steps=1)
     with pytest.raises(OutputError, match="itself"):
@@ -413,7 +413,7 @@ def test_extract_replaces_pictures_of_its_own_names_only(
 def test_a_folder_of_a_picture_s_name_is_seen_beforehand(
     files: Path, tmp_path: Path
 ) -> None:
-    folder = shutil.copytree(files / "frames", tmp_path / "frames")
+    folder = Path(shutil.copytree(files / "frames", tmp_path / "frames"))
     (folder / "frame000002.png").mkdir()
     before = _listing(folder)
     with pytest.raises(OutputError, match=r"frame000002\.png"):

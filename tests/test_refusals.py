@@ -260,7 +260,8 @@ def test_a_file_that_pyav_fails_on_at_its_end_is_read_to_there() -> None:
             raise IndexError("list index out of range")
 
     container: Any = Container()
-    assert list(demux(container)) == [1, 2]
+    packets: list[Any] = list(demux(container))
+    assert packets == [1, 2]
 
 
 # What containers take
