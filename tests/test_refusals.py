@@ -375,6 +375,8 @@ def test_every_rate_can_be_converted(tmp_path: Path, codec: str, rate: int) -> N
         ("out.webm", "aac", 22_050),
         ("out.avi", "flac", 11_025),
         ("out.mp4", "wavpack", 44_100),
+        ("out.avi", "wavpack", 44_100),
+        ("out.avi", "adpcm_ms", 44_100),
         # copied: its packets have no length in Matroska
         ("out.mp4", "alac", 44_100),
     ],
@@ -382,7 +384,7 @@ def test_every_rate_can_be_converted(tmp_path: Path, codec: str, rate: int) -> N
 def test_sound_passes_the_verification(
     tmp_path: Path, fake: FakeBackend, target: str, sound: str, rate: int
 ) -> None:
-    ending = "avi" if sound == "pcm_u8" else "mkv"
+    ending = "avi" if sound in ("pcm_u8", "adpcm_ms") else "mkv"
     source = _film(tmp_path / f"film.{ending}", sound, rate=rate, frames=10, seconds=1)
     is_webm = target.endswith("webm")
     options = UpscaleOptions(

@@ -275,15 +275,29 @@ _AVI = Container(
     keeps_rotation=False,
     keeps_colours=False,
     audio_codecs=("mp3", "ac3"),
-    carried_codecs=_SOUND_OF_DISCS
-    | _PCM_LITTLE_ENDIAN
+    carried_codecs=_PCM_LITTLE_ENDIAN
     | _TELEPHONE
-    | _ADPCM
-    | {"aac", "mp3", "mp2", "pcm_u8", "adpcm_g726", "speex", "wmav1", "wmav2"},
-    avoided_codecs=dict.fromkeys(
-        ("vorbis", "opus", "flac", "alac", "aac_latm"),
-        "few players find it in AVI",
-    ),
+    | {
+        "ac3",
+        "dts",
+        "aac",
+        "mp3",
+        "mp2",
+        "pcm_u8",
+        "adpcm_g726",
+        "gsm_ms",
+        "speex",
+        "wmav1",
+        "wmav2",
+    },
+    avoided_codecs={
+        "eac3": "FFmpeg reads it there at wrong times",
+        **dict.fromkeys(_ADPCM - {"gsm_ms"}, "its packets do not fit the clock of AVI"),
+        **dict.fromkeys(
+            ("vorbis", "opus", "flac", "alac", "aac_latm"),
+            "few players find it in AVI",
+        ),
+    },
     keeps_chapters=False,
     languages="none",
 )
@@ -292,6 +306,7 @@ _NUT = Container(
     muxer="nut",
     demuxer="nut",
     default_codec="rawvideo",
+    keeps_last_duration=False,
     max_tag_bytes=1023,
     carried_codecs=_PCM_LITTLE_ENDIAN
     | _PCM_BIG_ENDIAN

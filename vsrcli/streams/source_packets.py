@@ -168,7 +168,7 @@ def must_be_skipped(
         return length > 0 and begin + length <= 0
     if container.hides_samples:
         return False
-    if not container.keeps_timestamps and begin + length / 2 <= 0:
+    if not container.keeps_timestamps and begin < 0 and begin + length / 2 <= 0:
         return True
     is_priming = begin < 0 and begin + length > -_MAX_PRIMING_SECONDS
     return packet.is_discard and not is_priming
