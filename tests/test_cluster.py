@@ -235,7 +235,10 @@ def test_the_environment_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ray_that_does_not_start_is_one_clear_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
     def fail(**options: Any) -> None:
+        signal.signal(signal.SIGTERM, lambda number, frame: None)  # as Ray does
         raise Exception("The current node timed out during startup.\nMore")
 
     monkeypatch.setattr(ray, "init", fail)
@@ -245,4 +248,4 @@ def test_ray_that_does_not_start_is_one_clear_error(
         ray_cluster.RayCluster("local")
     assert "\n" not in str(caught.value)
     assert "RAY_AUTH_TOKEN" not in os.environ
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGTERM) == before
