@@ -22,6 +22,8 @@ from pathlib import Path
 
 from script_parts import print_header, print_row, write_clip
 
+from vsrcli.cli import COMMANDS
+
 # As installed: it begins with the first line of the program.
 _COMMAND = [sys.executable, "-m", "vsrcli"]
 # Names of what each command may leave behind: an output that is complete, and what a run keeps.
@@ -58,9 +60,14 @@ def commands(clip: Path, folder: Path) -> dict[str, list[str]]:
         "upscale --devices cpu*2": [*upscale, "--devices", "cpu*2", "--segment", "0.2"],
         "upscale --verify": [*upscale, "--verify"],
         "extract": ["extract", str(clip), str(folder / "out"), "-y"],
+        "assemble": ["assemble", str(clip.parent / "frames"), output, "-y"],
         "verify": ["verify", str(clip), str(clip)],
         "bench": ["bench", str(clip), "-m", "lite", "--frames", "4"],
         "export": ["export", "-m", "lite", str(folder / "out.onnx"), "-y"],
+        "train": [
+            *("train", "--data", str(clip), "--out", str(folder / "weights-run")),
+            *("-m", "lite", "--steps", "2"),
+        ],
     }
 
 
@@ -125,7 +132,7 @@ def main() -> None:
     )
     parser.add_argument("--seconds", type=float, default=6.0, help="the last moment")
     parser.add_argument(
-        "names", nargs="*", metavar="COMMAND", help="the first words of some"
+        "names", nargs="*", metavar="COMMAND", help="as in the table; all without"
     )
     options = parser.parse_args()
     problems = 0
@@ -135,8 +142,15 @@ def main() -> None:
         write_clip(clip, 24, (64, 48))
         output_folder = folder / "outputs"
         output_folder.mkdir()
+        subprocess.run(
+            [*_COMMAND, "extract", str(clip), str(folder / "frames"), "-q"], check=True
+        )
+        table = commands(clip, output_folder)
+        untried = set(COMMANDS).difference(*table.values())
+        if untried:
+            raise SystemExit(f"commands without a row: {', '.join(sorted(untried))}")
         print_header("command", "moments", "before vsr", "problems")
-        for title, arguments in commands(clip, output_folder).items():
+        for title, arguments in table.items():
             if options.names and title not in options.names:
                 continue
             outcomes = []
