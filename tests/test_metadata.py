@@ -406,6 +406,30 @@ def test_encrypted_video_is_refused(
         probe(source)
 
 
+def test_encrypted_video_that_ffmpeg_cannot_open_is_no_damage(tmp_path: Path) -> None:
+    source = tmp_path / "in.mp4"
+    source.write_bytes(box_of(b"encv", box_of(b"sinf", bytes(8))))
+    with pytest.raises(InputError, match="its video is encrypted"):
+        probe(source)
+
+
+def test_a_header_without_its_pieces_is_no_damage(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.mp4"
+    flags = {"movflags": "frag_keyframe+empty_moov"}
+    with av.open(str(whole), "w", options=flags) as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width = 32
+        stream.height = 32
+        picture = av.VideoFrame.from_ndarray(np.zeros((48, 32), np.uint8), "yuv420p")
+        out.mux(stream.encode(picture))
+        out.mux(stream.encode(None))
+    content = whole.read_bytes()
+    source = tmp_path / "init.mp4"
+    source.write_bytes(content[: content.index(b"moof") - 4])
+    with pytest.raises(InputError, match=r"put the pieces of a stream together"):
+        probe(source)
+
+
 def test_encrypted_sound_is_left_out_and_named(
     with_sound: VideoInfo, tmp_path: Path, fake: FakeBackend
 ) -> None:

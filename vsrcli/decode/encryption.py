@@ -19,12 +19,17 @@ from vsrcli.errors import InputError
 from vsrcli.frame import VideoInfo
 from vsrcli.timing import cut_time
 
+# What the user is told of encrypted video.
+ENCRYPTED = "its video is encrypted (copy protection): vsr needs a copy that plays without a key"
 _TS_DEMUXER = "mpegts"
 _MATROSKA_KEY_TAG = "enc_key_id"
 # Element numbers of Matroska (RFC 9559).
 _CONTENT_ENCODINGS = 0x6D80
 _CONTENT_ENCODING = 0x6240
 _CONTENT_ENCRYPTION = 0x5035
+# MP4's kind of an encrypted video track, and of the box that says how (ISO/IEC 14496-12).
+_MP4_ENCRYPTED_VIDEO = b"encv"
+_MP4_PROTECTION = b"sinf"
 # Enough for the description of the tracks, and for some packets of each stream.
 _MAX_BYTES_READ = 1 << 21
 # ISO/IEC 13818-1: bytes of a packet, plain, with a timestamp before it, with a checksum behind it.
@@ -39,6 +44,13 @@ _TS_CHECKED_PACKETS = 5
 def is_encrypted(packet: Packet[Any]) -> bool:
     """Whether MP4 says of a packet that it is encrypted."""
     return packet.has_sidedata("encryption_info")
+
+
+def is_encrypted_mp4(path: Path) -> bool:
+    """Whether a file that FFmpeg cannot open has an encrypted video track of MP4."""
+    with path.open("rb") as file:
+        beginning = file.read(_MAX_BYTES_READ)
+    return _MP4_ENCRYPTED_VIDEO in beginning and _MP4_PROTECTION in beginning
 
 
 def check_clear(packet: Packet[Any], info: VideoInfo) -> None:

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 
 from vsrcli.containers.pipe import is_standard_input, standard_input
 from vsrcli.decode.confined import open_confined, open_stream
+from vsrcli.decode.encryption import ENCRYPTED, is_encrypted_mp4
 from vsrcli.decode.playlist import list_kind
 from vsrcli.decode.stream_analysis import open_analysed
 from vsrcli.errors import InputError
@@ -49,6 +50,8 @@ def open_input(path: Path, *, hwaccel: HWAccel | None = None) -> InputContainer:
         kind = list_kind(path)
         if kind is not None:
             raise InputError(f"{path} is {kind}") from error
+        if is_encrypted_mp4(path):
+            raise InputError(f"{path}: {ENCRYPTED}") from error
         raise InputError(
             f"{path}: FFmpeg cannot open it ({error.strerror}): "
             "it is not a media file, or its beginning or index is missing"

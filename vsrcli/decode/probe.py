@@ -16,6 +16,7 @@ from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.beginning import Beginning, read_beginning
 from vsrcli.decode.caption_reader import captions_of
 from vsrcli.decode.delivered import delivered_format, is_rgb, without_alpha
+from vsrcli.decode.encryption import ENCRYPTED
 from vsrcli.decode.extent import extent_of
 from vsrcli.decode.frame_rate import frame_rate
 from vsrcli.decode.input_file import (
@@ -81,10 +82,7 @@ def probe(
         stream = find_video(container, path)
         beginning = read_beginning(container, path, stream)
         if stream.index in beginning.encrypted:
-            raise InputError(
-                f"{path}: its video is encrypted (copy protection): "
-                "vsr needs a copy that plays without a key"
-            )
+            raise InputError(f"{path}: {ENCRYPTED}")
         frames = beginning.frames
         if not frames:
             raise InputError(

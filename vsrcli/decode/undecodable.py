@@ -34,9 +34,11 @@ def reason_undecodable(path: Path) -> str:
         with av.logging.Capture(local=False) as logs, open_input(path) as container:
             stream = find_video(container, path)
             codec = codec_name(stream)
+            has_content = False
             for number, packet in enumerate(container.demux(stream)):
                 if number == _MAX_PACKETS:
                     break
+                has_content |= packet.size > 0
                 try:
                     packet.decode()
                 except av.FFmpegError:
@@ -45,6 +47,11 @@ def reason_undecodable(path: Path) -> str:
         return "the file is damaged"
     finally:
         av.logging.set_level(level)
+    if not has_content:
+        return (
+            "the file holds a header and no pictures: put the pieces of a stream together first, "
+            "as `cat init.mp4 *.m4s > film.mp4` does"
+        )
     for _, _, text in logs:
         message = text.strip().splitlines()[0] if text.strip() else ""
         if any(word in message.lower() for word in _UNSUPPORTED):
