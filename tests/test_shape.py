@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import re
 import struct
 from dataclasses import replace
 from fractions import Fraction
@@ -14,7 +15,7 @@ import av
 import numpy as np
 import pytest
 from boxes import box_of, element, with_box, with_elements
-from clips import write_clip
+from clips import texture, write_clip
 from damage import Parts, rebuild
 from fake import FakeBackend
 
@@ -410,3 +411,44 @@ def test_the_header_of_a_stream_is_as_ffmpeg_describes_it(plain: Path) -> None:
     assert header.number(0xB0) == 64
     assert header.number(0xBA) == 48
     assert header.content(0x7670) is None
+
+
+def test_a_display_matrix_that_leaves_no_picture_is_none(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
+    clip = write_clip(tmp_path / "clip.mp4", frames=3)
+    content = bytearray(clip.read_bytes())
+    # ISO/IEC 14496-12, version 0 of the box: nine numbers after its name and 40 bytes
+    matrix = content.index(b"tkhd") + 44
+    content[matrix : matrix + 36] = bytes(36)
+    source = tmp_path / "in.mp4"
+    source.write_bytes(content)
+    info = probe(source)
+    assert (info.rotation, info.display_matrix) == (0, None)
+    upscale(source, tmp_path / "out.mkv", OPTIONS)
+
+
+def test_reserved_codes_of_colours_say_nothing(
+    tmp_path: Path, fake: FakeBackend
+) -> None:
+    source = tmp_path / "in.m2v"
+    with av.open(str(source), "w", format="mpeg2video") as out:
+        stream: Any = out.add_stream("mpeg2video", rate=25)
+        stream.width = 64
+        stream.height = 48
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.color_primaries = 5
+        stream.codec_context.color_trc = 5
+        stream.codec_context.colorspace = 5
+        for number in range(3):
+            picture = av.VideoFrame.from_ndarray(texture(number, (64, 48)), "gray")
+            out.mux(stream.encode(picture.reformat(format="yuv420p")))
+        out.mux(stream.encode(None))
+    content = source.read_bytes()
+    # ISO/IEC 13818-2, sequence_display_extension: a byte of flags, then primaries and transfer
+    extension = re.compile(rb"(\x00\x00\x01\xb5[\x20-\x2f])\x05\x05")
+    assert extension.search(content)
+    source.write_bytes(extension.sub(lambda match: match[1] + bytes(2), content))
+    tags = probe(source).tags
+    assert (tags.primaries, tags.transfer, tags.matrix) == (2, 2, 5)
+    upscale(source, tmp_path / "out.mkv", OPTIONS)

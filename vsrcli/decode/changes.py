@@ -21,7 +21,7 @@ from vsrcli.containers.pipe import is_standard_input
 from vsrcli.containers.table import MATROSKA_DEMUXER
 from vsrcli.decode.input_file import decoder_of, find_video, open_input
 from vsrcli.decode.picture_decoder import holds_decoding_times
-from vsrcli.decode.sidedata import display_matrix, side_data_of
+from vsrcli.decode.sidedata import display_matrix, rotation_of, side_data_of
 from vsrcli.decode.source_clock import continuous_packets_of
 from vsrcli.frame import VideoInfo
 from vsrcli.timing import WHOLE, TimeRange, cut_time
@@ -69,7 +69,7 @@ class Look:
             size=f"{picture.width}x{picture.height}",
             layout=name.replace("yuvj", "yuv"),
             aspect=aspect or Fraction(1),
-            rotation=float(picture.rotation) if _DISPLAY_MATRIX in kinds else None,
+            rotation=rotation_of(picture) if _DISPLAY_MATRIX in kinds else None,
             matrix=display_matrix(picture),
             is_full_range=is_full,
             colours=(

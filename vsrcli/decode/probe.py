@@ -34,7 +34,7 @@ from vsrcli.decode.shape import (
     projection_of,
     stereo_mode_of,
 )
-from vsrcli.decode.sidedata import display_matrix, hdr_metadata
+from vsrcli.decode.sidedata import display_matrix, hdr_metadata, rotation_of
 from vsrcli.decode.siting import chroma_location
 from vsrcli.decode.stream_header import StreamHeader
 from vsrcli.decode.undecodable import reason_undecodable
@@ -52,6 +52,7 @@ _RANGES: dict[int, Literal["limited", "full"]] = {1: "limited", 2: "full"}
 # Code points of H.273 for the matrix.
 _RGB_MATRIX = 0
 _BT709_MATRIX = 1
+_RESERVED_CODES = (0, 3)
 # AVFieldOrder: 0 unknown, 1 progressive, the others interlaced one way or another
 _PROGRESSIVE_ORDERS = (0, 1)
 _DESCRIBED_KINDS = ("video", "audio", "subtitle")
@@ -133,7 +134,7 @@ def probe(
             format=delivered,
             tags=_tags(context, first, delivered, header),
             sample_aspect=aspect or None,
-            rotation=float(first.rotation),
+            rotation=rotation_of(first),
             interlaced=interlaced,
             rate=frame_rate(path, stream),
             time_base=stream.time_base,
@@ -201,8 +202,8 @@ def _tags(
     delivered: PixelFormat,
     header: StreamHeader,
 ) -> ColorTags:
-    primaries = int(context.color_primaries)
-    transfer = int(context.color_trc)
+    primaries = _specified(int(context.color_primaries))
+    transfer = _specified(int(context.color_trc))
     if delivered.is_rgb:
         return ColorTags("full", _RGB_MATRIX, primaries, transfer)
     stored = frame.format.name
@@ -214,11 +215,16 @@ def _tags(
         location = chroma_location(header)
     return ColorTags(
         range="full" if stored.startswith("yuvj") else _RANGES.get(range_number),
-        matrix=int(context.colorspace) or UNSPECIFIED,
+        matrix=_specified(int(context.colorspace)),
         primaries=primaries,
         transfer=transfer,
         chroma_location=location,
     )
+
+
+def _specified(code: int) -> int:
+    """A code point of H.273; one that is reserved says nothing (for the matrix, 0 is RGB)."""
+    return UNSPECIFIED if code in _RESERVED_CODES else code
 
 
 def _is_progressive(context: VideoCodecContext) -> bool:

@@ -73,13 +73,19 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     """FFmpeg's display matrix of a decoded frame.
 
     Returns:
-        9 numbers, or None where there is none or it changes nothing.
+        9 numbers, or None where there is none, or it changes nothing or leaves no picture.
     """
     for name, content in side_data_of(frame):
         if name == "DISPLAYMATRIX":
             matrix = struct.unpack("=9i", content[:_MATRIX_BYTES])
-            return None if matrix == _IDENTITY else matrix
+            area = matrix[0] * matrix[4] - matrix[1] * matrix[3]
+            return None if matrix == _IDENTITY or not area else matrix
     return None
+
+
+def rotation_of(frame: av.VideoFrame) -> float:
+    """How a decoded frame is displayed, in degrees, counter-clockwise."""
+    return 0.0 if display_matrix(frame) is None else float(frame.rotation)
 
 
 def captions_of(frame: av.VideoFrame) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import av.logging
 
+from vsrcli.containers.table import QUICKTIME_DEMUXER
 from vsrcli.decode.input_file import codec_name, find_video, open_input
 
 # What FFmpeg's decoders say of files that are as they should be.
@@ -34,6 +35,7 @@ def reason_undecodable(path: Path) -> str:
         with av.logging.Capture(local=False) as logs, open_input(path) as container:
             stream = find_video(container, path)
             codec = codec_name(stream)
+            is_mp4 = QUICKTIME_DEMUXER in container.format.name
             has_content = False
             for number, packet in enumerate(container.demux(stream)):
                 if number == _MAX_PACKETS:
@@ -47,11 +49,13 @@ def reason_undecodable(path: Path) -> str:
         return "the file is damaged"
     finally:
         av.logging.set_level(level)
-    if not has_content:
+    if not has_content and is_mp4:
         return (
             "the file holds a header and no pictures: put the pieces of a stream together first, "
             "as `cat init.mp4 *.m4s > film.mp4` does"
         )
+    if not has_content:
+        return "the file holds no pictures"
     for _, _, text in logs:
         message = text.strip().splitlines()[0] if text.strip() else ""
         if any(word in message.lower() for word in _UNSUPPORTED):
