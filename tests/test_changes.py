@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,44 @@ class _CarelessDecoder(PictureDecoder):
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts"])
+class _Watched:
+    """A decoder that says when its threads have been waited for."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        self.is_idle = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)
+
+    def decode(self, packet: Any) -> Any:
+        self.is_idle = False
+        return self._context.decode(packet)
+
+    def flush_buffers(self) -> None:
+        self._context.flush_buffers()
+        self.is_idle = True
+
+
+@pytest.mark.parametrize("frames", [1, 7, None])
+def test_no_decoder_is_freed_while_its_threads_work(
+    clip: Path, monkeypatch: pytest.MonkeyPatch, frames: int | None
+) -> None:
+    """They would wait for Python's lock, and whoever frees it, with that lock, for them."""
+    watched = []
+    genuine = vars(picture_decoder)["_context_of"]
+
+    def context_of(*arguments: Any) -> _Watched:
+        watched.append(_Watched(genuine(*arguments)))
+        return watched[-1]
+
+    monkeypatch.setattr(picture_decoder, "_context_of", context_of)
+    source = VideoReader(probe(clip))
+    assert len(list(islice(source, frames))) > 0
+    source.close()
+    assert [context.is_idle for context in watched] == [True]
+
+
 def test_verify_sees_a_reader_that_loses_the_end(
     tmp_path: Path, suffix: str, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

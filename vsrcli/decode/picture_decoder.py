@@ -101,7 +101,14 @@ class PictureDecoder:
         return self._context
 
     def close(self) -> None:
-        """Close what was opened after an error."""
+        """Let the decoder's threads finish, and close what was opened after an error.
+
+        A thread that drops a packet's mark waits for Python's lock, and whoever frees the decoder
+        holds it while waiting for the threads. Flushing waits for them without it.
+        """
+        for context in (self._threaded, self._single):
+            if context is not None:
+                context.flush_buffers()
         self._files.close()
 
     def decode(self, packet: Packet[Any]) -> Iterator[av.VideoFrame]:
