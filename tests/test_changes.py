@@ -174,7 +174,6 @@ class _CarelessDecoder(PictureDecoder):
         return iter(pictures if packet.size else [])
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".ts"])
 class _Watched:
     """A decoder that says when its threads have been waited for."""
 
@@ -213,6 +212,7 @@ def test_no_decoder_is_freed_while_its_threads_work(
     assert [context.is_idle for context in watched] == [True]
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".ts"])
 def test_verify_sees_a_reader_that_loses_the_end(
     tmp_path: Path, suffix: str, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -245,7 +245,7 @@ def test_demo_info_and_models(
     assert status == 0
     assert found["video"]["upscaled_size"] == "512x288"
     assert [stream["action"] for stream in found["streams"]] == ["upscale", "copy"]
-    assert "upscaled size     512x288" in _vsr(capsys, "info", clip)[1]
+    assert re.search(r"upscaled size +512x288\n", _vsr(capsys, "info", clip)[1])
     rows = json.loads(_vsr(capsys, "models", "--json")[1])
     assert {row["name"]: row["parameters"] for row in rows} == {
         spec.name: spec.parameters for spec in MODELS.values()

@@ -198,6 +198,7 @@ def test_interrupted_while_a_library_is_imported(
             "upscale",
             hostile_clip,
             output,
+            "--backend=torch",
         ],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
