@@ -281,7 +281,7 @@ def test_a_decoder_that_hangs_is_an_error_and_no_wait_for_ever(
                 released.wait(60)
             return context.decode(packet)
 
-        return SimpleNamespace(decode=step)
+        return SimpleNamespace(decode=step, flush_buffers=context.flush_buffers)
 
     monkeypatch.setattr(picture_decoder_module, "decoder_of", hanging)
     began = time.monotonic()
