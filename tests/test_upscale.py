@@ -452,10 +452,11 @@ def test_wild_clips_keep_every_frame_and_time(
         assert after.info.rotation == before.info.rotation
         assert (after.info.sample_aspect or 1) == (before.info.sample_aspect or 1)
         assert after.info.format == before.info.format
-        assert (after.info.tags.matrix, after.info.tags.range) == (
-            before.info.tags.matrix,
-            before.info.tags.range,
-        )
+        expected = (before.info.tags.matrix, before.info.tags.range)
+        if expected == (2, None) and before.info.width < 1280 <= after.info.width:
+            # players take the source for BT.601, and would take its doubled size for BT.709
+            expected = (6, "limited")
+        assert (after.info.tags.matrix, after.info.tags.range) == expected
         pairs = list(zip(before, after, strict=True))
     shift = pairs[0][1].time - pairs[0][0].time
     assert abs(shift) < Fraction(1, 20)
