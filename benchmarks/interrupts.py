@@ -61,7 +61,7 @@ def commands(clip: Path, folder: Path) -> dict[str, list[str]]:
         "upscale --verify": [*upscale, "--verify"],
         "extract": ["extract", str(clip), str(folder / "out"), "-y"],
         "assemble": ["assemble", str(clip.parent / "frames"), output, "-y"],
-        "verify": ["verify", str(clip), str(clip)],
+        "verify": ["verify", str(clip), str(clip.parent / "big.mkv"), "-q"],
         "bench": ["bench", str(clip), "-m", "lite", "--frames", "4"],
         "export": ["export", "-m", "lite", str(folder / "out.onnx"), "-y"],
         "train": [
@@ -145,6 +145,8 @@ def main() -> None:
         subprocess.run(
             [*_COMMAND, "extract", str(clip), str(folder / "frames"), "-q"], check=True
         )
+        big = [str(clip), str(folder / "big.mkv"), "--model", "lite", "-q"]
+        subprocess.run([*_COMMAND, "upscale", *big], check=True)
         table = commands(clip, output_folder)
         untried = set(COMMANDS).difference(*table.values())
         if untried:
