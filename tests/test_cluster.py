@@ -17,10 +17,10 @@ from typing import Any
 
 import fake
 import pytest
-from fake import FakeBackend
+from fake import FakeBackend, open_slow
 from lossless import LOSSLESS, content, packets
 
-from vsrcli.backends import Backend, Float
+from vsrcli.backends import Backend
 from vsrcli.errors import BackendError
 from vsrcli.jobs.demo import write_demo
 from vsrcli.jobs.upscale import upscale
@@ -34,19 +34,6 @@ ray = pytest.importorskip(
     "ray", reason="Ray is not installed: pip install 'vsrcli[ray]'"
 )
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
-
-
-class _Slow(FakeBackend):
-    def run(self, windows: Float) -> Float:
-        time.sleep(0.05)
-        return super().run(windows)
-
-
-def open_slow(
-    name: str, model: str, domain: str | None, *, device: str, precision: str | None
-) -> FakeBackend:
-    """A network that takes its time."""
-    return _Slow()
 
 
 @pytest.fixture
