@@ -24,7 +24,7 @@ from script_parts import print_header, print_row
 from vsrcli.backends import Backend, Float, open_backend
 from vsrcli.bench.methods import doubling
 from vsrcli.clips.data import load
-from vsrcli.clips.degradation import Degradation, blur3, clean, compressed
+from vsrcli.clips.degradation import Degradation, at_crf, blur3, clean
 from vsrcli.clips.sequences import Sequences, validation_pairs
 from vsrcli.frame import Frame, PixelFormat
 from vsrcli.metrics.frames import psnr, ssim
@@ -34,9 +34,10 @@ from vsrcli.picture.resize import double
 GRAY = PixelFormat("gray", 8, 0, 0, has_chroma=False)
 TESTS: dict[str, Degradation] = {
     "clean": clean,
-    "crf 18": compressed(18),
-    "crf 23": compressed(23),
-    "crf 28": compressed(28),
+    "crf 18": at_crf(18),
+    "crf 23": at_crf(23),
+    "crf 28": at_crf(28),
+    "crf 34": at_crf(34),
     "blur3": blur3,
 }
 # The frames of t-2..t+2 that the network gets: all, one five times, those left at a cut near t.

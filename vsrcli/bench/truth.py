@@ -18,7 +18,7 @@ from vsrcli.bench.source import Luma, Picture, Source, aligned
 from vsrcli.clips.data import load
 from vsrcli.clips.degradation import (
     DEGRADATIONS,
-    compressed,
+    at_crf,
     half_blurred,
     half_clean,
 )
@@ -248,7 +248,7 @@ def pack_cases(
     Sequences, degradation and seed are the same as there.
     """
     crf = _crf_of(degradation)
-    degrade = DEGRADATIONS[degradation] if crf is None else compressed(crf)
+    degrade = DEGRADATIONS[degradation] if crf is None else at_crf(crf)
     pairs = validation_pairs(sequences, degrade, count=count, size=size)
     for number, (window, high) in enumerate(pairs):
         frames = []

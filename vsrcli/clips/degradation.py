@@ -77,11 +77,31 @@ def video(
     rng = np.random.default_rng(seed)
     if rng.random() < 0.25:
         return clean(clip, seed)
+    return _footage(clip, rng, (16, 28), round_trip)
+
+
+def compressed(
+    clip: Clip,
+    seed: int,
+    round_trip: RoundTrip | None = None,
+) -> Clip:
+    """Heavily compressed footage: ``video`` at crf 26..40, and no clip stays clean."""
+    rng = np.random.default_rng(seed)
+    return _footage(clip, rng, (26, 40), round_trip)
+
+
+def _footage(
+    clip: Clip,
+    rng: np.random.Generator,
+    crf_range: tuple[float, float],
+    round_trip: RoundTrip | None,
+) -> Clip:
+    """The four steps of ``video``, with crf in this range."""
     # the order of the draws decides what a seed means: prepared packs depend on it
     sigma = rng.uniform(0, 0.8)
     noise = rng.uniform(0, 2)
     has_noise = rng.random() < 0.5
-    crf = rng.uniform(16, 28)
+    crf = rng.uniform(*crf_range)
     kernel = _KERNELS[rng.integers(len(_KERNELS))]
     frames = []
     for frame in clip:
@@ -98,7 +118,7 @@ def video(
     return round_trip(_codes(frames), crf)
 
 
-def compressed(crf: float) -> Degradation:
+def at_crf(crf: float) -> Degradation:
     """``clean``, then the whole sequence through x264 at ``crf``.
 
     It is there to measure what compression costs.
@@ -114,9 +134,10 @@ DEGRADATIONS: dict[str, Degradation] = {
     "video": video,
     "clean": clean,
     "blur3": blur3,
+    "compressed": compressed,
 }
 # Degradations whose result depends on the seed.
-SEEDED = frozenset({"video"})
+SEEDED = frozenset({"video", "compressed"})
 
 
 def _x264_round_trip(clip: Clip, crf: float) -> Clip:

@@ -19,6 +19,7 @@ DOMAINS: dict[str, str] = {
     "blur3": (
         "very soft sources: Gaussian blur of sigma 3, then half size (the report's protocol)"
     ),
+    "compressed": "heavily compressed footage: low bitrates, blocks and smears",
 }
 DEFAULT_DOMAIN = "video"
 

@@ -19,7 +19,7 @@ _MINIMA = {
     "sequences": 1,
     "area": 32,
 }
-_DEGRADATIONS = ("clean", "blur3", "video", "none")
+_DEGRADATIONS = ("clean", "blur3", "video", "compressed", "none")
 _MAX_CRF = 51
 _CRF = re.compile(r"crf:(\d+(?:\.\d+)?)")
 
