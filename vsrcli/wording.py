@@ -1,4 +1,4 @@
-"""Words of messages: nouns with their counts, and text of others made harmless."""
+"""Words of messages: nouns with their counts, lengths of time, and text of others made harmless."""
 
 from __future__ import annotations
 
@@ -12,6 +12,14 @@ _BIDIRECTIONAL = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 # Letters that nobody sees.
 _FIRST_INVISIBLE = 0xE0000
 _LAST_INVISIBLE = 0xE007F
+_MINUTE = 60
+_HOUR = 60 * _MINUTE
+_DAY = 24 * _HOUR
+# Up to these lengths the smaller unit says something, seconds.
+_LONGEST_IN_SECONDS = 100
+_LONGEST_WITH_MINUTES = 10 * _HOUR
+_LONGEST_IN_HOURS = 2 * _DAY
+_LONGEST_WITH_HOURS = 10 * _DAY
 
 
 def printable(text: str) -> str:
@@ -48,3 +56,35 @@ def plural(count: int, noun: str) -> str:
 def noun_for(count: int, noun: str) -> str:
     """A noun in singular or plural, by a count that is given elsewhere."""
     return noun if count == 1 else f"{noun}s"
+
+
+def duration_text(seconds: float) -> str:
+    """A length of time in words, as exact as a reader needs it.
+
+    Args:
+        seconds: not negative.
+
+    Returns:
+        ``0.4 s``, ``45 s``, ``12 min``, ``3 h 20 min``, ``15 h``, ``3 days 4 h``, ``12 days``.
+    """
+    if seconds < 10:
+        return f"{round(seconds, 1):g} s"
+    if round(seconds) < _LONGEST_IN_SECONDS:
+        return f"{round(seconds)} s"
+    minutes = round(seconds / _MINUTE)
+    if minutes < _HOUR // _MINUTE:
+        return f"{minutes} min"
+    if minutes * _MINUTE < _LONGEST_WITH_MINUTES:
+        return _two_units(minutes, 60, "h", "min")
+    hours = round(seconds / _HOUR)
+    if hours * _HOUR < _LONGEST_IN_HOURS:
+        return f"{hours} h"
+    if hours * _HOUR < _LONGEST_WITH_HOURS:
+        return _two_units(hours, 24, "days", "h")
+    return f"{round(seconds / _DAY):,} days"
+
+
+def _two_units(count: int, size: int, large: str, small: str) -> str:
+    """A count of a small unit in terms of one that is ``size`` times larger."""
+    whole, rest = divmod(count, size)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
