@@ -19,7 +19,7 @@ from script_parts import print_header, print_row
 
 from vsrcli.clips.data import load
 from vsrcli.clips.sequences import Sequences
-from vsrcli.options import parse_duration
+from vsrcli.timing import parse_time
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, Recipe, recipe_for
 from vsrcli.training.trainer import Trainer
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument(
         "--time",
-        type=parse_duration,
+        type=lambda text: float(parse_time(text)),
         default=240.0,
         help="for each variant, such as 4m",
     )

@@ -354,6 +354,13 @@ def test_whole_time_range() -> None:
         ("01:02:03.5", Fraction(7447, 2)),
         (" 0:00:01 ", 1),
         ("100:00:00", 360000),
+        ("90s", 90),
+        ("15m", 900),
+        ("2h", 7200),
+        ("1h30m", 5400),
+        ("1.5h", 5400),
+        ("1h2m3.5s", Fraction(7447, 2)),
+        ("90m", 5400),
     ],
 )
 def test_times(text: str, seconds: Fraction) -> None:
@@ -362,7 +369,25 @@ def test_times(text: str, seconds: Fraction) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "-1", "1:60", "1:75:00", "1:2:3:4", "abc", "1e3", "nan", "1:", ":30", "5s"],
+    [
+        "",
+        "-1",
+        "1:60",
+        "1:75:00",
+        "1:2:3:4",
+        "abc",
+        "1e3",
+        "nan",
+        "1:",
+        ":30",
+        "h",
+        "2 days",
+        "1h30",  # minutes or seconds?
+        "30m1h",
+        "1:30m",
+        "9" * 5000,  # more digits than Python reads
+        "0." + "9" * 5000,
+    ],
 )
 def test_times_that_are_none(text: str) -> None:
     with pytest.raises(OptionError, match="not a time"):

@@ -35,7 +35,7 @@ from vsrcli.metrics.frames import psnr
 from vsrcli.models import MODELS
 from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
-from vsrcli.options import TrainOptions, parse_duration
+from vsrcli.options import TrainOptions
 from vsrcli.training.batches import Batches
 from vsrcli.training.job import _choose_recipe, _verdict, train
 from vsrcli.training.plan import TrainingPlan
@@ -596,27 +596,6 @@ def test_pack_and_its_licences(shared: Path) -> None:
     assert everything.clips[0].shape == (SEQUENCE, 256, 256)
     low, high = validation_pairs(everything, "clean", count=4, size=128)[1]
     assert (low.shape, high.shape) == ((5, 64, 64), (128, 128))
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [
-        ("90", 90),
-        ("90s", 90),
-        ("15m", 900),
-        ("2h", 7200),
-        ("1h30m", 5400),
-        ("1.5h", 5400),
-    ],
-)
-def test_durations(text: str, seconds: float) -> None:
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "h", "-3", "2 days", "1:30"])
-def test_bad_durations(text: str) -> None:
-    with pytest.raises(OptionError, match="not a length of time"):
-        parse_duration(text)
 
 
 def test_a_run_from_trained_weights_never_ends_with_worse_best_ones(

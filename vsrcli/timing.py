@@ -24,8 +24,16 @@ if TYPE_CHECKING:
 # slots would fill disk and memory.
 _MAX_HOLD_SECONDS = 86400
 
+# Longer numbers are no times, and Python refuses to read much longer ones.
+_NUMBER = r"(?:\d{1,12}(?:\.\d{0,12})?|\.\d{1,12})"
 _CLOCK = re.compile(
-    r"(?:(?:(?P<hours>\d+):)?(?P<minutes>[0-5]?\d):)?(?P<seconds>\d+(?:\.\d*)?|\.\d+)"
+    r"(?:(?:(?P<hours>\d{1,9}):)?(?P<minutes>[0-5]?\d):)?"
+    rf"(?P<seconds>{_NUMBER})"
+)
+_UNITS = re.compile(
+    rf"(?:(?P<hours>{_NUMBER})h)?"
+    rf"(?:(?P<minutes>{_NUMBER})m)?"
+    rf"(?:(?P<seconds>{_NUMBER})s)?"
 )
 _RATE = re.compile(r"\d+(?:\.\d*)?|\.\d+|\d+/\d+")
 
@@ -275,21 +283,31 @@ def cut_time(time: Fraction) -> str:
 
 
 def parse_time(text: str) -> Fraction:
-    """Read ``90``, ``90.5``, ``1:30`` or ``01:02:03.5`` as exact seconds.
+    """Read a time or a length of time as exact seconds: the one notation of all options.
+
+    It is a number of seconds (``90``, ``90.5``), a clock (``1:30``, ``01:02:03.5``), or numbers
+    with units (``90s``, ``15m``, ``1.5h``, ``1h30m``).
 
     Raises:
         OptionError: the text is none of these.
     """
-    match = _CLOCK.fullmatch(text.strip())
-    has_minutes = match is not None and match["minutes"] is not None
-    if match is None or (has_minutes and Fraction(match["seconds"]) >= 60):
-        raise OptionError(
-            f"{text!r} is not a time: write seconds (90.5) or [HH:]MM:SS[.fff] (1:30)"
-        )
-    hours = int(match["hours"] or 0)
-    minutes = int(match["minutes"] or 0)
-    seconds = Fraction(match["seconds"])
+    stripped = text.strip()
+    match = _CLOCK.fullmatch(stripped) or _UNITS.fullmatch(stripped)
+    if match is None or not any(match.groups()):
+        raise _no_time(text)
+    hours = Fraction(match["hours"] or 0)
+    minutes = Fraction(match["minutes"] or 0)
+    seconds = Fraction(match["seconds"] or 0)
+    if match.re is _CLOCK and match["minutes"] is not None and seconds >= 60:
+        raise _no_time(text)
     return 3600 * hours + 60 * minutes + seconds
+
+
+def _no_time(text: str) -> OptionError:
+    return OptionError(
+        f"{text!r} is not a time: write seconds (90.5), [HH:]MM:SS[.fff] (1:30), "
+        "or units (90s, 15m, 1h30m)"
+    )
 
 
 def parse_rate(text: str) -> Fraction | Literal["source"]:

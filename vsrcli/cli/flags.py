@@ -15,12 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from vsrcli.errors import OptionError
-from vsrcli.options import (
-    AssembleOptions,
-    EncoderOptions,
-    UpscaleOptions,
-    parse_duration,
-)
+from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions
 from vsrcli.timing import parse_rate, parse_time
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -130,7 +125,7 @@ def _parse_tile(text: str) -> int | str:
 
 
 _TIME = _Parsed("TIME", parse_time)
-_DURATION = _Parsed("TIME", parse_duration)
+_SECONDS = _Parsed("TIME", lambda text: float(parse_time(text)))
 # The types of fields whose default does not say it.
 _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
@@ -149,8 +144,8 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "learning_rate": click.FLOAT,
     "threads": click.IntRange(min=1),
     "val_count": click.INT,
-    "time": _DURATION,
-    "budget": _DURATION,
+    "time": _SECONDS,
+    "budget": _SECONDS,
 }
 
 

@@ -10,7 +10,7 @@ from vsrcli.options.bench import BenchOptions
 from vsrcli.options.encoder import EncoderOptions
 from vsrcli.options.export import ExportOptions
 from vsrcli.options.frames import AssembleOptions, ExtractOptions
-from vsrcli.options.parse import parse_devices, parse_duration
+from vsrcli.options.parse import parse_devices
 from vsrcli.options.train import TrainOptions
 from vsrcli.options.upscale import AUTO, BatchOptions, UpscaleOptions
 
@@ -25,5 +25,4 @@ __all__ = [
     "TrainOptions",
     "UpscaleOptions",
     "parse_devices",
-    "parse_duration",
 ]

@@ -13,8 +13,8 @@ MODEL_FLAGS = ("--model", "-m")
 DEVICE_FLAGS = ("--device", "-d")
 OVERWRITE_FLAGS = ("--overwrite", "-y")
 
-START_HELP = "Start at this time: seconds or [HH:]MM:SS[.fff]."
-END_HELP = "Stop before this time: seconds or [HH:]MM:SS[.fff]."
+START_HELP = "Start at this time: 90, 1:30, 01:02:03.5 or 1h30m."
+END_HELP = "Stop before this time, written as for --start."
 DEINTERLACE_HELP = (
     "Deinterlace (bwdif) frames marked as interlaced: into one frame each, "
     "or with `field` into one frame per field."

@@ -1,4 +1,4 @@
-"""Values with a notation of their own: lists of devices, lengths of time."""
+"""Values with a notation of their own: lists of devices. Times are read by ``vsrcli.timing``."""
 
 from __future__ import annotations
 
@@ -7,14 +7,6 @@ import re
 from vsrcli.errors import OptionError
 
 _DEVICE = re.compile(r"(?P<device>cpu|cuda(?::\d+)?)(?:\*(?P<count>\d{1,3}))?")
-
-_NUMBER = r"\d+(?:\.\d+)?"
-_DURATION = re.compile(
-    rf"(?:(?P<hours>{_NUMBER})h)?"
-    rf"(?:(?P<minutes>{_NUMBER})m)?"
-    rf"(?:(?P<seconds>{_NUMBER})s?)?"
-)
-_UNIT_SECONDS = {"hours": 3600, "minutes": 60, "seconds": 1}
 
 
 def parse_devices(text: str) -> tuple[str, ...]:
@@ -39,19 +31,3 @@ def parse_devices(text: str) -> tuple[str, ...]:
             "give devices of one kind"
         )
     return tuple(devices)
-
-
-def parse_duration(text: str) -> float:
-    """Read ``90``, ``90s``, ``15m``, ``2h`` or ``1h30m`` as seconds.
-
-    Raises:
-        OptionError: none of these.
-    """
-    match = _DURATION.fullmatch(text.strip())
-    if match is None or not any(match.groups()):
-        raise OptionError(
-            f"{text!r} is not a length of time: write 90s, 15m, 2h or 1h30m"
-        )
-    return sum(
-        float(match[name] or 0) * seconds for name, seconds in _UNIT_SECONDS.items()
-    )
