@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
@@ -27,7 +28,7 @@ from vsrcli.options import AssembleOptions, EncoderOptions
 from vsrcli.wording import plural
 
 
-@click.command("assemble")
+@click.command("assemble", cls=Command)
 @click.argument("source", metavar="DIR", type=FileName())
 @click.argument("target", metavar="OUT", type=FileName())
 @option_flags(AssembleOptions, EncoderOptions)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrcli.cli.bench_tables import as_csv, print_mean, print_report
+from vsrcli.cli.command import Command, Option
 from vsrcli.cli.console import ShowProgress, log_to_stderr, note, progress_bar
 from vsrcli.cli.flags import (
     TEXT,
@@ -33,7 +34,7 @@ _STDOUT = "-"
 _Outputs = dict[str, str | None]
 
 
-@click.command("bench")
+@click.command("bench", cls=Command)
 @click.argument(
     "truths",
     metavar="GT...",
@@ -45,6 +46,8 @@ _Outputs = dict[str, str | None]
 @click.option(
     "--json",
     "json_file",
+    cls=Option,
+    group="Output",
     type=TEXT,
     metavar="FILE",
     help="Write everything as JSON; - for stdout.",
@@ -52,6 +55,8 @@ _Outputs = dict[str, str | None]
 @click.option(
     "--csv",
     "csv_file",
+    cls=Option,
+    group="Output",
     type=TEXT,
     metavar="FILE",
     help="Write every frame's figures as CSV; - for stdout.",
@@ -59,6 +64,8 @@ _Outputs = dict[str, str | None]
 @click.option(
     "--plot",
     "plot_file",
+    cls=Option,
+    group="Output",
     type=TEXT,
     metavar="FILE.png",
     help="Draw the curves of all methods over the frames.",
@@ -66,6 +73,8 @@ _Outputs = dict[str, str | None]
 @click.option(
     "--html",
     "html_file",
+    cls=Option,
+    group="Output",
     type=TEXT,
     metavar="FILE.html",
     help="Write a self-contained page: table, curves, worst and median frame to compare.",
@@ -73,6 +82,8 @@ _Outputs = dict[str, str | None]
 @click.option(
     "--overwrite",
     "-y",
+    cls=Option,
+    group="Output",
     is_flag=True,
     help="Replace these files if they exist.",
 )

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import note
 from vsrcli.cli.flags import FileName, quiet_flag
 
 
-@click.command("demo")
+@click.command("demo", cls=Command)
 @click.argument("target", metavar="OUT.mp4", type=FileName())
 @click.option(
     "-y",

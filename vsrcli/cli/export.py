@@ -8,12 +8,13 @@ from typing import Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import log_to_stderr, note, print_json
 from vsrcli.cli.flags import FileName, option_flags
 from vsrcli.options import ExportOptions
 
 
-@click.command("export")
+@click.command("export", cls=Command)
 @click.argument("target", metavar="OUT.onnx", type=FileName())
 @option_flags(ExportOptions)
 @click.option(

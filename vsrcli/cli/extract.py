@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
@@ -25,7 +26,7 @@ from vsrcli.options import ExtractOptions
 from vsrcli.wording import plural
 
 
-@click.command("extract")
+@click.command("extract", cls=Command)
 @click.argument("source", metavar="IN", type=FileName())
 @click.argument("target", metavar="DIR", type=FileName())
 @option_flags(ExtractOptions)

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import click
 
+from vsrcli.cli.command import Option
 from vsrcli.errors import OptionError
 from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions
 from vsrcli.timing import parse_rate, parse_time
@@ -195,6 +196,9 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
         decorator = click.option(
             *names,
             field.name,
+            cls=Option,
+            group=metadata["group"],
+            is_common=metadata["is_common"],
             is_flag=True,
             default=default,
             help=metadata["help"],
@@ -203,6 +207,9 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
         decorator = click.option(
             *names,
             field.name,
+            cls=Option,
+            group=metadata["group"],
+            is_common=metadata["is_common"],
             is_flag=False,
             flag_value=metadata["flag_value"],
             default=None,
@@ -213,6 +220,9 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
         decorator = click.option(
             *names,
             field.name,
+            cls=Option,
+            group=metadata["group"],
+            is_common=metadata["is_common"],
             type=_type_of(field, default),
             default=_default_text(default),
             multiple=default == (),
@@ -231,6 +241,8 @@ def _choice_decorators(field: Field[Any], names: list[str]) -> list[Callable[[F]
         decorator = click.option(
             name,
             field.name,
+            cls=Option,
+            group=field.metadata["group"],
             flag_value=name.removeprefix("--"),
             default=None,
             help=field.metadata["help"] if is_first else f"The opposite of {names[0]}.",

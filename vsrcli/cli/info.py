@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import print_facts, print_json
 from vsrcli.cli.flags import FileName
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from vsrcli.frame import Cropping, Hdr, VideoInfo
 
 
-@click.command("info")
+@click.command("info", cls=Command)
 @click.argument("source", metavar="FILE", type=FileName())
 @click.option(
     "--to",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import print_facts, print_json
 
 if TYPE_CHECKING:
     from vsrcli.models import ModelSpec
 
 
-@click.command("models")
+@click.command("models", cls=Command)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """List the networks and the weights that ship for them.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import (
     ShowProgress,
     log_to_stderr,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from vsrcli.training.plan import Progress
 
 
-@click.command("train")
+@click.command("train", cls=Command)
 @option_flags(TrainOptions)
 @quiet_flag
 @no_progress_flag

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsrcli.cli.command import Command
 from vsrcli.cli.console import (
     ShowProgress,
     log_to_stderr,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 
 
-@click.command("upscale")
+@click.command("upscale", cls=Command)
 @click.argument(
     "paths",
     metavar="IN OUT",
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     required=True,
     type=FileName(),
 )
-@option_flags(BatchOptions, UpscaleOptions, EncoderOptions)
+@option_flags(UpscaleOptions, EncoderOptions, BatchOptions)
 @quiet_flag
 @no_progress_flag
 @json_summary_flag

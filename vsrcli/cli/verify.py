@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from vsrcli.cli.command import Command, Option
 from vsrcli.cli.console import (
     log_to_stderr,
     note,
@@ -45,12 +46,14 @@ def _upscale_flags(command: Any) -> Any:
     return command
 
 
-@click.command("verify")
+@click.command("verify", cls=Command)
 @click.argument("source", metavar="IN", type=FileName())
 @click.argument("target", metavar="OUT", type=FileName())
 @_upscale_flags
 @click.option(
     "--threshold",
+    cls=Option,
+    group="Safety",
     type=float,
     default=DEFAULT_THRESHOLD_DB,
     show_default=True,

@@ -34,77 +34,96 @@ class BenchOptions:
 
     model: tuple[str, ...] = option(
         (),
-        "Network, NETWORK:DOMAIN, or checkpoint file; repeatable.  [default: all that ship]",
+        "Network, NETWORK:DOMAIN, or checkpoint file; repeatable.  [default: all that"
+        " ship]",
+        group="Network",
+        is_common=True,
         flags=MODEL_FLAGS,
         metavar="MODEL",
     )
     domain: str | None = option(
         None,
         "Which of the shipped weights.  [default: those for the degradation]",
+        group="Network",
         choices=tuple(DOMAINS),
     )
     degrade: str = option(
         "clean",
-        "How to make the low-resolution input: clean, blur3, crf:N (clean, then x264), "
-        "or none (with --lr).",
+        "How the input is made: clean, blur3, crf:N (clean, then x264), or none (with"
+        " --lr).",
+        group="Input",
+        is_common=True,
         metavar="KIND",
     )
     lr: str | None = option(
         None,
         "Low-resolution input, instead of making it: video or folder of frames.",
+        group="Input",
         metavar="PATH",
     )
     compare: str | None = option(
         None,
-        "Score this result of any tool against the ground truth, instead of running networks.",
+        "Score this result of any tool, and run no network.",
+        group="Input",
+        is_common=True,
         metavar="PATH",
     )
     metrics: tuple[str, ...] = option(
         ("mse", "psnr", "ssim"),
-        "Metrics, separated by commas: mse, psnr, ssim, warp (temporal), xpsnr, vmaf, vmaf_neg, "
-        "flip.",
+        "Of mse, psnr, ssim, warp (temporal), xpsnr, vmaf, vmaf_neg and flip, those "
+        "to compute.",
+        group="Scoring",
+        is_common=True,
         metavar="LIST",
     )
     protocol: Protocol = option(
         "vsr",
-        "vsr: 8 pixels cropped, SSIM with an 11x11 Gaussian; report: interior 2H-4 x 2W-4, "
-        "SSIM as scikit-image's default.",
+        "vsr: 8 pixels cropped, Gaussian SSIM; report: the report's borders and SSIM.",
+        group="Scoring",
         choices=get_args(Protocol),
     )
     crop: int | None = option(
         None,
-        "Pixels left out at each border.  [default: 8; 2 with the report's protocol]",
+        "Pixels left out at each border.  [default: 8; report: 2]",
+        group="Scoring",
         metavar="N",
     )
     range: float = option(
         255.0,
-        "Peak of the data: MSE is given in these units, floating-point pictures are read in them.",
+        "Peak of the data, and the unit of MSE.",
+        group="Scoring",
         metavar="PEAK",
     )
     frames: int | None = option(
         None,
         "Score only the first N frames.",
+        group="Input",
+        is_common=True,
         metavar="N",
     )
     sequences: int = option(
         24,
-        "Of a training pack, score this many sequences, as `vsr train` does.",
+        "Of a training pack, score this many sequences.",
+        group="Input",
         metavar="N",
     )
     area: int = option(
         128,
-        "Of each sequence of a training pack, score a square of this side in the middle, "
-        "in pixels, as `vsr train` does.",
+        "Of a training pack, score a square of N x N pixels in the middle.",
+        group="Scoring",
         metavar="N",
     )
     device: str = option(
         "auto",
         "Where networks run: auto, cpu, cuda or cuda:N.",
+        group="Speed",
+        is_common=True,
         flags=DEVICE_FLAGS,
     )
     precision: Precision | None = option(
         None,
-        "Compute in half precision.  [default: fp16 on CUDA, fp32 on the CPU]",
+        "Compute in half precision.  [default: on CUDA]",
+        group="Speed",
         flags=("--fp16", "--fp32"),
         choices=get_args(Precision),
     )

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Deinterlace = Literal["auto", "off", "field"]
 PipeFormat = Literal["nut", "y4m", "matroska", "mpegts"]
 Precision = Literal["fp16", "fp32"]
+
+# The headings of a command's help, in their order.
+Group = Literal[
+    "Input",
+    "Output",
+    "Network",
+    "Training",
+    "Scoring",
+    "Speed",
+    "Safety",
+    "Other",
+]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 MODEL_FLAGS = ("--model", "-m")
 DEVICE_FLAGS = ("--device", "-d")
@@ -15,11 +28,8 @@ OVERWRITE_FLAGS = ("--overwrite", "-y")
 
 START_HELP = "Start at this time: 90, 1:30, 01:02:03.5 or 1h30m."
 END_HELP = "Stop before this time, written as for --start."
-DEINTERLACE_HELP = (
-    "Deinterlace (bwdif) frames marked as interlaced: into one frame each, "
-    "or with `field` into one frame per field."
-)
-FORMAT_HELP = "Container of an output that is `-` (standard output).  [default: nut]"
+DEINTERLACE_HELP = "What to do with interlaced frames: `field` makes a frame per field."
+FORMAT_HELP = "Container if OUT is `-`, standard output.  [default: nut]"
 OVERWRITE_HELP = "Replace the output if it exists."
 
 
@@ -27,6 +37,8 @@ def option(
     default: Any,
     help_text: str,
     *,
+    group: Group,
+    is_common: bool = False,
     flags: tuple[str, ...] = (),
     choices: tuple[str, ...] = (),
     metavar: str | None = None,
@@ -36,7 +48,9 @@ def option(
 
     Args:
         default: the value if the user gives none.
-        help_text: one sentence for ``--help``.
+        help_text: for ``--help``: a line or two; the details belong to a page of docs/.
+        group: heading that the help lists it under.
+        is_common: whether ``-h``, which lists the most used options, has it as well.
         flags: spellings, the long one first; derived from the field's name if empty.
         choices: allowed strings.
         metavar: placeholder in the help.
@@ -46,6 +60,8 @@ def option(
         default=default,
         metadata={
             "help": help_text,
+            "group": group,
+            "is_common": is_common,
             "flags": flags,
             "choices": choices,
             "metavar": metavar,

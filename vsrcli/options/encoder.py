@@ -14,26 +14,31 @@ class EncoderOptions:
 
     codec: str = option(
         "auto",
-        "Video encoder, by FFmpeg's name (libx264, libx265, libsvtav1, libvpx-vp9, ffv1, "
-        "prores_ks, hevc_nvenc, ...); `auto` picks libx264, libx265 for more than 8 bits and "
-        "HDR, libvpx-vp9 for .webm.",
+        "Encoder, by FFmpeg's name (libx264, libx265, libsvtav1, libvpx-vp9, ffv1, "
+        "...); `auto` suits the source and OUT.",
+        group="Output",
         flags=("--codec", "-c"),
     )
     crf: float = option(
         16.0,
-        "Constant quality, for encoders that have it; lower: better quality, larger file.",
+        "Constant quality: lower is better and larger.",
+        group="Output",
+        is_common=True,
     )
     preset: str = option(
         "medium",
-        "Speed preset, for encoders that have it.",
+        "Speed of the encoder, if it has presets.",
+        group="Output",
     )
     pix_fmt: str | None = option(
         None,
-        "Pixel format of the output.  [default: the source's, if the encoder takes it]",
+        "Pixel format.  [default: the source's, if possible]",
+        group="Output",
     )
     extra: tuple[tuple[str, str], ...] = option(
         (),
-        "Another encoder option, such as -e tune=film; repeatable.",
+        "Another option of the encoder, such as -e tune=film; repeatable.",
+        group="Output",
         flags=("-e",),
         metavar="KEY=VALUE",
     )

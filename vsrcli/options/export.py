@@ -29,36 +29,40 @@ class ExportOptions:
 
     model: str = option(
         DEFAULT_MODEL,
-        "Network (see `vsr models`), or a .safetensors / .pth checkpoint file.",
+        "Network (see `vsr models`), or a .safetensors / .pth file.",
+        group="Network",
         flags=MODEL_FLAGS,
     )
     domain: str | None = option(
         None,
         "Which of the network's shipped weights.  [default: video]",
+        group="Network",
         choices=tuple(DOMAINS),
     )
     layout: Layout = option(
         "sliced",
-        "Write 3D convolutions as 2D ones over slices (for ONNX Runtime, TensorRT), "
-        "or whole (for OpenVINO).",
+        "3D convolutions as slices (ONNX Runtime, TensorRT) or whole (OpenVINO).",
+        group="Output",
         choices=get_args(Layout),
     )
     precision: Precision | None = option(
         None,
         "Compute all layers but the last in half precision.  [default: fp32]",
+        group="Output",
         flags=("--fp16", "--fp32"),
         choices=get_args(Precision),
     )
     runner: Runner = option(
         "vsr",
-        "Program that runs the graph: for vs-mlrt the graph takes whole pictures of 0..1, "
-        "and a VapourSynth script is written beside it.",
+        "Program that runs the graph; vs-mlrt gets a VapourSynth script beside it.",
+        group="Output",
         flags=("--target",),
         choices=get_args(Runner),
     )
     overwrite: bool = option(
         False,
         OVERWRITE_HELP,
+        group="Output",
         flags=OVERWRITE_FLAGS,
     )
 

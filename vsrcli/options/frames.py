@@ -33,37 +33,43 @@ class ExtractOptions:
 
     pattern: str = option(
         "frame%06d.png",
-        "Names of the pictures, with the place of the number; .png, .tif or .tiff. "
-        "More than 8 bits are stored as 16.",
+        "Names of the pictures, with the place of the number: .png, .tif or .tiff.",
+        group="Output",
         metavar="NAME%06d.png",
     )
     luma: bool = option(
         False,
-        "Write gray pictures of the stored luma codes instead of RGB.",
+        "Write the luma codes as gray pictures, instead of RGB.",
+        group="Output",
     )
     start: Fraction | None = option(
         None,
         START_HELP,
+        group="Input",
         metavar="TIME",
     )
     end: Fraction | None = option(
         None,
         END_HELP,
+        group="Input",
         metavar="TIME",
     )
     deinterlace: Deinterlace = option(
         "auto",
         DEINTERLACE_HELP,
+        group="Input",
         choices=get_args(Deinterlace),
     )
     overwrite: bool = option(
         False,
         "Replace pictures with the same names.",
+        group="Output",
         flags=OVERWRITE_FLAGS,
     )
     strict: bool = option(
         False,
         "Refuse a damaged source.",
+        group="Safety",
     )
 
     def __post_init__(self) -> None:
@@ -86,32 +92,38 @@ class AssembleOptions:
     fps: Fraction = option(
         Fraction(30),
         "Pictures per second, N or N/D.",
+        group="Output",
         metavar="RATE",
     )
     audio_from: str | None = option(
         None,
         "Copy the audio of this file.",
+        group="Output",
         metavar="FILE",
     )
     value_range: tuple[float, float] | None = option(
         None,
-        "For 32-bit float TIFF: the values that map to black and white.",
+        "Of 32-bit float TIFF: the values of black and white.",
+        group="Input",
         flags=("--range",),
         metavar="MIN MAX",
     )
     format: PipeFormat | None = option(
         None,
         FORMAT_HELP,
+        group="Output",
         choices=get_args(PipeFormat),
     )
     overwrite: bool = option(
         False,
         OVERWRITE_HELP,
+        group="Output",
         flags=OVERWRITE_FLAGS,
     )
     strict: bool = option(
         False,
         "Refuse to lose anything: chroma resolution, bit depth, alpha.",
+        group="Safety",
     )
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 

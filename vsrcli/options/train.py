@@ -46,120 +46,150 @@ class TrainOptions:
     model: str = option(
         DEFAULT_MODEL,
         "Network to train.",
+        group="Network",
+        is_common=True,
         flags=MODEL_FLAGS,
         choices=tuple(MODELS),
     )
     domain: str | None = option(
         None,
-        "Degradation that the network learns to undo.  "
-        "[default: video; blur3 with the report's recipe]",
+        "Degradation to undo.  [default: video; blur3 with the report's recipe]",
+        group="Network",
+        is_common=True,
         choices=tuple(DOMAINS),
     )
     data: tuple[str, ...] = option(
         (),
-        "Video file, folder of frames, folder of either, or training pack; repeatable.",
+        "Video, folder of frames, folder of either, or training pack; repeatable.",
+        group="Input",
+        is_common=True,
         metavar="PATH",
     )
     val: tuple[str, ...] = option(
         (),
-        "The same for validation; repeatable.  "
-        "[default: the last tenth of the clips of each training file]",
+        "The same for validation; repeatable.  [default: the last tenth of each "
+        "file's clips]",
+        group="Input",
         metavar="PATH",
     )
     out: str | None = option(
         None,
         "Folder of the run.",
+        group="Output",
+        is_common=True,
         metavar="DIR",
     )
     resume: str | None = option(
         None,
-        "Continue the run in this folder exactly where it stopped; --steps and --time, counted "
-        "from its start, set a new end.",
+        "Continue the run in this folder exactly; --steps and --time count from its "
+        "start.",
+        group="Output",
+        is_common=True,
         metavar="DIR",
     )
     init: str | None = option(
         None,
-        "Start from the weights of this checkpoint, or from the shipped weights of this domain.",
+        "Start from this checkpoint, or from the shipped weights of this domain.",
+        group="Network",
+        is_common=True,
         metavar="CHECKPOINT",
     )
     recipe: str | None = option(
         None,
-        "How to train: ship for minutes to hours on a CPU, long for a GPU or a night, "
-        "or the report's.  [default: long on CUDA and from --time 3h on, else ship]",
+        "ship: minutes to hours on a CPU; long: a GPU or a night; or the report's.  "
+        "[default: long on CUDA and from --time 3h on, else ship]",
+        group="Training",
         choices=get_args(RecipeName),
     )
     steps: int | None = option(
         None,
         "Length of the run in steps.",
+        group="Training",
+        is_common=True,
         metavar="N",
     )
     time: float | None = option(
         None,
-        "Length of the run in time, such as 2h or 90m; with --steps as well, whichever ends first.",
+        "Length of the run in time, such as 2h; with --steps, whichever ends first.",
+        group="Training",
+        is_common=True,
         metavar="TIME",
     )
     batch: int | None = option(
         None,
         "Patches per step.  [default: the recipe's]",
+        group="Training",
         metavar="N",
     )
     patch: int | None = option(
         None,
-        "Side of a low-resolution patch, in pixels.  [default: the recipe's]",
+        "Side of a low-resolution patch, pixels.  [default: the recipe's]",
+        group="Training",
         metavar="N",
     )
     learning_rate: float | None = option(
         None,
-        "Adam's peak learning rate.  [default: the recipe's; a fraction of it with --init]",
+        "Adam's peak learning rate.  [default: the recipe's; less with --init]",
+        group="Training",
         metavar="RATE",
     )
     seed: int = option(
         0,
         "Seed of everything random.",
+        group="Training",
     )
     device: str = option(
         "auto",
         "Where to train: auto, cpu, cuda or cuda:N.",
+        group="Speed",
+        is_common=True,
         flags=DEVICE_FLAGS,
     )
     precision: TrainPrecision | None = option(
         None,
-        "Compute all layers but the last in this precision; bf16 is for lite, on CPUs with AMX.  "
-        "[default: fp16 on CUDA, fp32 on the CPU]",
+        "fp16, fp32, or bf16 (lite, on CPUs with AMX).  [default: fp16 on CUDA, fp32 "
+        "on the CPU]",
+        group="Speed",
         choices=get_args(TrainPrecision),
         metavar="TYPE",
     )
     threads: int | None = option(
         None,
         "CPU threads.  [default: all cores]",
+        group="Speed",
         metavar="N",
     )
     validate_every: float = option(
         300.0,
-        "Seconds between validations, each of which also saves the run.",
+        "Seconds between validations; each saves the run.",
+        group="Training",
     )
     clips: int = option(
         2000,
-        "Keep at most this many clips of 7 frames and up to 256x256 pixels in memory (2 MB each), "
-        "spread over the footage.",
+        "Keep at most this many clips in memory (2 MB each), spread over the footage.",
+        group="Input",
     )
     shippable: bool = option(
         False,
-        "From training packs, use only the clips that the manifest marks as shippable.",
+        "Of packs, use only the clips marked as shippable.",
+        group="Input",
     )
     prepare: str | None = option(
         None,
         "Write a training pack for machines without PyAV, and train nothing.",
+        group="Output",
         metavar="DIR",
     )
     variants: int = option(
         DEFAULT_VARIANTS,
         "With --prepare: degraded versions of each training clip.",
+        group="Input",
         metavar="N",
     )
     val_count: int | None = option(
         None,
         "With --prepare: at most N validation clips.",
+        group="Input",
         metavar="N",
     )
 

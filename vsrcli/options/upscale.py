@@ -48,132 +48,159 @@ class UpscaleOptions:
 
     model: str = option(
         DEFAULT_MODEL,
-        "Network (see `vsr models`), or a .safetensors / .pth / .onnx file; `auto` picks the best "
-        "one that stays within the budget on this machine.",
+        "Network (see `vsr models`), or a file: .safetensors, .pth or .onnx; `auto` "
+        "takes the best one within the budget.",
+        group="Network",
+        is_common=True,
         flags=MODEL_FLAGS,
     )
     budget: float | None = option(
         None,
-        "With `--model auto`: how long the network may take in all, such as 2h or 90m.  "
-        "[default: real time]",
+        "With `--model auto`: how long the network may take in all.  [default: real "
+        "time]",
+        group="Network",
         metavar="TIME",
     )
     domain: str | None = option(
         None,
-        "Which of the network's shipped weights: how the source was degraded.  [default: video]",
+        "How the source was degraded: chooses the weights.  [default: video]",
+        group="Network",
+        is_common=True,
         choices=tuple(DOMAINS),
     )
     fps: Fraction | Literal["source"] = option(
         Fraction(30),
-        "Frame rate of the output, N or N/D; `source` keeps every frame and its timestamp.",
+        "Frame rate, N or N/D; `source` keeps every frame and its time.",
+        group="Output",
+        is_common=True,
         metavar="RATE|source",
     )
     start: Fraction | None = option(
         None,
         START_HELP,
+        group="Input",
+        is_common=True,
         metavar="TIME",
     )
     end: Fraction | None = option(
         None,
         END_HELP,
+        group="Input",
+        is_common=True,
         metavar="TIME",
     )
     audio: Audio = option(
         "copy",
         "Copy or drop the audio.",
+        group="Output",
         choices=get_args(Audio),
     )
     deinterlace: Deinterlace = option(
         "auto",
         DEINTERLACE_HELP,
+        group="Input",
         choices=get_args(Deinterlace),
     )
     bake_rotation: bool = option(
         False,
-        "Rotate the pictures themselves instead of keeping the display rotation.",
+        "Rotate the pictures, not just their display.",
+        group="Output",
     )
     hwaccel: Hwaccel = option(
         "none",
-        "Decode on a GPU; `auto`: if there is one. Falls back to the CPU by itself.",
+        "Decode on a GPU; `auto`: if there is one.",
+        group="Input",
         choices=get_args(Hwaccel),
     )
     value_range: tuple[float, float] | None = option(
         None,
-        "For folders of 32-bit float TIFF (simulation fields): the values that map to black and "
-        "white.",
+        "Of 32-bit float TIFF: the values of black and white.",
+        group="Input",
         flags=("--range",),
         metavar="MIN MAX",
     )
     format: PipeFormat | None = option(
         None,
         FORMAT_HELP,
+        group="Output",
         choices=get_args(PipeFormat),
     )
     device: str = option(
         "auto",
-        "Where the network runs: auto, cpu, cuda or cuda:N (with ONNX Runtime also tensorrt); "
-        "auto picks CUDA if it works.",
+        "Where the network runs: auto, cpu, cuda, cuda:N or tensorrt; auto takes CUDA"
+        " if it works.",
+        group="Speed",
+        is_common=True,
         flags=DEVICE_FLAGS,
     )
     backend: str = option(
         "auto",
-        "Library that runs the network: auto picks PyTorch on CUDA, and on the CPU OpenVINO if it "
-        "is installed, else ONNX Runtime.",
+        "Library that runs the network; auto takes the fastest.",
+        group="Speed",
         choices=("auto", *BACKENDS),
     )
     precision: Precision | None = option(
         None,
-        "Compute in half precision.  [default: fp16 on CUDA, fp32 on the CPU]",
+        "Compute in half precision.  [default: on CUDA]",
+        group="Speed",
         flags=("--fp16", "--fp32"),
         choices=get_args(Precision),
     )
     tile: int | Literal["auto"] = option(
         "auto",
-        "Feed the network at most N x N pixels at once; auto takes whole pictures if memory "
-        "allows, else strips, else tiles.",
+        "Give the network at most N x N pixels at once; auto takes what fits into "
+        "memory.",
+        group="Speed",
         metavar="N|auto",
     )
     reuse: bool = option(
         True,
-        "Skip what has not changed since the last frame; the output is the same.",
+        "Skip what has not changed since the last frame: the output is the same.",
+        group="Speed",
         flags=("--reuse/--no-reuse",),
     )
     overwrite: bool = option(
         False,
         OVERWRITE_HELP,
+        group="Output",
+        is_common=True,
         flags=OVERWRITE_FLAGS,
     )
     strict: bool = option(
         False,
-        "Refuse to lose anything: a damaged source, or streams, colours or bit depth that the "
-        "output cannot keep.",
+        "Refuse to lose anything: a damaged source, streams, colours, bit depth.",
+        group="Safety",
+        is_common=True,
     )
     verify: bool = option(
         False,
-        "Check the output against the source before it gets its name, as `vsr verify` does.",
+        "Check the output before it gets its name, as `vsr verify` does.",
+        group="Safety",
+        is_common=True,
     )
     segment: float = option(
         5.0,
-        "Finish and keep this many seconds of video at a time, in the folder OUT.vsr: after an "
-        "interruption the same command continues from there. 0: everything in one go.",
+        "Keep finished work in pieces of this length, for a resume; 0: in one go.",
+        group="Safety",
         metavar="SECONDS",
     )
     devices: str | None = option(
         None,
-        "Upscale segments in parallel, one process per device: cuda:0,cuda:1 or cpu*2. "
-        "All devices are of one kind.",
+        "One process on each of these: cuda:0,cuda:1 or cpu*2.",
+        group="Speed",
         metavar="LIST",
     )
     ray: str | None = option(
         None,
-        "Upscale segments on the Ray cluster at this address (`pip install 'vsrcli[ray]'`), or "
-        "without one on a cluster on this machine. The source must have the same path everywhere.",
+        "Work on a Ray cluster; without an address, on one on this machine.",
+        group="Speed",
         metavar="[ADDRESS]",
         flag_value="local",
     )
     restart: bool = option(
         False,
-        "Discard what an interrupted run left in OUT.vsr, and start over.",
+        "Discard what an interrupted run left, and start over.",
+        group="Safety",
     )
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
@@ -238,10 +265,12 @@ class BatchOptions:
 
     out_dir: str | None = option(
         None,
-        "Upscale every IN into this folder, under its own name; a failure does not stop the rest.",
+        "Upscale every IN into this folder, under its own name.",
+        group="Output",
         metavar="DIR",
     )
     skip_existing: bool = option(
         False,
-        "With --out-dir: skip what is already in the folder.",
+        "With --out-dir: skip what is already there.",
+        group="Output",
     )
