@@ -6,19 +6,20 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import av
 
 from vsrcli.containers.table import CONTAINERS, Container
 from vsrcli.decode.probe import probe_file
 from vsrcli.encode.caption_messages import caption_standard
-from vsrcli.encode.encoders import ENCODERS, encoder_of
+from vsrcli.encode.encoder_table import ENCODERS, Encoder, encoder_of
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.hdr_options import hdr_settings
-from vsrcli.errors import OutputError
+from vsrcli.errors import OptionError, OutputError
 from vsrcli.frame import FileInfo, Hdr, PixelFormat
 from vsrcli.options import EncoderOptions
+from vsrcli.options.encoder import Quality
 from vsrcli.streams.stream_plan import StreamPlan, plan_streams
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -95,6 +96,7 @@ _CONTAINER_COLUMNS = [
 _ENCODER_COLUMNS = [
     "encoder",
     "`--crf` sets",
+    "`--quality` high / balanced / small",
     "pixel formats kept (of those tried)",
     "HDR10 metadata",
     "closed captions",
@@ -279,7 +281,8 @@ def encoder_table() -> str:
         rows.append(
             [
                 codec,
-                encoder.crf or "none",
+                _crf(encoder),
+                _qualities(encoder),
                 ", ".join(name.removesuffix("le") for name in kept),
                 _yes_or_no(bool(hdr_settings(_BRIGHT, codec))),
                 _yes_or_no(caption_standard(codec) is not None),
@@ -290,13 +293,26 @@ def encoder_table() -> str:
     return _table(_ENCODER_COLUMNS, rows)
 
 
+def _crf(encoder: Encoder) -> str:
+    scale = encoder.crf
+    if scale is None:
+        return "none"
+    return f"{scale.option}, {scale.low:g} to {scale.high:g}"
+
+
+def _qualities(encoder: Encoder) -> str:
+    levels = [encoder.levels[name] for name in get_args(Quality) if encoder.levels]
+    texts = [f"{level.crf:g} {level.preset or ''}".strip() for level in levels]
+    return " / ".join(texts) or "none"
+
+
 def _keeps(codec: str, name: str) -> bool:
     layout = PixelFormat.parse(name)
     if layout is None:
         return False
     try:
         _, note = choose_format(EncoderOptions(codec=codec), layout)
-    except OutputError:
+    except (OptionError, OutputError):
         return False
     return note is None
 

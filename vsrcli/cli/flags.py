@@ -134,6 +134,7 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
     "start": _TIME,
     "end": _TIME,
+    "crf": click.FLOAT,
     "extra": _Parsed("KEY=VALUE", _parse_key_value),
     "metrics": _Parsed("LIST", _parse_names),
     "segment": click.FLOAT,

@@ -1,12 +1,13 @@
-"""What video encoders take: their options for crf and preset, and what they write into a stream."""
+"""Choosing a video encoder, and turning ``EncoderOptions`` into its own options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 import av.codec
@@ -15,192 +16,28 @@ from av.video.codeccontext import VideoCodecContext
 
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import Container, container_of
-from vsrcli.errors import OutputError
+from vsrcli.encode.encoder_table import (
+    ENCODERS,
+    SHORT_NAMES,
+    SOFTWARE_TWINS,
+    Encoder,
+    encoder_of,
+)
+from vsrcli.errors import OptionError
 from vsrcli.frame import ColorTags, Hdr
 from vsrcli.options import EncoderOptions
+from vsrcli.options.encoder import DEFAULT_QUALITY
+from vsrcli.streams.trial_mux import takes_encoder
 
 # Encoders get a thread for so many rows: more of them cost quality, and fewer cost time.
 _ROWS_PER_THREAD = 90
 _MAX_THREADS = 16
 
-_X264_NAMES = (
-    "ultrafast",
-    "superfast",
-    "veryfast",
-    "faster",
-    "fast",
-    "medium",
-    "slow",
-    "slower",
-    "veryslow",
-    "placebo",
-)
-_X264_PRESETS = {name: name for name in _X264_NAMES}
-_SVT_PRESETS = {
-    "ultrafast": "12",
-    "superfast": "11",
-    "veryfast": "10",
-    "faster": "9",
-    "fast": "8",
-    "medium": "6",
-    "slow": "4",
-    "slower": "3",
-    "veryslow": "2",
-    "placebo": "0",
-}
-_VPX_PRESETS = {
-    "ultrafast": "8",
-    "superfast": "7",
-    "veryfast": "6",
-    "faster": "5",
-    "fast": "4",
-    "medium": "2",
-    "slow": "1",
-    "slower": "1",
-    "veryslow": "0",
-    "placebo": "0",
-}
-
-
-@dataclass(frozen=True)
-class Encoder:
-    """How ``EncoderOptions`` reach one encoder.
-
-    Attributes:
-        crf: the option that takes ``crf``; None where there is none.
-        preset: the option that takes ``preset``; None where there is none.
-        presets: its value for each of x264's preset names; a number is passed as it is. Empty: the
-            name itself is passed.
-        fixed: options that are always set, unless the user sets them.
-        copies_input: it takes pictures of any alignment and keeps no reference to them, so that
-            planes can be handed over without a copy.
-        has_aspect: its own header carries the sample aspect ratio.
-        has_colours: its own header carries range, matrix, primaries and transfer.
-        range: the only range of codes that its decoders know; None: the one that it is told.
-        matrix: the only matrix that its decoders know, a code point of ITU-T H.273 (chroma is then
-            centred as well); None: the one that it is told.
-        looks_ahead: it spends fewer bits on frames that nothing seems to follow, and can end a
-            group of frames at any frame.
-        threads: how many it gets, whatever the size of the picture; None: by its height.
-    """
-
-    crf: str | None = None
-    preset: str | None = None
-    presets: Mapping[str, str] = field(default_factory=dict)
-    fixed: Mapping[str, str] = field(default_factory=dict)
-    copies_input: bool = False
-    has_aspect: bool = False
-    has_colours: bool = False
-    range: Literal["limited", "full"] | None = None
-    matrix: int | None = None
-    looks_ahead: bool = False
-    threads: int | None = None
-
-
-_NVENC = Encoder(
-    crf="cq",
-    preset="preset",
-    fixed={"rc": "vbr", "b": "0"},
-    has_aspect=True,
-    has_colours=True,
-)
-_QSV = Encoder(
-    crf="global_quality",
-    preset="preset",
-    has_aspect=True,
-    has_colours=True,
-)
-_PRORES = Encoder(has_colours=True, range="limited")
-# MPEG-4 part 2 and JPEG: a constant quantiser of 2 (118 units each) instead of a bit rate.
-_QUANTISED = {"flags": "+qscale", "global_quality": "236"}
-
-ENCODERS: dict[str, Encoder] = {
-    "libx264": Encoder(
-        crf="crf",
-        preset="preset",
-        presets=_X264_PRESETS,
-        copies_input=True,
-        has_aspect=True,
-        has_colours=True,
-        looks_ahead=True,
-    ),
-    # x265 prints to stderr by itself unless it is told not to; its threads are whole frames, beside
-    # those that share a frame
-    "libx265": Encoder(
-        crf="crf",
-        preset="preset",
-        presets=_X264_PRESETS,
-        fixed={"x265-params": "log-level=none"},
-        copies_input=True,
-        has_aspect=True,
-        has_colours=True,
-        looks_ahead=True,
-        threads=3,
-    ),
-    "libsvtav1": Encoder(
-        crf="crf",
-        preset="preset",
-        presets=_SVT_PRESETS,
-        copies_input=True,
-        has_colours=True,
-    ),
-    # without b=0, libvpx takes crf as a bound within a small bit rate
-    "libvpx-vp9": Encoder(
-        crf="crf",
-        preset="cpu-used",
-        presets=_VPX_PRESETS,
-        fixed={"b": "0", "row-mt": "1"},
-        copies_input=True,
-    ),
-    # VP8 always needs a bit rate
-    "libvpx": Encoder(
-        crf="crf",
-        preset="cpu-used",
-        presets=_VPX_PRESETS,
-        fixed={"b": "60M"},
-        copies_input=True,
-        range="limited",
-    ),
-    "h264_nvenc": _NVENC,
-    "hevc_nvenc": _NVENC,
-    "av1_nvenc": replace(_NVENC, has_aspect=False),
-    "h264_qsv": _QSV,
-    "hevc_qsv": _QSV,
-    "mjpeg": Encoder(
-        fixed=_QUANTISED,
-        has_aspect=True,
-        range="full",
-        matrix=5,
-    ),
-    "mpeg4": Encoder(
-        fixed=_QUANTISED,
-        has_aspect=True,
-        range="limited",
-    ),
-    "mpeg2video": Encoder(
-        fixed=_QUANTISED,
-        has_aspect=True,
-        has_colours=True,
-        range="limited",
-    ),
-    "prores_ks": _PRORES,
-    "prores": _PRORES,
-}
-
-_SOFTWARE_TWINS = {
-    "h264_nvenc": "libx264",
-    "hevc_nvenc": "libx265",
-    "av1_nvenc": "libsvtav1",
-}
-
 _HDR_TRANSFERS = (16, 18)  # SMPTE ST 2084 and ARIB STD-B67 in ITU-T H.273
 _MAX_SDR_BITS = 8
-_SUGGESTION = "try libx264, libx265, libsvtav1, libvpx-vp9 or ffv1"
-
-
-def encoder_of(name: str) -> Encoder:
-    """What is known of an encoder. One that is not listed has neither crf nor preset."""
-    return ENCODERS.get(name, Encoder())
+_WHOLE_NUMBER = re.compile(r"-?\d{1,3}")
+# Encoders that are suggested where no name is near.
+_SUGGESTED = ("libx264", "libx265", "libsvtav1", "libvpx-vp9", "ffv1")
 
 
 def thread_count(name: str, height: int) -> int:
@@ -219,36 +56,58 @@ def thread_count(name: str, height: int) -> int:
     return min(max(1, height // _ROWS_PER_THREAD), _MAX_THREADS)
 
 
+def settled(options: EncoderOptions) -> EncoderOptions:
+    """Replace the quality by the crf and the preset that it means for an encoder.
+
+    Args:
+        options: with FFmpeg's name of an encoder. crf and preset that are given stay as they are.
+
+    Returns:
+        The options with a crf and a preset, as far as the encoder has them, and no quality.
+
+    Raises:
+        OptionError: the encoder has no crf, preset or quality and was given one, or not that value.
+    """
+    encoder = encoder_of(options.codec)
+    quality = options.quality or DEFAULT_QUALITY
+    if encoder.crf is None and quality != DEFAULT_QUALITY:
+        raise OptionError(
+            f"{options.codec} has no crf for --quality {quality} to set: "
+            f"{_way_out(options.codec, '--quality')}"
+        )
+    level = encoder.levels.get(quality)
+    crf = options.crf
+    preset = options.preset
+    if level is not None:
+        crf = level.crf if crf is None else crf
+        preset = level.preset if preset is None else preset
+    options = replace(options, crf=crf, preset=preset, quality=None)
+    _check_crf(options, encoder)
+    _check_preset(options, encoder)
+    _check_names(options, encoder)
+    return options
+
+
 def encoder_settings(options: EncoderOptions) -> dict[str, str]:
     """Translate the options into those of the encoder.
 
     Args:
-        options: as the user gave them. crf and preset are ignored where they are the defaults and
-            the encoder has none.
+        options: with FFmpeg's name of an encoder.
 
     Returns:
         The encoder's own options.
 
     Raises:
-        OutputError: crf or preset was given for an encoder without it, or there is no such preset.
+        OptionError: see ``settled``.
     """
+    options = settled(options)
     encoder = encoder_of(options.codec)
-    defaults = EncoderOptions()
     settings = dict(encoder.fixed)
     if encoder.crf is not None:
-        settings[encoder.crf] = f"{options.crf:g}"
-    elif options.crf != defaults.crf:
-        raise OutputError(
-            f"{options.codec} has no crf (it was given {options.crf:g}): "
-            "omit --crf, or set its own with -e KEY=VALUE"
-        )
+        settings[encoder.crf.option] = f"{options.crf:g}"
     if encoder.preset is not None:
-        settings[encoder.preset] = _preset(options, encoder)
-    elif options.preset != defaults.preset:
-        raise OutputError(
-            f"{options.codec} has no preset (it was given {options.preset!r}): "
-            "omit --preset"
-        )
+        preset = str(options.preset)
+        settings[encoder.preset.option] = encoder.preset.values.get(preset, preset)
     for key, value in options.extra:
         if key == "x265-params" and key in settings:
             settings[key] += f":{value}"
@@ -257,34 +116,143 @@ def encoder_settings(options: EncoderOptions) -> dict[str, str]:
     return settings
 
 
-def _preset(options: EncoderOptions, encoder: Encoder) -> str:
-    is_number = options.preset.lstrip("-").isdigit()
-    if is_number or not encoder.presets:
-        return options.preset
-    if options.preset not in encoder.presets:
-        names = ", ".join(encoder.presets)
-        raise OutputError(
-            f"{options.codec} has no preset {options.preset!r}: "
-            f"choose from {names}, or a number"
+def _way_out(codec: str, flag: str) -> str:
+    """What to do where an encoder has no crf."""
+    encoder = encoder_of(codec)
+    if encoder.quality_hint is not None:
+        return f"omit {flag}; {encoder.quality_hint} sets its quality"
+    found = av.codec.Codec(codec, "w")
+    if found.lossless and not found.lossy:
+        return f"omit {flag}, it is lossless"
+    return (
+        f"omit {flag}, or set what it has with -e KEY=VALUE "
+        f"(see `ffmpeg -h encoder={codec}`)"
+    )
+
+
+def _check_crf(options: EncoderOptions, encoder: Encoder) -> None:
+    scale = encoder.crf
+    if scale is None:
+        if options.crf is not None:
+            raise OptionError(
+                f"{options.codec} has no crf that vsr knows of (it was given "
+                f"{options.crf:g}): {_way_out(options.codec, '--crf')}"
+            )
+        return
+    for flag, value in _given(options, "--crf", f"{options.crf:g}", scale.option):
+        try:
+            is_inside = scale.low <= float(value) <= scale.high
+        except ValueError:
+            is_inside = False
+        if not is_inside:
+            raise OptionError(
+                f"{flag} makes no sense: {options.codec} takes {scale.low:g} (best quality) "
+                f"to {scale.high:g} (smallest file)"
+            )
+
+
+def _given(
+    options: EncoderOptions,
+    flag: str,
+    value: str,
+    key: str,
+) -> Iterator[tuple[str, str]]:
+    """A value as it was given: by its own flag, and as an option of the encoder."""
+    yield f"{flag} {value}", value
+    for name, other in options.extra:
+        if name == key:
+            yield f"-e {key}={other}", other
+
+
+def _check_preset(options: EncoderOptions, encoder: Encoder) -> None:
+    presets = encoder.preset
+    if presets is None:
+        if options.preset is not None:
+            raise OptionError(
+                f"{options.codec} has no preset that vsr knows of (it was given "
+                f"{options.preset!r}): omit --preset"
+            )
+        return
+    preset = str(options.preset)
+    for flag, value in _given(options, "--preset", preset, presets.option):
+        is_name = value in presets.values
+        is_number = _WHOLE_NUMBER.fullmatch(value) is not None
+        if is_name or (is_number and presets.low <= int(value) <= presets.high):
+            continue
+        raise OptionError(
+            f"{flag}: {options.codec} has no preset {value!r}: choose from "
+            f"{', '.join(presets.values)}, or a number from {presets.low} to {presets.high}"
         )
-    return encoder.presets[options.preset]
 
 
-def find_codec(name: str) -> av.codec.Codec:
+def _check_names(options: EncoderOptions, encoder: Encoder) -> None:
+    for key, value in options.extra:
+        known = encoder.names.get(key)
+        if known is None:
+            continue
+        for name in value.replace(",", " ").replace("+", " ").split() or [""]:
+            if name not in known:
+                raise OptionError(
+                    f"-e {key}={value}: {options.codec} has no {key} {name!r}: "
+                    f"choose from {', '.join(known)}"
+                )
+
+
+def encoder_name(name: str) -> str:
+    """FFmpeg's name of an encoder for the name of a format or a library, such as ``h265``."""
+    plain = name.lower().replace(".", "").replace("-", "")
+    candidates = SHORT_NAMES.get(plain, ())
+    found = [candidate for candidate in candidates if _exists(candidate)]
+    return next(iter((*found, *candidates)), name)
+
+
+def find_codec(name: str, target: Path | str | None = None) -> av.codec.Codec:
     """Look up a video encoder.
 
+    Args:
+        name: FFmpeg's, or a short one.
+        target: the output that it is for, whose ending names the container.
+
     Raises:
-        OutputError: there is none of that name.
+        OptionError: there is none of that name.
     """
     try:
-        codec = av.codec.Codec(name, "w")
+        codec = av.codec.Codec(encoder_name(name), "w")
     except (ValueError, av.FFmpegError) as error:
-        raise OutputError(f"unknown video encoder {name!r}: {_SUGGESTION}") from error
+        raise OptionError(
+            f"unknown video encoder {name!r}: {_suggestion(name, target)}"
+        ) from error
     if codec.type != "video":
-        raise OutputError(
-            f"{name!r} is not a video encoder but one for {codec.type}: {_SUGGESTION}"
+        raise OptionError(
+            f"{name!r} is not a video encoder but one for {codec.type}: "
+            f"{_suggestion('', target)}"
         )
     return codec
+
+
+def _suggestion(name: str, target: Path | str | None) -> str:
+    """What may have been meant, and what the container takes."""
+    encoders = list(filter(_exists, dict.fromkeys((*_SUGGESTED, *ENCODERS))))
+    known = [
+        *encoders,
+        *(short for short in SHORT_NAMES if encoder_name(short) in encoders),
+    ]
+    near = get_close_matches(name.lower(), known, n=1, cutoff=0.7)
+    if near:
+        return f"did you mean {near[0]}?"
+    if target is None:
+        return f"try {', '.join(_SUGGESTED)}"
+    container = container_of(target)
+    fitting = [each for each in encoders if takes_encoder(container, each)]
+    return f"{container.name} takes {', '.join(fitting)}"
+
+
+def _exists(name: str) -> bool:
+    try:
+        av.codec.Codec(name, "w")
+    except (ValueError, av.FFmpegError):
+        return False
+    return True
 
 
 def writes_colours(codec: str, container: Container) -> bool:
@@ -320,7 +288,7 @@ def resolve_codec(
     bits: int,
     is_hdr: bool,
 ) -> EncoderOptions:
-    """Replace ``auto`` by a real encoder.
+    """Replace ``auto`` and short names by a real encoder.
 
     Args:
         options: as the user gave them.
@@ -333,14 +301,43 @@ def resolve_codec(
 
     Raises:
         OutputError: the output's ending names no container.
+        OptionError: there is no encoder of that name.
     """
     if options.codec != "auto":
-        return options
+        return replace(options, codec=find_codec(options.codec, target).name)
     codec = container_of(target).default_codec
     if codec is None:
         needs_x265 = bits > _MAX_SDR_BITS or is_hdr
         codec = "libx265" if needs_x265 else "libx264"
     return replace(options, codec=codec)
+
+
+def choose_encoder(
+    options: EncoderOptions,
+    target: Path | str,
+    *,
+    bits: int,
+    is_hdr: bool,
+) -> tuple[EncoderOptions, str | None]:
+    """Choose the encoder that is used on this machine, and its crf and preset.
+
+    Args:
+        options: as the user gave them.
+        target: the output; its ending names the container.
+        bits: of the source's samples.
+        is_hdr: whether its transfer function or its metadata are those of HDR.
+
+    Returns:
+        The options with everything settled, and a line for the user if another encoder than theirs
+        is used.
+
+    Raises:
+        OutputError: the output's ending names no container.
+        OptionError: there is no such encoder, or it does not take its options.
+    """
+    resolved = resolve_codec(options, target, bits=bits, is_hdr=is_hdr)
+    working, note = without_nvidia(resolved)
+    return settled(working), note
 
 
 def without_nvidia(options: EncoderOptions) -> tuple[EncoderOptions, str | None]:
@@ -349,15 +346,15 @@ def without_nvidia(options: EncoderOptions) -> tuple[EncoderOptions, str | None]
     Returns:
         The options, and a line for the user if they were changed.
     """
-    software = _SOFTWARE_TWINS.get(options.codec)
+    software = SOFTWARE_TWINS.get(options.codec)
     if software is None:
         return options, None
     reason = open_quietly(lambda: _open_encoder(options.codec))
     if reason is None:
         return options, None
-    preset = options.preset
-    if preset not in _X264_PRESETS:
-        preset = EncoderOptions().preset
+    presets = encoder_of(software).preset
+    is_known = presets is not None and options.preset in presets.values
+    preset = options.preset if is_known else None
     changed = replace(options, codec=software, preset=preset)
     return (
         changed,

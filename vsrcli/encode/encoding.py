@@ -23,8 +23,8 @@ from vsrcli.containers.pipe import StandardOutput
 from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import container_of
 from vsrcli.encode.caption_messages import caption_standard, with_captions
+from vsrcli.encode.encoder_table import encoder_of
 from vsrcli.encode.encoders import (
-    encoder_of,
     encoder_settings,
     find_codec,
     is_full_range,

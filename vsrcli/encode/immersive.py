@@ -25,7 +25,7 @@ from vsrcli.decode.stream_header import (
     element,
     elements,
 )
-from vsrcli.encode.encoders import encoder_of
+from vsrcli.encode.encoder_table import encoder_of
 
 STEREO_TAG = "stereo_mode"
 # FFmpeg halves the size to be shown of these.

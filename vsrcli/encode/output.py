@@ -12,7 +12,8 @@ from vsrcli.containers.advice import SHAPE_SUFFIXES, way_out
 from vsrcli.containers.pipe import piped_container
 from vsrcli.containers.table import Container, container_of
 from vsrcli.encode.atomic_file import remove_abandoned
-from vsrcli.encode.encoders import encoder_of, is_full_range, writes_colours
+from vsrcli.encode.encoder_table import encoder_of
+from vsrcli.encode.encoders import is_full_range, writes_colours
 from vsrcli.encode.hdr_options import kept_hdr
 from vsrcli.encode.immersive import is_interleaved, keeps_projection, stereo_carrier
 from vsrcli.errors import OutputError

@@ -23,7 +23,7 @@ import av
 from av.packet import Packet
 
 from vsrcli.encode.atomic_file import AtomicFile
-from vsrcli.encode.encoders import encoder_of
+from vsrcli.encode.encoder_table import encoder_of
 from vsrcli.encode.encoding import VideoEncoder, failure
 from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import OutputError

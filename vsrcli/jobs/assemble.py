@@ -9,7 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from vsrcli.decode.probe import probe_file
-from vsrcli.encode.encoders import encoder_of, is_hdr, resolve_codec, without_nvidia
+from vsrcli.encode.encoder_table import encoder_of
+from vsrcli.encode.encoders import choose_encoder, is_hdr
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.output import OutputVideo, check_target
 from vsrcli.encode.writer import VideoWriter
@@ -182,14 +183,13 @@ def _plan_video(
     target: Path,
     options: AssembleOptions,
 ) -> _Plan:
-    encoder = resolve_codec(
+    encoder, note = choose_encoder(
         options.encoder,
         target,
         bits=info.format.bits,
         is_hdr=is_hdr(info.tags, info.hdr),
     )
-    encoder, note = without_nvidia(encoder)
-    is_for_players = encoder_of(encoder.codec).crf is not None
+    is_for_players = encoder_of(encoder.codec).for_players
     if is_for_players and encoder.pix_fmt is None:
         layout, loss = _layout_for_players(info.format, encoder)
     else:

@@ -3,31 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
+from vsrcli.options.check import check_choices
 from vsrcli.options.declare import option
 from vsrcli.options.encoder_files import refuse_encoder_files
+
+Quality = Literal["high", "balanced", "small"]
+
+DEFAULT_QUALITY: Quality = "balanced"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderOptions:
-    """How the output video is encoded."""
+    """How the output video is encoded.
+
+    Raises:
+        OptionError: no such quality, or an option that makes the encoder use files of its own.
+    """
 
     codec: str = option(
         "auto",
-        "Encoder, by FFmpeg's name (libx264, libx265, libsvtav1, libvpx-vp9, ffv1, "
-        "...); `auto` suits the source and OUT.",
+        "Encoder: h264, hevc, av1, vp9, or by FFmpeg's name (libx264, ffv1, ...); "
+        "`auto` suits the source and OUT.",
         group="Output",
         flags=("--codec", "-c"),
     )
-    crf: float = option(
-        16.0,
-        "Constant quality: lower is better and larger.",
+    quality: Quality | None = option(
+        None,
+        "What to set --crf and --preset to, by the encoder.  [default: balanced]",
         group="Output",
         is_common=True,
+        choices=get_args(Quality),
     )
-    preset: str = option(
-        "medium",
-        "Speed of the encoder, if it has presets.",
+    crf: float | None = option(
+        None,
+        "Constant quality: lower is better and larger.  [default: 16, mostly]",
+        group="Output",
+        is_common=True,
+        metavar="N",
+    )
+    preset: str | None = option(
+        None,
+        "Speed of the encoder, if it has presets.  [default: medium]",
         group="Output",
     )
     pix_fmt: str | None = option(
@@ -44,5 +62,6 @@ class EncoderOptions:
     )
 
     def __post_init__(self) -> None:
+        check_choices(self, "quality")
         for key, value in self.extra:
             refuse_encoder_files(key, value)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 
 from vsrcli.decode.delivered import is_rgb
-from vsrcli.encode.encoders import encoder_of
+from vsrcli.encode.encoder_table import encoder_of
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.output import OutputVideo
 from vsrcli.frame import PixelFormat, VideoInfo
@@ -65,7 +65,7 @@ def format_losses(
         A line for each loss; and the encoder's options. An encoder made for players gets RGB with
         halved chroma.
     """
-    is_for_players = encoder_of(encoder.codec).crf is not None
+    is_for_players = encoder_of(encoder.codec).for_players
     if is_rgb(info.pixel_format) and encoder.pix_fmt is None and is_for_players:
         halved = PixelFormat.parse(video.format.name.replace("444", "420"))
         if halved is not None:

@@ -14,10 +14,9 @@ from vsrcli.decode.caption_reader import has_captions
 from vsrcli.decode.changes import Change
 from vsrcli.decode.delivered import is_rgb
 from vsrcli.encode.encoders import (
+    choose_encoder,
     is_full_range,
     is_hdr,
-    resolve_codec,
-    without_nvidia,
 )
 from vsrcli.encode.formats import choose_format
 from vsrcli.encode.output import OutputVideo, check_target, kept_in
@@ -246,13 +245,12 @@ def _plan_file(
     is_turned: bool,
 ) -> _OutputPlan:
     container = container_of(target)
-    encoder = resolve_codec(
+    encoder, encoder_note = choose_encoder(
         options.encoder,
         target,
         bits=info.format.bits,
         is_hdr=is_hdr(info.tags, info.hdr),
     )
-    encoder, encoder_note = without_nvidia(encoder)
     pixel_losses, encoder = format_losses(info, video, encoder)
     written_format = choose_format(encoder, video.format)[0]
     promised, other_losses = kept_in(target, encoder.codec, written_format, video)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from vsrcli.encode.encoders import encoder_of
+from vsrcli.encode.encoder_table import encoder_of
 from vsrcli.errors import OutputError
-from vsrcli.options import EncoderOptions
+from vsrcli.options.encoder import DEFAULT_QUALITY
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.segment_plan import SegmentPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
@@ -110,9 +110,11 @@ def expected_bytes(plan: SegmentPlan, done: dict[int, Segment]) -> int:
 
 
 def _bits_per_pixel(job: UpscaleJob) -> float:
-    if encoder_of(job.encoder.codec).crf is None:
+    encoder = encoder_of(job.encoder.codec)
+    crf = job.encoder.crf
+    if not encoder.for_players or crf is None:
         return _LOSSLESS_BITS * job.video.format.bits
-    steps = (EncoderOptions().crf - job.encoder.crf) / _CRF_STEP
+    steps = (encoder.levels[DEFAULT_QUALITY].crf - crf) / _CRF_STEP
     return float(_LOSSY_BITS * 2**steps)
 
 
