@@ -172,7 +172,10 @@ class LumaNetwork:
     Attributes:
         clock: time in the backend alone.
         inputs: makes what ``upscale`` takes.
+        last_work: share of the last picture's pixels that had to be computed, 0..1.
     """
+
+    last_work = 0.0
 
     def __init__(
         self,
@@ -249,7 +252,10 @@ class LumaNetwork:
         self._bits = bits
         self._is_full_range = is_full_range
         self._announce(*planes.shape[1:])
+        before = self._reuse.pixels_computed
         result: Plane = self._reuse.upscale(planes)
+        computed = self._reuse.pixels_computed - before
+        self.last_work = computed / (planes.shape[1] * planes.shape[2])
         return result
 
     def _run(self, windows: Samples) -> Samples:

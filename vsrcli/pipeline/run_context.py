@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.preflight.frame_count import expected_frames
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
+
+
+@dataclass(slots=True)
+class WorkDone:
+    """What the network had to compute.
+
+    Attributes:
+        frames: see ``UpscaleProgress.work``.
+    """
+
+    frames: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +34,9 @@ class RunContext:
         report: times and counts are added to it, and lines for the user.
         on_progress: called in the caller's thread after each frame.
         on_note: called with each line for the user.
+        work: what the network had to compute is added to it.
+        share_at: the share of the run that is done, by the place in its time range that a pass has
+            come to, both 0..1; None: the same.
     """
 
     job: UpscaleJob
@@ -30,6 +45,8 @@ class RunContext:
     report: UpscaleReport
     on_progress: Callable[[UpscaleProgress], None] | None = None
     on_note: Callable[[str], None] | None = None
+    work: WorkDone = field(default_factory=WorkDone)
+    share_at: Callable[[float], float] | None = None
 
     def note(self, line: str) -> None:
         """Tell the user something, now and in the report."""
@@ -38,12 +55,22 @@ class RunContext:
             self.on_note(line)
 
     def show_progress(self, share: float | None) -> None:
-        """Tell how far the run is: the share of its time range that is done, 0..1."""
-        if self.on_progress is not None:
-            self.on_progress(
-                UpscaleProgress(
-                    share,
-                    self.report.frames_upscaled,
-                    self.report.frames_out,
-                )
-            )
+        """Tell how far the run is: the place in its time range that it has come to, 0..1."""
+        if self.on_progress is None:
+            return
+        if share is not None and self.share_at is not None:
+            share = self.share_at(share)
+        report = self.report
+        expected = None
+        of_all = expected_frames(self.job, self.options)
+        if of_all is not None and share is not None:
+            rest = round((1 - share) * float(of_all))
+            expected = report.frames_upscaled + rest
+        progress = UpscaleProgress(
+            share=share,
+            frames_upscaled=report.frames_upscaled,
+            frames_out=report.frames_out,
+            frames_expected=expected,
+            work=self.work.frames,
+        )
+        self.on_progress(progress)

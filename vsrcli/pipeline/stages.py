@@ -8,6 +8,7 @@ thread); for some networks motion compensation as well, on threads of its own.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -145,7 +146,9 @@ def run_stages(
             )
         )
         tagged = _tagged(job.schedule().run(decoded), run, tagger)
-        with_luma = _with_luma(tagged, network, job, clocks)
+        # appending to a deque and taking from it are thread-safe
+        works: deque[float] = deque()
+        with_luma = _with_luma(tagged, network, job, clocks, works)
         lumas = stack.enter_context(Prefetch(with_luma, _LUMA_AHEAD, "network"))
         finished = _finished(lumas, job, clocks.chroma)
         results = stack.enter_context(Prefetch(finished, _UPSCALED_AHEAD, "chroma"))
@@ -154,7 +157,9 @@ def run_stages(
                 _write(item, sink)
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
-            share = job.time_range.share(item.frame.time, job.info.duration)
+            run.work.frames += works.popleft()
+            end = item.frame.time + item.frame.duration
+            share = job.time_range.share(end, job.info.duration)
             run.show_progress(share)
     frames_computed = report.frames_upscaled - frames_before
     stages = clocks.stage_seconds(network)
@@ -233,8 +238,9 @@ def _with_luma(
     network: LumaNetwork,
     job: UpscaleJob,
     clocks: _Clocks,
+    works: deque[float],
 ) -> Iterator[tuple[Scheduled, Plane]]:
-    """Each frame that is shown, and its doubled luma."""
+    """Each frame that is shown, and its doubled luma; adds to ``works`` what it was of work."""
     is_full_range = job.conversion.tags.is_full_range
     planned = _planned(items, network, is_full_range)
     with closing(network.inputs.make(planned)) as inputs:
@@ -243,6 +249,7 @@ def _with_luma(
             bits = item.frame.format.bits
             with clocks.luma:
                 luma = network.upscale(planes, bits, is_full_range)
+            works.append(network.last_work)
             yield item, luma
 
 

@@ -11,14 +11,21 @@ class UpscaleProgress:
     """How far a run is.
 
     Attributes:
-        share: of the time range that is done, 0..1; None if its length is unknown.
+        share: of the time range that is done, 0..1, earlier runs included; None if its length is
+            unknown.
         frames_upscaled: frames that went through the network.
         frames_out: frames written.
+        frames_expected: how many will have gone through the network at the end; None if the source
+            does not say.
+        work: of this run, in frames: those that went through the network, each as much as the share
+            of its pixels that had to be computed.
     """
 
     share: float | None
     frames_upscaled: int
     frames_out: int
+    frames_expected: int | None = None
+    work: float = 0.0
 
 
 @dataclass(slots=True)

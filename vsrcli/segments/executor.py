@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -14,6 +14,7 @@ from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.segment_plan import consecutive
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_span import SegmentSpan
+from vsrcli.segments.shares import SegmentShares, ShareOfPass
 
 # Opens a network, like ``backends.open_backend``; worker processes and machines call it too.
 Opener = Callable[..., Backend]
@@ -150,6 +151,9 @@ class LocalExecutor(SegmentExecutor):
         may_seek: bool,
     ) -> None:
         """See ``SegmentExecutor.make``."""
+        if not run.plan.is_one_go:
+            shares = SegmentShares(run.plan.segments, run.job)
+            run = replace(run, share_at=ShareOfPass(shares, numbers).at)
         for first, last in consecutive(numbers):
             with store.open_span(first, last, may_seek=may_seek) as span:
                 span.make(run, self._backend)

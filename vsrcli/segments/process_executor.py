@@ -21,6 +21,7 @@ from vsrcli.preflight.segment_plan import consecutive
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import Engine, Opener, SegmentExecutor, SegmentStore
 from vsrcli.segments.segment import Segment
+from vsrcli.segments.shares import SegmentShares
 from vsrcli.segments.worker_process import SpanOrder, WorkerSetup, error_of
 
 # About how many orders each worker gets: decoding starts over with each, and what is left at the
@@ -102,6 +103,7 @@ class ProcessExecutor(SegmentExecutor):
             VsrError: the first one could not load the network.
         """
         self._job = job
+        self._shares = SegmentShares(plan.segments, job)
         self._options = options
         self._plan = plan
         self._opener = opener
@@ -219,27 +221,14 @@ class ProcessExecutor(SegmentExecutor):
 
     def _share_done(self, missing: set[int]) -> float:
         """How much of the video is done, segments that are not complete included."""
-        share = 0.0
-        for number in range(len(self._plan.segments)):
-            if number not in missing:
-                share += self._share_before(number + 1) - self._share_before(number)
+        share = self._shares.done(missing)
         for worker in self._workers:
             if worker.share is None or not worker.numbers:
                 continue
             unfinished = [number for number in worker.numbers if number in missing]
             current = unfinished[0] if unfinished else worker.numbers[-1] + 1
-            share += max(0.0, worker.share - self._share_before(current))
+            share += max(0.0, worker.share - self._shares.before(current))
         return min(1.0, share)
-
-    def _share_before(self, number: int) -> float:
-        """How much of the video comes before a segment."""
-        segments = self._plan.segments
-        if number >= len(segments):
-            return 1.0
-        begin = segments.begin(number)
-        if begin is None:
-            return 0.0
-        return self._job.time_range.share(begin, self._job.info.duration) or 0.0
 
 
 @dataclass
@@ -302,6 +291,7 @@ def _handle(worker: _Worker, kind: str, value: Any, task: _Task) -> None:
         worker.share = value.share
         report.frames_upscaled += value.frames_upscaled
         report.frames_out += value.frames_out
+        task.run.work.frames += value.work
     elif kind == "done":
         worker.numbers = []
         worker.share = None

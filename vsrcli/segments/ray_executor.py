@@ -34,6 +34,7 @@ from vsrcli.segments.ray_cluster import RayCluster
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import folder_of, part_path
 from vsrcli.segments.segment_span import open_part_span
+from vsrcli.segments.shares import SegmentShares
 from vsrcli.segments.worker_process import error_of
 
 _RETRIES = 5
@@ -112,8 +113,8 @@ class RayExecutor(SegmentExecutor):
         may_seek: bool,
     ) -> None:
         """See ``SegmentExecutor.make``."""
-        count = len(run.plan.segments)
-        done = count - len(numbers)
+        shares = SegmentShares(run.plan.segments, run.job)
+        missing = set(numbers)
         task = self._task(_make)
         pending = [task.remote(self._setup, number, may_seek) for number in numbers]
         try:
@@ -122,9 +123,10 @@ class RayExecutor(SegmentExecutor):
                     pending, num_returns=1, timeout=_WAIT_SECONDS
                 )
                 for reference in ready:
-                    self._take(self._result(reference), run, store)
-                    done += 1
-                    run.show_progress(done / count)
+                    made = self._result(reference)
+                    self._take(made, run, store)
+                    missing.discard(made.segment.number)
+                    run.show_progress(shares.done(missing))
         finally:
             for reference in pending:
                 self._ray.cancel(reference, force=True)
@@ -182,6 +184,8 @@ class RayExecutor(SegmentExecutor):
             made.report.reused,
             made.report.frames_computed,
         )
+        computed = 1 - made.report.reused
+        run.work.frames += made.report.frames_computed * computed
 
 
 def load_network(setup: TaskSetup) -> Backend:

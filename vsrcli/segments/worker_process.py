@@ -49,11 +49,12 @@ class SpanOrder:
 
 @dataclass(frozen=True, slots=True)
 class FrameCounts:
-    """How far a worker is: share of the whole video, and frames since it last said so."""
+    """How far a worker is: share of the whole video; frames and work since it last said so."""
 
     share: float | None
     frames_upscaled: int
     frames_out: int
+    work: float
 
 
 def serve(descriptor: int) -> None:
@@ -102,17 +103,20 @@ def _make(
     """Make some segments, and tell the parent of everything on the way."""
     frames_upscaled = 0
     frames_out = 0
+    work = 0.0
 
     def on_progress(progress: UpscaleProgress) -> None:
-        nonlocal frames_upscaled, frames_out
+        nonlocal frames_upscaled, frames_out, work
         counts = FrameCounts(
             share=progress.share,
             frames_upscaled=progress.frames_upscaled - frames_upscaled,
             frames_out=progress.frames_out - frames_out,
+            work=progress.work - work,
         )
         connection.send(("progress", counts))
         frames_upscaled = progress.frames_upscaled
         frames_out = progress.frames_out
+        work = progress.work
 
     def on_note(line: str) -> None:
         connection.send(("note", line))
