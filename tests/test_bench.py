@@ -27,6 +27,7 @@ from vsrcli.bench.truth import truth_cases
 from vsrcli.cli import _run
 from vsrcli.clips.roundtrip import x264_round_trip
 from vsrcli.errors import InputError, OptionError
+from vsrcli.images.stills import encode_picture
 from vsrcli.metrics.frames import psnr, ssim
 from vsrcli.options import BenchOptions, TrainOptions
 from vsrcli.picture.resize import double, half
@@ -77,6 +78,12 @@ def _ffv1(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path
+
+
+def _shown(luma: Any) -> Any:
+    """Limited-range luma as a page shows it: full range."""
+    values = (luma.astype(np.float64) - 16) * 255 / 219
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 def _row(report: BenchReport, name: str) -> BenchRow:
@@ -282,9 +289,10 @@ class TestCompare:
         bench = Bench(truth, BenchOptions(compare=str(result)))
         worst, median = bench.shots(bench.run())
         assert worst.title.startswith("worst frame (4, 0.16 s")
-        assert np.array_equal(worst.pictures["b.mkv"], poor[4])
-        assert np.array_equal(worst.truth, pictures[4])
-        assert median.psnr["b.mkv"] == math.inf
+        result_view, truth_view = worst.views
+        assert np.array_equal(result_view.pixels, _shown(poor[4]))
+        assert np.array_equal(truth_view.pixels, _shown(pictures[4]))
+        assert [view.figure for view in median.views] == ["∞ dB", ""]
         page = (tmp_path / "page.html").read_text()
         assert page.count("selected>ground truth") == 2
 
@@ -361,7 +369,8 @@ def test_networks_go_through_the_code_of_upscale(
         "worst frame",
         "median frame",
     ]
-    assert shots[0].psnr["delta:video"] == min(row.per_frame["psnr"])
+    figures = {view.name: view.figure for view in shots[0].views}
+    assert figures["delta:video"] == f"{min(row.per_frame['psnr']):.2f} dB"
 
 
 class Averaging(FakeBackend):
@@ -514,10 +523,43 @@ def test_pages_show_the_telling_part_of_large_frames(
     truth = _ffv1(tmp_path / "a.mkv", [flat], "gray")
     bench = Bench(truth, BenchOptions(model=("previous",), device="cpu"))
     (shot,) = bench.shots(bench.run())
-    assert shot.truth.shape == (24, 32)
-    assert {picture.shape for picture in shot.pictures.values()} == {(24, 32)}
+    assert {view.pixels.shape for view in shot.views} == {(24, 32)}
     assert "32×24 pixels" in shot.note
-    assert (shot.truth != 90).sum() > 350
+    truth_view = shot.views[-1]
+    assert (truth_view.pixels != _shown(flat)[0, 0]).sum() > 350
+
+
+@pytest.mark.parametrize("pix_fmt", ["yuv420p", "yuv422p10le", "rgb24"])
+def test_pages_show_colours(tmp_path: Path, pix_fmt: str) -> None:
+    """The truth as it is; methods have its chroma halved and doubled, where it lay before."""
+    rows, columns = np.mgrid[: SIZE[1], : SIZE[0]]
+    red = 128 + 60 * np.sin(columns / 9)
+    green = 128 + 50 * np.cos(rows / 11)
+    blue = 128 + 40 * np.sin((rows + columns) / 13)
+    picture = np.stack([red, green, blue], axis=2).astype(np.uint8)
+    if pix_fmt == "rgb24":
+        truth = tmp_path / "frames"
+        truth.mkdir()
+        content = encode_picture(picture, ".png")
+        (truth / "f1.png").write_bytes(content)
+    else:
+        truth = write_clip(
+            tmp_path / "a.mkv", codec="ffv1", pix_fmt=pix_fmt, pictures=[picture]
+        )
+    bench = Bench(truth, BenchOptions(model=("previous",), device="cpu"))
+    (shot,) = bench.shots(bench.run())
+    views = {view.name: view.pixels.astype(int) for view in shot.views}
+    assert np.abs(views["ground truth"] - picture).max() <= 6
+    inner = (slice(8, -8), slice(8, -8))
+    assert np.abs(views["bicubic"] - views["ground truth"])[inner].mean() < 1.0
+    assert np.abs(views["bicubic"] - views["ground truth"])[inner].max() <= 6
+
+
+def test_pages_show_anamorphic_pictures_at_their_aspect(tmp_path: Path) -> None:
+    truth = write_clip(tmp_path / "a.mkv", frames=1, size=SIZE, sample_aspect=(4, 3))
+    bench = Bench(truth, BenchOptions(model=("previous",), device="cpu"))
+    (shot,) = bench.shots(bench.run())
+    assert shot.display_size == (SIZE[0] * 4 // 3, SIZE[1])
 
 
 def test_bench_and_train_report_the_same_figures(shared: Path, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ ALLOWED: dict[str, str] = {
     "streams": "frame timing containers decode",
     "encode": "errors captions paths frame frame_io timing options containers decode streams",
     "images": "errors paths frame frame_io timing picture encode",
+    "page": "wording images",
     # work
     "preflight": "errors paths frame frame_io timing wording options picture"
     " containers decode encode streams images",
@@ -46,12 +47,12 @@ ALLOWED: dict[str, str] = {
     "verification": "captions frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
     "jobs": "errors paths frame options models backends picture"
-    " containers decode encode streams images preflight pipeline segments verification",
+    " containers decode encode streams images page preflight pipeline segments verification",
     # training and measuring
     "clips": "errors paths frame timing options picture decode encode images",
     "training": "errors paths options models backends picture metrics clips",
     "bench": "errors paths frame wording options models backends picture metrics"
-    " decode images pipeline clips",
+    " decode images page pipeline clips",
     # the user
     "cli": "_version errors paths frame timing wording options models"
     " containers decode streams pipeline verification jobs clips training bench",

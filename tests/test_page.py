@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import pytest
 
 from vsrcli.bench.page import render
 from vsrcli.bench.plot import plot
-from vsrcli.bench.report import BenchReport, BenchRow, Shot
+from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.metrics.info import MetricInfo
+from vsrcli.page.shots import Shot, View
 
 METRICS = (
     MetricInfo("psnr", "PSNR dB", True, 2, "8 pixels left out"),
@@ -65,16 +67,14 @@ def _report(frames: int = 40, name: str = "film.mp4") -> BenchReport:
 
 def _shots(name: str = "worst frame (3, 0.12 s)") -> list[Shot]:
     rng = np.random.default_rng(1)
-    truth = rng.integers(16, 236, (96, 160)).astype(np.uint8)
-    pictures = {"nearest": truth // 2, "bicubic": truth // 3, "delta:video": truth}
-    return [
-        Shot(
-            name,
-            truth,
-            pictures,
-            {"nearest": 20.0, "bicubic": 21.0, "delta:video": math.inf},
-        )
+    truth = rng.integers(0, 256, (96, 160, 3)).astype(np.uint8)
+    views = [
+        View("nearest", truth // 2, "20.00 dB"),
+        View("bicubic", truth // 3, "21.00 dB"),
+        View("delta:video", truth, "∞ dB"),
+        View("ground truth", truth[:, :, 0]),
     ]
+    return [Shot(name, views, left=1, right=2, pixel_aspect=Fraction(5, 4))]
 
 
 def test_the_table_shows_every_figure() -> None:
@@ -97,7 +97,7 @@ def test_the_table_shows_every_figure() -> None:
 def test_the_temporal_gain_is_a_column_of_networks() -> None:
     page = render(_report(), [])
     assert page.count('<th scope="col">Temporal gain, dB</th>') == 1
-    assert page.count("<td>+2.50</td><td>+0.38</td><td>12.5</td>") == 1
+    assert page.count("<td>+0.38</td><td>12.5</td>") == 1
     assert page.count("<td>–</td><td>12.5</td>") == 2
     assert "<b>Temporal gain, dB</b>: PSNR over that of the same network" in page
     baselines = replace(_report(), rows=_report().rows[:2])
@@ -114,7 +114,7 @@ def test_nothing_is_loaded_from_elsewhere() -> None:
     page = render(_report(), _shots())
     assert not re.findall(
         r"(?:src|href)\s*=\s*[\"']?(?!data:)[a-z/]",
-        page.replace("image.src = picture.src", ""),
+        page.replace("image.src = src", ""),
     )
     assert not re.findall(
         r"url\(|@import|fetch\(|XMLHttpRequest|https?://(?!www\.w3\.org/2000/svg)", page
@@ -178,9 +178,10 @@ for (const level of ["error", "warn"]) {
   console[level] = (...words) => problems.push(words.join(" "));
 }
 addEventListener("load", () => setTimeout(() => {
-  const slider = document.querySelector(".compare input");
+  const slider = document.querySelector(".divide");
   const left = document.querySelector("img.left");
   const clip = () => getComputedStyle(left).clipPath;
+  seen.width = left.clientWidth;
   seen.before = clip();
   slider.value = 20;
   slider.dispatchEvent(new Event("input"));
@@ -204,11 +205,20 @@ addEventListener("load", () => setTimeout(() => {
   const place = { clientX: box.left + box.width / 2, clientY: box.top + 50 };
   svg.dispatchEvent(new PointerEvent("pointermove", place));
   seen.hover = document.querySelector(".legend").textContent;
-  const zoom = document.querySelector("[data-zoom]");
-  const width = left.clientWidth;
+  const box0 = left.getBoundingClientRect();
+  seen.aspect = box0.width / box0.height;
+  const zoom = document.querySelector("[data-zoom='4']");
   zoom.click();
-  seen.zoomed = left.clientWidth !== width;
-  zoom.click();
+  seen.zoomed = left.clientWidth;
+  seen.rendering = getComputedStyle(left).imageRendering;
+  const view = document.querySelector(".view");
+  const begin = Math.max(view.getBoundingClientRect().left, left.getBoundingClientRect().left);
+  const visible = Math.min(view.clientWidth, left.clientWidth);
+  left.dispatchEvent(new PointerEvent("pointerdown", {
+    bubbles: true, clientX: begin + visible / 4, pointerId: 1, pointerType: "mouse",
+  }));
+  seen.dragged = slider.value;
+  document.querySelector("[data-zoom='0']").click();
   seen.page = document.documentElement.scrollWidth;
   seen.window = innerWidth;
   seen.paper = getComputedStyle(document.body).backgroundColor;
@@ -219,6 +229,11 @@ addEventListener("load", () => setTimeout(() => {
   document.body.append(node);
 }, 300));
 </script></head>"""
+
+
+def _right_inset(clip_path: str) -> float:
+    """Pixels that ``inset(0px RIGHT 0px 0px)`` cuts off at the right."""
+    return float(clip_path.split()[1].removesuffix("px"))
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium here")
@@ -258,15 +273,19 @@ def test_the_page_works_in_a_browser(tmp_path: Path, width: int, scheme: str) ->
         found[1].replace("&gt;", ">").replace("&lt;", "<").replace("&amp;", "&")
     )
     assert seen["problems"] == []
-    assert "50%" in seen["before"]
-    assert "80%" in seen["after"]
+    assert _right_inset(seen["before"]) == pytest.approx(0.5 * seen["width"], abs=1)
+    assert _right_inset(seen["after"]) == pytest.approx(0.8 * seen["width"], abs=1)
+    assert seen["width"] == (800 if width == 1200 else 400)  # whole multiples of 200
     assert seen["loaded"] == 160
     assert seen["changed"]
     assert seen["name"] == "◂ nearest, 20.00 dB"
     assert seen["switched"]
     assert "frame" in seen["hover"]
     assert "delta:video" in seen["hover"]
-    assert seen["zoomed"]
+    assert seen["aspect"] == pytest.approx(200 / 96, rel=0.01)  # pixels of 5:4
+    assert seen["zoomed"] == 800
+    assert seen["rendering"] == "pixelated"
+    assert float(seen["dragged"]) == pytest.approx(25, abs=1)
     assert seen["page"] <= seen["window"]
     red = int(re.findall(r"\d+", seen["paper"])[0])
     assert red > 200 if scheme == "light" else red < 60

@@ -12,7 +12,7 @@ from vsrcli.bench.comparison import ComparisonRun
 from vsrcli.bench.passes import MethodRun
 from vsrcli.bench.progress import BenchProgress, OnProgress
 from vsrcli.bench.protocols import BenchRun
-from vsrcli.bench.report import BenchReport, Shot
+from vsrcli.bench.report import BenchReport
 from vsrcli.bench.scores import CROPS, Scores
 from vsrcli.bench.shots import take_shots
 from vsrcli.bench.source import Source
@@ -23,6 +23,7 @@ from vsrcli.images.folders import list_pictures
 from vsrcli.metrics.frames import FRAME_METRICS
 from vsrcli.metrics.sequence import SEQUENCE_METRICS
 from vsrcli.options import BenchOptions
+from vsrcli.page.shots import Shot
 from vsrcli.paths import check_source, is_folder
 
 _METRICS = (*FRAME_METRICS, *SEQUENCE_METRICS)
@@ -114,7 +115,7 @@ class Bench:
 
         This is a second pass; it upscales these frames only.
         """
-        return take_shots(report, self._run.frames())
+        return take_shots(report, self._run.frames(), self._run.pixel_aspect)
 
 
 def _ignore(progress: BenchProgress) -> None:

@@ -49,6 +49,7 @@ class ComparisonRun:
         self.width = truth.width
         self.height = truth.height
         self.rate = truth.rate
+        self.pixel_aspect = truth.pixel_aspect
         self.description = f"none: {self._name} is compared as it is"
 
     def score(
@@ -77,7 +78,10 @@ class ComparisonRun:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
         for truth, picture in self._pairs():
             pictures = {self._name: picture.luma}
-            yield ComparedFrame(truth, partial(dict, pictures))
+            colours = {}
+            if picture.colour is not None:
+                colours[self._name] = picture.colour
+            yield ComparedFrame(truth, partial(dict, pictures), colours)
 
     def _pairs(self) -> Iterator[tuple[Picture, Picture]]:
         return aligned(

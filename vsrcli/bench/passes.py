@@ -48,6 +48,7 @@ class MethodRun:
         self.width = truth.width
         self.height = truth.height
         self.rate = truth.rate
+        self.pixel_aspect = truth.pixel_aspect
         self.description = truth.description(options.frames)
 
     def score(

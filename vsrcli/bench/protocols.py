@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol
 
 from vsrcli.bench.progress import OnProgress
@@ -39,6 +40,10 @@ class BenchRun(Protocol):
     @property
     def rate(self) -> float:
         """Pictures per second."""
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width / height of a pixel."""
 
     @property
     def description(self) -> str:

@@ -10,9 +10,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vsrcli.metrics.info import MetricInfo
 
 
@@ -145,24 +142,3 @@ def _row_as_json(row: BenchRow, undefined: list[str]) -> dict[str, Any]:
         "peak_memory_mb": row.peak_memory_mb,
         "per_frame": per_frame,
     }
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """One frame as pictures, for the page.
-
-    Attributes:
-        title: such as ``worst frame (57, 2.28 s)``.
-        truth: ground-truth luma, (H, W) uint8 codes; a part of large frames.
-        pictures: method -> luma of the same shape.
-        psnr: method -> PSNR of the whole frame, dB.
-        full_range: whether black and white are 0 and 255 instead of 16 and 235.
-        note: a remark on the pictures, or nothing.
-    """
-
-    title: str
-    truth: NDArray[np.uint8]
-    pictures: dict[str, NDArray[np.uint8]]
-    psnr: dict[str, float]
-    full_range: bool = False
-    note: str = ""

@@ -1,10 +1,11 @@
-"""Luma pictures of a video or a folder as a stream."""
+"""Luma pictures of a video or a folder as a stream; their colours go with them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vsrcli.bench.colour import Colour
 from vsrcli.errors import InputError
-from vsrcli.frame import VideoInfo
+from vsrcli.frame import Frame, VideoInfo
 from vsrcli.images.folders import list_pictures
 from vsrcli.images.stills import read_picture
 from vsrcli.paths import check_source
 from vsrcli.picture.color import rgb_to_luma
+from vsrcli.picture.matrices import matrix_of
+from vsrcli.picture.rgb import rgb_layout
 
 # Luma on the scale of 8-bit codes, 0..255: uint8 if the source has 8 bits, otherwise float64 with
 # the source's own steps.
@@ -34,10 +38,12 @@ class Picture:
     Attributes:
         luma: (H, W) on the scale of 8-bit codes.
         time: seconds, or None without timestamps.
+        colour: makes the picture with its colours; None: it has none.
     """
 
     luma: Luma
     time: Fraction | None
+    colour: Callable[[], Colour] | None = None
 
 
 class Source:
@@ -52,6 +58,7 @@ class Source:
         count: number of pictures, or None if only reading them would tell.
         rate: pictures per second.
         is_float: whether the data are floating-point numbers.
+        pixel_aspect: width / height of a pixel.
 
     Raises:
         InputError: missing, unreadable, or a folder that is not a sequence.
@@ -63,6 +70,7 @@ class Source:
         self._files: list[Path] = []
         self._info: VideoInfo | None = None
         self.is_float = False
+        self.pixel_aspect = Fraction(1)
         self.count: int | None = None
         check_source(path)
         if path.is_dir():
@@ -92,6 +100,7 @@ class Source:
         self.width = info.width
         self.height = info.height
         self.rate = float(info.rate or _DEFAULT_VIDEO_RATE)
+        self.pixel_aspect = info.sample_aspect or Fraction(1)
         if info.duration is not None and info.rate is not None:
             self.count = round(info.duration * info.rate)
 
@@ -106,16 +115,38 @@ class Source:
                     f"but the pictures before it have {self.width}x{self.height}"
                 )
             luma = _luma_of_file(picture, self._peak)
-            yield Picture(luma, time=None)
+            yield Picture(luma, time=None, colour=_colour_of_file(picture))
 
     def _read_video(self, info: VideoInfo) -> Iterator[Picture]:
         from vsrcli.decode.reader import VideoReader
 
         bits = info.format.bits
+        matrix = _matrix_of(info)
         with VideoReader(info) as reader:
             for frame in reader:
                 luma = _on_8_bit_scale(frame.luma, bits)
-                yield Picture(luma, frame.time)
+                colour = partial(Colour.of_video, frame, info.tags, matrix)
+                yield Picture(luma, frame.time, colour)
+
+
+def _matrix_of(info: VideoInfo) -> int | None:
+    """The matrix of a video's colours; None where they cannot be shown."""
+    if info.needs_dolby_vision:
+        return None
+    try:
+        return matrix_of(info.tags, info.width, info.height)
+    except ValueError:
+        return None
+
+
+def _colour_of_file(picture: NDArray[Any]) -> Callable[[], Colour] | None:
+    """The colours of a picture file (H, W, 3); those of data and gray pictures are none."""
+    if picture.dtype == np.float32 or picture.ndim == 2:
+        return None
+    bits = 8 if picture.dtype == np.uint8 else 16
+    red, green, blue = (picture[:, :, channel] for channel in range(3))
+    layout = rgb_layout(bits, alpha=False)
+    return partial(Colour.of_picture, Frame((green, blue, red), layout, Fraction(0)))
 
 
 def _on_8_bit_scale(codes: NDArray[Any], bits: int) -> Luma:

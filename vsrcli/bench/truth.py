@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -89,6 +89,10 @@ class GroundTruth(Protocol):
         """Pictures per second."""
 
     @property
+    def pixel_aspect(self) -> Fraction:
+        """Width / height of a pixel."""
+
+    @property
     def count(self) -> int | None:
         """Number of cases, or None if only reading them would tell."""
 
@@ -122,6 +126,7 @@ class StreamTruth:
         self.width = source.width // 2 * 2
         self.height = source.height // 2 * 2
         self.rate = source.rate
+        self.pixel_aspect = source.pixel_aspect
         self.count = source.count
 
     def cases(self, limit: int | None) -> Iterator[Case]:
@@ -168,6 +173,7 @@ class PackTruth:
         self.width = min(size, width)
         self.height = min(size, height)
         self.rate = _PACK_RATE
+        self.pixel_aspect = Fraction(1)
         self.count = min(count, len(sequences))
 
     def cases(self, limit: int | None) -> Iterator[Case]:
@@ -346,7 +352,7 @@ def _with_even_sides(picture: Picture) -> Picture:
     rows = slice(height // 2 * 2)
     columns = slice(width // 2 * 2)
     luma: Luma = picture.luma[rows, columns]
-    return Picture(luma, picture.time)
+    return replace(picture, luma=luma)
 
 
 def _quantized(luma: Codes, bits: int) -> Codes:

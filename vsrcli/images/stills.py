@@ -23,6 +23,8 @@ _PNG_HEADER_BYTES = 25
 _PNG_CHUNK_START = struct.Struct(">I4s")
 _PNG_CHECKSUM_BYTES = 4
 _RGB_MATRIX = 0
+# Of WebP's qualities, what is above 100 means without any loss.
+_SETTINGS = {".webp": [cv2.IMWRITE_WEBP_QUALITY, 101]}
 # OpenCV's order of channels is blue, green, red, alpha.
 _SWAPPED = [2, 1, 0, 3]
 
@@ -78,7 +80,8 @@ def encode_picture(
 
     Args:
         picture: as ``read_picture`` gives it.
-        suffix: ``.png``, ``.tif`` or ``.tiff``; 32-bit float needs one of the latter.
+        suffix: ``.png``, ``.tif``, ``.tiff`` or ``.webp`` (lossless; 8 bits); 32-bit float needs
+            one of the two in the middle.
         tags: colours to write into a PNG: primaries and transfer, and the range of gray. RGB is
             full range.
 
@@ -91,7 +94,9 @@ def encode_picture(
     height, width = picture.shape[:2]
     problem = f"a {suffix} picture of {width}x{height} {picture.dtype} cannot be made"
     try:
-        is_encoded, data = cv2.imencode(suffix, np.ascontiguousarray(picture))
+        is_encoded, data = cv2.imencode(
+            suffix, np.ascontiguousarray(picture), _SETTINGS.get(suffix, [])
+        )
     except cv2.error as error:
         raise OutputError(f"{problem}: {error}") from error
     if not is_encoded:

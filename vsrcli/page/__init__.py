@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: facts, tables, and pictures to compare with a slider."""
