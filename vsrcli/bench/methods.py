@@ -134,19 +134,26 @@ def _network(
         precision=options.precision,
     )
     is_shipped = model in MODELS
+    name = f"{model}:{backend.domain}" if is_shipped else Path(model).name
+    if options.strength < 1:
+        name += f" {options.strength:g}"
     return Method(
-        name=f"{model}:{backend.domain}" if is_shipped else Path(model).name,
+        name=name,
         is_baseline=False,
-        upscale=doubling(backend),
+        upscale=doubling(backend, strength=options.strength),
         device=backend.device,
     )
 
 
-def doubling(backend: Backend, tags: ColorTags | None = None) -> Upscale:
+def doubling(
+    backend: Backend,
+    tags: ColorTags | None = None,
+    strength: float = 1.0,
+) -> Upscale:
     """A network as a function from a window to its middle frame's luma at twice the size.
 
     It runs the code of ``vsr upscale``. Without ``tags`` the range is limited.
     """
-    network = LumaNetwork(backend)
+    network = LumaNetwork(backend, strength=strength)
     color = tags or ColorTags()
     return lambda window: upscale_luma(window, network, color)

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS
-from vsrcli.options.check import check_minima
+from vsrcli.options.check import check_minima, check_strength
 from vsrcli.options.declare import DEVICE_FLAGS, MODEL_FLAGS, Precision, option
 
 Protocol = Literal["vsr", "report"]
@@ -46,6 +46,12 @@ class BenchOptions:
         "Which of the shipped weights.  [default: those for the degradation]",
         group="Network",
         choices=tuple(DOMAINS),
+    )
+    strength: float = option(
+        1.0,
+        "Share of each network in its picture, as for `vsr upscale`.",
+        metavar="0..1",
+        group="Network",
     )
     degrade: str = option(
         "clean",
@@ -135,6 +141,7 @@ class BenchOptions:
                 f"--range {self.range:g} makes no sense: "
                 "give the data's peak, such as 255 or 1.0"
             )
+        check_strength(self.strength)
         check_minima(self, _MINIMA)
         if not self.metrics:
             raise OptionError(

@@ -81,6 +81,19 @@ def check_value_range(value_range: tuple[float, float] | None) -> None:
         )
 
 
+def check_strength(strength: float) -> None:
+    """Check ``--strength``.
+
+    Raises:
+        OptionError: it is not from 0 to 1.
+    """
+    if not 0 <= strength <= 1:
+        raise OptionError(
+            f"--strength {strength:g} makes no sense: give 0 (plain interpolation) to 1 (the "
+            "network alone)"
+        )
+
+
 def flag_of(name: str) -> str:
     """The long flag of a field."""
     return "--" + name.replace("_", "-")

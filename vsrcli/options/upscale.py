@@ -9,7 +9,12 @@ from typing import Literal, get_args
 from vsrcli.backends import BACKENDS
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS
-from vsrcli.options.check import check_choices, check_time_range, check_value_range
+from vsrcli.options.check import (
+    check_choices,
+    check_strength,
+    check_time_range,
+    check_value_range,
+)
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
     DEVICE_FLAGS,
@@ -67,6 +72,13 @@ class UpscaleOptions:
         group="Network",
         is_common=True,
         choices=tuple(DOMAINS),
+    )
+    strength: float = option(
+        1.0,
+        "Share of the network in the picture; the rest is interpolation. Below 1 for noisy or "
+        "overcompressed sources, where the network sharpens what compression left.",
+        metavar="0..1",
+        group="Network",
     )
     fps: Fraction | Literal["source"] = option(
         Fraction(30),
@@ -216,6 +228,7 @@ class UpscaleOptions:
             raise OptionError(
                 f"--tile {self.tile} is too small: {MIN_TILE_PX} or more, or `auto`"
             )
+        check_strength(self.strength)
         check_time_range(self.range)
         check_value_range(self.value_range)
         check_choices(

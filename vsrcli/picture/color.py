@@ -100,10 +100,26 @@ def from_model(
     Raises:
         ValueError: bits or scale out of range.
     """
+    codes = unrounded_codes(values, bits, source_full, model_scale)
+    return rounded(codes, bits)
+
+
+def unrounded_codes(
+    values: Float,
+    bits: int,
+    source_full: bool,
+    model_scale: LumaScale,
+) -> Float:
+    """As ``from_model``, but neither rounded nor clipped: a new array of float32."""
     gain, offset = affine(bits, source_full, model_scale)
     codes = np.multiply(values, np.float32(1.0 / gain), dtype=np.float32)
     if offset:
         codes -= np.float32(offset / gain)
+    return codes
+
+
+def rounded(codes: Float, bits: int) -> Plane:
+    """The nearest codes of ``bits`` bits: uint8 for 8 bits, else uint16; ``codes`` is changed."""
     np.rint(codes, out=codes)
     np.clip(codes, 0, (1 << bits) - 1, out=codes)
     if bits == 8:

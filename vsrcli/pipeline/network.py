@@ -20,7 +20,8 @@ from vsrcli.backends import Backend, TakesCodes, machine_bytes
 from vsrcli.errors import BackendError
 from vsrcli.frame import ColorTags, Frame, Plane
 from vsrcli.models import DEFAULT_MODEL, ModelSpec
-from vsrcli.picture.color import affine, from_model, to_model
+from vsrcli.picture.blend import blended, interpolated
+from vsrcli.picture.color import affine, from_model, to_model, unrounded_codes
 from vsrcli.picture.motion import MAX_SIDE_PX, Motion
 from vsrcli.picture.reuse import Part, Reuse
 from vsrcli.picture.tiles import Samples, Tiler
@@ -56,20 +57,28 @@ class WindowPlanes:
     Args:
         spec: the network.
         device: where it runs.
+        needs_neighbours: False: the planes are frame t alone, for whoever only interpolates.
     """
 
     threads = 1
 
-    def __init__(self, spec: ModelSpec, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        spec: ModelSpec,
+        device: str = "cpu",
+        *,
+        needs_neighbours: bool = True,
+    ) -> None:
         self._spec = spec
         self._device = device
+        self._needs_neighbours = needs_neighbours
         self._picture_bytes = 0
         self._motion: Motion | None = None
 
     @property
     def is_costly(self) -> bool:
         """Whether there is more to do than to put frames together."""
-        return self._spec.is_motion_compensated
+        return self._needs_neighbours and self._spec.is_motion_compensated
 
     def plan(
         self,
@@ -92,6 +101,8 @@ class WindowPlanes:
         Raises:
             BackendError: pictures too large for motion compensation.
         """
+        if not self._needs_neighbours:
+            lumas = [lumas[len(lumas) // 2]]
         if not self.is_costly:
             return partial(_timed, partial(_stacked, lumas))
         height, width = lumas[0].shape
@@ -183,6 +194,7 @@ class LumaNetwork:
         *,
         tile: int | None = None,
         reuse: bool = True,
+        strength: float = 1.0,
         on_note: Callable[[str], None] = lambda line: None,
     ) -> None:
         """Wrap ``backend``.
@@ -192,14 +204,25 @@ class LumaNetwork:
             tile: side of the largest square fed to it at once, low-resolution pixels; None for what
                 memory allows.
             reuse: skip what has not changed since the last window (see ``picture.reuse``).
+            strength: share of the network in the result, 0..1; the rest is bicubic interpolation.
+                At 0 the network does not run.
             on_note: called with a line for the user if pictures have to be cut.
         """
         self.clock = Clock()
-        self.inputs = WindowPlanes(backend.spec, backend.device)
+        self.inputs = WindowPlanes(
+            backend.spec,
+            backend.device,
+            needs_neighbours=strength > 0,
+        )
         self._backend = backend
+        self._strength = strength
+        self._unblended: Samples | None = None
+        self._blended: Plane | None = None
         max_pixels = backend.max_pixels if tile is None else tile * tile
+        # A mixture is rounded only once, after the parts of the picture have been put together.
+        run = self._values if strength < 1 else self._run
         self._tiler = Tiler(
-            self._run,
+            run,
             backend.spec,
             max_pixels=max_pixels,
             on_shrink=on_note,
@@ -236,8 +259,8 @@ class LumaNetwork:
         """Upscale the middle frame of a window.
 
         Args:
-            planes: as ``inputs`` makes them, (planes, H, W), uint8 or uint16, codes of ``bits``
-                bits; kept until the next call, so it must not change.
+            planes: as ``inputs`` makes them, (planes, H, W), frame t in the middle, uint8 or
+                uint16, codes of ``bits`` bits; kept until the next call, so it must not change.
             bits: significant bits of a code, the same in all calls.
             is_full_range: whether the codes are of full range, the same in all calls.
 
@@ -251,12 +274,31 @@ class LumaNetwork:
         """
         self._bits = bits
         self._is_full_range = is_full_range
+        middle: Plane = planes[len(planes) // 2]
+        if self._strength == 0:
+            return interpolated(middle, bits)
         self._announce(*planes.shape[1:])
         before = self._reuse.pixels_computed
         result: Plane = self._reuse.upscale(planes)
         computed = self._reuse.pixels_computed - before
         self.last_work = computed / (planes.shape[1] * planes.shape[2])
+        if self._strength < 1:
+            return self._mixture(result, middle)
         return result
+
+    def _mixture(self, values: Samples, middle: Plane) -> Plane:
+        """The network's values, on the checkpoint's scale, mixed with interpolation."""
+        is_new = values is not self._unblended
+        if self._blended is None or is_new:
+            codes = unrounded_codes(
+                values,
+                self._bits,
+                self._is_full_range,
+                self._backend.luma_scale,
+            )
+            self._blended = blended(codes, middle, self._bits, self._strength)
+            self._unblended = values
+        return self._blended
 
     def _run(self, windows: Samples) -> Samples:
         backend = self._backend

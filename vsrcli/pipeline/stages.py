@@ -131,6 +131,7 @@ def run_stages(
         backend,
         tile=None if tile == "auto" else tile,
         reuse=run.options.reuse,
+        strength=run.options.strength,
         on_note=run.note,
     )
     frames_before = report.frames_upscaled
