@@ -26,9 +26,9 @@ from vsrcli.jobs.upscale import upscale
 from vsrcli.metrics.frames import psnr
 from vsrcli.models.weights import locate
 from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.picture.finish import finish_frame
 from vsrcli.picture.resize import double, half
 from vsrcli.pipeline.network import LumaNetwork, upscale_luma
-from vsrcli.pipeline.stages import finish_frame
 
 FAST = EncoderOptions(preset="ultrafast")
 

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from vsrcli.frame import ColorTags, Frame, PixelFormat, Plane
 from vsrcli.picture.display import displayed
+from vsrcli.picture.finish import finish_frame
 from vsrcli.picture.matrices import SMPTE170M
 from vsrcli.picture.region import Region, cut
 from vsrcli.picture.resize import half
 from vsrcli.picture.rgb import from_rgb, to_rgb
-from vsrcli.pipeline.stages import finish_frame
 
 Bytes = NDArray[np.uint8]
 
@@ -77,7 +77,7 @@ class Colour:
         layout = self.frame.format
         values = luma[outer.slices].astype(np.float64)
         codes = np.rint(values * (1 << (layout.bits - 8)))
-        plane: Plane = np.clip(codes, 0, layout.peak).astype(layout.dtype)
+        plane: Any = np.clip(codes, 0, layout.peak).astype(layout.dtype)
         doubled = finish_frame(self._halved(outer), plane, self.tags)
         picture = displayed(doubled, self.tags, self.matrix)
         return picture[part.within(outer).slices]
