@@ -54,7 +54,7 @@ VARYING_KEYS = {
     "degradation": "wording",
 }
 # Keys that depend on the moment at which a run is killed.
-RESUMED_KEYS = ("frames_computed", "frames_resumed", "reused")
+RESUMED_KEYS = ("frames_computed", "frames_resumed", "frames_recalled", "reused")
 # Floating-point numbers differ in the last digits from one processor to another.
 RELATIVE_TOLERANCE = 1e-5
 ABSOLUTE_TOLERANCE = 1e-4

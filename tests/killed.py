@@ -21,6 +21,7 @@ import fake
 from lossless import LOSSLESS
 
 import vsrcli.jobs.upscale as module
+from vsrcli.segments import frame_keeper
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class KilledRun:
         call: a function of ``os``.
         number: which call of it is not made any more, from 1.
         options: of ``UpscaleOptions``, beside those of ``LOSSLESS``.
+        keeps_frames: whether each frame is kept at once, as if the network took minutes for it.
     """
 
     target: Path
     call: str
     number: int
     options: dict[str, Any]
+    keeps_frames: bool = False
 
 
 def kill(source: Path, runs: Sequence[KilledRun]) -> None:
@@ -66,6 +69,9 @@ def _run(source: str, run: dict[str, Any]) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         return call(*arguments, **options)
 
+    if run["keeps_frames"]:
+        setattr(frame_keeper, "_WORTH_SECONDS", 0.0)  # noqa: B010
+        setattr(frame_keeper, "_SAVE_SECONDS", 0.0)  # noqa: B010
     setattr(os, run["call"], count)
     setattr(module, "open_backend", fake.open_fake)  # noqa: B010
     module.upscale(source, run["target"], replace(LOSSLESS, **run["options"]))

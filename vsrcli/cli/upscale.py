@@ -199,7 +199,9 @@ def _item_as_json(item: BatchItem) -> dict[str, Any]:
 def _summary(report: UpscaleReport) -> str:
     rate = report.frames_computed / report.seconds if report.seconds else 0.0
     frames = plural(report.frames_out, "frame")
+    from_before = report.frames_resumed + report.frames_recalled
+    resumed = f"{plural(from_before, 'frame')} resumed, " if from_before else ""
     return (
         f"{frames} of {report.width}x{report.height} in {report.seconds:.1f} s "
-        f"({rate:.2f} frames/s upscaled, {report.model} on {report.device})"
+        f"({resumed}{rate:.2f} frames/s upscaled, {report.model} on {report.device})"
     )

@@ -9,9 +9,10 @@ thread); for some networks motion compensation as well, on threads of its own.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from vsrcli.backends import Backend
@@ -21,6 +22,7 @@ from vsrcli.frame_io import FrameSource
 from vsrcli.picture.finish import finish_frame
 from vsrcli.picture.windows import windows
 from vsrcli.pipeline.clock import Clock
+from vsrcli.pipeline.luma_keeper import LumaKeeper
 from vsrcli.pipeline.network import LumaNetwork, Work
 from vsrcli.pipeline.prefetch import Prefetch
 from vsrcli.pipeline.run_context import RunContext
@@ -70,6 +72,7 @@ def run_stages(
     source: FrameSource,
     sink: SegmentSink,
     tagger: FrameTagger,
+    keeper: LumaKeeper,
 ) -> None:
     """Bring every frame from the source through the network to the sink.
 
@@ -79,6 +82,7 @@ def run_stages(
         source: the frames.
         sink: where they go.
         tagger: tells which of them go there.
+        keeper: knows the doubled luma of some, and may keep that of others.
 
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
@@ -95,6 +99,7 @@ def run_stages(
         on_note=run.note,
     )
     frames_before = report.frames_upscaled
+    recalled_before = report.frames_recalled
     # each stage takes from the one before, on a thread of its own
     incoming = clocks.decode.each(map(job.conversion.incoming, source))
     with ExitStack() as stack:
@@ -108,8 +113,8 @@ def run_stages(
         )
         tagged = _tagged(job.schedule().run(decoded), run, tagger)
         # appending to a deque and taking from it are thread-safe
-        works: deque[float] = deque()
-        with_luma = _with_luma(tagged, network, job, clocks, works)
+        works: deque[float | None] = deque()
+        with_luma = _with_luma(tagged, network, keeper, job, clocks, works)
         lumas = stack.enter_context(Prefetch(with_luma, _LUMA_AHEAD, "network"))
         finished = _finished(lumas, job, clocks.chroma)
         results = stack.enter_context(Prefetch(finished, _UPSCALED_AHEAD, "chroma"))
@@ -118,11 +123,16 @@ def run_stages(
                 _write(item, sink)
             report.frames_upscaled += 1
             report.frames_out += len(item.ticks)
-            run.work.frames += works.popleft()
+            work = works.popleft()
+            if work is None:
+                report.frames_recalled += 1
+                continue  # how fast these come tells nothing
+            run.work.frames += work
             end = item.frame.time + item.frame.duration
             share = job.time_range.share(end, job.info.duration)
             run.show_progress(share)
     frames_computed = report.frames_upscaled - frames_before
+    frames_computed -= report.frames_recalled - recalled_before
     stages = clocks.stage_seconds(network)
     report.add(stages, network.reused, frames_computed)
 
@@ -194,22 +204,44 @@ def _write(item: Scheduled, sink: SegmentSink) -> None:
         sink.write(frame, tick, item.duration)
 
 
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A frame that is shown, its neighbourhood, and whether its doubled luma is known already."""
+
+    item: Scheduled
+    lumas: list[Plane]
+    is_recalled: bool
+
+
 def _with_luma(
     items: Iterable[Scheduled],
     network: LumaNetwork,
+    keeper: LumaKeeper,
     job: UpscaleJob,
     clocks: _Clocks,
-    works: deque[float],
+    works: deque[float | None],
 ) -> Iterator[tuple[Scheduled, Plane]]:
-    """Each frame that is shown, and its doubled luma; adds to ``works`` what it was of work."""
+    """Each frame that is shown, and its doubled luma.
+
+    Adds to ``works`` what it was of work; None if it was known already.
+    """
     is_full_range = job.conversion.tags.is_full_range
-    planned = _planned(items, network, is_full_range)
+    planned = _planned(items, network, keeper, is_full_range)
     with closing(network.inputs.make(planned)) as inputs:
-        for item, (planes, seconds) in inputs:
+        for window, (planes, seconds) in inputs:
+            item = window.item
+            if window.is_recalled:
+                works.append(None)
+                yield item, planes
+                continue
             clocks.motion.seconds += seconds
             bits = item.frame.format.bits
+            seconds_before = clocks.luma.seconds
             with clocks.luma:
                 luma = network.upscale(planes, bits, is_full_range)
+            seconds /= network.inputs.threads
+            seconds += clocks.luma.seconds - seconds_before
+            keeper.keep(item, window.lumas, luma, seconds)
             works.append(network.last_work)
             yield item, luma
 
@@ -217,9 +249,13 @@ def _with_luma(
 def _planned(
     items: Iterable[Scheduled],
     network: LumaNetwork,
+    keeper: LumaKeeper,
     is_full_range: bool,
-) -> Generator[tuple[Scheduled, Work]]:
-    """Each frame that is shown, and what makes the network's planes of the window around it."""
+) -> Generator[tuple[_Window, Work]]:
+    """Each frame that is shown, and what makes the network's planes of the window around it.
+
+    If the frame's doubled luma is known, that is what the work gives.
+    """
     radius = network.spec.radius
     for window in windows(items, radius, lambda item: item.frame.scene_cut):
         middle = window[radius]
@@ -227,7 +263,16 @@ def _planned(
             continue
         lumas = [item.frame.luma for item in window]
         bits = middle.frame.format.bits
-        yield middle, network.inputs.plan(lumas, bits, is_full_range)
+        work = network.inputs.plan(lumas, bits, is_full_range)
+        recall = keeper.recall(middle, lumas)
+        if recall is not None:
+            work = partial(_recalled, recall)
+        yield _Window(middle, lumas, recall is not None), work
+
+
+def _recalled(recall: Callable[[], Plane]) -> tuple[Plane, float]:
+    """A plane that is known, as ``Work``: no time was spent on the network's input."""
+    return recall(), 0.0
 
 
 def _finished(

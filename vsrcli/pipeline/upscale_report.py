@@ -53,6 +53,8 @@ class UpscaleReport:
         frames_computed: frames that went through the network in this run.
         segments: how many the video was cut into; 0 if it was written in one go.
         frames_resumed: frames of ``frames_out`` that an earlier run had written.
+        frames_recalled: frames beside those that an earlier run had put through the network, in
+            segments that it did not finish; not in ``frames_computed``.
         damage: counts of what was wrong with the source (``frame.Damage.as_dict``).
         notes: lines for the user: what was dropped, converted or decided.
         verify_seconds: time that the verification of the output took.
@@ -78,6 +80,7 @@ class UpscaleReport:
     frames_computed: int = 0
     segments: int = 0
     frames_resumed: int = 0
+    frames_recalled: int = 0
     damage: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     verify_seconds: float = 0.0

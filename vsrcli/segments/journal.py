@@ -24,11 +24,13 @@ from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
 from vsrcli.segments.segment import Mark, Segment
 from vsrcli.segments.segment_folder import (
     JOURNAL_NAME,
-    PART_SUFFIX,
     folder_of,
+    is_of_a_run,
+    kept_paths,
     part_path,
     record_of,
     remove_folder,
+    remove_kept,
 )
 
 # Of the last line, which says which file the output is.
@@ -52,6 +54,7 @@ class Journal:
         folder: where it is.
         plan: the cuts.
         done: the finished segments by number.
+        largest_kept: bytes that kept frames of one of them took, at most.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Journal:
         self._target = target
         self.plan = plan
         self.done: dict[int, Segment] = {}
+        self.largest_kept = 0
         self._path = self.folder / JOURNAL_NAME
         self._head = journal_head(plan, fingerprint)
         try:
@@ -121,7 +125,7 @@ class Journal:
         return part_path(self.folder, number)
 
     def add(self, segment: Segment) -> None:
-        """Record a segment whose part is safe on the disk.
+        """Record a segment whose part is safe on the disk; what was kept of its frames goes.
 
         Raises:
             OutputError: the disk refuses.
@@ -134,6 +138,8 @@ class Journal:
                 "free some space, and the same command continues"
             ) from error
         self.done[segment.number] = segment
+        kept_bytes = remove_kept(self.folder, segment.number)
+        self.largest_kept = max(self.largest_kept, kept_bytes)
 
     def record_output(self, output: Path) -> None:
         """Record which file is about to get the name of the output.
@@ -223,11 +229,12 @@ class Journal:
         else:
             self._check_is_ours()
         self._remove_unfinished()
+        self._remove_outdated()
         self._write()
 
     def _discard(self) -> None:
         for path in self.folder.iterdir():
-            if path.name == JOURNAL_NAME or path.suffix == PART_SUFFIX:
+            if is_of_a_run(path):
                 path.unlink()
 
     def _take_over(self, lines: list[dict[str, Any]]) -> None:
@@ -305,6 +312,12 @@ class Journal:
     def _remove_unfinished(self) -> None:
         for path in self.folder.glob(f"*{_UNFINISHED_SUFFIX}"):
             path.unlink(missing_ok=True)
+
+    def _remove_outdated(self) -> None:
+        """Remove kept frames of segments that are complete, or that there are not."""
+        for number, path in kept_paths(self.folder).items():
+            if number in self.done or number >= len(self.plan):
+                path.unlink()
 
 
 def identity_of(path: Path) -> list[int]:

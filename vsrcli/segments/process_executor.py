@@ -296,6 +296,7 @@ def _handle(worker: _Worker, kind: str, value: Any, task: _Task) -> None:
         worker.numbers = []
         worker.share = None
         report.add(value.stages, value.reused, value.frames_computed)
+        report.frames_recalled += value.frames_recalled
     else:
         raise error_of(kind, value)
 

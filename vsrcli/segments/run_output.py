@@ -19,6 +19,7 @@ from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import Engine, SegmentExecutor, SegmentStore
 from vsrcli.segments.fingerprint import run_fingerprint
 from vsrcli.segments.journal import Journal, journal_head, write_record
+from vsrcli.segments.kept_file import count_kept
 from vsrcli.segments.leftovers import FinishedRun
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import record_of
@@ -26,6 +27,7 @@ from vsrcli.segments.segment_span import SegmentSpan, open_part_span
 from vsrcli.segments.segment_tagger import SegmentTagger
 from vsrcli.segments.segment_writer import WholeOutputWriter
 from vsrcli.segments.space import Space, check_space
+from vsrcli.wording import plural
 
 # How often segments are made until all parts are there and fit together.
 _MAX_ROUNDS = 3
@@ -188,10 +190,11 @@ class SegmentedOutput(RunOutput):
     def begin(self) -> None:
         """See ``RunOutput.begin``; also look at the disk for the first time."""
         count_segments(self._run, self._journal.done, self._resumed)
-        if self._resumed:
+        kept_frames = count_kept(self._journal.folder)
+        if self._resumed or kept_frames:
             self._run.note(
-                f"resuming from {self._journal.folder}: {len(self._resumed)} of "
-                f"{len(self._journal.plan)} segments are there; --restart starts over"
+                f"resuming from {self._journal.folder}: {self._amount(kept_frames)} "
+                "are there; --restart starts over"
             )
         self._space = Space(self._run, self._journal)
 
@@ -263,13 +266,21 @@ class SegmentedOutput(RunOutput):
     def leave_unfinished(self) -> None:
         """Tell what is kept of an interrupted run; remove the folder if nothing is."""
         journal = self._journal
-        if not journal.done:
+        kept_frames = count_kept(journal.folder)
+        if not journal.done and not kept_frames:
             journal.remove()
             return
         self._run.note(
-            f"{len(journal.done)} of {len(journal.plan)} segments are kept in "
+            f"{self._amount(kept_frames)} are kept in "
             f"{journal.folder}: the same command continues from there"
         )
+
+    def _amount(self, kept_frames: int) -> str:
+        """What is there, as the user reads it."""
+        segments = f"{len(self._journal.done)} of {len(self._journal.plan)} segments"
+        if not kept_frames:
+            return segments
+        return f"{segments} and {plural(kept_frames, 'frame')} of the next"
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from vsrcli.segments.folder_lock import LOCK_NAME
 
 JOURNAL_NAME = "journal.jsonl"
 PART_SUFFIX = ".packets"
+KEPT_SUFFIX = ".frames"
+LATEST_NAME = "latest.png"
 _FOLDER_SUFFIX = ".vsr"
 _RECORD_SUFFIX = ".vsr.part"
 _REMOVED_LAST = (JOURNAL_NAME, LOCK_NAME)
@@ -35,6 +37,37 @@ def record_of(target: Path) -> Path:
 def part_path(folder: Path, number: int) -> Path:
     """Where the part of a segment is in a folder."""
     return folder / f"{number:06d}{PART_SUFFIX}"
+
+
+def kept_path(folder: Path, number: int) -> Path:
+    """Where the doubled frames of a segment are kept until its part is there."""
+    return folder / f"{number:06d}{KEPT_SUFFIX}"
+
+
+def kept_paths(folder: Path) -> dict[int, Path]:
+    """The files of kept frames in a folder, by the numbers of their segments."""
+    return {
+        int(path.stem): path
+        for path in sorted(folder.glob(f"*{KEPT_SUFFIX}"))
+        if path.stem.isdecimal()
+    }
+
+
+def remove_kept(folder: Path, number: int) -> int:
+    """Remove the kept frames of a segment, if there are any; returns how many bytes they took."""
+    path = kept_path(folder, number)
+    try:
+        size = path.stat().st_size
+        path.unlink()
+    except OSError:
+        return 0
+    return size
+
+
+def is_of_a_run(path: Path) -> bool:
+    """Whether a run made a file in its folder, by its name; the lock is not one of them."""
+    is_kept = path.suffix in (PART_SUFFIX, KEPT_SUFFIX)
+    return is_kept or path.name in (JOURNAL_NAME, LATEST_NAME)
 
 
 def remove_folder(target: Path) -> None:

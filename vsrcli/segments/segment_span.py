@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vsrcli.backends import Backend
 from vsrcli.frame_io import FrameSource
+from vsrcli.pipeline.luma_keeper import KeepsNothing, LumaKeeper
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.stages import SegmentSink, run_stages
 from vsrcli.preflight.opening import open_reader
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.segments.frame_keeper import FrameKeeper
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_tagger import SegmentTagger
 from vsrcli.segments.segment_writer import SegmentSpanWriter
@@ -28,12 +30,14 @@ class SegmentSpan:
         source: the frames of the segments, and some around them.
         tagger: tells which of them belong to the segments.
         sink: takes their upscaled frames.
+        keeper: knows the doubled luma of some.
     """
 
     job: UpscaleJob
     source: FrameSource
     tagger: SegmentTagger
     sink: SegmentSink
+    keeper: LumaKeeper = field(default_factory=KeepsNothing)
 
     def make(self, run: RunContext, backend: Backend) -> None:
         """Bring the frames through the network.
@@ -42,7 +46,7 @@ class SegmentSpan:
             VsrError: whatever a stage raises.
         """
         run = replace(run, job=self.job)
-        run_stages(run, backend, self.source, self.sink, self.tagger)
+        run_stages(run, backend, self.source, self.sink, self.tagger, self.keeper)
         self.sink.finish()
 
 
@@ -56,6 +60,7 @@ def open_part_span(
     may_seek: bool,
     folder: Path,
     on_segment: Callable[[Segment], None],
+    keeps_frames: bool = True,
 ) -> Iterator[SegmentSpan]:
     """Open the pass that writes each segment to a part.
 
@@ -67,6 +72,7 @@ def open_part_span(
         may_seek: whether the source may be read from the middle, or only from where the run begins.
         folder: where the parts go.
         on_segment: called with each segment that is safe on the disk.
+        keeps_frames: whether frames of segments that take long are kept in the folder as well.
 
     Raises:
         InputError: the source cannot be opened any more.
@@ -80,9 +86,13 @@ def open_part_span(
     tagger = SegmentTagger(segments, first, last)
     # the frame before a segment is needed to tell whether it fits the one before
     context = max(1, radius)
+    keeper = None
+    if keeps_frames:
+        time_base = run.job.video.time_base
+        keeper = FrameKeeper(folder, segments, run.options.segment, time_base)
     with open_reader(run.job, run.options, context, within=time_range) as source:
         sink = SegmentSpanWriter(
-            run.job, folder, first, last, tagger, source.damage, on_segment
+            run.job, folder, first, last, tagger, source.damage, on_segment, keeper
         )
         with sink:
-            yield SegmentSpan(run.job, source, tagger, sink)
+            yield SegmentSpan(run.job, source, tagger, sink, keeper or KeepsNothing())

@@ -13,6 +13,7 @@ from vsrcli.frame import Damage, Frame
 from vsrcli.frame_io import FrameSink
 from vsrcli.pipeline.stages import SegmentSink
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.segments.frame_keeper import FrameKeeper
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import part_path
 from vsrcli.segments.segment_tagger import SegmentTagger
@@ -36,6 +37,7 @@ class SegmentSpanWriter(SegmentSink):
         tagger: SegmentTagger,
         damage: Damage,
         on_segment: OnSegment,
+        keeper: FrameKeeper | None = None,
     ) -> None:
         """Prepare to write.
 
@@ -47,7 +49,9 @@ class SegmentSpanWriter(SegmentSink):
             tagger: knows the source frames of complete segments.
             damage: what was wrong with the source so far; the reader counts in it.
             on_segment: called with each segment that is safe on the disk.
+            keeper: keeps the doubled frames of those that are not; None: nobody does.
         """
+        self._keeper = keeper
         self._job = job
         self._folder = folder
         self._last = last
@@ -63,6 +67,8 @@ class SegmentSpanWriter(SegmentSink):
         """Expect frames of that segment: those before it are complete."""
         while self._segment.number < number:
             self._complete()
+        if self._keeper is not None:
+            self._keeper.save_now_and_then()
 
     def write(self, frame: Frame, tick: int, duration: int) -> None:
         """Encode a frame; see ``FrameSink.write``."""
@@ -95,6 +101,8 @@ class SegmentSpanWriter(SegmentSink):
     ) -> None:
         if self._part is not None:
             self._part.abort()
+        if self._keeper is not None and error is not None:
+            self._keeper.save()
 
     def _complete(self) -> None:
         segment = self._segment
@@ -113,6 +121,8 @@ class SegmentSpanWriter(SegmentSink):
         segment.damage = damage_now.since(self._damage_before).as_dict()
         self._damage_before = damage_now
         self._part = None
+        if self._keeper is not None:
+            self._keeper.forget(segment.number)
         self._segment = Segment(segment.number + 1)
         self._on_segment(segment)
 

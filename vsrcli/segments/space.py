@@ -46,7 +46,7 @@ class Space:
             OutputError: there is no room for the next segment.
         """
         journal = self._journal
-        self._warn(expected_bytes(journal.plan, journal.done))
+        self._warn(expected_bytes(journal.plan, journal.done) + journal.largest_kept)
         if len(journal.done) < len(journal.plan):
             sizes = [segment.size for segment in journal.done.values()]
             largest = max(sizes, default=0)
