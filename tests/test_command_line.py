@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 import vsrcli.options
-from vsrcli.cli import COMMANDS, group
+from vsrcli.cli import COMMANDS, _run, group
 from vsrcli.cli.command import Command, group_of
 from vsrcli.options.declare import GROUPS
 
@@ -105,3 +106,63 @@ def test_short_help_shows_the_most_used_options(name: str) -> None:
 
 def test_short_help_is_the_whole_of_a_small_command() -> None:
     assert _help("demo", "-h") == _help("demo", "--help")
+
+
+def _error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that refuses a command line as wrong usage."""
+    assert _run(list(arguments)) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("vsr: error: ")
+    assert captured.err.count("\n") == 1
+    return captured.err.removeprefix("vsr: error: ").rstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["upscal"], "(did you mean 'upscale'?)"),
+        (["Upscale"], "(did you mean 'upscale'?)"),
+        (["help"], "did you mean: vsr --help"),
+        (["help", "train"], "did you mean: vsr train --help"),
+        (["clip.mp4"], "did you mean: vsr upscale clip.mp4 OUT"),
+        (
+            ["my clip.mp4", "big.mp4", "-y"],
+            "did you mean: vsr upscale 'my clip.mp4' big.mp4 -y",
+        ),
+        (["frames/", "big.mp4"], "did you mean: vsr upscale frames/ big.mp4"),
+        (["-m", "lite", "clip.mp4", "o.mp4"], "options follow the command"),
+        (["--verison"], "(did you mean '--version'?)"),
+        (["upscale", "a", "b", "--modle", "lite"], "(did you mean '--model'?)"),
+        (["upscale", "a", "b", "--domain", "vidoe"], "(did you mean 'video'?)"),
+        (["upscale", "a", "b", "--backend", "ONNX"], "(did you mean 'onnx'?)"),
+        (["train", "--model", "detla"], "(did you mean 'delta'?)"),
+        (["export", "o.onnx", "--target", "mlrt"], "(did you mean 'vs-mlrt'?)"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_did_you_mean(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], hint: str
+) -> None:
+    assert hint in _error(capsys, *arguments)
+
+
+def test_did_you_mean_a_model_or_device(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, moving_clip: Path
+) -> None:
+    files = (str(moving_clip), str(tmp_path / "o.mp4"))
+    upscale = ["upscale", *files]
+    bench = ["bench", files[0]]
+    for command in (upscale, bench, ["export", "o.onnx"]):
+        error = _error(capsys, *command, "--model", "detla")
+        assert "unknown model 'detla' (did you mean 'delta'?): choose delta, " in error
+    for command in (upscale, [*bench, "--model", "lite"]):
+        error = _error(capsys, *command, "--device", "cdua")
+        assert "unknown device 'cdua' (did you mean 'cuda'?): use auto, " in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_like_nothing_gets_no_hint(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _error(capsys, "xyzzy") == "no such command 'xyzzy' (see vsr --help)"
+    error = _error(capsys, "upscale", "a", "b", "--xyzzy")
+    assert error == "no such option '--xyzzy' (see vsr upscale --help)"

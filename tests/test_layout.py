@@ -26,9 +26,9 @@ ALLOWED: dict[str, str] = {
     "timing": "errors frame",
     "frame_io": "errors frame",
     # networks and pictures as arrays
-    "models": "errors",
-    "backends": "_version errors models",
-    "options": "errors timing models backends",
+    "models": "errors wording",
+    "backends": "_version errors wording models",
+    "options": "errors timing wording models backends",
     "picture": "errors frame models",
     "metrics": "errors",
     # files

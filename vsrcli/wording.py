@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 # Control characters (they move the cursor, or make a second line of one), separators of lines and
 # paragraphs, and halves of characters, which stand for bytes that are no text.
@@ -56,6 +57,19 @@ def plural(count: int, noun: str) -> str:
 def noun_for(count: int, noun: str) -> str:
     """A noun in singular or plural, by a count that is given elsewhere."""
     return noun if count == 1 else f"{noun}s"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """What to add to an unknown word: the known one that is most like it.
+
+    Returns:
+        `` (did you mean 'delta'?)``, or nothing if none is like it.
+    """
+    from difflib import get_close_matches
+
+    spellings = {name.lower(): name for name in known}
+    matches = get_close_matches(word.lower(), spellings, n=1)
+    return f" (did you mean {spellings[matches[0]]!r}?)" if matches else ""
 
 
 def duration_text(seconds: float) -> str:

@@ -14,8 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
-from vsrcli.errors import BackendError
+from vsrcli.errors import OptionError
 from vsrcli.models import LumaScale, ModelSpec
+from vsrcli.wording import did_you_mean
 
 if TYPE_CHECKING:
     # not at run time: the command line reads BACKENDS for its help
@@ -132,6 +133,8 @@ BACKENDS: dict[str, str] = {
     "openvino": "vsrcli.backends.openvino:OpenVinoBackend",
 }
 
+_DEVICE_KINDS = ("auto", "cpu", "cuda", "tensorrt")
+
 # An estimate of memory never makes the parts of a picture smaller than this.
 _MIN_PART_PIXELS = 256 * 256
 
@@ -203,15 +206,16 @@ def parse_device(device: str) -> tuple[str, int]:
         The kind, and the number of the GPU (0 by default).
 
     Raises:
-        BackendError: none of these.
+        OptionError: none of these.
     """
     kind, colon, number = device.partition(":")
     is_gpu = kind in ("cuda", "tensorrt")
-    is_known = is_gpu or kind in ("auto", "cpu")
+    is_known = kind in _DEVICE_KINDS
     has_bad_number = bool(colon) and not (is_gpu and number.isdigit())
     if not is_known or has_bad_number:
-        raise BackendError(
-            f"unknown device {device!r}: use auto, cpu, cuda or cuda:N, "
+        hint = did_you_mean(kind, _DEVICE_KINDS)
+        raise OptionError(
+            f"unknown device {device!r}{hint}: use auto, cpu, cuda or cuda:N, "
             "or with --backend onnx tensorrt or tensorrt:N"
         )
     return kind, int(number or 0)
@@ -237,7 +241,8 @@ def open_backend(
         precision: ``fp16``, ``fp32``, or None for the device's default.
 
     Raises:
-        ModelError: no such model, or a bad checkpoint.
+        OptionError: an unknown model or device, or no weights of that domain.
+        ModelError: no such checkpoint file, or a bad checkpoint.
         BackendError: the device is missing, or does not support that precision.
     """
     is_automatic = name == "auto"

@@ -40,7 +40,7 @@ class OnnxBackend(GraphBackend):
         precision: ``fp32`` or None. The exported file determines whether it is ``fp16``.
 
     Raises:
-        ModelError: no such model, or a bad file.
+        ModelError: no such checkpoint file, or a bad file.
         BackendError: no such device, or the library does not accept the graph.
     """
 

@@ -36,7 +36,7 @@ def load_graph(
         piece: which graph of a grouped network. A file is always whole.
 
     Raises:
-        ModelError: no such model, or a bad file.
+        ModelError: no such checkpoint file, or a bad file.
     """
     path = locate(model, domain)
     if path.suffix == ".onnx":

@@ -44,7 +44,7 @@ class OpenVinoBackend(GraphBackend):
         precision: ``fp32`` or None.
 
     Raises:
-        ModelError: no such model, or a bad file.
+        ModelError: no such checkpoint file, or a bad file.
         BackendError: OpenVINO is not installed or does not accept the graph, or the device or
             precision is another.
     """

@@ -46,7 +46,7 @@ class TorchBackend:
             last layer and its result stay float32, and sums are float32 as everywhere on the GPU.
 
     Raises:
-        ModelError: no such model, or a bad checkpoint.
+        ModelError: no such checkpoint file, or a bad checkpoint.
         BackendError: no such device, or it does not support that precision.
     """
 

@@ -16,9 +16,9 @@ import click
 from vsrcli._version import __version__
 from vsrcli.cli import signals
 from vsrcli.cli.console import note
+from vsrcli.cli.hints import no_command, usage_text
 from vsrcli.errors import OptionError, OutputError, VsrError
 from vsrcli.paths import reason_of
-from vsrcli.wording import printable
 
 # Commands and their summaries. Each is `command` in the module of its name in this package.
 COMMANDS: dict[str, str] = {
@@ -59,6 +59,17 @@ class _Commands(click.Group):
         command: click.Command = module.command
         command.short_help = COMMANDS[cmd_name]
         return command
+
+    def resolve_command(
+        self,
+        ctx: click.Context,
+        args: list[str],
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        is_option = name.startswith("-") and name != "-"
+        if name not in COMMANDS and not is_option and not ctx.resilient_parsing:
+            raise click.UsageError(no_command(args, COMMANDS), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(
         self,
@@ -176,7 +187,7 @@ def _explain(error: Exception) -> int:
         Exception: the error, if it is a fault of the program.
     """
     if isinstance(error, click.ClickException):
-        _show(error)
+        _show_click_error(error)
         return _WRONG_USAGE if isinstance(error, click.UsageError) else _FAILED
     if isinstance(error, BrokenPipeError):
         _discard_output()  # whoever read it is gone
@@ -193,12 +204,13 @@ def _explain(error: Exception) -> int:
     return _WRONG_USAGE if isinstance(error, OptionError) else _FAILED
 
 
-def _show(error: click.ClickException) -> None:
-    """Print what click says, which repeats arguments: they may be names of files of others."""
-    shown = io.StringIO()
-    error.show(shown)
-    for line in shown.getvalue().rstrip("\n").split("\n"):
-        sys.stderr.write(printable(line) + "\n")
+def _show_click_error(error: click.ClickException) -> None:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        sys.stderr.write(f"{error.format_message()}\n")
+    elif isinstance(error, click.UsageError):
+        note(f"error: {usage_text(error)}")
+    else:
+        note(f"error: {error.format_message()}")
 
 
 def _message(error: Exception) -> str | None:

@@ -18,6 +18,7 @@ from vsrcli.cli.command import Option
 from vsrcli.errors import OptionError
 from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions
 from vsrcli.timing import parse_rate, parse_time
+from vsrcli.wording import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options", UpscaleOptions, AssembleOptions)
@@ -82,6 +83,22 @@ class _Text(click.ParamType[Any]):
 
 
 TEXT = _Text()
+
+
+class _Choice(click.Choice[str]):
+    """One of several words."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> Any:
+        if value not in self.choices:
+            choices = ", ".join(self.choices)
+            hint = did_you_mean(str(value), self.choices)
+            self.fail(f"{value!r}{hint}: choose {choices}", param, ctx)
+        return value
 
 
 class _Parsed(click.ParamType[Any]):
@@ -254,7 +271,7 @@ def _choice_decorators(field: Field[Any], names: list[str]) -> list[Callable[[F]
 
 def _type_of(field: Field[Any], default: Any) -> Any:
     if field.metadata["choices"]:
-        return click.Choice(field.metadata["choices"])
+        return _Choice(field.metadata["choices"])
     if field.name in _TYPES:
         return _TYPES[field.name]
     if isinstance(default, str) or default in (None, ()):

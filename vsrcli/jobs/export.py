@@ -61,7 +61,7 @@ def export_model(
         options: see ``ExportOptions``.
 
     Raises:
-        ModelError: no such model, or a bad checkpoint.
+        ModelError: no such checkpoint file, or a bad checkpoint.
         OutputError: the file cannot be written, or its results are not PyTorch's.
         BackendError: ONNX Runtime does not take the graph.
     """

@@ -69,7 +69,7 @@ def upscale(
         InputError: the source is missing, not a video, damaged beyond use, or (``strict``) damaged
             at all.
         OutputError: the target cannot be written.
-        ModelError: no such model, or a bad checkpoint.
+        ModelError: no such checkpoint file, or a bad checkpoint.
         BackendError: the device is missing, or the network failed.
         OptionError: the range is outside the source.
     """
@@ -139,7 +139,7 @@ def _open_executor(
     """Load the network where it will run.
 
     Raises:
-        ModelError: no such model, or a bad checkpoint.
+        ModelError: no such checkpoint file, or a bad checkpoint.
         BackendError: a device is missing, or there is no such cluster.
     """
     devices = None if options.devices is None else parse_devices(options.devices)

@@ -16,8 +16,9 @@ from typing import Any, get_args
 
 from safetensors import SafetensorError, safe_open
 
-from vsrcli.errors import ModelError
+from vsrcli.errors import ModelError, OptionError
 from vsrcli.models import DEFAULT_DOMAIN, MODELS, LumaScale, ModelSpec
+from vsrcli.wording import did_you_mean
 
 METADATA_KEY = "vsr"
 # More than any network here can have.
@@ -131,14 +132,16 @@ def locate(model: str, domain: str | None = None) -> Path:
         An existing file.
 
     Raises:
-        ModelError: no such model, file or domain.
+        OptionError: no such model, or no weights of that domain.
+        ModelError: no such file.
     """
     if model in MODELS:
         return _locate_shipped(model, domain)
     path = Path(model)
     if path.suffix not in _SUFFIXES:
-        raise ModelError(
-            f"unknown model {model!r}: choose {', '.join(MODELS)}, "
+        hint = did_you_mean(model, MODELS)
+        raise OptionError(
+            f"unknown model {model!r}{hint}: choose {', '.join(MODELS)}, "
             "or give a .safetensors, .pth or .onnx file"
         )
     try:
@@ -148,7 +151,7 @@ def locate(model: str, domain: str | None = None) -> Path:
     if not is_file:
         raise ModelError(f"{path}: no such checkpoint file")
     if domain is not None:
-        raise ModelError(
+        raise OptionError(
             f"--domain {domain} chooses among the shipped weights, "
             f"and {path} is a file of your own: omit --domain"
         )
@@ -165,7 +168,7 @@ def _locate_shipped(model: str, domain: str | None) -> Path:
     if domain is None:
         domain = DEFAULT_DOMAIN if DEFAULT_DOMAIN in domains else domains[0]
     if domain not in domains:
-        raise ModelError(
+        raise OptionError(
             f"no {domain!r} weights ship for {model!r}: choose --domain {' or '.join(domains)}"
         )
     path = weights_folder() / weights_file_name(model, domain)

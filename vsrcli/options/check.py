@@ -7,6 +7,7 @@ from typing import Any
 
 from vsrcli.errors import OptionError
 from vsrcli.timing import TimeRange
+from vsrcli.wording import did_you_mean
 
 
 def check_choices(options: Any, *names: str) -> None:
@@ -26,8 +27,9 @@ def check_choices(options: Any, *names: str) -> None:
             continue
         choices = declared[name].metadata["choices"]
         if value not in choices:
+            hint = did_you_mean(str(value), choices)
             raise OptionError(
-                f"unknown {name} {value!r}: choose from {', '.join(choices)}"
+                f"unknown {name} {value!r}{hint}: choose from {', '.join(choices)}"
             )
 
 

@@ -53,7 +53,7 @@ def open_network(opener: Opener, options: UpscaleOptions) -> Backend:
     """Open the network that the options name.
 
     Raises:
-        ModelError: no such model, or a bad checkpoint.
+        ModelError: no such checkpoint file, or a bad checkpoint.
         BackendError: the device is missing, or the network cannot be loaded.
     """
     return opener(
