@@ -78,7 +78,7 @@ def test_tiled_equals_untiled_on_a_film_that_moves(model: str) -> None:
         "onnx", model, MODELS[model].domains[0], device="cpu", precision=None
     )
     # small, since 5-parallel is slow; so high that no halo holds the rest of the picture
-    film: list[Plane] = [texture(number, (32, 96)) for number in range(6)]
+    film: list[Plane] = [texture(number, (20, 96)) for number in range(6)]
     assert MIN_CORE_PX + backend.spec.halo_px < 96
     tiled = LumaNetwork(backend, tile=MIN_CORE_PX)
     assert tiled._tiler.parts(*film[0].shape) == (3, 1)
@@ -93,7 +93,7 @@ def test_tiled_equals_untiled_on_a_film_that_moves(model: str) -> None:
 
 def _partly_still(path: Path) -> Path:
     """A picture at rest but for a spot at its left end: it moves, rests a frame, and goes on."""
-    page = texture(0, (240, 24))
+    page = texture(0, (240, 16))
     pictures: list[Any] = []
     for place in (0, 1, 2, 2, 3):
         picture = page.copy()
@@ -118,7 +118,7 @@ def test_reuse_changes_nothing_where_a_part_of_the_picture_moves(
 @ALL
 def test_segments_and_interruptions_change_nothing(model: str, tmp_path: Path) -> None:
     """In one go, cut into segments, and cut, interrupted twice and resumed."""
-    source = write_clip(tmp_path / "in.mp4", frames=16, size=(32, 24), scenes=2)
+    source = write_clip(tmp_path / "in.mp4", frames=12, size=(24, 16), scenes=2)
     one = tmp_path / "one.mkv"
     cut = tmp_path / "cut.mkv"
     resumed = tmp_path / "resumed.mkv"
@@ -126,7 +126,7 @@ def test_segments_and_interruptions_change_nothing(model: str, tmp_path: Path) -
     in_segments = replace(options, segment=0.2)
     assert upscale(source, one, options).segments == 0
     expected = _content(one)
-    assert len(expected) == 16
+    assert len(expected) == 12
     report = upscale(source, cut, in_segments)
     assert report.segments > 2
     assert _content(cut) == expected
@@ -134,7 +134,7 @@ def test_segments_and_interruptions_change_nothing(model: str, tmp_path: Path) -
         _interrupt(source, resumed, in_segments, frame)
         assert not resumed.exists()
     again = upscale(source, resumed, in_segments)
-    assert 0 < again.frames_resumed < again.frames_out == 16
+    assert 0 < again.frames_resumed < again.frames_out == 12
     assert _content(resumed) == expected
     assert _threads() == []
 

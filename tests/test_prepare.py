@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -286,25 +287,35 @@ def test_a_pack_and_footage_go_into_one_pack(tmp_path: Path) -> None:
 def test_training_needs_no_pyav_with_a_prepared_pack(
     tmp_path: Path, pack: Path
 ) -> None:
-    code = "import sys; sys.modules['av'] = None\nfrom vsrcli.cli import main\nmain(sys.argv[1:])\n"
+    code = (
+        "import json, sys\n"
+        "sys.modules['av'] = None\n"
+        "from vsrcli.cli import _run\n"
+        "for arguments in json.loads(sys.argv[1]):\n"
+        "    status = _run(arguments)\n"
+        "    sys.stderr.flush()\n"
+        "    print(status, file=sys.stderr)\n"
+    )
     settings = ["--model", "previous", "--steps", "1", "--batch", "1", "--patch", "8"]
     machine = ["--device", "cpu", "--threads", "1"]
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", code, "train", *settings, *machine, *arguments]
-        return subprocess.run(command, capture_output=True, text=True)
-
     files = ["--data", str(pack / "train.mp4"), "--val", str(pack / "val.mp4")]
-    done = run(*files, "--out", str(tmp_path / "run"))
-    assert done.returncode == 0, done.stderr
-    assert "dB on video" in done.stderr
+    plain = _write_pack(tmp_path / "plain", 4)
+    lines = [
+        ["train", *settings, *machine, *files, "--out", str(tmp_path / "run")],
+        [
+            *("train", *settings, *machine, "--data", str(plain)),
+            *("--out", str(tmp_path / "refused")),
+        ],
+    ]
+    command = [sys.executable, "-c", code, json.dumps(lines)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, second = re.split(r"^0$", done.stderr, flags=re.MULTILINE)
+    assert "dB on video" in first
     assert (tmp_path / "run" / "last.safetensors").is_file()
 
-    plain = _write_pack(tmp_path / "plain", 4)
-    done = run("--data", str(plain), "--out", str(tmp_path / "refused"))
-    assert done.returncode == 1
-    errors = [line for line in done.stderr.splitlines() if "error" in line]
-    assert len(errors) == 1, done.stderr
+    errors = [line for line in second.splitlines() if "error" in line]
+    assert second.splitlines()[-1] == "1"
+    assert len(errors) == 1, second
     assert "no PyAV" in errors[0]
     assert "vsr train --prepare" in errors[0]
 

@@ -232,7 +232,16 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
     backend = open_backend(
         name, model, MODELS[model].domains[0], device="cpu", precision=None
     )
-    shape = (backend.spec.planes, 171, 190)
+    size = (171, 190)
+    spots = ((0, 3, 5, 9), (131, 7, 165, 8), (170, 1, 0, 60))
+    if not backend.exact_parts:
+        size = (40, 48)  # there are no parts: whole pictures alone come again
+    elif model != "lite":
+        # for the slow ones as little as keeps the corners parts of their own
+        side = 3 * backend.spec.halo_px + 31
+        size = (side, side + 3)
+        spots = ((0, 3, 5, 9), (side - 9, 7, side - 10, 8), (side - 1, 1, 0, 12))
+    shape = (backend.spec.planes, *size)
     window = np.random.default_rng(1).integers(16, 235, shape).astype(np.uint8)
     tiler = Tiler(
         lambda codes: backend.run(codes.astype(np.float32)),
@@ -244,7 +253,7 @@ def test_parts_of_a_picture_are_the_pictures_bits(model: str, name: str) -> None
     if not backend.exact_parts:
         assert name == "torch" or (name, model) == ("openvino", "5-parallel")
         return
-    for row, rows, column, columns in ((0, 3, 5, 9), (131, 7, 165, 8), (170, 1, 0, 60)):
+    for row, rows, column, columns in spots:
         window = window.copy()
         window[backend.spec.middle, row : row + rows, column : column + columns] ^= 8
         assert np.array_equal(reuse.upscale(window), tiler.upscale(window)), (

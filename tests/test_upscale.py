@@ -83,7 +83,7 @@ def test_the_network_beats_bicubic_on_clips_it_never_saw(
     assert layout is not None
     gains = []
     for low, high in validation_pairs(
-        load([shared / "data" / "val.mp4"]), "clean", count=8, size=96
+        load([shared / "data" / "val.mp4"]), "clean", count=6, size=72
     ):
         window = tuple(
             Frame((picture.astype(np.uint8),), layout, Fraction(0)) for picture in low
