@@ -133,7 +133,11 @@ def draw(found: list[Method]) -> str:
     """The picture as SVG; its own background makes it readable on any page."""
     fastest = 3 * max(method.speed for method in found)
     title = _text(
-        LEFT, 24, "Speed and quality on a CPU", "start", ' font-size="16" font-weight="600"'
+        LEFT,
+        24,
+        "Speed and quality on a CPU",
+        "start",
+        ' font-size="16" font-weight="600"',
     )
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
