@@ -213,7 +213,7 @@ def test_what_is_otherwise_later_is_named(
         watch.check(frame)
     assert watch.late == [
         "that its pictures hold two views (left right)",
-        "another content light level than the first frames have",
+        "a content light level that differs from that of the first frames",
     ]
     assert len(caplog.records) == 2
     assert "from 0.500 s on, that its pictures hold two views" in caplog.text

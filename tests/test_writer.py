@@ -506,7 +506,7 @@ def test_encoders_are_silent(
 def test_refused_audio_leaves_nothing(folder: Path, tmp_path: Path) -> None:
     info = make_source(tmp_path / "in.mkv", muxer="matroska", audio=("ac3",))
     plan = plan_streams(info, "out.mkv", "copy")
-    with pytest.raises(OutputError, match=r"does not support|cannot be begun"):
+    with pytest.raises(OutputError, match=r"does not support|cannot be started"):
         VideoWriter(
             folder / "out.webm",
             output_video(),

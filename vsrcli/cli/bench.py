@@ -109,9 +109,10 @@ def command(
 ) -> None:
     """Score networks and plain interpolation on the ground truth GT.
 
-    A GT is a video, a folder of frames (PNG, TIFF), or a training pack. Each is halved, doubled
-    again by every method through the code of `vsr upscale`, and compared with itself. With --lr its
-    low-resolution version is given instead, and with --compare a result of any tool is scored.
+    A GT is a video, a folder of frames (PNG, TIFF), or a training pack. It is halved, doubled
+    again with every method by the code of `vsr upscale`, and the result is compared with the
+    original. --lr gives the low-resolution version instead of making it; --compare scores the
+    result of any tool.
 
     \b
     vsr bench film.mp4 --frames 50
@@ -189,7 +190,7 @@ def _check_outputs(outputs: _Outputs, truths: int, overwrite: bool) -> None:
             raise OutputError(f"--{kind} {file}: this is a folder; name a file")
         if path.exists() and not path.is_file():
             raise OutputError(
-                f"--{kind} {file}: this is no regular file: name another; - is stdout"
+                f"--{kind} {file}: this is not a regular file: name another; - is stdout"
             )
         if path.exists() and not overwrite:
             raise OutputError(

@@ -26,7 +26,7 @@ from vsrcli.options import ExportOptions
 def command(target: Path, as_json: bool, **values: Any) -> None:
     """Write a network and its weights as the ONNX file OUT.onnx, for pictures of any size.
 
-    The file gets its name once its results match PyTorch's.
+    The file is written only if its results match PyTorch's.
 
     \b
     vsr export delta.onnx --model delta --domain clean

@@ -44,7 +44,7 @@ def command(
     """Write every frame of the video IN as a picture in DIR, numbered from 1.
 
     Colours are converted to RGB by the matrix and range that IN is tagged with, or that players
-    assume; `vsr assemble` converts them back. DIR gets all pictures or none.
+    assume; `vsr assemble` converts them back. All pictures appear in DIR, or none.
 
     \b
     vsr extract in.mp4 frames

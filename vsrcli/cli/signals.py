@@ -64,7 +64,7 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
     if _interrupts > _MAX_INTERRUPTS:
         os._exit(128 + number)
-    note("cleaning up; once more ends at once")
+    note("cleaning up; interrupt again to stop at once")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -58,11 +58,11 @@ def command(
     verbose: int,
     **values: Any,
 ) -> None:
-    """Double the resolution of the video IN and write it to OUT; or of many, with --out-dir.
+    """Double the resolution of the video IN and write it to OUT, or of several with --out-dir.
 
     Audio is copied. The output runs at 30 frames a second; `--fps source` keeps every frame of IN
-    at its own time. OUT gets its name only when everything went well. After an interruption the
-    same command continues.
+    at its own time. OUT appears only once it is complete. To continue after an interruption, run
+    the same command again.
 
     \b
     vsr upscale in.mp4 out.mp4

@@ -58,7 +58,7 @@ def _upscale_flags(command: Any) -> Any:
     default=DEFAULT_THRESHOLD_DB,
     show_default=True,
     metavar="DB",
-    help="PSNR of the halved OUT against IN that is always close enough.",
+    help="PSNR of the halved OUT against IN at which a frame always passes.",
 )
 @click.option(
     "--json",
@@ -87,9 +87,9 @@ def command(
     It checks the time and the picture of every frame, every copied packet, the offset between sound
     and picture, colours, HDR metadata, rotation, chapters, tags and attachments.
 
-    Give the options that OUT was made with. Without --fps, `--fps source` and OUT's own constant
-    rate pass as well. The exit code is 0 only if all checks pass. Each check that fails is one line
-    on stderr.
+    Give the options that OUT was made with. Without --fps, a file made with `--fps source`
+    or at another constant rate passes as well. Each failed check is one line on stderr. The exit
+    code is 0 only if all checks pass.
 
     \b
     vsr verify in.mp4 out.mp4

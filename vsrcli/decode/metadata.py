@@ -156,10 +156,10 @@ class MetadataWatch:
             yield f"that its pictures hold two views ({mode.replace('_', ' ')})"
         hdr = hdr_metadata(frame)
         if hdr.mastering is not None and hdr.mastering != self._info.hdr.mastering:
-            yield "another mastering display than the first frames have"
+            yield "a mastering display that differs from that of the first frames"
         light = hdr.content_light
         if light is not None and light != self._info.hdr.content_light:
-            yield "another content light level than the first frames have"
+            yield "a content light level that differs from that of the first frames"
 
 
 def uncarried_by(frame: av.VideoFrame) -> Iterator[str]:

@@ -244,7 +244,7 @@ class VideoWriter(FrameSink):
         reason = open_quietly(begin)
         if reason is not None:
             raise OutputError(
-                f"{self._target}: cannot be begun: {reason}{self._advice()}"
+                f"{self._target}: cannot be started: {reason}{self._advice()}"
             )
 
     def _advice(self) -> str:

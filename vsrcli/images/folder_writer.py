@@ -144,7 +144,7 @@ class FolderWriter(FrameSink):
         ]
         if old and not self._overwrite:
             raise OutputError(
-                f"{self._target} holds pictures of that name by now ({old[0].name}); "
+                f"{self._target} holds pictures of that name now ({old[0].name}); "
                 "-y replaces them"
             )
         for file in written:

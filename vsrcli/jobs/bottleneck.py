@@ -25,7 +25,7 @@ def where_time_went(report: UpscaleReport) -> str:
         reused = f"; {100 * report.reused:.0f} % of the pixels were reused"
     way_out = _WAYS_OUT.get(slowest) or _faster_network(report)
     return (
-        f"of {report.seconds:.1f} s: {shares}, side by side{reused}; "
+        f"of {report.seconds:.1f} s: {shares}, in parallel{reused}; "
         f"the bottleneck is {slowest}: {way_out}"
     )
 

@@ -214,6 +214,6 @@ def _write(target: Path, content: bytes, overwrite: bool) -> None:
     try:
         write_file(target, content, overwrite=overwrite)
     except FileExistsError as error:
-        raise OutputError(f"{target} exists by now; -y replaces it") from error
+        raise OutputError(f"{target} now exists; -y replaces it") from error
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror}") from error

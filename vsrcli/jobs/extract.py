@@ -253,7 +253,7 @@ def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
     if info.interlaced and options.deinterlace != "off":
         lines.append(
             "the source is interlaced: it is deinterlaced (bwdif) first; "
-            "--deinterlace off leaves its fields woven"
+            "--deinterlace off leaves the fields interlaced"
         )
     if info.display_matrix is not None:
         lines.append(

@@ -102,7 +102,7 @@ _FIVE_PARALLEL = ModelSpec(
     parameters=259_938,
     halo_px=28,
     domains=("video", "clean", "blur3"),
-    summary="five 2D networks, one a frame, then a deep recursive 3D one",
+    summary="five 2D networks, one per frame, then a deep recursive 3D one",
 )
 _PREVIOUS = ModelSpec(
     name="previous",

@@ -43,7 +43,7 @@ class BenchOptions:
     )
     domain: str | None = option(
         None,
-        "Which of the shipped weights.  [default: those for the degradation]",
+        "Shipped weights to use.  [default: those for the degradation]",
         group="Network",
         choices=tuple(DOMAINS),
     )
@@ -109,13 +109,13 @@ class BenchOptions:
     )
     sequences: int = option(
         24,
-        "Of a training pack, score this many sequences.",
+        "Score this many sequences of a training pack.",
         group="Input",
         metavar="N",
     )
     area: int = option(
         128,
-        "Of a training pack, score a square of N x N pixels in the middle.",
+        "Score the middle N x N pixels of a training pack's frames.",
         group="Scoring",
         metavar="N",
     )

@@ -25,20 +25,20 @@ class EncoderOptions:
     codec: str = option(
         "auto",
         "Encoder: h264, hevc, av1, vp9, or by FFmpeg's name (libx264, ffv1, ...); "
-        "`auto` suits the source and OUT.",
+        "`auto` chooses by source and OUT.",
         group="Output",
         flags=("--codec", "-c"),
     )
     quality: Quality | None = option(
         None,
-        "What to set --crf and --preset to, by the encoder.  [default: balanced]",
+        "Sets --crf and --preset as suits the encoder.  [default: balanced]",
         group="Output",
         is_common=True,
         choices=get_args(Quality),
     )
     crf: float | None = option(
         None,
-        "Constant quality: lower is better and larger.  [default: 16, mostly]",
+        "Constant quality; lower: better quality, larger file.  [default: 16, mostly]",
         group="Output",
         is_common=True,
         metavar="N",

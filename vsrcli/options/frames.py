@@ -103,7 +103,7 @@ class AssembleOptions:
     )
     value_range: tuple[float, float] | None = option(
         None,
-        "Of 32-bit float TIFF: the values of black and white.",
+        "For 32-bit float TIFF: the values of black and white.",
         group="Input",
         flags=("--range",),
         metavar="MIN MAX",

@@ -135,7 +135,7 @@ class TrainOptions:
     )
     seed: int = option(
         0,
-        "Seed of everything random.",
+        "Random seed.",
         group="Training",
     )
     device: str = option(
@@ -171,7 +171,7 @@ class TrainOptions:
     )
     shippable: bool = option(
         False,
-        "Of packs, use only the clips marked as shippable.",
+        "Use only those clips of packs that are marked as shippable.",
         group="Input",
     )
     prepare: str | None = option(

@@ -115,7 +115,7 @@ class UpscaleOptions:
     )
     bake_rotation: bool = option(
         False,
-        "Rotate the pictures, not just their display.",
+        "Rotate the pictures themselves.",
         group="Output",
     )
     hwaccel: Hwaccel = option(
@@ -126,7 +126,7 @@ class UpscaleOptions:
     )
     value_range: tuple[float, float] | None = option(
         None,
-        "Of 32-bit float TIFF: the values of black and white.",
+        "For 32-bit float TIFF: the values of black and white.",
         group="Input",
         flags=("--range",),
         metavar="MIN MAX",
@@ -198,13 +198,13 @@ class UpscaleOptions:
     )
     devices: str | None = option(
         None,
-        "One process on each of these: cuda:0,cuda:1 or cpu*2.",
+        "Run one process on each of these: cuda:0,cuda:1 or cpu*2.",
         group="Speed",
         metavar="LIST",
     )
     ray: str | None = option(
         None,
-        "Work on a Ray cluster; without an address, on one on this machine.",
+        "Run on a Ray cluster; without ADDRESS, on one started here.",
         group="Speed",
         metavar="[ADDRESS]",
         flag_value="local",
@@ -284,6 +284,6 @@ class BatchOptions:
     )
     skip_existing: bool = option(
         False,
-        "With --out-dir: skip what is already there.",
+        "With --out-dir: skip inputs whose output exists.",
         group="Output",
     )

@@ -48,7 +48,7 @@ class Orientation:
         if max(abs(a), abs(d)) <= _ALMOST_ZERO:
             return cls(transpose=True, flip_x=c < 0, flip_y=b < 0)
         raise InputError(
-            "the display matrix turns the picture by no multiple of 90 degrees: "
+            "the display matrix does not turn the picture by a multiple of 90 degrees: "
             "it cannot be baked; omit --bake-rotation"
         )
 

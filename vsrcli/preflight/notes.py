@@ -212,7 +212,7 @@ def interlace_note(info: VideoInfo, options: UpscaleOptions) -> str | None:
     unit = "field" if options.deinterlace == "field" else "picture"
     return (
         f"the source is interlaced: it is deinterlaced (bwdif) first, each {unit} becomes a "
-        "frame; --deinterlace off leaves its fields woven"
+        "frame; --deinterlace off leaves the fields interlaced"
     )
 
 

@@ -86,7 +86,7 @@ class Validation:
             examples = _usable_examples(pairs, spec)
             if not examples:
                 raise InputError(
-                    "the clips to validate on show single colours only, so no gain could be "
+                    "the validation clips show only single colours, so no gain could be "
                     "measured: give others with --val"
                 )
             self._examples[domain] = examples

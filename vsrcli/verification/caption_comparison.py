@@ -125,7 +125,7 @@ def _difference(expected: _Channel, actual: _Channel) -> str | None:
     if differs.any():
         first = int(differs.argmax())
         return (
-            f"pair {first} of {len(expected)} is another one than the source's "
+            f"pair {first} of {len(expected)} is different from the source's "
             f"at {expected.times[first]:.3f} s"
         )
     if len(actual) < len(expected):

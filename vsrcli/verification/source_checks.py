@@ -68,4 +68,4 @@ def _compare(
     if unnamed:
         text = f"the source changes {unnamed[0]}, which the output does not"
         return Check("changes", False, text)
-    return Check("changes", True, f"lost, as it was said: {in_source[0]}")
+    return Check("changes", True, f"lost, as announced: {in_source[0]}")

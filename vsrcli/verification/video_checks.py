@@ -213,7 +213,7 @@ def _check_projection(task: VerificationTask) -> Check:
     actual = task.output.projection
     text = "flat" if actual is None else "spherical, as the source"
     if actual != expected:
-        text = "lost" if actual is None else "another one than the source's"
+        text = "lost" if actual is None else "different from the source's"
     return Check("projection", actual == expected, text)
 
 
