@@ -358,8 +358,8 @@ def test_an_honest_output_passes(source: Path, honest: Path) -> None:
     ("old", "new", "problem"),
     [
         (b"GA94", b"GA93", "lost: the source has 60 pairs of bytes, from 0.000 s on"),
-        (numbered(7), numbered(8), "CEA-608 field 1: pair 7 of 20 is another one"),
-        (numbered(7), 4 * PADDING, "CEA-608 field 1: pair 7 of 20 is another one"),
+        (numbered(7), numbered(8), "CEA-608 field 1: pair 7 of 20 is different"),
+        (numbered(7), 4 * PADDING, "CEA-608 field 1: pair 7 of 20 is different"),
         (numbered(19), 4 * PADDING, "the last 1 of 20 pairs are missing, from 0.633 s"),
         (b"\xff\x00\x07\xfa", b"\xfe\x00\x07\xfa", "CEA-708: pair 7 of 20"),
         (PADDING + b"\xff", b"\xfe\x01\x01\xff", "CEA-708: pair 1 of 20"),

@@ -329,7 +329,7 @@ def test_bench_writes_through_links_and_into_regular_files_only(
     os.mkfifo(tmp_path / "fifo.csv")
     for name in ("/dev/null", str(tmp_path / "fifo.csv")):
         assert _run([*words, name]) == 1
-        assert "no regular file" in capfd.readouterr().err
+        assert "not a regular file" in capfd.readouterr().err
     (tmp_path / "report.csv").write_text("old")
     (tmp_path / "link.csv").symlink_to("report.csv")
     assert _run([*words, str(tmp_path / "link.csv")]) == 0

@@ -110,7 +110,9 @@ def output_name(path: Path) -> Path:
             f"{path}: cannot be written ({reason_of(error)}): name another output"
         ) from error
     if not path.name:
-        raise OutputError(f"{path} is not a name for an output: name a file or a folder")
+        raise OutputError(
+            f"{path} is not a name for an output: name a file or a folder"
+        )
     return path
 
 
