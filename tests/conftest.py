@@ -35,8 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Graphs made by the tests are kept for the tests alone, those in other processes included."""
+    """Graphs made by the tests are kept for the tests alone, those in other processes included.
+
+    Nor do the defaults of whoever runs the tests count.
+    """
     os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+    os.environ["VSR_CONFIG"] = os.devnull
 
 
 @pytest.fixture(autouse=True)

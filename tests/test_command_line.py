@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import fields, is_dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -17,6 +20,7 @@ from vsrcli.options.declare import GROUPS
 
 # what says how to print
 ABOUT_PRINTING = {"quiet", "no_progress", "as_json", "verbose", "h"}
+ABOUT_SETTINGS = {"config", "profile"}
 WIDTH = 80
 
 
@@ -56,7 +60,7 @@ def test_only_options_about_printing_are_under_other(name: str) -> None:
     for parameter in command.get_params(click.Context(command)):
         if isinstance(parameter, click.Option) and group_of(parameter) == "Other":
             is_help = "--help" in parameter.opts
-            assert is_help or parameter.name in ABOUT_PRINTING, (
+            assert is_help or parameter.name in ABOUT_PRINTING | ABOUT_SETTINGS, (
                 f"vsr {name}: {parameter.opts} needs cls=Option, group=..."
             )
 
@@ -72,7 +76,7 @@ def test_help_shows_every_option_once_at_80_columns(name: str) -> None:
     options = text.partition("\nOptions:" if "\nOptions:" in text else "\nInput:")[2]
     assert options
     for parameter in command.get_params(click.Context(command)):
-        if isinstance(parameter, click.Option):
+        if isinstance(parameter, click.Option) and not parameter.hidden:
             flag = re.escape(max(parameter.opts, key=len))
             lines = re.findall(rf"^  (?:-\w, )?{flag}(?![\w-])", options, re.MULTILINE)
             assert len(lines) == 1, f"{flag} is there {len(lines)} times"
@@ -166,3 +170,227 @@ def test_what_is_like_nothing_gets_no_hint(capsys: pytest.CaptureFixture[str]) -
     assert _error(capsys, "xyzzy") == "no such command 'xyzzy' (see vsr --help)"
     error = _error(capsys, "upscale", "a", "b", "--xyzzy")
     assert error == "no such option '--xyzzy' (see vsr upscale --help)"
+
+
+ARCHIVE = """
+[upscale]
+model = "lite"
+crf = 20
+fps = 23.976
+reuse = false
+range = [0, 1]
+fp16 = true
+extra = ["tune=film", "aq-mode=2"]
+start = 00:00:01
+out_dir = "~/big"
+[profiles.archive.upscale]
+model = "previous"
+codec = "ffv1"
+[profiles.quick.train]
+time = "2h"
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file of the user's defaults, where vsr looks for it."""
+    monkeypatch.delenv("VSR_CONFIG", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HOME", "/home/me")
+    file = tmp_path / "vsr.toml"
+    file.write_text(ARCHIVE)
+    return file
+
+
+def _values(*arguments: str) -> dict[str, Any]:
+    """What ``vsr upscale`` would run with."""
+    words = ["upscale", "a", "b", *arguments]
+    with group.make_context("vsr", words) as root:
+        name, command, rest = group.resolve_command(root, words)
+        assert command is not None
+        return command.make_context(name, rest, parent=root).params
+
+
+def test_the_users_own_defaults(config: Path) -> None:
+    values = _values()
+    assert values["model"] == "lite"
+    assert values["crf"] == 20.0
+    assert values["fps"] == Fraction("23.976")
+    assert values["reuse"] is False
+    assert values["value_range"] == (0.0, 1.0)
+    assert values["precision"] == "fp16"
+    assert values["extra"] == (("tune", "film"), ("aq-mode", "2"))
+    assert values["start"] == 1
+    assert values["out_dir"] == "/home/me/big"
+    assert values["codec"] == "auto"
+
+
+def test_flags_win_over_environment_profile_and_file(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    profile = ("--profile", "archive")
+    assert _values()["model"] == "lite"
+    assert _values(*profile)["model"] == "previous"
+    monkeypatch.setenv("VSR_UPSCALE_MODEL", "5-parallel")
+    assert _values(*profile)["model"] == "5-parallel"
+    assert _values(*profile, "--model", "delta")["model"] == "delta"
+    assert _values(*profile)["codec"] == "ffv1"
+    assert _values(*profile)["crf"] == 20.0
+    monkeypatch.setenv("VSR_PROFILE", "archive")
+    assert _values()["codec"] == "ffv1"
+    # of what can be repeated, those on the command line are all there are
+    assert _values("-e", "tune=grain")["extra"] == (("tune", "grain"),)
+    assert _values("--fp32", "--reuse")["precision"] == "fp32"
+    assert _values("--fp32", "--reuse")["reuse"] is True
+    assert _values("--fp16")["precision"] == "fp16"
+
+
+@pytest.mark.parametrize(
+    ("variable", "text", "name", "value"),
+    [
+        ("VSR_UPSCALE_FPS", "source", "fps", "source"),
+        ("VSR_UPSCALE_RANGE", "0 255", "value_range", (0.0, 255.0)),
+        ("VSR_UPSCALE_OUT_DIR", "my big", "out_dir", "my big"),
+        ("VSR_UPSCALE_OVERWRITE", "1", "overwrite", True),
+        ("VSR_UPSCALE_OVERWRITE", "no", "overwrite", False),
+        ("VSR_UPSCALE_OVERWRITE", "", "overwrite", False),
+        ("VSR_UPSCALE_NO_REUSE", "yes", "reuse", False),
+        ("VSR_UPSCALE_FP32", "on", "precision", "fp32"),
+        ("VSR_UPSCALE_FP32", "0", "precision", None),
+        ("VSR_UPSCALE_JSON", "true", "as_json", True),
+        ("VSR_UPSCALE_VERBOSE", "2", "verbose", 2),
+        (
+            "VSR_UPSCALE_EXTRA",
+            "a=b 'c=d e'",
+            "extra",
+            (("a", "b"), ("c", "d e")),
+        ),
+    ],
+)
+def test_environment_variables(
+    monkeypatch: pytest.MonkeyPatch, variable: str, text: str, name: str, value: object
+) -> None:
+    monkeypatch.setenv(variable, text)
+    assert _values()[name] == value
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("[upscale]\nmodel =", "this is no TOML"),
+        ("\xff\xfe", "this is no TOML"),
+        ("[upscale]\nx = " + "[" * 5000, "nested too deeply"),
+        ("[upscale]\ntile = " + "9" * 5000, "this is no TOML"),
+        ("[upscal]", "unknown table [upscal] (did you mean 'upscale'?)"),
+        ("upscale = 3", "write [upscale]"),
+        ("[profiles]\na = 1", "write [profiles.a.upscale]"),
+        ("[profiles.a.upscal]", "unknown table [profiles.a.upscal]"),
+        ('[upscale]\nmodle = "x"', "unknown option 'modle' (did you mean 'model'?)"),
+        ('[upscale]\nmodel = ""', "the value is empty"),
+        ('[upscale]\nmodel = ["a", "b"]', "write one value"),
+        ('[upscale]\ncrf = "high"', "crf = 'high'"),
+        ("[upscale]\ncrf = true", "write one value"),
+        ("[upscale]\noverwrite = 1", "write true or false"),
+        ('[upscale]\nfps = "fast"', "is not a frame rate"),
+        ("[upscale]\nrange = [1]", "give 2 values"),
+        ('[upscale]\ndomain = "vidoe"', "(did you mean 'video'?)"),
+        ("[upscale]\nstart = 2020-02-02", "write one value"),
+        ('[upscale]\nextra = ["a"]', "KEY=VALUE"),
+        ('[upscale]\nprofile = "a"', "unknown option 'profile'"),
+    ],
+    ids=lambda text: text[:30],
+)
+def test_a_wrong_file_breaks_one_command_alone(
+    config: Path, capsys: pytest.CaptureFixture[str], text: str, says: str
+) -> None:
+    config.write_text(text, encoding="latin-1")
+    error = _error(capsys, "upscale", "a", "b")
+    assert error.startswith(str(config))
+    assert says in error
+    assert "Other:" in _help("upscale", "--help")
+    assert "Most used options" in _help("upscale", "-h")
+    status = _run(["config"])
+    captured = capsys.readouterr()
+    assert (status, str(config) in captured.out) == (1, True)
+    assert f"vsr: error: {error}\n" == captured.err
+    if "[upscale]\n" in text and "no TOML" not in says and "deeply" not in says:
+        assert _run(["models", "--json"]) == 0
+
+
+def test_a_file_that_was_named_must_be_there(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "no such file" in _error(capsys, "--config", "gone", "models")
+    assert "no such file" in _error(capsys, "models", "--config", "gone")
+    folder = str(config.parent)
+    assert "not a regular file" in _error(capsys, "models", "--config", folder)
+    monkeypatch.setenv("VSR_CONFIG", "gone")
+    assert "no such file" in _error(capsys, "models")
+    monkeypatch.delenv("VSR_CONFIG")
+    config.unlink()
+    assert _run(["models"]) == 0
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")  # to be ignored
+    assert _run(["models"]) == 0
+
+
+def test_an_unknown_profile(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = _error(capsys, "models", "--profile", "archiv")
+    assert "no profile 'archiv' (did you mean 'archive'?)" in error
+    assert "it has archive, quick" in error
+    config.unlink()
+    assert "it has none" in _error(capsys, "--profile", "archive", "models")
+
+
+def test_a_refusal_says_whose_value_it_is(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text('[upscale]\nbudget = "2h"')
+    error = _error(capsys, "upscale", "a", "b")
+    assert error.endswith(f"(--budget is from {config}, [upscale])")
+    monkeypatch.setenv("VSR_UPSCALE_BUDGET", "0")
+    monkeypatch.setenv("VSR_UPSCALE_MODEL", "auto")
+    error = _error(capsys, "upscale", "a", "b")
+    assert error.endswith("(--budget is from VSR_UPSCALE_BUDGET)")
+    monkeypatch.setenv("VSR_UPSCALE_BUDGET", "soon")
+    assert "VSR_UPSCALE_BUDGET=soon: 'soon' is not a time" in _error(
+        capsys, "upscale", "a", "b"
+    )
+
+
+def test_config_shows_values_and_where_they_are_from(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VSR_UPSCALE_CRF", "15")
+    monkeypatch.setenv("VSR_UPSCALE_CRV", "15")
+    assert _run(["config", "--profile", "archive", "--json"]) == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["file"] == str(config)
+    assert shown["exists"]
+    assert (shown["profile"], shown["profiles"]) == ("archive", ["archive", "quick"])
+    assert shown["problems"] == [
+        "VSR_UPSCALE_CRV belongs to no option (did you mean 'VSR_UPSCALE_CRF'?): unset it"
+    ]
+    used = {
+        row["option"]: (row["value"], row["origin"])
+        for row in shown["values"]
+        if row["is_used"]
+    }
+    assert used["--model"] == ("previous", f"{config}, [profiles.archive.upscale]")
+    assert used["--crf"] == ("15", "VSR_UPSCALE_CRF")
+    assert used["--reuse"] == ("false", f"{config}, [upscale]")
+    assert used["-e"] == ("tune=film, aq-mode=2", f"{config}, [upscale]")
+    monkeypatch.delenv("VSR_UPSCALE_CRV")
+    assert _run(["config"]) == 0
+    text = capsys.readouterr().out
+    assert re.search(r"--model +lite +from .*vsr.toml, \[upscale\]\n", text)
+    assert re.search(r"--crf +20 +from .*vsr.toml, \[upscale\] \(replaced\)\n", text)
+
+
+def test_config_without_a_file(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config.unlink()
+    assert _run(["config"]) == 0
+    text = capsys.readouterr().out
+    assert f"{config} (there is no such file)" in text
+    assert "every option has vsr's default" in text

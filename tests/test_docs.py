@@ -188,6 +188,7 @@ def test_readme_shows_every_command() -> None:
 COMMANDS_OF_GUIDES = {
     "docs/usage.md": {
         "assemble",
+        "config",
         "demo",
         "export",
         "extract",

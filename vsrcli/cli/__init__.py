@@ -15,6 +15,7 @@ import click
 
 from vsrcli._version import __version__
 from vsrcli.cli import signals
+from vsrcli.cli.command import settings_options
 from vsrcli.cli.console import note
 from vsrcli.cli.hints import no_command, usage_text
 from vsrcli.errors import OptionError, OutputError, VsrError
@@ -28,6 +29,7 @@ COMMANDS: dict[str, str] = {
     "assemble": "Make a video from numbered pictures.",
     "info": "Show what vsr sees in a video.",
     "models": "List the networks and their weights.",
+    "config": "Show your own defaults, and where each is from.",
     "demo": "Make a short test clip.",
     "bench": "Score networks or results against ground truth.",
     "train": "Train a network on your own footage.",
@@ -95,6 +97,9 @@ def group() -> None:
     vsr demo clip.mp4                 make a short test clip
     vsr upscale clip.mp4 big.mp4      double its size
     """
+
+
+group.params += settings_options(is_hidden=False)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
+from vsrcli.errors import OptionError
 from vsrcli.options.declare import GROUPS, Group
 
 # More options than this are too many for one list,
@@ -16,6 +19,8 @@ _MAX_UNGROUPED = 10
 _MAX_AT_ONCE = 20
 # Wider flags have a line of their own.
 _MAX_FLAG_COLUMNS = 26
+_META = "vsrcli."
+_APPLIED = _META + "applied"
 _PREFORMATTED = "\b\n"  # how click marks a paragraph that keeps its lines
 
 
@@ -43,7 +48,12 @@ class Command(click.Command):
     """A command with its many options in groups.
 
     Where they are very many, ``-h`` shows only the common ones, with the examples.
+
+    Attributes:
+        takes_settings: whether options that are not given are taken from the user's settings.
     """
+
+    takes_settings = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -57,6 +67,29 @@ class Command(click.Command):
                 help="Show the most used options.",
             )
             self.params.append(short_help)
+        self.params += settings_options(is_hidden=len(self.params) <= _MAX_UNGROUPED)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; what it leaves open is taken from the user's settings.
+
+        Raises:
+            OptionError: these cannot be read.
+        """
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing and self.takes_settings:
+            _apply_settings(self, ctx)
+        return rest
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a refused value of the user's settings is said to be from there."""
+        try:
+            return super().invoke(ctx)
+        except OptionError as error:
+            text = str(error)
+            for setting in ctx.meta.get(_APPLIED, ()):
+                if re.search(rf"{re.escape(setting.flag)}(?![\w-])", text):
+                    text += f" ({setting.flag} is from {setting.origin})"
+            raise OptionError(text) from error
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """``--help``, said in few words."""
@@ -105,6 +138,70 @@ class Command(click.Command):
                 flags, text = row
                 # as wide everywhere, so that the sections are aligned
                 yield parameter, (flags.ljust(_MAX_FLAG_COLUMNS), text)
+
+
+def settings_options(*, is_hidden: bool) -> list[click.Parameter]:
+    """``--config`` and ``--profile``, which stand before or behind the command's name."""
+    file = Option(
+        ["--config"],
+        metavar="FILE",
+        is_eager=True,
+        expose_value=False,
+        hidden=is_hidden,
+        callback=_remember,
+        help="Read your own defaults from this file.",
+    )
+    profile = Option(
+        ["--profile"],
+        metavar="NAME",
+        is_eager=True,
+        expose_value=False,
+        hidden=is_hidden,
+        callback=_remember,
+        help="Use this profile of the file.",
+    )
+    return [file, profile]
+
+
+def given_settings(ctx: click.Context) -> tuple[str | None, str | None]:
+    """What ``--config`` and ``--profile`` were given as."""
+    return ctx.meta.get(_META + "config"), ctx.meta.get(_META + "profile")
+
+
+def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        ctx.meta[f"{_META}{parameter.name}"] = value
+
+
+def _apply_settings(command: Command, ctx: click.Context) -> None:
+    # here, because no help needs it
+    from vsrcli.cli.settings import read_settings
+
+    name = str(command.name)
+    settings = read_settings(*given_settings(ctx), known_commands(ctx) or [name])
+    applied = {}
+    for setting in settings.of_command(name, command, ctx):
+        if not _is_given(ctx, setting.parameter):
+            applied[setting.parameter] = setting
+    for setting in applied.values():
+        ctx.params[setting.parameter] = setting.value
+        ctx.set_parameter_source(setting.parameter, setting.source)
+    ctx.meta[_APPLIED] = tuple(applied.values())
+
+
+def known_commands(ctx: click.Context) -> list[str]:
+    """The names of all commands."""
+    root = ctx.find_root()
+    command = root.command
+    return command.list_commands(root) if isinstance(command, click.Group) else []
+
+
+def _is_given(ctx: click.Context, name: str) -> bool:
+    """Whether an option is on the command line; --fp16 and --fp32 share a name."""
+    flags = [parameter for parameter in ctx.command.params if parameter.name == name]
+    if len(flags) > 1:
+        return ctx.params.get(name) is not None
+    return ctx.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def group_of(parameter: click.Parameter) -> Group:
