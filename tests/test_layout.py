@@ -42,7 +42,7 @@ ALLOWED: dict[str, str] = {
     "preflight": "errors paths frame frame_io timing wording options picture"
     " containers decode encode streams images",
     "pipeline": "errors frame frame_io timing options models backends picture preflight",
-    "segments": "errors captions frame frame_io timing wording options models backends"
+    "segments": "errors captions frame frame_io timing wording options models backends picture"
     " encode preflight pipeline",
     "verification": "captions frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
@@ -90,6 +90,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "picture/drawing.py",
         "picture/motion.py",
         "picture/resize.py",
+        "picture/side_by_side.py",
         "clips/degradation.py",
         "clips/pack_decoder.py",
     ),

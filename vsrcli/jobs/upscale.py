@@ -23,6 +23,7 @@ from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 from vsrcli.preflight.run_plan import RunPlan, plan_run
 from vsrcli.preflight.upscale_job import UpscaleJob, prepare
+from vsrcli.preflight.watch_check import check_watch
 from vsrcli.segments.executor import (
     Engine,
     LocalExecutor,
@@ -78,6 +79,7 @@ def upscale(
     check_source(source)
     target = output_name(Path(target))
     options = options or UpscaleOptions()
+    check_watch(options.watch, source, target, options.overwrite)
     finished = None if options.restart else finished_run(target)
     may_exist = options.overwrite or finished is not None
     if finished is None:

@@ -214,10 +214,17 @@ class UpscaleOptions:
         "Discard what an interrupted run left, and start over.",
         group="Safety",
     )
+    watch: str | None = option(
+        None,
+        "Show the latest frame beside its source in this file, while vsr works.",
+        group="Output",
+        metavar="FILE.png",
+    )
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
     def __post_init__(self) -> None:
         self._check_segments()
+        self._check_watch()
         self._check_budget()
         if self.fps != "source" and not 0 < self.fps <= MAX_FPS:
             raise OptionError(
@@ -262,6 +269,16 @@ class UpscaleOptions:
         is_parallel = self.devices is not None or self.ray is not None
         if is_parallel and not self.segment:
             raise OptionError("--devices and --ray make segments: omit --segment 0")
+
+    def _check_watch(self) -> None:
+        if self.watch is None:
+            return
+        if not self.watch.lower().endswith(".png"):
+            raise OptionError(
+                f"--watch {self.watch} is no name of a picture: end it in .png"
+            )
+        if self.ray is not None:
+            raise OptionError("--watch sees the frames of this machine: omit --ray")
 
     def _check_budget(self) -> None:
         if self.budget is None:

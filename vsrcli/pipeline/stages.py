@@ -24,6 +24,7 @@ from vsrcli.picture.windows import windows
 from vsrcli.pipeline.clock import Clock
 from vsrcli.pipeline.luma_keeper import LumaKeeper
 from vsrcli.pipeline.network import LumaNetwork, Work
+from vsrcli.pipeline.onlooker import Onlooker
 from vsrcli.pipeline.prefetch import Prefetch
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.upscale_job import UpscaleJob
@@ -73,6 +74,7 @@ def run_stages(
     sink: SegmentSink,
     tagger: FrameTagger,
     keeper: LumaKeeper,
+    onlooker: Onlooker | None = None,
 ) -> None:
     """Bring every frame from the source through the network to the sink.
 
@@ -83,6 +85,7 @@ def run_stages(
         sink: where they go.
         tagger: tells which of them go there.
         keeper: knows the doubled luma of some, and may keep that of others.
+        onlooker: sees the frames as they are finished; None: nobody does.
 
     Raises:
         VsrError: whatever a stage raises; no thread is left behind.
@@ -116,7 +119,7 @@ def run_stages(
         works: deque[float | None] = deque()
         with_luma = _with_luma(tagged, network, keeper, job, clocks, works)
         lumas = stack.enter_context(Prefetch(with_luma, _LUMA_AHEAD, "network"))
-        finished = _finished(lumas, job, clocks.chroma)
+        finished = _finished(lumas, job, clocks.chroma, onlooker)
         results = stack.enter_context(Prefetch(finished, _UPSCALED_AHEAD, "chroma"))
         for item in clocks.waiting.each(results):
             with clocks.encode:
@@ -279,11 +282,14 @@ def _finished(
     items: Iterable[tuple[Scheduled, Plane]],
     job: UpscaleJob,
     clock: Clock,
+    onlooker: Onlooker | None,
 ) -> Iterator[Scheduled]:
     """The frames of the output."""
     conversion = job.conversion
     for item, luma in items:
         with clock:
             frame = finish_frame(item.frame, luma, conversion.tags, conversion.siting)
+            if onlooker is not None:
+                onlooker.show(item.frame, frame)
             frame = conversion.outgoing(frame)
         yield replace(item, frame=frame)

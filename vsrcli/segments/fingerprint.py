@@ -30,6 +30,7 @@ _WITHOUT_EFFECT = {
     "strict",
     "devices",
     "ray",
+    "watch",
 }
 _SAMPLES = 64
 _SAMPLE_BYTES = 1 << 16

@@ -236,7 +236,7 @@ def _made_segment(setup: TaskSetup, number: int, may_seek: bool) -> _MadeSegment
             may_seek=may_seek,
             folder=folder,
             on_segment=segments.append,
-            keeps_frames=False,
+            is_kept=False,
         ) as span:
             span.make(run, backend)
         segment = segments[0]

@@ -20,6 +20,7 @@ from vsrcli.segments.executor import Engine, SegmentExecutor, SegmentStore
 from vsrcli.segments.fingerprint import run_fingerprint
 from vsrcli.segments.journal import Journal, journal_head, write_record
 from vsrcli.segments.kept_file import count_kept
+from vsrcli.segments.latest_picture import open_latest_picture
 from vsrcli.segments.leftovers import FinishedRun
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import record_of
@@ -141,7 +142,8 @@ class DirectOutput(RunOutput):
         """See ``SegmentStore.open_span``."""
         tagger = SegmentTagger(self._run.plan.segments, first, last)
         sink = WholeOutputWriter(self._writer, tagger, self._source.damage, self.add)
-        yield SegmentSpan(self._job, self._source, tagger, sink)
+        onlooker = open_latest_picture(self._run, None)
+        yield SegmentSpan(self._job, self._source, tagger, sink, onlooker=onlooker)
 
     def add(self, segment: Segment) -> None:
         """See ``SegmentStore.add``."""

@@ -10,11 +10,13 @@ from pathlib import Path
 from vsrcli.backends import Backend
 from vsrcli.frame_io import FrameSource
 from vsrcli.pipeline.luma_keeper import KeepsNothing, LumaKeeper
+from vsrcli.pipeline.onlooker import Onlooker
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.stages import SegmentSink, run_stages
 from vsrcli.preflight.opening import open_reader
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.frame_keeper import FrameKeeper
+from vsrcli.segments.latest_picture import open_latest_picture
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_tagger import SegmentTagger
 from vsrcli.segments.segment_writer import SegmentSpanWriter
@@ -31,6 +33,7 @@ class SegmentSpan:
         tagger: tells which of them belong to the segments.
         sink: takes their upscaled frames.
         keeper: knows the doubled luma of some.
+        onlooker: sees the upscaled frames; None: nobody does.
     """
 
     job: UpscaleJob
@@ -38,6 +41,7 @@ class SegmentSpan:
     tagger: SegmentTagger
     sink: SegmentSink
     keeper: LumaKeeper = field(default_factory=KeepsNothing)
+    onlooker: Onlooker | None = None
 
     def make(self, run: RunContext, backend: Backend) -> None:
         """Bring the frames through the network.
@@ -46,7 +50,15 @@ class SegmentSpan:
             VsrError: whatever a stage raises.
         """
         run = replace(run, job=self.job)
-        run_stages(run, backend, self.source, self.sink, self.tagger, self.keeper)
+        run_stages(
+            run,
+            backend,
+            self.source,
+            self.sink,
+            self.tagger,
+            self.keeper,
+            self.onlooker,
+        )
         self.sink.finish()
 
 
@@ -60,7 +72,7 @@ def open_part_span(
     may_seek: bool,
     folder: Path,
     on_segment: Callable[[Segment], None],
-    keeps_frames: bool = True,
+    is_kept: bool = True,
 ) -> Iterator[SegmentSpan]:
     """Open the pass that writes each segment to a part.
 
@@ -72,7 +84,8 @@ def open_part_span(
         may_seek: whether the source may be read from the middle, or only from where the run begins.
         folder: where the parts go.
         on_segment: called with each segment that is safe on the disk.
-        keeps_frames: whether frames of segments that take long are kept in the folder as well.
+        is_kept: whether the folder outlives the run: then frames of segments that take long are
+            kept in it as well, and the latest one is shown there.
 
     Raises:
         InputError: the source cannot be opened any more.
@@ -87,12 +100,21 @@ def open_part_span(
     # the frame before a segment is needed to tell whether it fits the one before
     context = max(1, radius)
     keeper = None
-    if keeps_frames:
+    onlooker = None
+    if is_kept:
         time_base = run.job.video.time_base
         keeper = FrameKeeper(folder, segments, run.options.segment, time_base)
+        onlooker = open_latest_picture(run, folder)
     with open_reader(run.job, run.options, context, within=time_range) as source:
         sink = SegmentSpanWriter(
             run.job, folder, first, last, tagger, source.damage, on_segment, keeper
         )
         with sink:
-            yield SegmentSpan(run.job, source, tagger, sink, keeper or KeepsNothing())
+            yield SegmentSpan(
+                run.job,
+                source,
+                tagger,
+                sink,
+                keeper or KeepsNothing(),
+                onlooker,
+            )
