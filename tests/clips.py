@@ -62,6 +62,7 @@ def write_clip(
     options: dict[str, str] | None = None,
     rotation: float = 0,
     sample_aspect: tuple[int, int] | None = None,
+    matrix: int | None = None,
     pictures: list[Any] | None = None,
 ) -> Path:
     """Encode a moving pattern at 25 frames a second, or at ``times`` in milliseconds.
@@ -83,6 +84,8 @@ def write_clip(
         stream.codec_context.gop_size = gop
         base = Fraction(1, 1000) if times else Fraction(1, 25)
         stream.codec_context.time_base = base
+        if matrix is not None:
+            stream.codec_context.colorspace = matrix
         if sample_aspect is not None:
             stream.codec_context.sample_aspect_ratio = Fraction(*sample_aspect)
         if rotation:

@@ -194,6 +194,7 @@ COMMANDS_OF_GUIDES = {
         "extract",
         "info",
         "models",
+        "preview",
         "upscale",
     },
     "docs/training.md": {"train"},

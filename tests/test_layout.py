@@ -46,7 +46,7 @@ ALLOWED: dict[str, str] = {
     " encode preflight pipeline",
     "verification": "captions frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
-    "jobs": "errors paths frame options models backends picture"
+    "jobs": "errors paths frame frame_io timing wording options models backends picture"
     " containers decode encode streams images page preflight pipeline segments verification",
     # training and measuring
     "clips": "errors paths frame timing options picture decode encode images",

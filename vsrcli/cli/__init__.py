@@ -24,6 +24,7 @@ from vsrcli.paths import reason_of
 # Commands and their summaries. Each is `command` in the module of its name in this package.
 COMMANDS: dict[str, str] = {
     "upscale": "Double the resolution of a video.",
+    "preview": "Show some frames of a video, interpolated and upscaled.",
     "verify": "Check an upscaled video against its source.",
     "extract": "Write the frames of a video as numbered pictures.",
     "assemble": "Make a video from numbered pictures.",

@@ -16,7 +16,12 @@ import click
 
 from vsrcli.cli.command import Option
 from vsrcli.errors import OptionError
-from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions
+from vsrcli.options import (
+    AssembleOptions,
+    EncoderOptions,
+    UpscaleOptions,
+    parse_crop,
+)
 from vsrcli.timing import parse_rate, parse_time
 from vsrcli.wording import did_you_mean
 
@@ -150,6 +155,8 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "tile": _Parsed("N|auto", _parse_tile),
     "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
     "start": _TIME,
+    "at": _TIME,
+    "part": _Parsed("WxH+X+Y|WxH|all", parse_crop),
     "end": _TIME,
     "crf": click.FLOAT,
     "extra": _Parsed("KEY=VALUE", _parse_key_value),

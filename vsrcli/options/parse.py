@@ -1,12 +1,63 @@
-"""Values with a notation of their own: lists of devices. Times are read by ``vsrcli.timing``."""
+"""Values with a notation of their own: lists of devices, parts of pictures.
+
+Times are read by ``vsrcli.timing``.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from typing import Literal
 
 from vsrcli.errors import OptionError
 
 _DEVICE = re.compile(r"(?P<device>cpu|cuda(?::\d+)?)(?:\*(?P<count>\d{1,3}))?")
+
+_CROP = re.compile(
+    r"(?P<width>\d{1,6})x(?P<height>\d{1,6})(?:\+(?P<x>\d{1,6})\+(?P<y>\d{1,6}))?"
+)
+_MIN_CROP_PX = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A part of a picture, pixels.
+
+    Attributes:
+        width, height: its size.
+        place: its first column and row; None: where there is most detail.
+    """
+
+    width: int
+    height: int
+    place: tuple[int, int] | None = None
+
+    def __str__(self) -> str:
+        size = f"{self.width}x{self.height}"
+        return size if self.place is None else f"{size}+{self.place[0]}+{self.place[1]}"
+
+
+def parse_crop(text: str) -> Crop | Literal["all"]:
+    """Read ``640x360+100+50``, ``640x360`` or ``all``.
+
+    Raises:
+        OptionError: none of these, or too small.
+    """
+    if text.strip() == "all":
+        return "all"
+    match = _CROP.fullmatch(text.strip())
+    if match is None:
+        raise OptionError(
+            f"{text!r} is no part of a picture: write WxH+X+Y (640x360+100+50), WxH or `all`"
+        )
+    width = int(match["width"])
+    height = int(match["height"])
+    if min(width, height) < _MIN_CROP_PX:
+        raise OptionError(
+            f"a part of {text} is too small: {_MIN_CROP_PX}x{_MIN_CROP_PX} or more"
+        )
+    place = None if match["x"] is None else (int(match["x"]), int(match["y"]))
+    return Crop(width, height, place)
 
 
 def parse_devices(text: str) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ def table_of(
     columns: Sequence[Column],
     *,
     baselines: Sequence[bool],
+    title: str = "Figures",
 ) -> str:
     """A table as HTML; it scrolls by itself where it is too wide.
 
@@ -29,6 +30,7 @@ def table_of(
         names: of the rows.
         columns: what is beside them.
         baselines: for each row, whether it is only there to be compared with.
+        title: heading.
     """
     titles = ["Method", *(column.title for column in columns)]
     head = [f'<th scope="col">{text_of(title)}</th>' for title in titles]
@@ -42,7 +44,8 @@ def table_of(
         mark = " class=baseline" if baselines[number] else ""
         lines.append(f"<tr{mark}>{''.join(cells)}</tr>")
     return (
-        '<h2>Figures</h2><div class="scroll" tabindex="0" role="region" aria-label="Figures">'
+        f"<h2>{text_of(title)}</h2>"
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{text_of(title)}">'
         f"<table><thead><tr>{''.join(head)}</tr></thead>"
         f"<tbody>{''.join(lines)}</tbody></table></div>"
     )

@@ -1,0 +1,173 @@
+"""Options of ``vsr preview``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal, get_args
+
+from vsrcli.backends import BACKENDS
+from vsrcli.errors import OptionError
+from vsrcli.models import DEFAULT_MODEL, DOMAINS
+from vsrcli.options.check import check_choices, check_minima
+from vsrcli.options.declare import (
+    DEINTERLACE_HELP,
+    DEVICE_FLAGS,
+    MODEL_FLAGS,
+    OVERWRITE_FLAGS,
+    Deinterlace,
+    Precision,
+    option,
+)
+from vsrcli.options.parse import Crop
+from vsrcli.options.upscale import UpscaleOptions
+
+# The default network, and the one for machines without a GPU.
+_COMPARED = (DEFAULT_MODEL, "lite")
+_MAX_FRAMES = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewOptions:
+    """Everything ``vsr preview`` can be told.
+
+    Raises:
+        OptionError: a value that makes no sense, alone or beside another one.
+    """
+
+    frames: int = option(
+        4,
+        "How many frames, spread over the video.",
+        group="Input",
+        is_common=True,
+        metavar="N",
+    )
+    at: tuple[Fraction, ...] = option(
+        (),
+        "The frame shown at this time instead: 90, 1:30, 01:02:03.5 or 1h30m; repeatable.",
+        group="Input",
+        is_common=True,
+        metavar="TIME",
+    )
+    part: Crop | Literal["all"] | None = option(
+        None,
+        "Part of the pictures of IN: WxH+X+Y; WxH where there is most detail; or `all`.  "
+        "[default: 480x270]",
+        group="Input",
+        is_common=True,
+        flags=("--crop",),
+        metavar="WxH+X+Y|WxH|all",
+    )
+    deinterlace: Deinterlace = option(
+        "auto",
+        DEINTERLACE_HELP,
+        group="Input",
+        choices=get_args(Deinterlace),
+    )
+    html: str | None = option(
+        None,
+        "The page.  [default: IN-preview.html in this folder]",
+        group="Output",
+        is_common=True,
+        flags=("--html", "-o"),
+        metavar="FILE.html",
+    )
+    png: str | None = option(
+        None,
+        "Write the pictures as PNG files into this folder as well.",
+        group="Output",
+        is_common=True,
+        metavar="DIR",
+    )
+    overwrite: bool = option(
+        False,
+        "Replace the page and the pictures if they exist.",
+        group="Output",
+        is_common=True,
+        flags=OVERWRITE_FLAGS,
+    )
+    model: tuple[str, ...] = option(
+        (),
+        "Network, NETWORK:DOMAIN or file; repeatable.  "
+        f"[default: {' and '.join(_COMPARED)}]",
+        group="Network",
+        is_common=True,
+        flags=MODEL_FLAGS,
+        metavar="MODEL",
+    )
+    domain: str | None = option(
+        None,
+        "Weights where no :DOMAIN is named.  [default: video]",
+        group="Network",
+        choices=tuple(DOMAINS),
+    )
+    strength: float = option(
+        1.0,
+        "Share of each network in its picture, as for `vsr upscale`.",
+        group="Network",
+        metavar="0..1",
+    )
+    device: str = option(
+        "auto",
+        "Where networks run, as for `vsr upscale`.",
+        group="Speed",
+        flags=DEVICE_FLAGS,
+    )
+    backend: str = option(
+        "auto",
+        "Library that runs networks; auto takes the fastest.",
+        group="Speed",
+        choices=("auto", *BACKENDS),
+    )
+    precision: Precision | None = option(
+        None,
+        "Compute in half precision.  [default: on CUDA]",
+        group="Speed",
+        flags=("--fp16", "--fp32"),
+        choices=get_args(Precision),
+    )
+    tile: int | Literal["auto"] = option(
+        "auto",
+        "Give networks at most N x N pixels at once.",
+        group="Speed",
+        metavar="N|auto",
+    )
+
+    def __post_init__(self) -> None:
+        check_minima(self, {"frames": 1})
+        if self.frames > _MAX_FRAMES:
+            raise OptionError(
+                f"--frames {self.frames} makes a page that is too large: "
+                f"{_MAX_FRAMES} or fewer, or `vsr upscale` with --start and --end"
+            )
+        check_choices(self, "domain", "deinterlace", "backend", "precision")
+        self.for_model(DEFAULT_MODEL)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The networks, each once."""
+        return tuple(dict.fromkeys(self.model or _COMPARED))
+
+    def for_model(self, name: str) -> UpscaleOptions:
+        """What ``vsr upscale`` would be told to give the pictures of one network.
+
+        Args:
+            name: NETWORK, NETWORK:DOMAIN or a file.
+
+        Raises:
+            OptionError: a value makes no sense.
+        """
+        model, _, domain = name.partition(":")
+        if domain not in DOMAINS:
+            model = name
+            domain = ""
+        return UpscaleOptions(
+            model=model,
+            domain=domain or self.domain,
+            strength=self.strength,
+            deinterlace=self.deinterlace,
+            device=self.device,
+            backend=self.backend,
+            precision=self.precision,
+            tile=self.tile,
+        )
