@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,10 @@ from click.testing import CliRunner
 import vsrcli.options
 from vsrcli.cli import COMMANDS, _run, group
 from vsrcli.cli.command import Command, group_of
+from vsrcli.errors import OptionError
+from vsrcli.options import ExtractOptions, UpscaleOptions
 from vsrcli.options.declare import GROUPS
+from vsrcli.timing import TimeRange
 
 # what says how to print
 ABOUT_PRINTING = {"quiet", "no_progress", "as_json", "verbose", "h"}
@@ -394,3 +397,42 @@ def test_config_without_a_file(
     text = capsys.readouterr().out
     assert f"{config} (there is no such file)" in text
     assert "every option has vsr's default" in text
+
+
+@pytest.mark.parametrize("kind", [UpscaleOptions, ExtractOptions])
+def test_duration_is_another_way_to_say_the_end(kind: Any) -> None:
+    said = kind(start=Fraction(90), duration=Fraction(10))
+    assert said == kind(start=Fraction(90), end=Fraction(100))
+    assert replace(said, start=Fraction(95)).range == TimeRange(
+        Fraction(95), Fraction(100)
+    )
+    assert kind(duration=Fraction(5, 2)).range == TimeRange(None, Fraction(5, 2))
+    with pytest.raises(
+        OptionError, match=r"--duration 5 and --end 6 both .*: omit one"
+    ):
+        kind(duration=Fraction(5), end=Fraction(6))
+    with pytest.raises(OptionError, match="--duration 0 is no length of time"):
+        kind(duration=Fraction(0))
+
+
+def test_one_notation_of_times_on_every_command() -> None:
+    values = _values("--start", "1m", "--duration", "90s", "--segment", "0:10")
+    assert (values["start"], values["duration"]) == (60, 90)
+    assert values["segment"] == 10.0
+    assert _values("--model", "auto", "--budget", "1h30m")["budget"] == 5400.0
+    for name, words in {
+        "extract": ["a", "b", "--start", "0:01:30", "--duration", "1.5h"],
+        "verify": ["a", "b", "--end", "2h"],
+        "train": ["--time", "90", "--validate-every", "5m"],
+    }.items():
+        context = _command(name).make_context(name, words)
+        assert {90, 5400, 7200, 300} & set(context.params.values())
+    assert (
+        _command("train").make_context("train", ["--time", "90"]).params["time"] == 90
+    )
+
+
+def test_frames_of_a_duration(tmp_path: Path, moving_clip: Path) -> None:
+    words = ["extract", str(moving_clip), str(tmp_path / "frames")]
+    assert _run([*words, "--start", "0.04", "--duration", "0.08", "-q"]) == 0
+    assert len(list((tmp_path / "frames").iterdir())) == 2

@@ -158,10 +158,12 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "at": _TIME,
     "part": _Parsed("WxH+X+Y|WxH|all", parse_crop),
     "end": _TIME,
+    "duration": _TIME,
     "crf": click.FLOAT,
     "extra": _Parsed("KEY=VALUE", _parse_key_value),
     "metrics": _Parsed("LIST", _parse_names),
-    "segment": click.FLOAT,
+    "segment": _SECONDS,
+    "validate_every": _SECONDS,
     "frames": click.INT,
     "crop": click.INT,
     "steps": click.IntRange(min=1),
@@ -290,6 +292,8 @@ def _default_text(default: Any) -> Any:
     """A default as the user would write it."""
     if isinstance(default, Fraction):
         return str(default)
+    if isinstance(default, float):
+        return f"{default:g}"
     if isinstance(default, tuple) and default:
         return ",".join(default)
     return default

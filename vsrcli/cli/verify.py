@@ -29,6 +29,7 @@ _OPTIONS = (
     "fps",
     "start",
     "end",
+    "duration",
     "audio",
     "deinterlace",
     "bake_rotation",

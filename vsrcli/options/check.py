@@ -68,6 +68,30 @@ def check_time_range(time_range: TimeRange) -> None:
         )
 
 
+def resolve_duration(options: Any) -> None:
+    """Replace ``--duration`` by the ``--end`` it means, so that nothing else has to know it.
+
+    Args:
+        options: a dataclass with start, end and duration, seconds or None.
+
+    Raises:
+        OptionError: both are given, or the duration is not above zero.
+    """
+    if options.duration is None:
+        return
+    duration = f"--duration {float(options.duration):g}"
+    if options.end is not None:
+        raise OptionError(
+            f"{duration} and --end {float(options.end):g} both say where to stop: omit one"
+        )
+    if options.duration <= 0:
+        raise OptionError(f"{duration} is no length of time: give one above zero")
+    begin = TimeRange(options.start).begin
+    # frozen for everybody else
+    object.__setattr__(options, "end", begin + options.duration)
+    object.__setattr__(options, "duration", None)
+
+
 def check_value_range(value_range: tuple[float, float] | None) -> None:
     """Check ``--range`` of float pictures.
 

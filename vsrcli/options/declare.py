@@ -28,6 +28,7 @@ OVERWRITE_FLAGS = ("--overwrite", "-y")
 
 START_HELP = "Start at this time: 90, 1:30, 01:02:03.5 or 1h30m."
 END_HELP = "Stop before this time, written as for --start."
+DURATION_HELP = "Stop this long after the start, instead of --end."
 DEINTERLACE_HELP = "What to do with interlaced frames: `field` makes a frame per field."
 FORMAT_HELP = "Container if OUT is `-`, standard output.  [default: nut]"
 OVERWRITE_HELP = "Replace the output if it exists."

@@ -7,9 +7,10 @@ from fractions import Fraction
 from typing import get_args
 
 from vsrcli.errors import OptionError
-from vsrcli.options.check import check_time_range
+from vsrcli.options.check import check_time_range, resolve_duration
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
+    DURATION_HELP,
     END_HELP,
     FORMAT_HELP,
     OVERWRITE_FLAGS,
@@ -54,6 +55,12 @@ class ExtractOptions:
         group="Input",
         metavar="TIME",
     )
+    duration: Fraction | None = option(
+        None,
+        DURATION_HELP,
+        group="Input",
+        metavar="TIME",
+    )
     deinterlace: Deinterlace = option(
         "auto",
         DEINTERLACE_HELP,
@@ -73,6 +80,7 @@ class ExtractOptions:
     )
 
     def __post_init__(self) -> None:
+        resolve_duration(self)
         check_time_range(self.range)
 
     @property

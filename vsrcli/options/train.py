@@ -161,8 +161,9 @@ class TrainOptions:
     )
     validate_every: float = option(
         300.0,
-        "Seconds between validations; each saves the run.",
+        "Time between validations; each saves the run.",
         group="Training",
+        metavar="TIME",
     )
     clips: int = option(
         2000,

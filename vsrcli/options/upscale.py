@@ -14,10 +14,12 @@ from vsrcli.options.check import (
     check_strength,
     check_time_range,
     check_value_range,
+    resolve_duration,
 )
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
     DEVICE_FLAGS,
+    DURATION_HELP,
     END_HELP,
     FORMAT_HELP,
     MODEL_FLAGS,
@@ -75,8 +77,8 @@ class UpscaleOptions:
     )
     strength: float = option(
         1.0,
-        "Share of the network in the picture; the rest is interpolation. Below 1 for noisy or "
-        "overcompressed sources, where the network sharpens what compression left.",
+        "Share of the network in the picture, the rest interpolation: less for noisy or "
+        "overcompressed sources.",
         metavar="0..1",
         group="Network",
     )
@@ -99,6 +101,12 @@ class UpscaleOptions:
         END_HELP,
         group="Input",
         is_common=True,
+        metavar="TIME",
+    )
+    duration: Fraction | None = option(
+        None,
+        DURATION_HELP,
+        group="Input",
         metavar="TIME",
     )
     audio: Audio = option(
@@ -194,7 +202,7 @@ class UpscaleOptions:
         5.0,
         "Keep finished work in pieces of this length, for a resume; 0: in one go.",
         group="Safety",
-        metavar="SECONDS",
+        metavar="TIME",
     )
     devices: str | None = option(
         None,
@@ -236,6 +244,7 @@ class UpscaleOptions:
                 f"--tile {self.tile} is too small: {MIN_TILE_PX} or more, or `auto`"
             )
         check_strength(self.strength)
+        resolve_duration(self)
         check_time_range(self.range)
         check_value_range(self.value_range)
         check_choices(

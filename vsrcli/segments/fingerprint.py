@@ -16,6 +16,7 @@ from vsrcli.segments.executor import Engine
 
 # Options that do not change what is written, or that are recorded in another way.
 _WITHOUT_EFFECT = {
+    "duration",
     "overwrite",
     "verify",
     "reuse",
