@@ -304,9 +304,11 @@ def test_flags_have_the_defaults_of_the_options(
         for field in fields(dataclass):
             if "help" in field.metadata:
                 found = flags[field.name].get_default(click.Context(command))
-                assert (found or None) == (
-                    str(field.default) if field.name == "fps" else field.default or None
-                ), field.name
+                default = field.default or None
+                is_rate = field.name == "fps" and default is not None
+                assert (found or None) == (str(default) if is_rate else default), (
+                    field.name
+                )
 
 
 def test_readme_names_what_exists() -> None:

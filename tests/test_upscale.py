@@ -262,7 +262,7 @@ def test_ten_bits_stay_ten_bits(tmp_path: Path, fake: FakeBackend) -> None:
         (UpscaleOptions(start=Fraction(100)), OptionError, "after the end"),
         (
             UpscaleOptions(encoder=EncoderOptions(codec="nonsense")),
-            OutputError,
+            OptionError,
             "nonsense",
         ),
         (UpscaleOptions(encoder=EncoderOptions(codec="libvpx-vp9")), None, ""),

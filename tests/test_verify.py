@@ -457,7 +457,6 @@ def test_every_container_at_every_rate(
         source,
         target,
         UpscaleOptions(bake_rotation=options.bake_rotation),
-        fps_given=False,
     ).ok
 
 

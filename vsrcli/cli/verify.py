@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from vsrcli.cli.command import Command, Option
 from vsrcli.cli.console import (
@@ -99,7 +98,6 @@ def command(
     """
     log_to_stderr(0)
     options = UpscaleOptions(**values)
-    fps_source = click.get_current_context().get_parameter_source("fps")
 
     from vsrcli.verification.verify import verify
 
@@ -112,7 +110,6 @@ def command(
             source,
             target,
             options,
-            fps_given=fps_source is not ParameterSource.DEFAULT,
             threshold_db=threshold,
             on_progress=lambda share, frames: show(
                 share,

@@ -85,6 +85,21 @@ def packet_timeline(info: VideoInfo) -> PacketTimeline:
     return PacketTimeline(tuple(keyframes), is_seekable, end)
 
 
+def frame_times(info: VideoInfo) -> list[Fraction]:
+    """The times of a video's frames by its packets, seconds, increasing; reads as the timeline.
+
+    Returns:
+        Nothing where the packets do not say.
+
+    Raises:
+        InputError: the file cannot be opened any more.
+    """
+    scan = _scan(info.path)
+    if not scan.is_clean:
+        return []
+    return [pts * info.time_base - info.start for pts in scan.times]
+
+
 def find_restarts(path: Path, container: InputContainer) -> Restarts | None:
     """Look for restarts of the clock in formats that expect some: reads all packets.
 
@@ -123,6 +138,7 @@ def _scan_once(path: Path, size: int, modified_ns: int) -> _PacketScan:
                 scan.add(packet)
         except av.FFmpegError:
             scan.is_clean = False
+    scan.times = array("q", sorted(scan.timestamps))
     scan.timestamps.clear()
     return scan
 
@@ -136,6 +152,7 @@ class _PacketScan:
         is_clean: whether each packet of the video has a time of its own.
         restarts: times of the joints, seconds.
         timestamps: of the video, ticks; only while it is read.
+        times: the same afterwards, increasing.
         end: when the last packet of picture or sound ends, seconds.
     """
 
@@ -153,6 +170,7 @@ class _PacketScan:
         unit = self._units.get(video_index, Fraction(1))
         self._max_step_back = _MAX_REORDERING_SECONDS / unit
         self.timestamps: set[int] = set()
+        self.times: array[int] = array("q")
 
     @property
     def end(self) -> Fraction:

@@ -149,8 +149,8 @@ def measure_workload(info: VideoInfo, options: UpscaleOptions) -> Workload:
     rate = info.rate or _USUAL_RATE
     if info.interlaced and options.deinterlace == "field":
         rate *= 2
-    if options.fps != "source":
-        rate = min(rate, options.fps)
+    if options.rate != "source":
+        rate = min(rate, options.rate)
     end = options.range.end_within(info.duration)
     if end is None:
         if options.budget is not None:

@@ -21,6 +21,7 @@ from vsrcli.paths import check_source, output_name
 from vsrcli.pipeline.origin import with_first_time
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.preflight.rate_check import refuse_dropped
 from vsrcli.preflight.run_plan import RunPlan, plan_run
 from vsrcli.preflight.upscale_job import UpscaleJob, prepare
 from vsrcli.preflight.watch_check import check_watch
@@ -113,7 +114,7 @@ def upscale(
                 run.note(line)
             output.begin()
             make_missing(run, executor, output)
-            output.finish(partial(_certify, run=run) if options.verify else None)
+            output.finish(partial(_check_output, run=run))
     damage = Damage(**report.damage)
     if damage:
         run.note(f"{source} is damaged, the rest was upscaled: {damage}")
@@ -178,6 +179,20 @@ def _new_report(
         backend=engine.backend,
         precision=engine.precision,
     )
+
+
+def _check_output(part: Path, run: RunContext) -> None:
+    """Check the complete output before it gets its name.
+
+    Raises:
+        OutputError: frames are missing that ``strict`` keeps, or the verification failed.
+    """
+    report = run.report
+    refuse_dropped(
+        report.frames_in - report.frames_upscaled, run.options, run.job.target
+    )
+    if run.options.verify:
+        _certify(part, run)
 
 
 def _certify(part: Path, run: RunContext) -> None:

@@ -37,6 +37,7 @@ from vsrcli.timing import TimeRange
 
 AUTO = "auto"  # as a model: one is chosen
 MIN_TILE_PX = 32  # below, nearly all work would be halo
+DEFAULT_FPS = Fraction(30)
 MAX_FPS = 1000
 MIN_SEGMENT_SECONDS = 0.1
 MAX_SEGMENT_SECONDS = 86400
@@ -82,9 +83,9 @@ class UpscaleOptions:
         metavar="0..1",
         group="Network",
     )
-    fps: Fraction | Literal["source"] = option(
-        Fraction(30),
-        "Frame rate, N or N/D; `source` keeps every frame and its time.",
+    fps: Fraction | Literal["source"] | None = option(
+        None,
+        "Frame rate, N or N/D; `source` keeps every frame and its time.  [default: 30]",
         group="Output",
         is_common=True,
         metavar="RATE|source",
@@ -234,9 +235,9 @@ class UpscaleOptions:
         self._check_segments()
         self._check_watch()
         self._check_budget()
-        if self.fps != "source" and not 0 < self.fps <= MAX_FPS:
+        if self.rate != "source" and not 0 < self.rate <= MAX_FPS:
             raise OptionError(
-                f"--fps {self.fps} makes no sense: "
+                f"--fps {self.rate} makes no sense: "
                 f"give a rate above 0 and up to {MAX_FPS}, or `source`"
             )
         if self.tile != "auto" and self.tile < MIN_TILE_PX:
@@ -256,6 +257,11 @@ class UpscaleOptions:
             "hwaccel",
             "backend",
         )
+
+    @property
+    def rate(self) -> Fraction | Literal["source"]:
+        """Frames per second of the output, whether they were asked for or not."""
+        return DEFAULT_FPS if self.fps is None else self.fps
 
     @property
     def range(self) -> TimeRange:

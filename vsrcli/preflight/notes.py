@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 from vsrcli.containers.advice import way_out
@@ -174,19 +173,6 @@ def caption_loss(codec: str | None) -> str | None:
     return (
         f"{codec} holds no closed captions: those of the source are lost; "
         "--codec libx264 in an .mp4 or .mkv keeps them"
-    )
-
-
-def rate_note(info: VideoInfo, fps: Fraction | str) -> str | None:
-    """How the output's rate differs from the source's; None if it does not."""
-    if fps == "source" or info.rate == fps:
-        return None
-    rate = "an unknown rate"
-    if info.rate is not None:
-        rate = f"{float(info.rate):.6g} frames/s"
-    return (
-        f"the source runs at {rate}, the output at {float(Fraction(fps)):.6g}: "
-        "--fps source keeps every frame and its timestamp"
     )
 
 

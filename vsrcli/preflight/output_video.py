@@ -14,11 +14,12 @@ from vsrcli.options import EncoderOptions, UpscaleOptions
 from vsrcli.picture.matrices import tags_for_size
 from vsrcli.picture.orientation import Orientation
 from vsrcli.preflight.pictures import Conversion, picture_layout, picture_tags
+from vsrcli.preflight.rate_check import source_rate, splits_fields
 
 
 def time_base(info: VideoInfo, options: UpscaleOptions) -> Fraction:
     """Unit of the frames' times, seconds: half the source's if each field becomes a frame."""
-    return info.time_base / 2 if _splits_fields(info, options) else info.time_base
+    return info.time_base / 2 if splits_fields(info, options) else info.time_base
 
 
 def output_video(
@@ -82,12 +83,4 @@ def format_losses(
 
 
 def _output_rate(info: VideoInfo, options: UpscaleOptions) -> Fraction | None:
-    if options.fps != "source":
-        return options.fps
-    if info.rate is None:
-        return None
-    return info.rate * 2 if _splits_fields(info, options) else info.rate
-
-
-def _splits_fields(info: VideoInfo, options: UpscaleOptions) -> bool:
-    return options.deinterlace == "field" and bool(info.interlaced)
+    return source_rate(info, options) if options.rate == "source" else options.rate

@@ -105,7 +105,7 @@ def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures
 
 def folder_rate(options: UpscaleOptions) -> Fraction:
     """How many pictures of a folder make a second."""
-    return FOLDER_RATE if options.fps == "source" else options.fps
+    return FOLDER_RATE if options.rate == "source" else options.rate
 
 
 def plan_conversion(

@@ -38,13 +38,13 @@ from vsrcli.preflight.notes import (
     folder_notes,
     interlace_note,
     metadata_losses,
-    rate_note,
     stream_losses,
     stream_notes,
 )
 from vsrcli.preflight.output_video import format_losses, output_video, time_base
 from vsrcli.preflight.pictures import Conversion, Pictures, describe, plan_conversion
 from vsrcli.preflight.range_check import check_range
+from vsrcli.preflight.rate_check import rate_note, refuse_drops
 from vsrcli.preflight.targets import is_folder_target, resolve_target
 from vsrcli.streams.stream_plan import StreamPlan, plan_streams
 from vsrcli.timing import Schedule, TimeRange, output_time_base
@@ -159,8 +159,9 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
     _lose_captions(plan, info, options, to_folder=to_folder)
     if options.strict and plan.losses:
         raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
+    refuse_drops(info, options, target)
     for note in (
-        rate_note(info, options.fps),
+        rate_note(info, options),
         interlace_note(info, options),
         clock_note(info),
     ):
@@ -226,7 +227,7 @@ def _plan_folder(
 ) -> _OutputPlan:
     return _OutputPlan(
         encoder=options.encoder,
-        fps=options.fps,
+        fps=options.rate,
         promised=video,
         notes=[
             f"the output is a folder of pictures: {target}",
@@ -256,7 +257,7 @@ def _plan_file(
     promised, other_losses = kept_in(target, encoder.codec, written_format, video)
     plan = _OutputPlan(
         encoder=encoder,
-        fps=options.fps,
+        fps=options.rate,
         promised=promised,
         losses=[
             *pixel_losses,

@@ -53,6 +53,7 @@ def run_fingerprint(
         raise InputError(f"{job.source}: cannot be read ({error.strerror})") from error
     return {
         **_flag_values(options, leave_out=_WITHOUT_EFFECT),
+        "--fps": str(options.rate),
         # crf and preset say what it means
         **_flag_values(job.encoder, leave_out={"quality"}),
         "threads of the encoder": str(

@@ -45,7 +45,6 @@ def verify(
     target: str | Path,
     options: UpscaleOptions | None = None,
     *,
-    fps_given: bool = True,
     threshold_db: float = DEFAULT_THRESHOLD_DB,
     final_target: Path | None = None,
     promised: OutputVideo | None = None,
@@ -58,9 +57,9 @@ def verify(
     Args:
         source: the input file.
         target: the output file.
-        options: of the run; rate, range of time, audio, deinterlacing and rotation matter.
-        fps_given: whether only that rate is right; otherwise the source's own timestamps and the
-            output's own constant rate are right as well.
+        options: of the run; rate, range of time, audio, deinterlacing and rotation matter. Without
+            a rate, the source's own timestamps and the output's own constant rate are right as
+            well as the default.
         threshold_db: PSNR of the halved output against the source that is always close enough.
         final_target: the name that the output will have, whose ending names the container; None:
             ``target``.
@@ -101,11 +100,11 @@ def verify(
         output_packets=scan_packets(output_info),
         on_progress=on_progress,
     )
-    policies = _policies(task, fps_given)
+    policies = _policies(task)
     policy, results = _find_policy(task, policies)
     expected = results.expected[policy]
     policy_note = ""
-    if not fps_given and policy != str(UpscaleOptions().fps):
+    if options.fps is None and policy != str(options.rate):
         policy_note = f", as with --fps {policy}"
     stream_checks, facts = check_streams(
         info,
@@ -141,11 +140,11 @@ def _baked_orientation(info: VideoInfo, options: UpscaleOptions) -> Orientation 
     return None
 
 
-def _policies(task: VerificationTask, fps_given: bool) -> dict[str, Policy]:
+def _policies(task: VerificationTask) -> dict[str, Policy]:
     """The rates that are right, by name."""
-    fps = task.options.fps
+    fps = task.options.rate
     policies: dict[str, Policy] = {str(fps): fps}
-    if not fps_given:
+    if task.options.fps is None:
         policies["source"] = "source"
         output_rate = task.output.rate
         if output_rate:
