@@ -1,11 +1,11 @@
 """Speed and quality of all networks and of interpolation, in one table.
 
-python benchmarks/speed_quality.py [--size 640x360] [--frames 3]
+python benchmarks/speed_quality.py [--frames 3]
 
 The speed is that of the whole way from five frames of luma to one of twice the size (motion
-compensation included) on a film that moves, in the backend that `--backend auto` takes. It is
-computed from the processor time of a frame and the number of cores, as if all cores were busy all
-the time, so that other programs hardly disturb it. The quality is that of the table "Quality" in
+compensation included) on a film that moves, in the backend that `--backend auto` takes. It comes
+from processor time and is given relative to Delta's, so that neither the machine nor other programs
+matter much. The quality is that of the table "Quality" in
 RESULTS.md: each network's own weights for a degradation, on that degradation.
 `docs/speed_quality.py` draws the table.
 """
@@ -19,18 +19,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from lite import pan
-from script_parts import parse_size, print_header, print_row
+from script_parts import print_header, print_row
 
 from vsrcli.backends import open_backend
 from vsrcli.frame import Plane
 from vsrcli.models import MODELS
 from vsrcli.picture.resize import Kernel, double
-from vsrcli.pipeline.network import LumaNetwork, available_cores
+from vsrcli.pipeline.network import LumaNetwork
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
 # test degradation -> domain of the weights for it
 TESTS = {"clean": "clean", "crf 23": "video"}
 _BEFORE = 5
+_SIZE = (160, 90)
+_UNIT = "delta"
 
 Call = Callable[[list[Plane]], object]
 
@@ -67,33 +69,37 @@ def network(name: str) -> tuple[Call, str]:
     return call, backend.name
 
 
-def frames_per_second(call: Call, film: list[Plane], count: int) -> float:
+def seconds_per_frame(call: Call, film: list[Plane], count: int) -> float:
+    """Processor time, of all cores."""
     for number in range(_BEFORE):
         call(film[number : number + 5])
     began = time.process_time()
     for number in range(_BEFORE, _BEFORE + count):
         call(film[number : number + 5])
-    return count * available_cores() / (time.process_time() - began)
+    return (time.process_time() - began) / count
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--size", default="640x360", help="default: %(default)s")
     parser.add_argument("--frames", type=int, default=3, help="default: %(default)s")
     arguments = parser.parse_args()
-    width, height = parse_size(arguments.size)
+    width, height = _SIZE
     film = pan(_BEFORE + arguments.frames + 4, height, width)
-    print_header("method", "run by", "frames/s", *(f"{test}, dB" for test in TESTS))
+    calls: dict[str, tuple[Call, str]] = {}
     kernels: tuple[Kernel, ...] = ("bicubic", "lanczos")
-    for name in kernels:
-        speed = frames_per_second(interpolation(name), film, arguments.frames)
-        print_row(name, "-", f"{speed:.3g}", *gains(name))
+    for kernel in kernels:
+        calls[kernel] = interpolation(kernel), "-"
     for name in MODELS:
-        call, runner = network(name)
-        speed = frames_per_second(call, film, arguments.frames)
-        print_row(name, runner, f"{speed:.3g}", *gains(name))
+        calls[name] = network(name)
+    seconds = {}
+    for name, (call, _) in calls.items():
+        seconds[name] = seconds_per_frame(call, film, arguments.frames)
+    print_header("method", "run by", "times Delta", *(f"{test}, dB" for test in TESTS))
+    for name, (_, runner) in calls.items():
+        speed = f"{float(f'{seconds[_UNIT] / seconds[name]:.2g}'):g}"
+        print_row(name, runner, speed, *gains(name))
 
 
 if __name__ == "__main__":

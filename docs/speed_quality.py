@@ -21,8 +21,10 @@ LEFT = 62
 RIGHT = 734
 TOP = 62
 BOTTOM = 384
-SLOWEST = 0.03
+SLOWEST = 0.08
 MAX_GAIN_DB = 5.0
+# below, marks have their names beside them
+CROWDED_BELOW_DB = 1.0
 COLORS = {
     "bicubic": "#6e7781",
     "lanczos": "#6e7781",
@@ -39,7 +41,7 @@ class Method:
 
     Attributes:
         name: of a network or an interpolation.
-        speed: frames/s.
+        speed: in units of Delta's.
         clean: gain on clean sources in dB, or None.
         compressed: gain on sources compressed at crf 23 in dB, or None.
     """
@@ -88,7 +90,9 @@ def _axes(fastest: float) -> list[str]:
     parts = []
     for gain in range(int(MAX_GAIN_DB) + 1):
         parts.append(_line(LEFT, _y(gain), RIGHT, _y(gain)))
-        parts.append(_text(LEFT - 8, _y(gain) + 4, f"{gain:+d}", "end"))
+        parts.append(
+            _text(LEFT - 8, _y(gain) + 4, f"{gain:+d}" if gain else "0", "end")
+        )
     power = math.ceil(math.log10(SLOWEST))
     while 10**power <= fastest:
         x = _x(10**power, fastest)
@@ -96,7 +100,7 @@ def _axes(fastest: float) -> list[str]:
         parts.append(_text(x, BOTTOM + 18, f"{10**power:g}"))
         power += 1
     middle = (LEFT + RIGHT) / 2
-    parts.append(_text(middle, BOTTOM + 40, "frames/s, 640x360 to 1280x720, two cores"))
+    parts.append(_text(middle, BOTTOM + 40, "speed on a CPU (Delta = 1)"))
     turned = f' transform="rotate(-90 18 {(TOP + BOTTOM) / 2:.0f})"'
     label = "dB over bicubic"
     parts.append(_text(18, (TOP + BOTTOM) / 2, label, more=turned))
@@ -115,7 +119,10 @@ def _marks(method: Method, fastest: float) -> list[str]:
             )
     highest = method.clean or 0.0
     bold = f' font-weight="600" fill="{color}"'
-    parts.append(_text(x, _y(highest) - 13, method.name, more=bold))
+    if highest < CROWDED_BELOW_DB:
+        parts.append(_text(x + 13, _y(highest) + 4, method.name, "start", bold))
+    else:
+        parts.append(_text(x, _y(highest) - 13, method.name, more=bold))
     return parts
 
 
@@ -131,11 +138,11 @@ def _legend() -> list[str]:
 
 def draw(found: list[Method]) -> str:
     """The picture as SVG; its own background makes it readable on any page."""
-    fastest = 3 * max(method.speed for method in found)
+    fastest = 8 * max(method.speed for method in found)
     title = _text(
         LEFT,
         24,
-        "Speed and quality on a CPU",
+        "Speed and quality",
         "start",
         ' font-size="16" font-weight="600"',
     )

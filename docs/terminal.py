@@ -27,7 +27,8 @@ COMMANDS = (
 )
 # of a terminal's output: a control sequence, a character that moves, or text
 _PIECE = re.compile(r"\x1b\[([?\d;]*)([A-Za-z])|([\r\n])|([^\x1b\r\n]+)|\x1b.")
-_FONT_FACE = re.compile(r"@font-face \{.*?\}\s*", re.DOTALL)
+# what rich adds to its pictures and these do not need
+_ADDED = re.compile(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", re.DOTALL)
 
 
 class Screen:
@@ -131,7 +132,7 @@ def draw(shown: list[tuple[str, str]]) -> str:
             console.print(Text.assemble(("$ ", "green"), (command, "bold")))
             console.print(Text.from_ansi(output))
         picture = console.export_svg(title="vsr", theme=MONOKAI)
-    return _FONT_FACE.sub("", picture)
+    return _ADDED.sub("", picture)
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -708,8 +709,8 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
     info = probe(tmp_path / "o.nut")
     assert (info.width, info.height, info.video.codec) == (192, 128, "rawvideo")
     assert [stream.codec for stream in info.streams] == ["rawvideo", "aac"]
-    lite: dict[str, Any] = {"model": "lite", "device": "cpu"}
-    run(piped, tmp_path / "d.nut", end=Fraction(1, 5), **lite)
+    plain = UpscaleOptions(fps="source", model="lite", device="cpu")
+    upscale(piped, tmp_path / "d.nut", replace(plain, end=Fraction(1, 5)))
     for one, other in zip(
         frames(tmp_path / "o.nut"), frames(tmp_path / "d.nut"), strict=True
     ):
@@ -720,9 +721,8 @@ def test_pipes_in_and_out(tmp_path: Path, demo_clip: Path) -> None:
     content = piped.read_bytes()
     done = vsr("upscale", "-", target, *options, "--model", "lite", stdin=content)
     assert done.returncode == 0, done.stderr
-    medium = {"preset": "medium"}
-    span = {"start": Fraction(1, 2), "end": Fraction(7, 10)}
-    run(piped, tmp_path / "f.mkv", encoder=medium, **span, **lite)
+    span = replace(plain, start=Fraction(1, 2), end=Fraction(7, 10))
+    upscale(piped, tmp_path / "f.mkv", span)
     assert [
         (frame.time, frame.luma.tobytes()) for frame in frames(tmp_path / "p.mkv")
     ] == [(frame.time, frame.luma.tobytes()) for frame in frames(tmp_path / "f.mkv")]

@@ -8,6 +8,7 @@ import importlib.util
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from fractions import Fraction
@@ -43,6 +44,13 @@ FILES = sorted((ROOT / "vsrcli").rglob("*.py"))
 README = (ROOT / "README.md").read_text()
 MAX_README_WORDS = 700
 MAX_PICTURE_BYTES = 120_000
+MAX_PICTURES_BYTES = 300_000
+# picture -> the script that makes it, and the page that shows it
+PICTURES = {
+    "docs/before-after.png": ("docs/picture.py", "README.md"),
+    "docs/speed-quality.svg": ("docs/speed_quality.py", "docs/measuring.md"),
+    "docs/terminal.svg": ("docs/terminal.py", "docs/usage.md"),
+}
 
 CODE_BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -265,15 +273,23 @@ def test_every_option_is_on_a_page() -> None:
     assert not missing, f"no page explains {sorted(missing)}"
 
 
-def test_the_table_of_containers_is_current() -> None:
-    """docs/containers.md is what docs/containers.py makes of the code's own rules."""
-    spec = importlib.util.spec_from_file_location(
-        "containers", ROOT / "docs" / "containers.py"
-    )
+def _script(name: str) -> Any:
+    """A script of ``docs/`` as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module  # dataclasses look for their module there
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        del sys.modules[name]
+    return module
+
+
+def test_the_table_of_containers_is_current() -> None:
+    """docs/containers.md is what docs/containers.py makes of the code's own rules."""
+    module = _script("containers")
     assert module.page() == module.PAGE.read_text(), "run python docs/containers.py"
 
 
@@ -296,6 +312,50 @@ def test_readme_shows_a_small_picture() -> None:
     pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
     assert pictures == ["docs/before-after.png"]
     assert (ROOT / pictures[0]).stat().st_size <= MAX_PICTURE_BYTES
+
+
+@pytest.mark.parametrize("picture", PICTURES)
+def test_pictures_are_made_by_a_script_and_shown(picture: str) -> None:
+    script, page = PICTURES[picture]
+    name = Path(picture).name
+    assert f'"{name}"' in _text(script)
+    shown = {
+        Path(link).name for link in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", _text(page))
+    }
+    assert name in shown
+
+
+def test_pictures_are_small_and_need_nothing_from_elsewhere() -> None:
+    files = [*(ROOT / "docs").glob("*.png"), *(ROOT / "docs").glob("*.svg")]
+    assert {f"docs/{file.name}" for file in files} == set(PICTURES)
+    assert sum(file.stat().st_size for file in files) <= MAX_PICTURES_BYTES
+    for file in files:
+        if file.suffix == ".svg":
+            text = file.read_text()
+            assert set(re.findall(r"https?://[^\s\"']+", text)) == {
+                "http://www.w3.org/2000/svg"
+            }
+            assert "<script" not in text
+
+
+def test_the_picture_of_speed_and_quality_is_current() -> None:
+    """It shows the table of RESULTS.md, whose gains are those of the table of quality."""
+    module = _script("speed_quality")
+    found = {method.name: method for method in module.methods()}
+    assert set(found) == {"bicubic", "lanczos", *MODELS}
+    assert module.PICTURE.read_text() == module.draw(list(found.values())), (
+        "run python docs/speed_quality.py"
+    )
+    results = _text("benchmarks/RESULTS.md")
+    for method in found.values():
+        for test, domain, gain in (
+            ("clean", "clean", method.clean),
+            ("crf 23", "video", method.compressed),
+        ):
+            name = f"{method.name}:{domain}" if method.name in MODELS else method.name
+            row = rf"^\| {test} \| {name} \| [\d.]+ \| (\S+) \|"
+            measured = re.findall(row, results, re.MULTILINE)
+            assert measured == ([] if gain is None else [f"{gain:+.2f}"])
 
 
 def test_readme_names_every_network_with_its_size() -> None:
