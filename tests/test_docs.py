@@ -56,6 +56,7 @@ CODE_BLOCK = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 SHELL_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 PYTHON_BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 QUOTED = re.compile(r"`([^`]+)`")
+TOML_BLOCK = re.compile(r"^```toml\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]*)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 FLAG = re.compile(r"(?<!\S)(--?[a-z][a-z0-9-]*)")
@@ -221,7 +222,13 @@ def test_every_command_has_a_guide() -> None:
 
 
 @pytest.mark.parametrize(("page", "words"), SHOWN, ids=SHOWN_IDS)
-def test_commands_on_the_pages_exist(page: str, words: list[str]) -> None:
+def test_commands_on_the_pages_exist(
+    page: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # where a command names a profile, it is that of the file that the page shows
+    defaults = tmp_path / "vsr.toml"
+    defaults.write_text("".join(TOML_BLOCK.findall(_text(page))))
+    monkeypatch.setenv("VSR_CONFIG", str(defaults))
     name, *rest = words
     if name.startswith("-"):
         assert name in _flags(group)

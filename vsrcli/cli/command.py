@@ -178,7 +178,7 @@ def _apply_settings(command: Command, ctx: click.Context) -> None:
     from vsrcli.cli.settings import read_settings
 
     name = str(command.name)
-    settings = read_settings(*given_settings(ctx), known_commands(ctx) or [name])
+    settings = read_settings(*given_settings(ctx), known_commands(ctx))
     applied = {}
     for setting in settings.of_command(name, command, ctx):
         if not _is_given(ctx, setting.parameter):
@@ -190,7 +190,7 @@ def _apply_settings(command: Command, ctx: click.Context) -> None:
 
 
 def known_commands(ctx: click.Context) -> list[str]:
-    """The names of all commands."""
+    """The names of all commands; none where one is run without the others."""
     root = ctx.find_root()
     command = root.command
     return command.list_commands(root) if isinstance(command, click.Group) else []

@@ -142,7 +142,7 @@ def read_settings(
     Args:
         given: its name by ``--config``, or None.
         profile: its profile by ``--profile``, or None.
-        commands: names of the commands, which have tables.
+        commands: names of the commands, which have tables; none: any name will do.
 
     Raises:
         OptionError: it is missing although it was named, is no TOML, or has unknown tables; or
@@ -194,7 +194,7 @@ def _read(path: Path, is_named: bool) -> dict[str, Any] | None:
 
 def _check_tables(settings: Settings, commands: tuple[str, ...]) -> None:
     path = settings.path
-    _check_names(path, "", settings.tables, (*commands, PROFILES))
+    _check_names(path, "", settings.tables, commands and (*commands, PROFILES))
     profiles = settings.tables.get(PROFILES, {})
     for name, profile in profiles.items():
         if not isinstance(profile, dict):
@@ -217,7 +217,7 @@ def _check_names(
     known: tuple[str, ...],
 ) -> None:
     for name, table in tables.items():
-        if name not in known:
+        if known and name not in known:
             hint = did_you_mean(name, known)
             raise OptionError(
                 f"{path}: unknown table [{prefix}{name}]{hint}: "
