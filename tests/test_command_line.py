@@ -12,6 +12,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from fake import FakeBackend
 
 import vsrcli.options
 from vsrcli.cli import COMMANDS, _run, group
@@ -436,3 +437,36 @@ def test_frames_of_a_duration(tmp_path: Path, moving_clip: Path) -> None:
     words = ["extract", str(moving_clip), str(tmp_path / "frames")]
     assert _run([*words, "--start", "0.04", "--duration", "0.08", "-q"]) == 0
     assert len(list((tmp_path / "frames").iterdir())) == 2
+
+
+def test_pictures_are_written_where_they_are_meant(
+    tmp_path: Path,
+    moving_clip: Path,
+    fake: FakeBackend,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = str(moving_clip)
+    short = ("--end", "0.04", "-q")
+    error = _error(capsys, "upscale", clip, "o")
+    assert (
+        "o has no file name ending: write o.mp4 for a video, or o/ for a folder"
+        in error
+    )
+    Path("videos").mkdir()
+    for typed in ("videos", "."):
+        error = _error(capsys, "upscale", clip, typed)
+        assert f"{typed} is a folder: write " in error
+        assert f"{moving_clip.stem}-x2.mp4 for a video in it, or {typed}/" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["videos"]
+    assert list(Path("videos").iterdir()) == []
+    assert _run(["upscale", clip, "o/", *short]) == 0
+    assert len(list(Path("o").iterdir())) == 1
+    # it holds pictures already
+    assert _run(["upscale", clip, "o", "-y", *short]) == 0
+    # pictures from pictures
+    assert _run(["upscale", "o", "p", *short]) == 0
+    assert len(list(Path("p").iterdir())) == 1
+    assert _run(["upscale", clip, "videos/", *short]) == 0
+    assert len(list(Path("videos").iterdir())) == 1

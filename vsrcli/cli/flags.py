@@ -28,6 +28,8 @@ from vsrcli.wording import did_you_mean
 F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options", UpscaleOptions, AssembleOptions)
 
+_TYPED = "vsrcli.typed"  # among what a run of the command line remembers
+
 quiet_flag = click.option(
     "-q",
     "--quiet",
@@ -68,7 +70,16 @@ class FileName(click.Path):
         """A path; an empty name would be that of the current folder."""
         if not os.fspath(value):
             self.fail("the name is empty", param, ctx)
-        return super().convert(value, param, ctx)
+        path = super().convert(value, param, ctx)
+        if ctx is not None:
+            ctx.meta.setdefault(_TYPED, {})[path] = os.fspath(value)
+        return path
+
+
+def as_typed(path: Path) -> str:
+    """A ``FileName`` of the command as the user wrote it: a path has lost the ``/`` at its end."""
+    typed: dict[Path, str] = click.get_current_context().meta.get(_TYPED, {})
+    return typed.get(path, str(path))
 
 
 class _Text(click.ParamType[Any]):

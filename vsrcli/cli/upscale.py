@@ -20,6 +20,7 @@ from vsrcli.cli.console import (
 )
 from vsrcli.cli.flags import (
     FileName,
+    as_typed,
     field_values,
     json_summary_flag,
     no_progress_flag,
@@ -91,6 +92,10 @@ def command(
     if batch.skip_existing:
         raise OptionError("--skip-existing belongs to --out-dir")
     source, target = paths
+
+    from vsrcli.jobs.typed_target import check_typed_target
+
+    check_typed_target(source, as_typed(target))
     _upscale_one(source, target, options, display)
 
 
