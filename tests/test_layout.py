@@ -78,6 +78,7 @@ HOMES: dict[str, tuple[str, ...]] = {
         "pipeline/prefetch.py",
         "training/interrupts.py",
         "cli/signals.py",
+        "cli/ticker.py",
         "containers/pipe.py",
         "segments/lifetime.py",
     ),

@@ -208,7 +208,7 @@ def test_a_batch_goes_on_after_an_error_that_nobody_foresaw(
             raise OSError(errno.EIO, "Input/output error", str(source))
         return original(source, *rest)
 
-    import vsrcli.jobs.upscale as job
+    import vsrcli.jobs.checked_run as job
 
     original: Callable[..., object] = vars(job)["prepare"]
     monkeypatch.setattr(job, "prepare", prepare)

@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clips import texture, write_clip
 from fake import FakeBackend
+from rich.cells import cell_len
+from terminal import Terminal, bars_in
 
+from vsrcli.backends import Float
+from vsrcli.cli import _run, run_log, ticker
+from vsrcli.cli.bar import lay_out
 from vsrcli.cli.eta import BatchEta, Eta
+from vsrcli.cli.meter import BatchMeter, Meter
+from vsrcli.jobs import checked_run
+from vsrcli.jobs.batch import BatchObserver, BatchPlan, upscale_all
 from vsrcli.jobs.upscale import upscale
-from vsrcli.options import EncoderOptions, UpscaleOptions
+from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress
 from vsrcli.segments.shares import ShareOfPass
 
@@ -253,3 +269,299 @@ def test_still_frames_are_no_work(tmp_path: Path, fake: FakeBackend) -> None:
     # a frame stands still while the two after it do
     assert steps[:18] == [1.0] + [0.0] * 17
     assert min(steps[18:]) > 0
+
+
+# -- words
+
+
+class FakeClock:
+    """A clock that tests move."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def slow_meter(batch: BatchMeter | None, clock: FakeClock, title: str) -> Meter:
+    """A meter of a two-hour film, after 100 frames of 7 s each."""
+    meter = Meter(title, "frames", batch=batch, clock=clock)
+    clock.now += START_UP_SECONDS
+    for number in range(101):
+        share = number / 172_752
+        meter.update(share, number, total=172_752)
+        clock.now += 7.0
+    return meter
+
+
+def test_a_two_hour_film_in_words() -> None:
+    meter = slow_meter(None, FakeClock(), "film.mkv")
+    assert meter.counts() == "    100/172,752 frames"
+    assert meter.rate() == "0.14 frames/s"
+    assert meter.left() == "14 days left"
+    sentence = meter.sentence()
+    assert sentence.startswith(
+        "0.1 %, 100 of 172,752 frames, 0.14 frames/s, 14 days left, ends 20"
+    )
+
+
+def test_a_meter_that_knows_no_end_tells_what_it_knows() -> None:
+    clock = FakeClock()
+    meter = Meter("in.y4m", "frames", clock=clock)
+    assert meter.left() == "starting"
+    for number in range(1, 100):
+        clock.now += 0.25
+        meter.update(None, number)
+    assert meter.sentence() == "99 frames, 4.0 frames/s"
+
+
+@pytest.mark.parametrize("width", [30, 60, 79, 80, 100, 200])
+@pytest.mark.parametrize("title", ["a.mkv", "名前" * 20, "long" * 30])
+@pytest.mark.parametrize("is_batch", [False, True])
+def test_the_bar_fits_any_width(width: int, title: str, is_batch: bool) -> None:
+    clock = FakeClock()
+    batch = BatchMeter([1e12, 2e12, None], clock=clock) if is_batch else None
+    if batch is not None:
+        batch.begin(0)
+    meter = slow_meter(batch, clock, title)
+    meter.text = "of a method"
+    lines = lay_out(meter, width - 1)
+    assert len(lines) == 1 + is_batch
+    for line in lines:
+        columns = cell_len(line.title) + 1 + line.bar + 2 + len(line.text)
+        assert columns < width or width == 30
+        assert line.bar >= 6
+        assert "days left" in line.text or width == 30
+        assert cell_len(line.title) == cell_len(lines[0].title)
+    if width >= 80:
+        assert "100/172,752 frames  0.14 frames/s  14 days left" in lines[0].text
+    if width >= 100:
+        assert lines[0].text.endswith("of a method")
+    if is_batch and width >= 80:
+        assert lines[1].text.endswith("days left  and 1 file of unknown length")
+
+
+def test_the_bar_keeps_its_place_while_figures_grow() -> None:
+    clock = FakeClock()
+    meter = Meter("film.mkv", "frames", clock=clock)
+    bars = set()
+    for number in range(1, 1000):
+        clock.now += 0.37
+        meter.update(number / 1000, number, total=1000)
+        bars.add(lay_out(meter, 99)[0].bar)
+    assert len(bars) == 1
+
+
+# -- commands
+
+
+class PacedBackend(FakeBackend):
+    """Takes its time."""
+
+    def run(self, windows: Float) -> Float:
+        """Wait, then interpolate."""
+        time.sleep(0.02)
+        return super().run(windows)
+
+
+@pytest.fixture
+def paced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network for which the demo clip takes most of a second, and a minute of 0.2 s."""
+    backend = PacedBackend()
+    monkeypatch.setattr(
+        "vsrcli.jobs.upscale.open_backend", lambda *arguments, **options: backend
+    )
+    monkeypatch.setattr(ticker, "_FIRST_SECONDS", 0.1)
+    monkeypatch.setattr(ticker, "_EVERY_SECONDS", 0.2)
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Terminal]:
+    """Runs a command whose standard error is a terminal of 80 columns."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+
+    def run(*words: str | Path, status: int = 0) -> Terminal:
+        with Terminal() as shown, os.fdopen(os.dup(shown.descriptor), "w") as stream:
+            monkeypatch.setattr(sys, "stderr", stream)
+            assert _run([str(word) for word in words]) == status
+        return shown
+
+    return run
+
+
+def test_notes_leave_no_ghost_of_the_bar(
+    demo_clip: Path, tmp_path: Path, paced: None, terminal: Callable[..., Terminal]
+) -> None:
+    """A second console would print into the bar and leave its line standing."""
+    shown = terminal("upscale", demo_clip, tmp_path / "o.mkv", "--codec", "ffv1", "-v")
+    screen = shown.screen(80)
+    assert any("/30 frames" in line for line in bars_in(shown.text))
+    assert not [line for line in screen.shown if "━" in line or "%  " in line]
+    assert screen.shown[0] == "vsr: copied: stream 1 (AAC)"
+    assert any(line.startswith("INFO") for line in screen.shown)
+    assert "30 frames of 192x128" in "".join(screen.shown)
+    # every bar was within the line
+    bars = [line for line in bars_in(shown.text) if "━" in line]
+    assert bars
+    assert all(cell_len(line) < 80 for line in bars)
+
+
+def test_an_error_leaves_no_ghost_of_the_bar(
+    demo_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: Callable[..., Terminal],
+) -> None:
+    backend = FakeBackend(fail_at=20)
+    monkeypatch.setattr(
+        "vsrcli.jobs.upscale.open_backend", lambda *arguments, **options: backend
+    )
+    shown = terminal("upscale", demo_clip, tmp_path / "o.mkv", "-q", status=1)
+    assert shown.screen(80).shown[0].startswith("vsr: error: out of memory on fake")
+    shown = terminal("upscale", demo_clip, tmp_path / "o.mkv", status=1)
+    assert not [line for line in shown.screen(80).shown if "━" in line]
+
+
+def test_a_batch_shows_its_place_and_two_times(
+    demo_clip: Path, tmp_path: Path, paced: None, terminal: Callable[..., Terminal]
+) -> None:
+    second = Path(shutil.copy(demo_clip, tmp_path / "second.mp4"))
+    broken = tmp_path / "broken.mkv"
+    broken.write_text("no video")
+    words = ["upscale", demo_clip, broken, second, "--out-dir", tmp_path / "out"]
+    shown = terminal(*words, "--preset", "ultrafast", status=1)
+    lines = bars_in(shown.text)
+    assert any(line.startswith("[3/3] second.mp4") for line in lines)
+    of_all = [line for line in lines if line.startswith("all ")]
+    assert any(line.rstrip().endswith("left") for line in of_all)
+    end = shown.screen(80).shown
+    assert not [line for line in end if "━" in line]
+    # what fails is known before the first is upscaled
+    assert "error: " in end[0]
+    assert "vsr: 1 of 3 files cannot be upscaled; 2 are upscaled now" in end
+    assert re.fullmatch(
+        r"vsr: 2 done, 0 skipped, 1 failed, in .* s: .*", " ".join(end[-2:])
+    )
+    assert "broken.mkv" in end[-1]
+
+
+def test_off_a_terminal_lines_tell_how_far_it_is(
+    demo_clip: Path, tmp_path: Path, paced: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["upscale", str(demo_clip), str(tmp_path / "o.mkv"), "--codec", "ffv1"]
+    assert _run(words) == 0
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if " of 30 frames" in line]
+    assert 2 <= len(told) <= 6
+    for line in told:
+        assert re.match(r"vsr: \d+\.\d %, \d+ of 30 frames", line)
+    assert not any("\x1b" in line or "━" in line for line in lines)
+    for option in ("-q", "--no-progress"):
+        assert _run([*words, "-y", option]) == 0
+        assert " of 30 frames" not in capsys.readouterr().err
+
+
+def test_off_a_terminal_a_batch_tells_its_place(
+    demo_clip: Path, tmp_path: Path, paced: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = Path(shutil.copy(demo_clip, tmp_path / "second.mp4"))
+    words = ["upscale", str(demo_clip), str(second), "--out-dir", str(tmp_path / "out")]
+    assert _run([*words, "--preset", "ultrafast"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    told = [line for line in lines if line.startswith("vsr: [2/2] second.mp4: ")]
+    assert told
+    assert "left; all: " in told[0]
+    assert ", ends " in told[0]
+
+
+def test_a_log_has_everything_with_date_and_time(
+    demo_clip: Path, tmp_path: Path, paced: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "run.log"
+    log.write_text("mine\n")
+    target = tmp_path / "o.mkv"
+    words = ["upscale", str(demo_clip), str(target), "--codec", "ffv1", "-q"]
+    assert _run([*words, "--log", str(log)]) == 0
+    assert _run([*words, "--log", str(log)]) == 1
+    assert capsys.readouterr().err.startswith("vsr: error: ")
+    first, *lines = log.read_text().splitlines()
+    assert first == "mine"
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ", line) for line in lines)
+    texts = [line[20:] for line in lines]
+    assert "copied: stream 1 (AAC)" in texts
+    assert any(" of 30 frames" in text for text in texts)
+    assert any("fp32 by fake on cpu" in text for text in texts)
+    assert any("30 frames of 192x128" in text for text in texts)
+    assert texts[-1].startswith(f"error: {target} exists")
+
+
+def test_a_log_in_the_way_is_refused_before_the_work(
+    demo_clip: Path,
+    tmp_path: Path,
+    fake: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source = Path(shutil.copy(demo_clip, tmp_path / "in.mp4"))
+    content = source.read_bytes()
+    linked = tmp_path / "linked.log"
+    linked.hardlink_to(source)
+    target = tmp_path / "o.mkv"
+    for log, reason in (
+        (source, "is the input"),
+        (linked, "is the input"),
+        (target, "is the output"),
+        (tmp_path / "o.mkv.vsr", "is the output"),
+        (tmp_path / "o.mkv.vsr" / "x", "there is no folder"),
+        (tmp_path, "this is a folder"),
+        (tmp_path / "none" / "run.log", "there is no folder"),
+        (Path("/dev/full"), "no regular file"),
+    ):
+        assert _run(["upscale", str(source), str(target), "--log", str(log)]) == 1
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert f"--log {log}" in error
+        assert reason in error
+    assert source.read_bytes() == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mp4", "linked.log"]
+    assert not fake.windows
+
+
+def test_a_full_disk_ends_the_log_and_not_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("a") as full:
+        log = run_log._RunLog(full, tmp_path / "run.log")
+        log.write("one")
+        log.write("two")
+        with contextlib.suppress(OSError):
+            full.close()
+    error = capsys.readouterr().err
+    assert error.count("the log ends here: No space left on device") == 1
+
+
+def test_a_source_is_prepared_once_unless_it_changes(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preparing reads all packets, seconds for an hour of film."""
+    prepared = []
+    genuine = checked_run.prepare
+
+    def counting(source: Path, *rest: Any) -> Any:
+        prepared.append(source.name)
+        return genuine(source, *rest)
+
+    class Changing(BatchObserver):
+        def planned(self, plans: Sequence[BatchPlan]) -> None:
+            os.utime(tmp_path / "b.mp4", ns=(1, 1))
+
+    monkeypatch.setattr(checked_run, "prepare", counting)
+    sources = [tmp_path / "a.mp4", tmp_path / "b.mp4"]
+    for source in sources:
+        shutil.copy(demo_clip, source)
+    batch = BatchOptions(out_dir=str(tmp_path / "out"))
+    options = UpscaleOptions(encoder=EncoderOptions(preset="ultrafast"))
+    items = upscale_all(sources, batch, options, Changing())
+    assert [item.error for item in items] == [None, None]
+    assert prepared == ["a.mp4", "b.mp4", "b.mp4"]

@@ -13,7 +13,6 @@ from vsrcli.cli.console import (
     log_to_stderr,
     note,
     print_json,
-    progress_bar,
 )
 from vsrcli.cli.flags import (
     FileName,
@@ -23,6 +22,7 @@ from vsrcli.cli.flags import (
     quiet_flag,
     with_encoder,
 )
+from vsrcli.cli.progress import progress_bar
 from vsrcli.errors import OptionError
 from vsrcli.options import AssembleOptions, EncoderOptions
 from vsrcli.wording import plural
@@ -69,11 +69,7 @@ def command(
             source,
             target,
             options,
-            on_progress=lambda share, frames: show(
-                share,
-                frames,
-                plural(frames, "picture"),
-            ),
+            on_progress=show,
             on_note=None if quiet else note,
         )
     if as_json:

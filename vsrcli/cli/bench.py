@@ -12,7 +12,7 @@ import click
 
 from vsrcli.cli.bench_tables import as_csv, print_mean, print_report
 from vsrcli.cli.command import Command, Option
-from vsrcli.cli.console import ShowProgress, log_to_stderr, note, progress_bar
+from vsrcli.cli.console import log_to_stderr, note
 from vsrcli.cli.flags import (
     TEXT,
     FileName,
@@ -20,6 +20,7 @@ from vsrcli.cli.flags import (
     option_flags,
     verbose_flag,
 )
+from vsrcli.cli.progress import ShowProgress, progress_bar
 from vsrcli.errors import OptionError, OutputError
 from vsrcli.options import BenchOptions
 from vsrcli.paths import is_folder, output_name, refuse_inputs

@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-# share done (0..1, or None if unknown), units done, text to show
-ShowProgress = Callable[[float | None, int, str], None]
-
 _LEVELS = (logging.WARNING, logging.INFO, logging.DEBUG)
 # Wider than any table.
 _UNLIMITED_WIDTH = 10_000
 _DEFAULT_WIDTH = 80
+
+# The stream and its console.
+_stderr: tuple[Any, Console] | None = None
+# Takes what is printed for a log, if there is one.
+_recorder: Callable[[str], None] | None = None
 
 
 def stdout() -> Console:
@@ -37,10 +39,19 @@ def stdout() -> Console:
 
 
 def stderr() -> Console:
-    """The console for everything else."""
+    """The console for everything else: one for each stream, since a bar on it must know of all.
+
+    A second one would print into the bar, and leave its lines standing.
+    """
+    global _stderr
     from rich.console import Console
 
-    return Console(file=sys.stderr, highlight=False, soft_wrap=True, width=_width())
+    # while a bar is shown, rich puts a proxy in the stream's place, which prints above the bar
+    file = getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+    if _stderr is None or _stderr[0] is not file:
+        own = Console(file=file, highlight=False, soft_wrap=True, width=_width())
+        _stderr = (file, own)
+    return _stderr[1]
 
 
 def _width() -> int | None:
@@ -50,8 +61,32 @@ def _width() -> int | None:
 
 
 def note(text: str) -> None:
-    """Print a line for the user on stderr."""
+    """Print a line for the user on stderr, and in the log if there is one."""
     stderr().print(f"vsr: {printable(text)}", markup=False)
+    record(text)
+
+
+def record(text: str) -> None:
+    """Write a line in the log, if there is one."""
+    if _recorder is not None:
+        _recorder(printable(text))
+
+
+def is_recording() -> bool:
+    """Whether there is a log."""
+    return _recorder is not None
+
+
+@contextmanager
+def recording(recorder: Callable[[str], None]) -> Iterator[None]:
+    """Give ``recorder`` every line for the user, while it runs."""
+    global _recorder
+    before = _recorder
+    _recorder = recorder
+    try:
+        yield
+    finally:
+        _recorder = before
 
 
 def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
@@ -132,65 +167,3 @@ class _PrintableFormatter(logging.Formatter):
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         return printable(record.message)
-
-
-@contextmanager
-def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[ShowProgress]:
-    """Show a progress bar on stderr; nothing if that is no terminal or ``enabled`` is False.
-
-    Args:
-        title: shown before the bar.
-        unit: of what is counted, in the plural.
-        enabled: whether to show anything.
-
-    Yields:
-        A function to call with the share done (0..1, or None if unknown), the number of units done,
-        and a text to show.
-    """
-    console = stderr()
-    if not (enabled and console.is_terminal):
-        yield lambda share, count, text: None
-        return
-
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.percentage:>5.1f}%"),
-        TextColumn("{task.fields[text]}"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
-    progress = Progress(
-        *columns,
-        console=console,
-        transient=True,
-        refresh_per_second=4,
-    )
-    with progress as bar:
-        task = bar.add_task(printable(title), total=1.0, text="", rate="")
-        # what a resumed run has already done says nothing about the speed of this one
-        first: int | None = None
-
-        def show(share: float | None, count: int, text: str) -> None:
-            nonlocal first
-            if first is None:
-                first = count
-            done = count - first
-            elapsed = bar.tasks[0].elapsed or 0
-            rate = f"{done / elapsed:.2f} {unit}/s" if done and elapsed > 0 else ""
-            if share is None:
-                bar.update(task, total=None, text=text, rate=rate)
-            else:
-                bar.update(task, completed=share, text=text, rate=rate)
-
-        yield show

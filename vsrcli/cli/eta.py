@@ -254,6 +254,15 @@ class BatchEta:
             if index != self._current
         )
 
+    def remaining_of_current(self, eta: Eta, now: float) -> float | None:
+        """Seconds until the current piece is done, at first by the speed of those before it."""
+        of_current = eta.remaining(now)
+        cost = self._cost(eta)
+        weight = self._current_weight
+        if of_current is None and weight is not None and cost is not None:
+            of_current = max(0.0, weight * cost - (now - self._began))
+        return of_current
+
     def remaining(self, eta: Eta, now: float) -> float | None:
         """Seconds until all pieces of known cost are done; None while nothing can be said.
 
@@ -261,18 +270,7 @@ class BatchEta:
             eta: of the current piece.
             now: seconds, of the clock that ``begin`` was told.
         """
-        if self._current is None:
-            return None
-        seconds = self._seconds
-        weight_done = self._weight_done
-        weight = self._weights[self._current]
-        if weight is not None:
-            seconds += eta.seconds_for_all * eta.share_done
-            weight_done += weight * eta.share_done
-        cost = seconds / weight_done if weight_done else None
-        of_current = eta.remaining(now)
-        if of_current is None and weight is not None and cost is not None:
-            of_current = max(0.0, weight * cost - (now - self._began))
+        of_current = self.remaining_of_current(eta, now)
         rest = sum(
             weight or 0.0
             for index, weight in enumerate(self._weights)
@@ -280,4 +278,20 @@ class BatchEta:
         )
         if of_current is None or not rest:
             return of_current
+        cost = self._cost(eta)
         return None if cost is None else of_current + rest * cost
+
+    @property
+    def _current_weight(self) -> float | None:
+        return None if self._current is None else self._weights[self._current]
+
+    def _cost(self, eta: Eta) -> float | None:
+        """Seconds for a unit of weight, by what was done so far; None if nothing was."""
+        weight = self._current_weight or 0.0
+        weight_done = self._weight_done + weight * eta.share_done
+        if not weight_done:
+            return None
+        seconds = self._seconds
+        if weight:
+            seconds += eta.seconds_for_all * eta.share_done
+        return seconds / weight_done

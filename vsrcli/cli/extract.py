@@ -13,7 +13,6 @@ from vsrcli.cli.console import (
     log_to_stderr,
     note,
     print_json,
-    progress_bar,
 )
 from vsrcli.cli.flags import (
     FileName,
@@ -22,6 +21,7 @@ from vsrcli.cli.flags import (
     option_flags,
     quiet_flag,
 )
+from vsrcli.cli.progress import progress_bar
 from vsrcli.options import ExtractOptions
 from vsrcli.wording import plural
 
@@ -64,11 +64,7 @@ def command(
             source,
             target,
             options,
-            on_progress=lambda share, frames: show(
-                share,
-                frames,
-                plural(frames, "frame"),
-            ),
+            on_progress=show,
             on_note=None if quiet else note,
         )
     if as_json:

@@ -39,7 +39,7 @@ quiet_flag = click.option(
 no_progress_flag = click.option(
     "--no-progress",
     is_flag=True,
-    help="Show no progress bar.",
+    help="Show no progress: no bar, and off a terminal no line a minute.",
 )
 json_summary_flag = click.option(
     "--json",
@@ -80,6 +80,15 @@ def as_typed(path: Path) -> str:
     """A ``FileName`` of the command as the user wrote it: a path has lost the ``/`` at its end."""
     typed: dict[Path, str] = click.get_current_context().meta.get(_TYPED, {})
     return typed.get(path, str(path))
+
+
+log_flag = click.option(
+    "--log",
+    type=FileName(),
+    metavar="FILE",
+    help="Append everything that is told to this file, with date and time, and a line of progress "
+    "a minute.",
+)
 
 
 class _Text(click.ParamType[Any]):

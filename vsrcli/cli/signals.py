@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType
 
 from vsrcli.cli.console import note
@@ -19,6 +20,8 @@ _Handler = Callable[[int, FrameType | None], None]
 # One Ctrl-C ends the work in order, and one more is answered with a request to wait.
 _MAX_INTERRUPTS = 2
 _RETRY_SECONDS = 0.05
+_STANDARD_ERROR = 2
+_CURSOR = b"\x1b[?25h\n"
 
 _interrupts = 0
 _other_hook = sys.unraisablehook
@@ -63,8 +66,16 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     if _interrupts == 1:
         raise KeyboardInterrupt
     if _interrupts > _MAX_INTERRUPTS:
+        _show_cursor()
         os._exit(128 + number)
     note("cleaning up; interrupt again to stop at once")
+
+
+def _show_cursor() -> None:
+    """Give the terminal its cursor back, which a progress bar hides, and a line of its own."""
+    with suppress(OSError):
+        if os.isatty(_STANDARD_ERROR):
+            os.write(_STANDARD_ERROR, _CURSOR)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

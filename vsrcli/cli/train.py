@@ -11,11 +11,9 @@ import click
 
 from vsrcli.cli.command import Command
 from vsrcli.cli.console import (
-    ShowProgress,
     log_to_stderr,
     note,
     print_json,
-    progress_bar,
 )
 from vsrcli.cli.flags import (
     json_summary_flag,
@@ -24,6 +22,7 @@ from vsrcli.cli.flags import (
     quiet_flag,
     verbose_flag,
 )
+from vsrcli.cli.progress import ShowProgress, progress_bar
 from vsrcli.options import TrainOptions
 from vsrcli.wording import plural
 
@@ -132,7 +131,7 @@ def _prepare(
     with progress_bar("preparing", "versions", enabled=shows_progress) as show:
 
         def on_progress(done: int, total: int) -> None:
-            show(done / total, done, f"{done} of {total} degraded versions")
+            show(done / total, done, total=total)
 
         report = prepare(options, on_progress, _ignore if quiet else note)
     if as_json:

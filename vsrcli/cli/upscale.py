@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,31 +9,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsrcli.cli.command import Command
-from vsrcli.cli.console import (
-    ShowProgress,
-    log_to_stderr,
-    note,
-    print_json,
-    progress_bar,
-)
+from vsrcli.cli.console import log_to_stderr, note, print_json, record
 from vsrcli.cli.flags import (
     FileName,
     as_typed,
     field_values,
     json_summary_flag,
+    log_flag,
     no_progress_flag,
     option_flags,
     quiet_flag,
     verbose_flag,
     with_encoder,
 )
+from vsrcli.cli.progress import progress_bar, show_frames
+from vsrcli.cli.run_log import facts, run_log
 from vsrcli.errors import OptionError
 from vsrcli.options import BatchOptions, EncoderOptions, UpscaleOptions
 from vsrcli.wording import plural
 
 if TYPE_CHECKING:
     from vsrcli.jobs.batch import BatchItem
-    from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+    from vsrcli.pipeline.upscale_report import UpscaleReport
 
 
 @click.command("upscale", cls=Command)
@@ -51,12 +46,14 @@ if TYPE_CHECKING:
 @no_progress_flag
 @json_summary_flag
 @verbose_flag
+@log_flag
 def command(
     paths: tuple[Path, ...],
     quiet: bool,
     no_progress: bool,
     as_json: bool,
     verbose: int,
+    log: Path | None,
     **values: Any,
 ) -> None:
     """Double the resolution of the video IN and write it to OUT, or of several with --out-dir.
@@ -79,6 +76,7 @@ def command(
         quiet=quiet,
         progress=not (quiet or no_progress),
         as_json=as_json,
+        log=log,
     )
     if batch.out_dir is not None:
         _upscale_many(paths, batch, options, display)
@@ -106,6 +104,7 @@ class _Display:
     quiet: bool
     progress: bool
     as_json: bool
+    log: Path | None
 
 
 def _upscale_one(
@@ -122,18 +121,21 @@ def _upscale_one(
 
     from vsrcli.jobs.upscale import upscale
 
-    with progress_bar(source.name, "frames", enabled=display.progress) as show:
-        report = upscale(
-            source,
-            target,
-            options,
-            on_progress=_show_frames(show),
-            on_note=None if display.quiet else note,
-        )
+    say = record if display.quiet else note
+    with run_log(display.log, [source], [target]):
+        with progress_bar(source.name, "frames", enabled=display.progress) as show:
+            report = upscale(
+                source,
+                target,
+                options,
+                on_progress=lambda progress: show_frames(show, progress),
+                on_note=say,
+            )
+        record(facts(report))
+        say_result = record if display.as_json else say
+        say_result(f"{target}: {_summary(report)}")
     if display.as_json:
         print_json(asdict(report))
-    elif not display.quiet:
-        note(f"{target}: {_summary(report)}")
 
 
 def _upscale_many(
@@ -142,54 +144,19 @@ def _upscale_many(
     options: UpscaleOptions,
     display: _Display,
 ) -> None:
-    from vsrcli.jobs.batch import upscale_all
+    from vsrcli.cli.batch_display import BatchDisplay
+    from vsrcli.jobs.batch import target_for, upscale_all
 
-    with ExitStack() as bars:
-
-        def on_begin(source: Path, target: Path) -> Callable[[UpscaleProgress], None]:
-            bar = progress_bar(source.name, "frames", enabled=display.progress)
-            return _show_frames(bars.enter_context(bar))
-
-        def on_end(item: BatchItem) -> None:
-            bars.close()
-            if item.error is not None:
-                note(f"error: {item.error}")
-            elif not display.quiet:
-                note(f"{item.target}: {_item_summary(item)}")
-
-        items = upscale_all(
-            sources,
-            batch,
-            options,
-            on_begin=on_begin,
-            on_note=None if display.quiet else note,
-            on_end=on_end,
-        )
+    folder = Path(batch.out_dir or "")
+    targets = [target_for(source, folder) for source in sources]
+    shown = BatchDisplay(_summary, quiet=display.quiet, progress=display.progress)
+    with run_log(display.log, sources, targets), shown:
+        items = upscale_all(sources, batch, options, shown)
+        shown.sum_up(items)
     if display.as_json:
         print_json([_item_as_json(item) for item in items])
-    failed = [item for item in items if item.error is not None]
-    if not display.quiet:
-        skipped = sum(item.is_skipped for item in items)
-        done = len(items) - len(failed) - skipped
-        counts = f"{done} done, {skipped} skipped, {len(failed)} failed"
-        names = ", ".join(str(item.source) for item in failed)
-        note(f"{counts}: {names}" if failed else counts)
-    if failed:
+    if any(item.error is not None for item in items):
         raise click.exceptions.Exit(1)
-
-
-def _show_frames(show: ShowProgress) -> Callable[[UpscaleProgress], None]:
-    def on_progress(progress: UpscaleProgress) -> None:
-        frames = plural(progress.frames_out, "frame")
-        show(progress.share, progress.frames_upscaled, frames)
-
-    return on_progress
-
-
-def _item_summary(item: BatchItem) -> str:
-    if item.report is None:
-        return "skipped, it already exists"
-    return _summary(item.report)
 
 
 def _item_as_json(item: BatchItem) -> dict[str, Any]:

@@ -13,9 +13,9 @@ from vsrcli.cli.console import (
     note,
     print_facts,
     print_json,
-    progress_bar,
 )
 from vsrcli.cli.flags import FileName, no_progress_flag, option_flags
+from vsrcli.cli.progress import progress_bar
 from vsrcli.options import UpscaleOptions
 from vsrcli.options.verify import DEFAULT_THRESHOLD_DB
 from vsrcli.wording import plural
@@ -111,11 +111,7 @@ def command(
             target,
             options,
             threshold_db=threshold,
-            on_progress=lambda share, frames: show(
-                share,
-                frames,
-                plural(frames, "frame"),
-            ),
+            on_progress=show,
         )
     if as_json:
         print_json(report.as_dict())

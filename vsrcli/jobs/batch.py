@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vsrcli.containers.table import DEFAULT_SUFFIX, can_be_written
 from vsrcli.errors import OptionError, OutputError, VsrError
+from vsrcli.jobs.checked_run import CheckedRun, check_run
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.paths import is_folder, output_name, reason_of, refuse_inputs
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.preflight.frame_count import expected_frames
+from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.leftovers import clear_leftovers
-
-OnProgress = Callable[[UpscaleProgress], None]
-OnBegin = Callable[[Path, Path], OnProgress | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +54,61 @@ def target_for(source: Path, folder: Path) -> Path:
     return folder / (source.name + DEFAULT_SUFFIX)
 
 
+@dataclass(frozen=True, slots=True)
+class BatchPlan:
+    """What is to be done with one video.
+
+    Attributes:
+        source: the video.
+        target: its output.
+        checked: what was decided; None if it is skipped or fails.
+        error: why it cannot be upscaled, one line; None if it can.
+        weight: about how much work it is: frames through the network, times pixels of each; None if
+            that is unknown.
+    """
+
+    source: Path
+    target: Path
+    checked: CheckedRun | None = None
+    error: str | None = None
+    weight: float | None = 0.0
+
+
+class BatchObserver:
+    """Is told how a batch goes; each method does nothing by itself."""
+
+    def checked(self, count: int, total: int) -> None:
+        """So many of all videos have been checked."""
+
+    def planned(self, plans: Sequence[BatchPlan]) -> None:
+        """All have been checked; nothing has been upscaled."""
+
+    def begin(self, index: int) -> None:
+        """The video of plan ``index`` begins."""
+
+    def progress(self, progress: UpscaleProgress) -> None:
+        """That video goes on."""
+
+    def end(self, item: BatchItem) -> None:
+        """That video ends."""
+
+    def note(self, line: str) -> None:
+        """A line for the user."""
+
+
 def upscale_all(
     sources: Sequence[Path],
     batch: BatchOptions,
     options: UpscaleOptions,
-    *,
-    on_begin: OnBegin = lambda source, target: None,
-    on_note: Callable[[str], None] | None = None,
-    on_end: Callable[[BatchItem], None] = lambda item: None,
+    observer: BatchObserver | None = None,
 ) -> list[BatchItem]:
-    """Upscale videos into a folder.
+    """Upscale videos into a folder; all are checked before the first is upscaled.
 
     Args:
         sources: files, or folders of pictures.
         batch: the folder, and what to skip.
         options: for all of them.
-        on_begin: called before each with it and its output; returns what is told of its progress.
-        on_note: as in ``upscale``.
-        on_end: called after each.
+        observer: who is told.
 
     Returns:
         The result of each, in order.
@@ -80,37 +117,81 @@ def upscale_all(
         OptionError: there is no folder to write into, or ``-`` is among the sources.
         OutputError: the folder cannot be made.
     """
+    observer = observer or BatchObserver()
     folder = _make_folder(sources, batch)
-    items: list[BatchItem] = []
-    source_of: dict[Path, Path] = {}
+    plans: list[BatchPlan] = []
     for source in sources:
-        target = target_for(source, folder)
-        on_progress = on_begin(source, target)
-        try:
-            _refuse_second(source, target, source_of)
-            if batch.skip_existing and target.exists():
-                clear_leftovers(target)
-                item = BatchItem(source, target)
-            else:
-                refuse_inputs(target, sources)
-                report = upscale(
-                    source,
-                    target,
-                    options,
-                    on_progress=on_progress,
-                    on_note=on_note,
-                )
-                item = BatchItem(source, target, report)
-        except VsrError as error:
-            item = BatchItem(source, target, error=str(error))
-        except OSError as error:
-            # whatever the system refuses of one video says nothing of the others
-            reason = f"{error.filename or source}: {reason_of(error)}"
-            item = BatchItem(source, target, error=reason)
-        source_of.setdefault(target, source)
+        plans.append(_plan(source, folder, sources, plans, batch, options))
+        observer.checked(len(plans), len(sources))
+    observer.planned(plans)
+    items = []
+    for index, plan in enumerate(plans):
+        observer.begin(index)
+        item = _carry_out(plan, options, observer)
         items.append(item)
-        on_end(item)
+        observer.end(item)
     return items
+
+
+def _plan(
+    source: Path,
+    folder: Path,
+    sources: Sequence[Path],
+    before: Sequence[BatchPlan],
+    batch: BatchOptions,
+    options: UpscaleOptions,
+) -> BatchPlan:
+    """Check one video."""
+    target = target_for(source, folder)
+    try:
+        _refuse_second(source, target, before)
+        if batch.skip_existing and target.exists():
+            clear_leftovers(target)
+            return BatchPlan(source, target)
+        refuse_inputs(target, sources)
+        checked = check_run(source, target, options)
+    except (VsrError, OSError) as error:
+        return BatchPlan(source, target, error=_explain(error, source))
+    weight = _weight(checked.job, options)
+    return BatchPlan(source, target, checked, weight=weight)
+
+
+def _weight(job: UpscaleJob, options: UpscaleOptions) -> float | None:
+    frames = expected_frames(job, options)
+    if frames is None:
+        return None
+    return float(frames) * job.info.width * job.info.height
+
+
+def _carry_out(
+    plan: BatchPlan,
+    options: UpscaleOptions,
+    observer: BatchObserver,
+) -> BatchItem:
+    """Upscale one video, if it can be."""
+    if plan.checked is None:
+        return BatchItem(plan.source, plan.target, error=plan.error)
+    try:
+        report = upscale(
+            plan.source,
+            plan.target,
+            options,
+            on_progress=observer.progress,
+            on_note=observer.note,
+            checked=plan.checked,
+        )
+    except (VsrError, OSError) as error:
+        # whatever the system refuses of one video says nothing of the others
+        reason = _explain(error, plan.source)
+        return BatchItem(plan.source, plan.target, error=reason)
+    return BatchItem(plan.source, plan.target, report)
+
+
+def _explain(error: VsrError | OSError, source: Path) -> str:
+    """An error in one line."""
+    if isinstance(error, VsrError):
+        return str(error)
+    return f"{error.filename or source}: {reason_of(error)}"
 
 
 def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
@@ -129,13 +210,11 @@ def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
     return folder
 
 
-def _refuse_second(
-    source: Path,
-    target: Path,
-    source_of: Mapping[Path, Path],
-) -> None:
-    if target in source_of:
+def _refuse_second(source: Path, target: Path, before: Sequence[BatchPlan]) -> None:
+    """Refuse a name that an earlier video has taken."""
+    first = next((plan for plan in before if plan.target == target), None)
+    if first is not None:
         raise OutputError(
-            f"{target} is the output of {source_of[target]} already: "
+            f"{target} is the output of {first.source} already: "
             f"put {source} into another folder"
         )

@@ -15,27 +15,23 @@ from vsrcli.encode.output import check_target
 from vsrcli.errors import BackendError, OutputError
 from vsrcli.frame import Damage
 from vsrcli.jobs.bottleneck import where_time_went
+from vsrcli.jobs.checked_run import CheckedRun, check_run
 from vsrcli.jobs.choose import choose
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
-from vsrcli.paths import check_source, output_name
+from vsrcli.paths import output_name
 from vsrcli.pipeline.origin import with_first_time
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
 from vsrcli.preflight.rate_check import refuse_dropped
 from vsrcli.preflight.run_plan import RunPlan, plan_run
-from vsrcli.preflight.upscale_job import UpscaleJob, prepare
-from vsrcli.preflight.watch_check import check_watch
+from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import (
     Engine,
     LocalExecutor,
     SegmentExecutor,
     open_network,
 )
-from vsrcli.segments.leftovers import (
-    clear_leftovers,
-    finished_run,
-    model_of_earlier_run,
-)
+from vsrcli.segments.leftovers import clear_leftovers, model_of_earlier_run
 from vsrcli.segments.run_output import (
     count_segments,
     is_finished,
@@ -54,6 +50,7 @@ def upscale(
     *,
     on_progress: Callable[[UpscaleProgress], None] | None = None,
     on_note: Callable[[str], None] | None = None,
+    checked: CheckedRun | None = None,
 ) -> UpscaleReport:
     """Double the resolution of a video file.
 
@@ -63,6 +60,7 @@ def upscale(
         options: see ``UpscaleOptions``.
         on_progress: called in this thread after each frame.
         on_note: called with each line that the user should read, before the work if possible.
+        checked: what ``check_run`` said of the same; it is asked again if the files have changed.
 
     Returns:
         What was done.
@@ -77,16 +75,13 @@ def upscale(
     """
     began = time.monotonic()
     source = Path(source)
-    check_source(source)
-    target = output_name(Path(target))
+    target = Path(target)
     options = options or UpscaleOptions()
-    check_watch(options.watch, source, target, options.overwrite)
-    finished = None if options.restart else finished_run(target)
-    may_exist = options.overwrite or finished is not None
-    if finished is None:
-        clear_leftovers(target)
-    job = prepare(source, target, replace(options, overwrite=may_exist))
-    job, options = _choose_model(job, options)
+    if checked is None or not checked.still_holds():
+        checked = check_run(source, target, options)
+    target = output_name(target)
+    finished = checked.finished
+    job, options = _choose_model(checked.job, options)
     plan = plan_run(job, options)
     needs_first_time = plan.is_seekable or options.start is not None
     if needs_first_time and not plan.is_one_go:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from vsrcli.options import UpscaleOptions
+from vsrcli.preflight.rate_check import source_rate
 from vsrcli.preflight.upscale_job import UpscaleJob
 
 
@@ -15,11 +16,9 @@ def expected_frames(job: UpscaleJob, options: UpscaleOptions) -> Fraction | None
     is lower, do not count.
     """
     end = job.time_range.end_within(job.info.duration)
-    rate = job.info.rate
+    rate = source_rate(job.info, options)
     if end is None or not rate:
         return None
-    if job.info.interlaced and options.deinterlace == "field":
-        rate *= 2
     if job.fps != "source":
         rate = min(rate, job.fps)
     return max(Fraction(0), end - job.time_range.begin) * rate
