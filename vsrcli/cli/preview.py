@@ -13,7 +13,6 @@ from vsrcli.cli.console import (
     note,
     print_json,
     print_table,
-    progress_bar,
 )
 from vsrcli.cli.flags import (
     FileName,
@@ -23,6 +22,7 @@ from vsrcli.cli.flags import (
     quiet_flag,
     verbose_flag,
 )
+from vsrcli.cli.progress import progress_bar
 from vsrcli.options import PreviewOptions
 from vsrcli.wording import plural
 
