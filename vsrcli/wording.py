@@ -98,6 +98,18 @@ def duration_text(seconds: float) -> str:
     return f"{round(seconds / _DAY):,} days"
 
 
+def clock_text(seconds: float) -> str:
+    """A time of a video: ``7.04 s``, ``1:30.50``, ``1:02:03.50``."""
+    hundredths = round(100 * seconds)
+    minutes, rest = divmod(hundredths, 6000)
+    if not minutes:
+        return f"{rest / 100:.2f} s"
+    hours, minutes = divmod(minutes, 60)
+    if not hours:
+        return f"{minutes}:{rest / 100:05.2f}"
+    return f"{hours}:{minutes:02}:{rest / 100:05.2f}"
+
+
 def _two_units(count: int, size: int, large: str, small: str) -> str:
     """A count of a small unit in terms of one that is ``size`` times larger."""
     whole, rest = divmod(count, size)

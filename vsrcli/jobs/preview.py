@@ -37,6 +37,7 @@ from vsrcli.picture.region import Region
 from vsrcli.preflight.pictures import describe, folder_rate
 from vsrcli.preflight.targets import STANDARD_OUTPUT
 from vsrcli.timing import TimeRange
+from vsrcli.wording import clock_text
 
 _BICUBIC = "bicubic"
 # Of a film whose length nobody knows, the frames are of its beginning.
@@ -249,13 +250,13 @@ class _Run:
         bicubic = interpolated(frame.luma, bits)
         stills = {_BICUBIC: self._painter.still(frame, bicubic, part)}
         for network in self._networks:
-            self._tell(network, frame)
+            self._tell(network)
             luma = network.luma(place, part, is_full_range)
             stills[network.name] = self._painter.still(frame, luma, part)
             self._done += 1
         views = [View(name, still.shown) for name, still in stills.items()]
         shot = Shot(
-            title=f"{float(frame.time):.2f} s",
+            title=clock_text(float(frame.time)),
             views=views,
             left=0,
             right=1,
@@ -264,10 +265,10 @@ class _Run:
         )
         return shot, stills
 
-    def _tell(self, network: PreviewNetwork, frame: Frame) -> None:
+    def _tell(self, network: PreviewNetwork) -> None:
         total = self._places * len(self._networks)
-        text = f"{network.name} at {float(frame.time):.2f} s"
-        self._on_progress(PreviewProgress(self._done / total, self._done, text))
+        share = self._done / total
+        self._on_progress(PreviewProgress(share, self._done, network.name))
 
     def _note(self, frame: Frame, part: Region) -> str:
         if part == Region.whole(frame.height, frame.width):

@@ -72,8 +72,7 @@ def render(
     """
     width, height = size
     facts = {
-        "Video": info.path.name,
-        "Size": f"{width} × {height} → {2 * width} × {2 * height}",
+        "Pictures": f"{width} × {height} → {2 * width} × {2 * height}",
         "Frames shown": str(len(shots)),
     }
     engines = [method.engine for method in methods if method.engine]
