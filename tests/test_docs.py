@@ -48,6 +48,7 @@ MAX_PICTURES_BYTES = 300_000
 # picture -> the script that makes it, and the page that shows it
 PICTURES = {
     "docs/before-after.png": ("docs/picture.py", "README.md"),
+    "docs/slider.png": ("docs/slider.py", "docs/measuring.md"),
     "docs/speed-quality.svg": ("docs/speed_quality.py", "docs/measuring.md"),
     "docs/terminal.svg": ("docs/terminal.py", "docs/usage.md"),
 }
