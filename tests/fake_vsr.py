@@ -1,6 +1,9 @@
 """``vsr`` as its own process, with the network that only interpolates.
 
-python tests/fake_vsr.py [--seconds-a-frame S] ARGUMENTS...
+python tests/fake_vsr.py [--keep-frames] [--seconds-a-frame S] ARGUMENTS...
+
+With --keep-frames, the frames of unfinished segments are kept at once, as if the network took
+minutes for each.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from fake import FakeBackend, open_fake
 import vsrcli.jobs.upscale as module
 from vsrcli.backends import Float
 from vsrcli.cli import main
+from vsrcli.segments import frame_keeper
 
 
 class Slow(FakeBackend):
@@ -32,6 +36,10 @@ class Slow(FakeBackend):
 if __name__ == "__main__":
     arguments = sys.argv[1:]
     setattr(module, "open_backend", open_fake)  # noqa: B010
+    if arguments[:1] == ["--keep-frames"]:
+        arguments = arguments[1:]
+        setattr(frame_keeper, "_WORTH_SECONDS", 0.0)  # noqa: B010
+        setattr(frame_keeper, "_SAVE_SECONDS", 0.0)  # noqa: B010
     if arguments[:1] == ["--seconds-a-frame"]:
         pause = float(arguments[1])
         arguments = arguments[2:]
