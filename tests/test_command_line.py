@@ -470,3 +470,45 @@ def test_pictures_are_written_where_they_are_meant(
     assert len(list(Path("p").iterdir())) == 1
     assert _run(["upscale", clip, "videos/", *short]) == 0
     assert len(list(Path("videos").iterdir())) == 1
+
+
+def test_a_network_without_weights_for_video_says_which_it_uses(
+    tmp_path: Path,
+    moving_clip: Path,
+    fake: FakeBackend,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["upscale", str(moving_clip), str(tmp_path / "o.mp4"), "--end", "0.04"]
+    line = "no 'video' weights ship for previous: those for 'clean' are used; --domain"
+    assert _run([*words, "--model", "previous"]) == 0
+    assert line in capsys.readouterr().err
+    assert _run([*words, "--model", "previous", "--domain", "clean", "-y"]) == 0
+    assert "weights ship" not in capsys.readouterr().err
+    assert _run([*words, "--model", "lite", "-y"]) == 0
+    assert "weights ship" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "upscale {} o.mkv",
+        "upscale {} b.mkv --out-dir d",
+        "info {}",
+        "train --resume {}",
+        "train --data {} --out r --steps 1",
+        "export {}",
+        "bench {} --lr {}",
+    ],
+)
+def test_an_address_is_said_as_typed(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = "https://example.org/films/a.mkv"
+    assert _run(command.format(address, address).split()) == 1
+    error = capsys.readouterr().err
+    assert address in error
+    assert "https:/e" not in error

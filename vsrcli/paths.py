@@ -15,6 +15,7 @@ from vsrcli.errors import InputError, OutputError
 _STANDARD_INPUT = Path("-")
 # `https:/host`: what is left of `https://host` as a path.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/(?=[^/])")
+_WEB_ADDRESS = re.compile(r"\b(https?|ftp|rtsp|rtmp):/(?=[^/])")
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFSOCK: "a socket",
@@ -133,6 +134,11 @@ def refuse_inputs(target: Path, inputs: Iterable[Path]) -> None:
             raise OutputError(
                 f"{target} is the input {source} itself: name another output"
             )
+
+
+def with_addresses(text: str) -> str:
+    """A message with the slash that an address in it has lost as a path."""
+    return _WEB_ADDRESS.sub(r"\1://", text)
 
 
 def is_folder(path: Path) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from vsrcli.paths import with_addresses
 from vsrcli.wording import printable
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def _width() -> int | None:
 
 def note(text: str) -> None:
     """Print a line for the user on stderr, and in the log if there is one."""
+    text = with_addresses(text)
     stderr().print(f"vsr: {printable(text)}", markup=False)
     record(text)
 

@@ -17,6 +17,7 @@ from vsrcli.frame import Damage
 from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.checked_run import CheckedRun, check_run
 from vsrcli.jobs.choose import choose
+from vsrcli.models.weights import domain_note
 from vsrcli.options import AUTO, UpscaleOptions, parse_devices
 from vsrcli.paths import output_name
 from vsrcli.pipeline.origin import with_first_time
@@ -121,9 +122,14 @@ def upscale(
 def _choose_model(
     job: UpscaleJob, options: UpscaleOptions
 ) -> tuple[UpscaleJob, UpscaleOptions]:
-    """Replace ``--model auto`` by a network: that of an unfinished run, else the best by timing."""
+    """Replace ``--model auto`` by a network: that of an unfinished run, else the best by timing.
+
+    A line says so, or that the weights of a network that was named are for another domain.
+    """
     if options.model != AUTO:
-        return job, options
+        line = domain_note(options.model, options.domain)
+        notes = job.notes if line is None else (line, *job.notes)
+        return replace(job, notes=notes), options
     model = None if options.restart else model_of_earlier_run(job.target)
     if model is None:
         model, line = choose(job.info, options)

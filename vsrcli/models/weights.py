@@ -158,6 +158,24 @@ def locate(model: str, domain: str | None = None) -> Path:
     return path
 
 
+def domain_note(model: str, domain: str | None) -> str | None:
+    """A line for the user where the weights are not those of the default domain, unasked.
+
+    Args:
+        model: as for ``locate``.
+        domain: as for ``locate``.
+    """
+    spec = MODELS.get(model)
+    if domain is not None or spec is None or DEFAULT_DOMAIN in spec.domains:
+        return None
+    if not spec.domains:
+        return None
+    return (
+        f"no {DEFAULT_DOMAIN!r} weights ship for {model}: those for {spec.domains[0]!r} are used; "
+        f"--domain chooses from {', '.join(spec.domains)}"
+    )
+
+
 def _locate_shipped(model: str, domain: str | None) -> Path:
     domains = MODELS[model].domains
     if not domains:
