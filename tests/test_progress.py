@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from clips import texture, write_clip
-from fake import FakeBackend
+from fake import FakeBackend, open_fake
 from rich.cells import cell_len
 from terminal import Terminal, bars_in
 
@@ -26,6 +26,7 @@ from vsrcli.cli import _run, run_log, ticker
 from vsrcli.cli.bar import lay_out
 from vsrcli.cli.eta import BatchEta, Eta
 from vsrcli.cli.meter import BatchMeter, Meter
+from vsrcli.cli.progress import show_frames
 from vsrcli.jobs import checked_run
 from vsrcli.jobs.batch import BatchObserver, BatchPlan, upscale_all
 from vsrcli.jobs.upscale import upscale
@@ -254,6 +255,32 @@ def test_a_resumed_run_begins_with_what_is_there(
     assert last == pytest.approx(1.0, abs=0.01)
     assert seen[0].frames_expected == 30
     assert seen[-1].work == pytest.approx(len(seen), abs=1)
+
+
+def test_workers_report_all_of_the_run(
+    demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_fake)
+    options = UpscaleOptions(segment=0.2, devices="cpu*2", encoder=LOSSLESS)
+    seen = progress_of(demo_clip, tmp_path / "o.mkv", options)
+    assert seen[-1].share == pytest.approx(1.0)
+    assert seen[-1].frames_expected == 30
+    assert seen[-1].work == pytest.approx(30, abs=1)
+    assert seen[-1].verified is None
+
+
+def test_the_verification_has_its_share(
+    demo_clip: Path, tmp_path: Path, fake: FakeBackend
+) -> None:
+    options = UpscaleOptions(verify=True, encoder=LOSSLESS)
+    seen = progress_of(demo_clip, tmp_path / "o.mkv", options)
+    verified = [progress.verified for progress in seen if progress.verified is not None]
+    assert len(verified) == 30
+    assert verified == sorted(verified)
+    meter = Meter("in.mp4", "frames", clock=FakeClock())
+    show_frames(meter.update, seen[-1])
+    assert re.fullmatch(r"verifying \d\d\d?%", meter.left())
+    assert meter.sentence().endswith(f"30 of 30 frames, {meter.left()}")
 
 
 def test_still_frames_are_no_work(tmp_path: Path, fake: FakeBackend) -> None:
@@ -552,8 +579,12 @@ def test_a_source_is_prepared_once_unless_it_changes(
         prepared.append(source.name)
         return genuine(source, *rest)
 
+    files = Path("/proc/self/fd")
+    open_files = len(list(files.iterdir()))
+
     class Changing(BatchObserver):
         def planned(self, plans: Sequence[BatchPlan]) -> None:
+            assert len(list(files.iterdir())) == open_files
             os.utime(tmp_path / "b.mp4", ns=(1, 1))
 
     monkeypatch.setattr(checked_run, "prepare", counting)

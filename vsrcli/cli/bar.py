@@ -68,7 +68,7 @@ def lay_out(meter: Meter, width: int) -> list[Layout]:
         phrases += [meter.counts(), meter.rate().ljust(_RATE_COLUMNS)]
     left = meter.left().ljust(_LEFT_COLUMNS)
     room = width - _MIN_TITLE - _MIN_BAR - 3
-    text = _fitting(phrases, left, meter.text, room)
+    text = _fitting(phrases, left, "" if meter.is_finishing else meter.text, room)
     room = width - len(text) - 3
     bar = min(_MAX_BAR, max(_MIN_BAR, room // 2))
     title = _clipped(meter.title, room - bar)

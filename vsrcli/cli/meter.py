@@ -93,7 +93,8 @@ class Meter:
         self.total = total
         self.text = text
         self._work = work or 0.0
-        self._keep(now, count)
+        if step or not self._recent:
+            self._keep(now, count)
 
     def rate(self) -> str:
         """The speed of late, such as ``4.1 frames/s``; empty while it is unknown."""
@@ -136,7 +137,7 @@ class Meter:
         if not self.has_begun:
             return "starting"
         if self.is_finishing:
-            return "finishing"
+            return self.text or "finishing"
         return _left(self.remaining())
 
     def sentence(self) -> str:
@@ -144,7 +145,8 @@ class Meter:
         done = f"{self.count:,}"
         if self.total is not None:
             done = f"{done} of {self.total:,}"
-        phrases = [f"{done} {self._unit}", self.text, self.rate(), self.left()]
+        text = "" if self.is_finishing else self.text
+        phrases = [f"{done} {self._unit}", text, self.rate(), self.left()]
         if self.share is not None:
             phrases.insert(0, f"{100 * self.share:.1f} %")
         if self.batch is None:

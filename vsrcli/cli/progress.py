@@ -77,9 +77,11 @@ def shown(meter: Meter, pace: Pace, *, enabled: bool) -> Iterator[None]:
 
 def show_frames(show: ShowProgress, progress: UpscaleProgress) -> None:
     """Report the progress of an upscaled video."""
+    verified = progress.verified
     show(
         progress.share,
         progress.frames_upscaled,
+        "" if verified is None else f"verifying {100 * verified:.0f}%",
         total=progress.frames_expected,
         work=progress.work,
     )

@@ -212,6 +212,7 @@ def _certify(part: Path, run: RunContext) -> None:
         promised=job.promised,
         source_info=job.info,
         named_changes=job.changes,
+        on_progress=lambda share, frames: run.show_verification(share),
     )
     run.report.verify_seconds = time.monotonic() - began
     run.report.checks = verification.as_dict()

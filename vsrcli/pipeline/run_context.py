@@ -56,6 +56,13 @@ class RunContext:
 
     def show_progress(self, share: float | None) -> None:
         """Tell how far the run is: the place in its time range that it has come to, 0..1."""
+        self._tell(share, None)
+
+    def show_verification(self, share: float | None) -> None:
+        """Tell how far the verification of the complete output is, 0..1."""
+        self._tell(1.0, share)
+
+    def _tell(self, share: float | None, verified: float | None) -> None:
         if self.on_progress is None:
             return
         if share is not None and self.share_at is not None:
@@ -72,5 +79,6 @@ class RunContext:
             frames_out=report.frames_out,
             frames_expected=expected,
             work=self.work.frames,
+            verified=verified,
         )
         self.on_progress(progress)

@@ -19,6 +19,7 @@ class UpscaleProgress:
             does not say.
         work: of this run, in frames: those that went through the network, each as much as the share
             of its pixels that had to be computed.
+        verified: share of the verification that is done, 0..1; None before it.
     """
 
     share: float | None
@@ -26,6 +27,7 @@ class UpscaleProgress:
     frames_out: int
     frames_expected: int | None = None
     work: float = 0.0
+    verified: float | None = None
 
 
 @dataclass(slots=True)
