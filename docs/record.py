@@ -63,9 +63,9 @@ EXAMPLES = (
     ),
     Example(
         "Off a terminal",
-        "Without a terminal there is no progress bar: a line a minute goes to stderr, and with "
-        "`--log` to a file as well.",
-        ("vsr upscale clip.mp4 slow.mp4 --model delta",),
+        "Where there is no terminal (`nohup`, cron, CI), there is a line after ten seconds and then "
+        "one a minute; `--log` keeps them in a file as well.",
+        ("vsr upscale clip.mp4 big.mp4 --model lite --log run.log",),
     ),
 )
 
