@@ -26,6 +26,8 @@ WILD = [
     "12_anamorphic_sar64_51.mp4",
     "14_bt601-525_480_interlaced_tff.mkv",
 ]
+# where the last part begins of those that are long
+LAST_PARTS = {"14_bt601-525_480_interlaced_tff.mkv": Fraction(8)}
 FAST = EncoderOptions(preset="ultrafast", crf=18.0)
 
 
@@ -53,10 +55,13 @@ def test_every_frame_at_its_time(
 ) -> None:
     source = shared / "data" / "wild" / name
     target = tmp_path / f"o.{ending}"
-    # of it all in every container, some minutes: the whole of it goes into one
-    end = None if ending == "mkv" else Fraction(1)
+    # all of it in every container would take minutes: the whole goes into one, of a long clip
+    # the last seconds
+    is_whole = ending == "mkv"
+    start = LAST_PARTS.get(name) if is_whole else None
+    span: dict[str, Any] = {"start": start, "end": None if is_whole else Fraction(1)}
     report = upscale(
-        source, target, UpscaleOptions(fps="source", end=end, verify=True, encoder=FAST)
+        source, target, UpscaleOptions(fps="source", verify=True, encoder=FAST, **span)
     )
     assert report.checks is not None
     assert report.checks["ok"]
@@ -75,7 +80,7 @@ def test_every_frame_at_its_time(
             after["video"].get("sample_aspect_ratio", "1:1")
             == before["video"]["sample_aspect_ratio"]
         )
-    if end is None:
+    if is_whole and start is None:
         assert int(after["video"]["nb_read_frames"]) == int(
             before["video"]["nb_read_frames"]
         )
