@@ -30,7 +30,7 @@ COMMANDS: dict[str, str] = {
     "assemble": "Make a video from numbered pictures.",
     "info": "Show what vsr sees in a video.",
     "models": "List the networks and their weights.",
-    "config": "Show your own defaults, and where each is from.",
+    "config": "Show your own defaults, and where each comes from.",
     "demo": "Make a short test clip.",
     "bench": "Score networks or results against ground truth.",
     "train": "Train a network on your own footage.",

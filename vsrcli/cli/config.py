@@ -46,11 +46,11 @@ class _Row:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
-    """Show which file your own defaults are read from, each of them, and where it is from.
+    """Show your own defaults, where each comes from, and the file they are in.
 
-    The file is ~/.config/vsr.toml, or what --config or VSR_CONFIG names. It has a table for each
-    command, with the command's options: `[upscale]`, then `model = "lite"`. A table
-    `[profiles.NAME.upscale]` counts where --profile names it. An environment variable such as
+    The file is ~/.config/vsr.toml, or the one that --config or VSR_CONFIG names. It has a
+    table for each command, with the command's options: `[upscale]`, then `model = "lite"`. A table
+    `[profiles.NAME.upscale]` applies with `--profile NAME`. An environment variable such as
     VSR_UPSCALE_MODEL wins over the file, a flag over both.
 
     \b

@@ -39,7 +39,7 @@ quiet_flag = click.option(
 no_progress_flag = click.option(
     "--no-progress",
     is_flag=True,
-    help="Show no progress: no bar, and off a terminal no line a minute.",
+    help="Show no progress: neither a bar nor, off a terminal, a line a minute.",
 )
 json_summary_flag = click.option(
     "--json",
@@ -86,7 +86,7 @@ log_flag = click.option(
     "--log",
     type=FileName(),
     metavar="FILE",
-    help="Append everything that is told to this file, with date and time, and a line of progress "
+    help="Append all messages to this file, with date and time, and a line of progress "
     "a minute.",
 )
 
