@@ -63,7 +63,7 @@ EXAMPLES = (
     ),
     Example(
         "Off a terminal",
-        "Where there is no terminal (`nohup`, cron, CI), there is a line after ten seconds and then "
+        "Where there is no terminal (`nohup`, cron), there is a line after ten seconds and then "
         "one a minute; `--log` keeps them in a file as well.",
         ("vsr upscale clip.mp4 big.mp4 --model lite --log run.log",),
     ),
