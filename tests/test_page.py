@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import math
 import re
@@ -21,6 +22,7 @@ from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.metrics.info import MetricInfo
 from vsrcli.page.shots import Shot, View
 
+ROOT = Path(__file__).resolve().parent.parent
 METRICS = (
     MetricInfo("psnr", "PSNR dB", True, 2, "8 pixels left out"),
     MetricInfo("ssim", "SSIM", True, 4, "11x11 Gaussian"),
@@ -145,6 +147,24 @@ def test_long_clips_keep_their_worst_frames_and_stay_small() -> None:
     page = render(report, [])
     assert len(page) < 3_000_000
     assert 77_777 in _data_of(page)["curves"]["frames"]
+
+
+def test_what_the_page_is_made_of_is_installed() -> None:
+    """Files that are no modules come along only if setup.cfg names them."""
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    packages = config["options"]["packages"].split()
+    package_data = config["options.package_data"]
+    found = 0
+    for file in (ROOT / "vsrcli").rglob("*.*"):
+        if file.suffix in (".py", ".pyc"):
+            continue
+        package = ".".join(file.parent.relative_to(ROOT).parts)
+        patterns = package_data[package].split(", ")
+        assert package in packages
+        assert any(file.match(pattern) for pattern in patterns), file
+        found += 1
+    assert found >= 4
 
 
 def test_one_frame_and_no_pictures() -> None:

@@ -213,6 +213,25 @@ def test_the_frame_shown_at_a_time(tmp_path: Path, number: int) -> None:
     assert (place.following is None) == (number == 29)
 
 
+def test_the_same_frame_is_shown_once(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    at = (Fraction(1, 2), Fraction(51, 100), Fraction(0))
+    assert preview(source, _options(at=at)).times == [0.48, 0.0]
+
+
+def test_floating_point_pictures(tmp_path: Path) -> None:
+    folder = tmp_path / "field"
+    folder.mkdir()
+    for number in range(3):
+        values = texture(number, (64, 48)).astype(np.float32) / 255
+        (folder / f"f{number}.tiff").write_bytes(encode_picture(values, ".tiff"))
+    preview(folder, _options(frames=1, value_range=(0.0, 1.0), png="pictures"))
+    (picture,) = (tmp_path / "pictures").glob("*bicubic.png")
+    shown = read_picture(picture)
+    assert shown.dtype == np.uint16
+    assert shown.mean() / 65535 == pytest.approx(values.mean(), abs=0.02)
+
+
 def test_a_frame_shown_for_long_is_found(tmp_path: Path) -> None:
     times = [0, 40, 80, 30_000, 30_040]
     source = write_clip(tmp_path / "in.mkv", frames=5, times=times)
@@ -263,6 +282,8 @@ def test_hdr_is_shown_for_an_ordinary_display() -> None:
     [
         (["-"], 2, "standard input only once"),
         (["missing.mp4"], 1, "missing.mp4: no such file"),
+        (["in.mp4", "-m", "delta:blurry"], 2, "unknown domain 'blurry'"),
+        (["in.mp4", "--range", "0", "1"], 2, "--range is for folders"),
         (["in.mp4", "--at", "99"], 2, "--at 99 is after the end of in.mp4 (1.200 s)"),
         (["in.mp4", "--at", "late"], 2, "is not a time"),
         (["in.mp4", "--frames", "0"], 2, "--frames 0 is too small"),

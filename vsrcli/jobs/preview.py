@@ -198,11 +198,14 @@ def _places(
     if not options.at:
         yield from finder.spread(info.duration or _LENGTH_IF_UNKNOWN, options.frames)
         return
+    times: set[Fraction] = set()
     for moment in options.at:
         place = finder.at(moment)
         if place is None:
             raise InputError(f"{info.path} gives no frame at {float(moment):g} s")
-        yield place
+        if place.frame.time not in times:
+            times.add(place.frame.time)
+            yield place
 
 
 def _open_source(
@@ -214,6 +217,7 @@ def _open_source(
             rate=folder_rate(options),
             time_range=time_range,
             context=CONTEXT,
+            value_range=options.value_range,
         )
     return VideoReader(
         info,

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from vsrcli.backends import BACKENDS
 from vsrcli.errors import OptionError
-from vsrcli.models import DEFAULT_MODEL, DOMAINS
+from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import check_choices, check_minima
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
@@ -63,6 +63,13 @@ class PreviewOptions:
         DEINTERLACE_HELP,
         group="Input",
         choices=get_args(Deinterlace),
+    )
+    value_range: tuple[float, float] | None = option(
+        None,
+        "Of 32-bit float TIFF: the values of black and white.",
+        group="Input",
+        flags=("--range",),
+        metavar="MIN MAX",
     )
     html: str | None = option(
         None,
@@ -141,7 +148,8 @@ class PreviewOptions:
                 f"{_MAX_FRAMES} or fewer, or `vsr upscale` with --start and --end"
             )
         check_choices(self, "domain", "deinterlace", "backend", "precision")
-        self.for_model(DEFAULT_MODEL)
+        for name in self.models:
+            self.for_model(name)
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -158,14 +166,19 @@ class PreviewOptions:
             OptionError: a value makes no sense.
         """
         model, _, domain = name.partition(":")
-        if domain not in DOMAINS:
-            model = name
+        if model not in MODELS:
+            model = name  # a file
             domain = ""
+        elif domain and domain not in DOMAINS:
+            raise OptionError(
+                f"--model {name}: unknown domain {domain!r}: choose from {', '.join(DOMAINS)}"
+            )
         return UpscaleOptions(
             model=model,
             domain=domain or self.domain,
             strength=self.strength,
             deinterlace=self.deinterlace,
+            value_range=self.value_range,
             device=self.device,
             backend=self.backend,
             precision=self.precision,
