@@ -42,8 +42,8 @@ ALLOWED: dict[str, str] = {
     "preflight": "errors paths frame frame_io timing wording options picture"
     " containers decode encode streams images",
     "pipeline": "errors frame frame_io timing options models backends picture preflight",
-    "segments": "errors captions frame frame_io timing wording options models backends picture"
-    " encode preflight pipeline",
+    "segments": "errors captions paths frame frame_io timing wording options models backends"
+    " picture encode preflight pipeline",
     "verification": "captions frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
     "jobs": "errors paths frame frame_io timing wording options models backends picture"

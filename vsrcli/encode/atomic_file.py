@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import glob
+import itertools
 import os
 import secrets
 import shutil
@@ -143,6 +144,23 @@ def write_file(target: Path, content: bytes, *, overwrite: bool = False) -> None
         file.commit()
     finally:
         file.discard()
+
+
+def keep_aside(path: Path, target: Path) -> Path:
+    """Give a file a name that is free: the target's, or that with a number before its ending.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    aside = target
+    for number in itertools.count(2):
+        try:
+            _rename_to_free_name(path, aside)
+            break
+        except FileExistsError:
+            aside = target.with_name(f"{target.stem}-{number}{target.suffix}")
+    path.unlink(missing_ok=True)
+    return aside
 
 
 def hidden_stem(target: Path) -> str:

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from vsrcli.backends import open_backend
+from vsrcli.encode.atomic_file import keep_aside
 from vsrcli.encode.output import check_target
 from vsrcli.errors import BackendError, OutputError
 from vsrcli.frame import Damage
@@ -221,8 +222,8 @@ def _certify(part: Path, run: RunContext) -> None:
     failed = [f"{check.name}: {check.text}" for check in verification.failed]
     # on the disk of the part, where the output may be a link to another one
     resolved = job.target.resolve()
-    aside = resolved.with_name(f"{resolved.stem}.unverified{resolved.suffix}")
-    part.replace(aside)
+    name = f"{resolved.stem}.unverified{resolved.suffix}"
+    aside = keep_aside(part, resolved.with_name(name))
     raise OutputError(
         f"{job.target} is not what it should be ({'; '.join(failed)}): "
         f"the file is kept as {aside}"

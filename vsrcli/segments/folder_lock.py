@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 LOCK_NAME = "lock"
+_FLAGS = os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class FolderLock:
@@ -42,7 +43,7 @@ class FolderLock:
         """False if another process removed the folder meanwhile: it had just finished its run."""
         self._path.parent.mkdir(exist_ok=True)
         try:
-            self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o666)
+            self._descriptor = os.open(self._path, _FLAGS, 0o666)
         except FileNotFoundError:
             return False
         fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,7 +8,6 @@ while it works in it.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -20,12 +19,16 @@ from vsrcli.encode.atomic_file import sync
 from vsrcli.encode.parts import extradata_of, hash_of
 from vsrcli.errors import OutputError
 from vsrcli.preflight.segment_plan import SegmentPlan
+from vsrcli.segments.folder_check import check_folder
 from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
+from vsrcli.segments.journal_lines import VERSION_KEY, as_text, read_lines
 from vsrcli.segments.segment import Mark, Segment
 from vsrcli.segments.segment_folder import (
     JOURNAL_NAME,
+    UNFINISHED_SUFFIX,
     folder_of,
     is_of_a_run,
+    is_unfinished,
     kept_paths,
     part_path,
     record_of,
@@ -35,8 +38,6 @@ from vsrcli.segments.segment_folder import (
 
 # Of the last line, which says which file the output is.
 OUTPUT_KEY = "output"
-_UNFINISHED_SUFFIX = ".part"
-_VERSION_KEY = "vsr"
 _VERSION = 1
 _MAX_CHANGES_SHOWN = 3
 # What a refusal names without its values, which say nothing to the user.
@@ -85,6 +86,7 @@ class Journal:
         self.largest_kept = 0
         self._path = self.folder / JOURNAL_NAME
         self._head = journal_head(plan, fingerprint)
+        check_folder(self.folder)
         try:
             self._lock = FolderLock(self.folder)
         except BlockingIOError:
@@ -258,7 +260,7 @@ class Journal:
     def _check_is_ours(self) -> None:
         """Refuse a folder without a journal that holds anything but what a crash leaves."""
         for path in self.folder.iterdir():
-            if path.name != LOCK_NAME and path.suffix != _UNFINISHED_SUFFIX:
+            if path.name != LOCK_NAME and not is_unfinished(path):
                 raise OutputError(
                     f"{self.folder} is in the way, and holds no journal of vsr: "
                     "move it, or name another output"
@@ -273,7 +275,7 @@ class Journal:
         ]
         if not changed:
             return
-        if _VERSION_KEY in changed:
+        if VERSION_KEY in changed:
             raise OutputError(
                 f"{self.folder} was written by another version of vsr: --restart starts over"
             )
@@ -294,10 +296,10 @@ class Journal:
 
     def _write(self) -> None:
         """Replace the journal by one that holds what is known now."""
-        temporary = self.folder / f".{JOURNAL_NAME}{_UNFINISHED_SUFFIX}"
+        temporary = self.folder / f".{JOURNAL_NAME}{UNFINISHED_SUFFIX}"
         segments = [asdict(self.done[number]) for number in sorted(self.done)]
         with temporary.open("w") as file:
-            file.write(_as_text([self._head, *segments]))
+            file.write(as_text([self._head, *segments]))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._path)
@@ -305,12 +307,12 @@ class Journal:
 
     def _append(self, line: Mapping[str, Any]) -> None:
         with self._path.open("a") as file:
-            file.write(_as_text([line]))
+            file.write(as_text([line]))
             file.flush()
             os.fsync(file.fileno())
 
     def _remove_unfinished(self) -> None:
-        for path in self.folder.glob(f"*{_UNFINISHED_SUFFIX}"):
+        for path in filter(is_unfinished, self.folder.iterdir()):
             path.unlink(missing_ok=True)
 
     def _remove_outdated(self) -> None:
@@ -334,33 +336,10 @@ def journal_head(plan: SegmentPlan, fingerprint: Mapping[str, str]) -> dict[str,
         fingerprint: what decides the result, by names that the user knows.
     """
     return {
-        _VERSION_KEY: _VERSION,
+        VERSION_KEY: _VERSION,
         **fingerprint,
         "--segment": [str(cut) for cut in plan.cuts],
     }
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The lines of a journal; none unless the first says what the run is.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    try:
-        text = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    lines = []
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            continue  # torn by a crash
-        if isinstance(value, dict):
-            lines.append(value)
-    if not lines or _VERSION_KEY not in lines[0]:
-        return []
-    return lines
 
 
 def write_record(
@@ -384,11 +363,7 @@ def write_record(
     record.unlink(missing_ok=True)
     lines = [head, *map(asdict, segments), {OUTPUT_KEY: identity_of(output)}]
     with record.open("x") as file:
-        file.write(_as_text(lines))
-
-
-def _as_text(lines: Iterable[Mapping[str, Any]]) -> str:
-    return "".join(json.dumps(line) + "\n" for line in lines)
+        file.write(as_text(lines))
 
 
 def _has_size(path: Path, size: int) -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 
 from vsrcli.encode.atomic_file import remove_abandoned
 from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
-from vsrcli.segments.journal import OUTPUT_KEY, identity_of, read_lines
+from vsrcli.segments.journal import OUTPUT_KEY, identity_of
+from vsrcli.segments.journal_lines import read_lines
 from vsrcli.segments.segment import Segment
 from vsrcli.segments.segment_folder import (
     JOURNAL_NAME,

@@ -11,6 +11,7 @@ from vsrcli.segments.folder_lock import LOCK_NAME
 JOURNAL_NAME = "journal.jsonl"
 PART_SUFFIX = ".packets"
 KEPT_SUFFIX = ".frames"
+UNFINISHED_SUFFIX = ".part"
 LATEST_NAME = "latest.png"
 _FOLDER_SUFFIX = ".vsr"
 _RECORD_SUFFIX = ".vsr.part"
@@ -66,18 +67,25 @@ def remove_kept(folder: Path, number: int) -> int:
 
 def is_of_a_run(path: Path) -> bool:
     """Whether a run made a file in its folder, by its name; the lock is not one of them."""
-    is_kept = path.suffix in (PART_SUFFIX, KEPT_SUFFIX)
-    return is_kept or path.name in (JOURNAL_NAME, LATEST_NAME)
+    if path.name in (JOURNAL_NAME, LATEST_NAME):
+        return True
+    return path.suffix in (PART_SUFFIX, KEPT_SUFFIX) and path.stem.isdecimal()
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file in the folder of a run is one that was being written."""
+    return path.name.startswith(".") and path.suffix == UNFINISHED_SUFFIX
 
 
 def remove_folder(target: Path) -> None:
-    """Remove the folder of a run and its record, as far as possible, the journal last."""
+    """Remove the folder of a run and its record, the journal last; others' files stay in it."""
     folder = folder_of(target)
     record = record_of(target)
     with contextlib.suppress(OSError):
-        parts = [path for path in folder.iterdir() if path.name not in _REMOVED_LAST]
-        for path in parts:
-            path.unlink(missing_ok=True)
+        for path in list(folder.iterdir()):
+            is_ours = is_of_a_run(path) or is_unfinished(path)
+            if is_ours and path.name not in _REMOVED_LAST:
+                path.unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError):
             (folder / JOURNAL_NAME).rename(record)
         (folder / LOCK_NAME).unlink(missing_ok=True)
