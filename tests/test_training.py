@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -37,6 +38,7 @@ from vsrcli.models.checkpoint import load as load_checkpoint
 from vsrcli.models.layers import RecursiveBlock3d, set_passes
 from vsrcli.options import TrainOptions
 from vsrcli.training.batches import Batches
+from vsrcli.training.curves import append_row, draw
 from vsrcli.training.job import _choose_recipe, _verdict, train
 from vsrcli.training.plan import TrainingPlan
 from vsrcli.training.recipe import RECIPES, recipe_for
@@ -492,7 +494,37 @@ def test_it_learns(tmp_path: Path) -> None:
     after = trainer.run()["clean"]
     assert after > before + 0.3
     assert (tmp_path / "best.safetensors").is_file()
-    assert len((tmp_path / "log.csv").read_text().splitlines()) == 2
+    _, first, last = (tmp_path / "log.csv").read_text().splitlines()
+    assert first.startswith("0,0,nan,")
+    assert float(first.split(",")[5]) == pytest.approx(before, abs=1e-3)
+    assert last.startswith("80,")
+
+
+def test_curves_begin_with_what_the_run_begins_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matplotlib.figure import Figure
+
+    drawn: list[Any] = []
+    write = Figure.savefig
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda figure, *given, **named: (
+            drawn.append(figure),
+            write(figure, *given, **named),
+        ),
+    )
+    for step, loss in ((0, math.nan), (10, 0.25)):
+        gains = {"gain": {"clean": 0.1 * step - 1}}
+        append_row(tmp_path, {"step": step, "loss": loss}, gains)
+        assert draw(tmp_path) == tmp_path / "curves.png"
+    gain, loss_panel = drawn[-1].axes
+    assert list(gain.lines[0].get_xdata()) == [0, 10]
+    assert list(gain.lines[0].get_ydata()) == [-1, 0]
+    losses = loss_panel.lines[0].get_ydata()
+    assert math.isnan(losses[0])
+    assert losses[1] == 0.25
 
 
 def test_training_from_options_with_a_video_file_and_resume(

@@ -21,9 +21,9 @@ from vsrcli.training.run_folder import hold_folder
 from vsrcli.training.trainer import Trainer
 
 _STEPS = 2
-# Of the validation after the second step: last, perhaps best, log and state. It follows on those of
-# the first; a kill before a write is a kill after the one before it.
-_WRITES = (4, 5, 6, 7, 8)
+# Of the validation after the second step: last, perhaps best, log and state. It follows on the log
+# of step 0 and those of the first; a kill before a write is a kill after the one before it.
+_WRITES = (5, 6, 7, 8, 9)
 
 
 class _Killed(BaseException):

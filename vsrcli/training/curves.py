@@ -16,7 +16,7 @@ def append_row(
 ) -> None:
     """Add a row to ``log.csv`` in a run's folder, after those of earlier steps.
 
-    An existing log keeps its columns.
+    The first one is that of step 0, which has no loss (NaN). An existing log keeps its columns.
 
     Args:
         folder: the run's.

@@ -169,12 +169,11 @@ class Trainer:
             self.batches.close()
 
     def validate_initial(self) -> Gains:
-        """Validate before the first step.
-
-        A run that begins with trained weights saves them as its best so far.
-        """
+        """Validate before the first step; trained weights are saved as the best so far."""
         gains = self.validate()
         self.first_gains = self.first_gains or gains
+        if self.step == 0:
+            self._log(gains)
         has_begun = self.step > 0 or self.best > -math.inf
         if self._start.is_trained and not has_begun:
             self.best = gains[self.plan.domain]
@@ -394,7 +393,6 @@ class Trainer:
 
     def _infer(self, windows: Floats) -> Floats:
         batch = torch.from_numpy(np.ascontiguousarray(windows))
-        batch = batch[:, None].to(self.device)
-        output: Tensor = self.network(batch)
+        output: Tensor = self.network(batch[:, None].to(self.device))
         pictures: Floats = output[:, 0].float().cpu().numpy()
         return pictures
