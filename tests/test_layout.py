@@ -51,11 +51,11 @@ ALLOWED: dict[str, str] = {
     # training and measuring
     "clips": "errors paths frame timing options picture decode encode images",
     "training": "errors paths options models backends picture metrics clips",
-    "bench": "errors paths frame wording options models backends picture metrics"
+    "bench": "errors paths frame timing wording options models backends picture metrics"
     " decode images page pipeline clips",
     # the user
     "cli": "_version errors paths frame timing wording options models"
-    " containers decode streams pipeline verification jobs clips training bench",
+    " containers decode streams encode pipeline verification jobs clips training bench",
     "__main__": "cli",
     "__init__": "_version errors options pipeline jobs",
 }

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vsrcli.bench.comparison import ComparisonRun
+from vsrcli.bench.excerpts import Excerpt, from_start, spread
 from vsrcli.bench.passes import MethodRun
 from vsrcli.bench.progress import BenchProgress, OnProgress
 from vsrcli.bench.protocols import BenchRun
@@ -17,6 +18,7 @@ from vsrcli.bench.scores import CROPS, Scores
 from vsrcli.bench.shots import take_shots
 from vsrcli.bench.source import Source
 from vsrcli.bench.truth import GroundTruth, PackTruth, StreamTruth, read_pack
+from vsrcli.clips.degradation import SEEDED
 from vsrcli.clips.pack_reader import MANIFEST_NAME
 from vsrcli.errors import InputError, OptionError
 from vsrcli.images.folders import list_pictures
@@ -27,6 +29,8 @@ from vsrcli.page.shots import Shot
 from vsrcli.paths import check_source, is_folder
 
 _METRICS = (*FRAME_METRICS, *SEQUENCE_METRICS)
+# Consecutive frames for metrics that compare each one with the one before it.
+_MIN_RUN = 5
 _MIN_CROPPED_SIDE = 11  # pixels; the larger window of SSIM
 
 
@@ -108,6 +112,7 @@ class Bench:
             metrics=self._infos,
             rows=tuple(result.rows),
             times=result.times,
+            places=self._run.places,
         )
 
     def shots(self, report: BenchReport) -> list[Shot]:
@@ -138,36 +143,71 @@ def _open_run(
         _refuse_random_degradation(options)
         truth = Source(path, options.range)
         result = Source(Path(options.compare), options.range)
-        return ComparisonRun(truth, result, options.frames)
+        return ComparisonRun(truth, result, _excerpts(truth, result, options))
     return MethodRun(_open_truth(path, options), options, crop)
 
 
 def _open_truth(path: Path, options: BenchOptions) -> GroundTruth:
     sequences = None if options.lr else read_pack(path)
     if sequences is not None:
-        consecutive = [name for name in options.metrics if name in SEQUENCE_METRICS]
-        if consecutive:
-            raise OptionError(
-                f"{consecutive[0]} needs consecutive frames, and a training pack "
-                "has single ones: omit it from --metrics"
-            )
+        _check_pack_options(options)
         return PackTruth(
             sequences,
             options.degrade,
             count=options.sequences,
             size=options.area,
+            limit=options.frames,
         )
     _refuse_random_degradation(options)
     source = Source(path, options.range)
     low = None
     if options.lr:
         low = Source(Path(options.lr), options.range)
-    return StreamTruth(source, options.degrade, low)
+    return StreamTruth(source, options.degrade, low, _excerpts(source, low, options))
+
+
+def _check_pack_options(options: BenchOptions) -> None:
+    if options.start is not None:
+        raise OptionError(
+            "--start is a time of a film, and a training pack has single frames: omit it"
+        )
+    consecutive = [name for name in options.metrics if name in SEQUENCE_METRICS]
+    if consecutive:
+        raise OptionError(
+            f"{consecutive[0]} needs consecutive frames, and a training pack "
+            "has single ones: omit it from --metrics"
+        )
+
+
+def _excerpts(
+    truth: Source,
+    other: Source | None,
+    options: BenchOptions,
+) -> list[Excerpt]:
+    """Which frames of the truth are scored; ``other`` has the same ones."""
+    sources = [source for source in (truth, other) if source is not None]
+    have_times = all(source.has_times for source in sources)
+    if options.start is not None:
+        if options.start and not have_times:
+            raise OptionError(
+                "--start needs a video, and pictures in a folder have no times: "
+                "--start 0 begins with the first one"
+            )
+        return from_start(options.start, options.frames, truth.rate)
+    counts = [source.count for source in sources if source.count is not None]
+    available = min(counts) if len(counts) == len(sources) else None
+    needs_runs = any(name in SEQUENCE_METRICS for name in options.metrics)
+    return spread(
+        options.frames,
+        available,
+        truth.rate if have_times else None,
+        min_run=_MIN_RUN if needs_runs else 1,
+    )
 
 
 def _refuse_random_degradation(options: BenchOptions) -> None:
-    if options.degrade == "video":
+    if options.degrade in SEEDED:
         raise OptionError(
-            "--degrade video is random for each clip, and for training packs only: "
+            f"--degrade {options.degrade} is random for each clip, and for training packs only: "
             "choose crf:N instead"
         )

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
-from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress, frame_count
+from vsrcli.bench.alignment import aligned, refuse_other_rate
+from vsrcli.bench.excerpts import Excerpt, length
+from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress
 from vsrcli.bench.protocols import RunResult
 from vsrcli.bench.report import BenchRow
 from vsrcli.bench.scores import OpenScores
 from vsrcli.bench.shots import ComparedFrame
-from vsrcli.bench.source import Picture, Source, aligned
+from vsrcli.bench.source import Picture, Source
 from vsrcli.errors import InputError
 
 
@@ -21,17 +24,17 @@ class ComparisonRun:
     Args:
         truth: the ground truth.
         result: what is scored.
-        limit: maximum number of frames to score.
+        excerpts: what is scored.
 
     Raises:
-        InputError: the sizes differ.
+        InputError: the sizes differ, or the frame rates where places are found by time.
     """
 
     def __init__(
         self,
         truth: Source,
         result: Source,
-        limit: int | None,
+        excerpts: list[Excerpt],
     ) -> None:
         truth_size = (truth.width, truth.height)
         result_size = (result.width, result.height)
@@ -41,11 +44,14 @@ class ComparisonRun:
                 f"{truth.path} {truth.width}x{truth.height}: "
                 "only equal sizes can be compared"
             )
+        if any(excerpt.start is not None for excerpt in excerpts):
+            refuse_other_rate(truth, result)
         self._truth = truth
         self._result = result
-        self._limit = limit
+        self._excerpts = excerpts
         self._name = result.path.name
-        self._count = frame_count(truth.count, limit)
+        self._count = length(excerpts, truth.count)
+        self.places = len(excerpts)
         self.width = truth.width
         self.height = truth.height
         self.rate = truth.rate
@@ -59,9 +65,8 @@ class ComparisonRun:
     ) -> RunResult:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
         bar = BarSpan(0.0, 1.0)
-        pairs = islice(self._pairs(), self._limit)
         with open_scores() as scores:
-            for done, (truth, picture) in enumerate(pairs, start=1):
+            for done, (truth, picture) in enumerate(self._pairs(), start=1):
                 scores.add(truth, picture.luma)
                 share = bar.share(done, self._count)
                 on_progress(BenchProgress(share, self._name, done))
@@ -84,8 +89,10 @@ class ComparisonRun:
             yield ComparedFrame(truth, partial(dict, pictures), colours)
 
     def _pairs(self) -> Iterator[tuple[Picture, Picture]]:
-        return aligned(
-            self._truth,
-            self._result,
-            required=self._limit,
-        )
+        for number, excerpt in enumerate(self._excerpts):
+            pairs = aligned(self._truth, self._result, excerpt)
+            asked_for = (pair for pair in pairs if not pair[0].is_context)
+            follows_gap = number > 0
+            for truth, picture in islice(asked_for, excerpt.count):
+                yield replace(truth, follows_gap=follows_gap), picture
+                follows_gap = False

@@ -11,8 +11,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vsrcli.backends import Backend, open_backend
+from vsrcli.errors import OptionError
 from vsrcli.frame import ColorTags, Frame
-from vsrcli.models import MODELS
+from vsrcli.models import DEFAULT_DOMAIN, MODELS
+from vsrcli.models.weights import locate, sha256
 from vsrcli.options import BenchOptions
 from vsrcli.picture.resize import Kernel, double
 from vsrcli.pipeline.network import LumaNetwork, upscale_luma
@@ -25,7 +27,10 @@ BASELINES: tuple[Kernel, ...] = ("nearest", "bicubic", "lanczos")
 _MATCHING_DOMAINS = {
     "clean": "clean",
     "blur3": "blur3",
+    "compressed": "compressed",
 }
+# Networks so fast that their default weights are scored beside those for pristine sources.
+_SCORED_TWICE = ("lite",)
 
 Window = tuple[Frame, ...]
 ModelAndDomain = tuple[str, str | None]
@@ -63,7 +68,8 @@ def networks(options: BenchOptions) -> list[Loader]:
     By default these are all networks that ship for the degradation's domain.
 
     Raises:
-        ModelError: raised by the functions: an unknown model, or a bad checkpoint.
+        OptionError: an unknown network, or a domain without weights.
+        ModelError: a file is missing. The functions raise it for a bad checkpoint.
         BackendError: raised by the functions: the device is missing.
     """
     loaders: list[Loader] = []
@@ -79,38 +85,60 @@ def networks(options: BenchOptions) -> list[Loader]:
 
 
 def selected_models(options: BenchOptions) -> list[ModelAndDomain]:
-    """(model, domain) of every network to run.
+    """(model, domain) of every network to run, each set of weights once.
 
-    The domain matches the degradation if there are weights for it.
+    The domain matches the degradation if there are weights for it. Where pristine sources are
+    scored, the weights that ``vsr upscale`` takes by default are scored beside, if the network is
+    fast.
+
+    Raises:
+        OptionError: an unknown network, or a domain without weights.
+        ModelError: a file is missing.
     """
-    names = options.model or _shipped_models(options.domain)
-    return [_with_domain(name, options) for name in names]
+    selected: list[ModelAndDomain] = []
+    seen: set[str] = set()
+    for name in options.model or _shipped_models(options.domain):
+        for model, domain in _with_domains(name, options):
+            weights = sha256(locate(model, domain))
+            if weights not in seen:
+                seen.add(weights)
+                selected.append((model, domain))
+    return selected
 
 
 def _shipped_models(domain: str | None) -> tuple[str, ...]:
     """Models with weights for a domain, or for any."""
     names = []
+    shipped: list[str] = []
     for spec in MODELS.values():
+        shipped += spec.domains
         is_shipped = len(spec.domains) > 0
         if domain is not None:
             is_shipped = domain in spec.domains
         if is_shipped:
             names.append(spec.name)
+    if not names:
+        choices = " or ".join(dict.fromkeys(shipped))
+        raise OptionError(
+            f"no {domain!r} weights ship for any network: choose --domain {choices}"
+        )
     return tuple(names)
 
 
-def _with_domain(name: str, options: BenchOptions) -> ModelAndDomain:
-    """Split ``MODEL:DOMAIN`` and choose a domain where none is named."""
+def _with_domains(name: str, options: BenchOptions) -> list[ModelAndDomain]:
+    """Split ``MODEL:DOMAIN`` and choose the domains where none is named."""
     model, _, named_domain = name.partition(":")
     if model not in MODELS:
-        return name, None  # a checkpoint's file
+        return [(name, None)]  # a checkpoint's file
     domain = named_domain or options.domain
     if domain:
-        return model, domain
-    matching = _MATCHING_DOMAINS.get(options.degrade, "video")
-    if matching in MODELS[model].domains:
-        return model, matching
-    return model, None
+        return [(model, domain)]
+    shipped = MODELS[model].domains
+    matching = _MATCHING_DOMAINS.get(options.degrade, DEFAULT_DOMAIN)
+    domains = [matching if matching in shipped else None]
+    if matching == "clean" and model in _SCORED_TWICE:
+        domains.append(DEFAULT_DOMAIN)
+    return [(model, domain) for domain in domains]
 
 
 def _interpolation(kernel: Kernel) -> Method:

@@ -16,7 +16,7 @@ import numpy as np
 
 from vsrcli.bench.memory import PeakMemory
 from vsrcli.bench.methods import Loader, Method, Window, baselines, networks
-from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress, frame_count
+from vsrcli.bench.progress import BarSpan, BenchProgress, OnProgress
 from vsrcli.bench.protocols import RunResult
 from vsrcli.bench.report import BenchRow
 from vsrcli.bench.scores import OpenScores
@@ -43,13 +43,15 @@ class MethodRun:
     ) -> None:
         self._truth = truth
         self._options = options
+        self._networks = networks(options)
         self._crop = crop
-        self._count = frame_count(truth.count, options.frames)
+        self._count = truth.count
+        self.places = truth.places
         self.width = truth.width
         self.height = truth.height
         self.rate = truth.rate
         self.pixel_aspect = truth.pixel_aspect
-        self.description = truth.description(options.frames)
+        self.description = truth.description
 
     def score(
         self,
@@ -72,24 +74,20 @@ class MethodRun:
 
     def frames(self) -> Iterator[ComparedFrame]:
         """See :class:`~vsrcli.bench.protocols.BenchRun`."""
-        loaders = [*baselines(), *networks(self._options)]
+        loaders = [*baselines(), *self._networks]
         methods = [load() for load in loaders]
-        for case in self._cases():
+        for case in self._truth.cases():
             make_pictures = partial(_pictures, case, methods)
             yield ComparedFrame(case.truth, make_pictures)
 
     def _passes(self) -> Iterator[tuple[Loader, BarSpan]]:
         """Every method with its part of the progress bar."""
-        network_loaders = networks(self._options)
         # Interpolation takes next to no time, so only networks move the bar.
         for load in baselines():
             yield load, BarSpan(0.0, 0.0)
-        for number, load in enumerate(network_loaders):
-            length = 1 / len(network_loaders)
+        for number, load in enumerate(self._networks):
+            length = 1 / len(self._networks)
             yield load, BarSpan(number * length, length)
-
-    def _cases(self) -> Iterator[Case]:
-        return self._truth.cases(self._options.frames)
 
     def _measure(
         self,
@@ -105,7 +103,7 @@ class MethodRun:
             memory.device = method.device
             is_network = not method.is_baseline
             timed_span = span.first_half if is_network else span
-            for done, case in enumerate(self._cases(), start=1):
+            for done, case in enumerate(self._truth.cases(), start=1):
                 start = time.perf_counter()
                 picture = method.upscale(case.window)
                 seconds += time.perf_counter() - start
@@ -135,7 +133,7 @@ class MethodRun:
     ) -> list[float]:
         """PSNR of every frame, dB, when the windows contain nothing but that frame."""
         values: list[float] = []
-        for done, case in enumerate(self._cases(), start=1):
+        for done, case in enumerate(self._truth.cases(), start=1):
             truth = case.truth.luma
             picture = method.upscale(_still(case.window))
             luma = _on_8_bit_scale(picture)

@@ -24,15 +24,6 @@ class BenchProgress:
 OnProgress = Callable[[BenchProgress], None]
 
 
-def frame_count(available: int | None, limit: int | None) -> int | None:
-    """Number of frames to score; None if it is unknown."""
-    if available is None:
-        return limit
-    if limit is None:
-        return available
-    return min(available, limit)
-
-
 @dataclass(frozen=True, slots=True)
 class BarSpan:
     """The part of the progress bar that one pass takes.

@@ -46,6 +46,10 @@ class BenchRun(Protocol):
         """Width / height of a pixel."""
 
     @property
+    def places(self) -> int:
+        """In how many places of the ground truth the frames are."""
+
+    @property
     def description(self) -> str:
         """How the low-resolution input is made, in words for people."""
 

@@ -53,6 +53,7 @@ class BenchReport:
         degradation: how the low-resolution input was made, in words for people.
         width, height: size of the ground truth, pixels.
         frames: number of frames scored.
+        places: in how many places of the ground truth they are; consecutive in each.
         crop: pixels left out at each border.
         data_range: peak of the data, 255 or the value of ``--range``.
         metrics: how each metric is presented, in order.
@@ -71,6 +72,7 @@ class BenchReport:
     metrics: tuple[MetricInfo, ...]
     rows: tuple[BenchRow, ...]
     times: list[float] = field(default_factory=list)
+    places: int = 1
 
     @property
     def has_times(self) -> bool:
@@ -107,6 +109,7 @@ class BenchReport:
             "width": self.width,
             "height": self.height,
             "frames": self.frames,
+            "places": self.places,
             "crop": self.crop,
             "data_range": self.data_range,
             "metrics": metrics,

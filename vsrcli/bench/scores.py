@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -13,8 +14,8 @@ from numpy.typing import NDArray
 from vsrcli.bench.source import Picture
 from vsrcli.metrics.frames import FRAME_METRICS, SsimWindow, mse, psnr_of_mse, ssim
 from vsrcli.metrics.info import MetricInfo
-from vsrcli.metrics.registry import sequence_metrics
-from vsrcli.metrics.sequence import SEQUENCE_METRICS
+from vsrcli.metrics.registry import joined, sequence_metrics
+from vsrcli.metrics.sequence import SEQUENCE_METRICS, SequenceScores
 from vsrcli.options import BenchOptions
 
 CROPS = {
@@ -80,12 +81,16 @@ class Scores:
             if name in FRAME_METRICS:
                 self._per_frame[name] = []
         self._per_frame.setdefault("psnr", [])
-        self._sequence = sequence_metrics(
+        self._open_sequence = partial(
+            sequence_metrics,
             [name for name in self._names if name in SEQUENCE_METRICS],
             width - 2 * crop,
             height - 2 * crop,
             rate,
         )
+        self._sequence = self._open_sequence()
+        # of the runs of consecutive frames that have ended
+        self._earlier: list[SequenceScores] = []
 
     def __enter__(self) -> Scores:
         return self
@@ -109,7 +114,13 @@ class Scores:
         return tuple(by_name[name] for name in dict.fromkeys(self._names))
 
     def add(self, truth: Picture, picture: NDArray[Any]) -> None:
-        """Score the next frame: luma (H, W) on the scale of 8-bit codes."""
+        """Score the next frame: luma (H, W) on the scale of 8-bit codes.
+
+        Metrics of sequences begin anew where frames are left out.
+        """
+        if truth.follows_gap:
+            self._end_run()
+            self._sequence = self._open_sequence()
         luma = truth.luma
         crop = self._crop
         error = mse(luma, picture, crop=crop)
@@ -138,11 +149,21 @@ class Scores:
             if values:
                 means[name] = float(np.mean(values))
         per_frame = dict(self._per_frame)
-        for metric in self._sequence:
-            for name, (figure, values) in metric.finish().items():
-                means[name] = figure
-                per_frame[name] = values
+        self._end_run()
+        sequences = joined(self._earlier)
+        for name, (figure, values) in sequences.items():
+            means[name] = figure
+            per_frame[name] = values
         return PassScores(means, per_frame, self._times)
+
+    def _end_run(self) -> None:
+        """Keep the figures of the consecutive frames so far."""
+        scores: SequenceScores = {}
+        for metric in self._sequence:
+            scores.update(metric.finish())
+        for metric in self._sequence:
+            metric.close()
+        self._earlier.append(scores)
 
 
 OpenScores = Callable[[], Scores]

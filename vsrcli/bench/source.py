@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsrcli.bench.colour import Colour
+from vsrcli.bench.excerpts import WHOLE, Excerpt
 from vsrcli.errors import InputError
 from vsrcli.frame import Frame, VideoInfo
 from vsrcli.images.folders import list_pictures
@@ -22,6 +22,7 @@ from vsrcli.paths import check_source
 from vsrcli.picture.color import rgb_to_luma
 from vsrcli.picture.matrices import matrix_of
 from vsrcli.picture.rgb import rgb_layout
+from vsrcli.timing import TimeRange
 
 # Luma on the scale of 8-bit codes, 0..255: uint8 if the source has 8 bits, otherwise float64 with
 # the source's own steps.
@@ -39,11 +40,15 @@ class Picture:
         luma: (H, W) on the scale of 8-bit codes.
         time: seconds, or None without timestamps.
         colour: makes the picture with its colours; None: it has none.
+        is_context: whether it only surrounds the pictures that were asked for.
+        follows_gap: whether pictures are left out between it and the one scored before it.
     """
 
     luma: Luma
     time: Fraction | None
     colour: Callable[[], Colour] | None = None
+    is_context: bool = False
+    follows_gap: bool = False
 
 
 class Source:
@@ -57,6 +62,7 @@ class Source:
         width, height: of the pictures, pixels.
         count: number of pictures, or None if only reading them would tell.
         rate: pictures per second.
+        has_times: whether it is a video.
         is_float: whether the data are floating-point numbers.
         pixel_aspect: width / height of a pixel.
 
@@ -79,9 +85,27 @@ class Source:
             self._open_video()
 
     def __iter__(self) -> Iterator[Picture]:
+        return self.read(WHOLE)
+
+    @property
+    def has_times(self) -> bool:
+        """Whether it is a video."""
+        return self._info is not None
+
+    def read(self, excerpt: Excerpt, margin: int = 0) -> Iterator[Picture]:
+        """Some pictures, with at most ``margin`` more before them, and those after them.
+
+        Reading goes on behind the last one, for those who look ahead; a video that has an ``end``
+        gives ``margin`` more after it.
+
+        Raises:
+            InputError: no frame where there should be one, or a damaged file.
+        """
         if self._info is None:
-            return self._read_folder()
-        return self._read_video(self._info)
+            return self._read_folder(excerpt, margin)
+        if excerpt.start is None and excerpt.number:
+            return _numbered(self._read_video(self._info, WHOLE, 0), excerpt, margin)
+        return self._read_video(self._info, excerpt, margin)
 
     def _open_folder(self) -> None:
         self._files = list_pictures(self.path)
@@ -104,8 +128,9 @@ class Source:
         if info.duration is not None and info.rate is not None:
             self.count = round(info.duration * info.rate)
 
-    def _read_folder(self) -> Iterator[Picture]:
-        for file in self._files:
+    def _read_folder(self, excerpt: Excerpt, margin: int) -> Iterator[Picture]:
+        first = max(0, excerpt.number - margin)
+        for number, file in enumerate(self._files[first:], start=first):
             picture = read_picture(file)
             height, width = picture.shape[:2]
             has_other_size = width != self.width or height != self.height
@@ -115,18 +140,46 @@ class Source:
                     f"but the pictures before it have {self.width}x{self.height}"
                 )
             luma = _luma_of_file(picture, self._peak)
-            yield Picture(luma, time=None, colour=_colour_of_file(picture))
+            yield Picture(
+                luma,
+                time=None,
+                colour=_colour_of_file(picture),
+                is_context=number < excerpt.number,
+            )
 
-    def _read_video(self, info: VideoInfo) -> Iterator[Picture]:
+    def _read_video(
+        self,
+        info: VideoInfo,
+        excerpt: Excerpt,
+        margin: int,
+    ) -> Iterator[Picture]:
         from vsrcli.decode.reader import VideoReader
 
         bits = info.format.bits
         matrix = _matrix_of(info)
-        with VideoReader(info) as reader:
+        time_range = TimeRange(excerpt.start, excerpt.end)
+        with VideoReader(
+            info,
+            time_range=time_range,
+            context=margin,
+            allow_empty=excerpt.may_be_empty,
+        ) as reader:
             for frame in reader:
                 luma = _on_8_bit_scale(frame.luma, bits)
                 colour = partial(Colour.of_video, frame, info.tags, matrix)
-                yield Picture(luma, frame.time, colour)
+                is_context = not time_range.contains(frame.time)
+                yield Picture(luma, frame.time, colour, is_context)
+
+
+def _numbered(
+    pictures: Iterator[Picture],
+    excerpt: Excerpt,
+    margin: int,
+) -> Iterator[Picture]:
+    """Pictures from a number on, with ``margin`` before them."""
+    for number, picture in enumerate(pictures):
+        if number >= excerpt.number - margin:
+            yield replace(picture, is_context=number < excerpt.number)
 
 
 def _matrix_of(info: VideoInfo) -> int | None:
@@ -172,68 +225,3 @@ def _luma_of_file(picture: NDArray[Any], peak: float) -> Luma:
     if is_8_bit:
         return picture
     return picture.astype(np.float64) / 257.0
-
-
-def aligned(
-    first: Source,
-    second: Source,
-    required: int | None = None,
-) -> Iterator[tuple[Picture, Picture]]:
-    """Pairs of pictures of the same moment, by timestamp if both have any, otherwise by number.
-
-    Args:
-        first: one source.
-        second: the other.
-        required: number of pairs that must exist; after these, the pairs end with the shorter
-            source. None: every picture needs a partner.
-
-    Raises:
-        InputError: a picture has no partner: missing, superfluous, or at another time.
-    """
-    rate = Fraction(first.rate).limit_denominator(100000)
-    tolerance = Fraction(1, 2) / rate
-    pictures1 = iter(first)
-    pictures2 = iter(second)
-    pairs = zip_longest(pictures1, pictures2)
-    for number, (one, two) in enumerate(pairs):
-        if one is None or two is None:
-            if required is not None and number >= required:
-                return
-            if two is None:
-                raise _unequal_counts(first, pictures1, second, number)
-            raise _unequal_counts(second, pictures2, first, number)
-        if one.time is not None and two.time is not None:
-            difference = abs(one.time - two.time)
-            if difference > tolerance:
-                times = {
-                    first.path: one.time,
-                    second.path: two.time,
-                }
-                raise _unequal_times(number, times)
-        yield one, two
-
-
-def _unequal_counts(
-    longer: Source,
-    rest: Iterator[Picture],
-    shorter: Source,
-    common: int,
-) -> InputError:
-    """The error for sources that share ``common`` frames; one more was read, before ``rest``."""
-    count = common + 1 + sum(1 for _ in rest)
-    return InputError(
-        f"{longer.path} has {count} frames, {shorter.path} only {common}: "
-        f"compare files of the same frames (--frames {common} scores the first {common})"
-    )
-
-
-def _unequal_times(number: int, times: dict[Path, Fraction]) -> InputError:
-    """The error for frames of one number whose times differ; ``times`` are those in each file."""
-    earlier, later = sorted(times, key=times.__getitem__)
-    time = float(times[earlier])
-    later_time = float(times[later])
-    return InputError(
-        f"frame {number} of {earlier} is at {time:.3f} s, and {later} "
-        f"has no frame there (its next is at {later_time:.3f} s): "
-        "a frame is missing, or the timing differs"
-    )

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsrcli.cli.bench_tables import as_csv, print_mean, print_report
+from vsrcli.cli.bench_outputs import (
+    STDOUT,
+    Outputs,
+    check_endings,
+    check_outputs,
+    files_of,
+    write_outputs,
+)
+from vsrcli.cli.bench_tables import print_mean, print_report
 from vsrcli.cli.command import Command, Option
 from vsrcli.cli.console import log_to_stderr, note
 from vsrcli.cli.flags import (
@@ -21,18 +26,14 @@ from vsrcli.cli.flags import (
     verbose_flag,
 )
 from vsrcli.cli.progress import ShowProgress, progress_bar
-from vsrcli.errors import OptionError, OutputError
+from vsrcli.errors import OptionError
 from vsrcli.options import BenchOptions
-from vsrcli.paths import is_folder, output_name, refuse_inputs
+from vsrcli.paths import refuse_inputs
 
 if TYPE_CHECKING:
     from vsrcli.bench.benchmark import Bench
     from vsrcli.bench.progress import BenchProgress
     from vsrcli.bench.report import BenchReport
-
-_STDOUT = "-"
-# kind of output -> file, _STDOUT, or None if it is not requested
-_Outputs = dict[str, str | None]
 
 
 @click.command("bench", cls=Command)
@@ -128,21 +129,22 @@ def command(
             "--lr and --compare belong to one ground truth: "
             "give one GT, or run them one by one"
         )
-    outputs: _Outputs = {
+    outputs: Outputs = {
         "json": json_file,
         "csv": csv_file,
         "plot": plot_file,
         "html": html_file,
     }
-    _check_outputs(outputs, len(truths), overwrite)
+    check_outputs(outputs, len(truths), overwrite=overwrite)
 
     from vsrcli.bench.benchmark import Bench
 
-    prints_tables = _STDOUT not in outputs.values()
+    prints_tables = STDOUT not in outputs.values()
     benches = [Bench(truth, options) for truth in truths]
-    for file in _files(outputs).values():
+    for file in files_of(outputs).values():
         for bench in benches:
             refuse_inputs(Path(file), bench.inputs)
+    check_endings(outputs)
     reports: list[BenchReport] = []
     for bench in benches:
         name = bench.path.name
@@ -153,9 +155,9 @@ def command(
             print_report(report)
     if prints_tables and len(reports) > 1:
         print_mean(reports)
-    _write_outputs(outputs, benches, reports)
+    write_outputs(outputs, benches, reports, overwrite=overwrite)
     if not quiet:
-        for file in _files(outputs).values():
+        for file in files_of(outputs).values():
             note(f"wrote {file}")
 
 
@@ -164,79 +166,3 @@ def _run(bench: Bench, show: ShowProgress) -> BenchReport:
         show(progress.share, progress.frames, progress.method)
 
     return bench.run(on_progress)
-
-
-def _files(outputs: _Outputs) -> dict[str, str]:
-    """Those outputs that are files."""
-    return {kind: file for kind, file in outputs.items() if file and file != _STDOUT}
-
-
-def _check_outputs(outputs: _Outputs, truths: int, overwrite: bool) -> None:
-    pictures = (outputs["plot"], outputs["html"])
-    if truths > 1 and any(pictures):
-        raise OptionError(
-            "--plot and --html show one ground truth: "
-            "give one GT, or run them one by one"
-        )
-    to_stdout = list(outputs.values()).count(_STDOUT)
-    if to_stdout > 1 or _STDOUT in pictures:
-        raise OptionError("only one of --json and --csv can go to stdout (-)")
-    for kind, file in outputs.items():
-        if file is None or file == _STDOUT:
-            continue
-        path = output_name(Path(file))
-        if not is_folder(path.parent):
-            raise OutputError(f"--{kind} {file}: there is no folder {path.parent}")
-        if path.is_dir():
-            raise OutputError(f"--{kind} {file}: this is a folder; name a file")
-        if path.exists() and not path.is_file():
-            raise OutputError(
-                f"--{kind} {file}: this is not a regular file: name another; - is stdout"
-            )
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"--{kind} {file} exists: name another file, or replace it with -y"
-            )
-
-
-def _write_outputs(
-    outputs: _Outputs,
-    benches: Sequence[Bench],
-    reports: Sequence[BenchReport],
-) -> None:
-    if outputs["json"]:
-        _write(outputs["json"], _as_json(reports))
-    if outputs["csv"]:
-        _write(outputs["csv"], as_csv(reports))
-    if outputs["plot"]:
-        from vsrcli.bench.plot import plot
-
-        _write(outputs["plot"], plot(reports[0]))
-    if outputs["html"]:
-        from vsrcli.bench.page import render
-
-        shots = benches[0].shots(reports[0])
-        _write(outputs["html"], render(reports[0], shots))
-
-
-def _as_json(reports: Sequence[BenchReport]) -> str:
-    """One report as an object, several as a list."""
-    entries: list[Any] = [report.as_json() for report in reports]
-    value = entries if len(entries) > 1 else entries[0]
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"
-
-
-def _write(file: str, content: str | bytes) -> None:
-    """Write to a file, which gets its name when it is whole, or to stdout."""
-    if file == _STDOUT and isinstance(content, str):
-        sys.stdout.write(content)
-        return
-    data = content.encode() if isinstance(content, str) else content
-    path = Path(file).resolve()  # of a link, what it leads to
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise OutputError(f"{file}: cannot be written: {error.strerror}") from error

@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vsrcli.cli.console import print_table
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _GAINS = ("over bicubic dB", "temporal gain dB")
 _COSTS = ("frames/s", "peak MB")
+# Headings are wrapped at so many columns: with the usual metrics, a table fits into 80.
+_HEADING_COLUMNS = 6
 
 
 def print_report(report: BenchReport) -> None:
@@ -30,12 +33,15 @@ def print_report(report: BenchReport) -> None:
         if has_gains:
             cells += [*_gain_cells([row]), *_cost_cells(row)]
         rows.append(cells)
+    frames = plural(report.frames, "frame")
+    if report.places > 1:
+        frames += f" in {report.places} places"
     title = (
         f"{report.ground_truth}: {report.width}x{report.height}, "
-        f"{plural(report.frames, 'frame')}, {report.degradation}; "
+        f"{frames}, {report.degradation}; "
         f"protocol {report.protocol}, crop {report.crop}"
     )
-    print_table(title, header, rows)
+    _print(title, header, rows)
 
 
 def print_mean(reports: Sequence[BenchReport]) -> None:
@@ -47,7 +53,16 @@ def print_mean(reports: Sequence[BenchReport]) -> None:
         same_method = [report.rows[place] for report in reports]
         means = _means(same_method, first)
         rows.append([row.name, *means, *_gain_cells(same_method)])
-    print_table(f"mean of {len(reports)} ground truths", header, rows)
+    _print(f"mean of {len(reports)} ground truths", header, rows)
+
+
+def _print(title: str, header: list[str], rows: list[list[str]]) -> None:
+    """Print a table with headings of several short lines."""
+    headings = [
+        "\n".join(wrap(heading, _HEADING_COLUMNS, break_long_words=False))
+        for heading in header
+    ]
+    print_table(title, headings, rows, is_narrow=True)
 
 
 def as_csv(reports: Sequence[BenchReport]) -> str:

@@ -105,16 +105,26 @@ def print_facts(title: str, facts: Iterable[tuple[str, str]]) -> None:
         console.print(line, markup=False, soft_wrap=True)
 
 
-def print_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+def print_table(
+    title: str,
+    header: list[str],
+    rows: list[list[str]],
+    *,
+    is_narrow: bool = False,
+) -> None:
     """Print a table on stdout: the first column is aligned left, figures right.
 
-    A table wider than the terminal is not cut off: the terminal wraps it.
+    A table wider than the terminal is not cut off: the terminal wraps it. ``is_narrow`` puts the
+    columns closer to each other.
     """
     from rich.console import Console
 
     console = stdout()
     _print_title(console, title)
     table = _table(header, rows)
+    if is_narrow:
+        table.padding = (0, 1, 0, 0)
+        table.show_edge = False
     needed = Console(width=_UNLIMITED_WIDTH).measure(table).maximum
     console.width = max(console.width, needed)
     console.print(table)
@@ -127,9 +137,9 @@ def _table(header: list[str], rows: list[list[str]]) -> Table:
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     first, *others = header
-    table.add_column(first, justify="left", no_wrap=True)
+    table.add_column(first, justify="left", vertical="bottom", no_wrap=True)
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", vertical="bottom", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
     return table

@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from vsrcli.errors import OptionError
 from vsrcli.metrics.flip import Flip
-from vsrcli.metrics.sequence import SEQUENCE_METRICS, SequenceMetric
+from vsrcli.metrics.sequence import (
+    SEQUENCE_METRICS,
+    SequenceMetric,
+    SequenceScores,
+    mean_of,
+)
 from vsrcli.metrics.vmaf import Vmaf
 from vsrcli.metrics.warping import WarpingError
 
@@ -58,3 +63,29 @@ def sequence_metrics(
             metric.close()
         raise
     return metrics
+
+
+def joined(runs: Sequence[SequenceScores]) -> SequenceScores:
+    """Scores of several runs of consecutive frames as those of one clip.
+
+    Args:
+        runs: at least one, each with the same metrics, in the order of their frames.
+    """
+    if len(runs) == 1:
+        return runs[0]
+    scores: SequenceScores = {}
+    for name in runs[0]:
+        values: list[float] = []
+        for run in runs:
+            values += run[name][1]
+        scores[name] = (_figure_of(name, values), values)
+    return scores
+
+
+def _figure_of(name: str, values: list[float]) -> float:
+    """The figure of a clip by the values of its frames."""
+    if name != "xpsnr":
+        return mean_of(values)
+    from vsrcli.metrics.xpsnr import clip_xpsnr
+
+    return clip_xpsnr(values)

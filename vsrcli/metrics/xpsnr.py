@@ -128,7 +128,7 @@ class Xpsnr:
             raise BackendError(
                 f"XPSNR scored {len(values)} frames instead of {self._added}"
             )
-        return {INFO.name: (_clip_xpsnr(values), values)}
+        return {INFO.name: (clip_xpsnr(values), values)}
 
     def close(self) -> None:
         """Release the filter and remove its file."""
@@ -192,7 +192,8 @@ class _FilterGraph:
                 self._sink.pull()
 
 
-def _clip_xpsnr(values: list[float]) -> float:
+def clip_xpsnr(values: list[float]) -> float:
+    """XPSNR of a clip, dB, by those of its frames; NaN without any."""
     if not values:
         return math.nan
     root_errors = [10 ** (-value / 20) for value in values]

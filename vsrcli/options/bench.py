@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal, get_args
 
 from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS
-from vsrcli.options.check import check_minima, check_strength
+from vsrcli.options.check import check_minima, check_strength, check_time_range
 from vsrcli.options.declare import DEVICE_FLAGS, MODEL_FLAGS, Precision, option
+from vsrcli.timing import TimeRange
 
 Protocol = Literal["vsr", "report"]
 
@@ -56,7 +58,7 @@ class BenchOptions:
     degrade: str = option(
         "clean",
         "How the input is made: clean, blur3, crf:N (clean, then x264), or none (with"
-        " --lr).",
+        " --lr); of a training pack also video and compressed.",
         group="Input",
         is_common=True,
         metavar="KIND",
@@ -102,10 +104,16 @@ class BenchOptions:
     )
     frames: int | None = option(
         None,
-        "Score only the first N frames.",
+        "Score N frames, spread over the film in short runs; with --start, N in a row.",
         group="Input",
         is_common=True,
         metavar="N",
+    )
+    start: Fraction | None = option(
+        None,
+        "Score consecutive frames from this time on.",
+        group="Input",
+        metavar="TIME",
     )
     sequences: int = option(
         24,
@@ -142,6 +150,7 @@ class BenchOptions:
                 "give the data's peak, such as 255 or 1.0"
             )
         check_strength(self.strength)
+        check_time_range(TimeRange(self.start))
         check_minima(self, _MINIMA)
         if not self.metrics:
             raise OptionError(
@@ -151,8 +160,8 @@ class BenchOptions:
     def _check_input(self) -> None:
         if not _is_degradation(self.degrade):
             raise OptionError(
-                f"--degrade {self.degrade}: choose clean, blur3, none, "
-                f"or crf:N with N from 0 to {_MAX_CRF}"
+                f"--degrade {self.degrade}: choose clean, blur3, none, crf:N with N from 0 to "
+                f"{_MAX_CRF}, or for a training pack video or compressed"
             )
         if self.degrade == "none" and self.lr is None:
             raise OptionError(
