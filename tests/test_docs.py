@@ -162,6 +162,15 @@ def _names_in_column(page: str, header: str) -> list[str]:
     return names
 
 
+def test_every_line_that_pipes_into_vsr_copies_packets() -> None:
+    """Left to itself, FFmpeg encodes the video once more, as MPEG-4 of a low bit rate."""
+    texts = [*map(_text, GUIDES), *(file.read_text() for file in FILES)]
+    lines = [line for text in texts for line in text.splitlines() if "-f nut -" in line]
+    assert len(lines) >= 3
+    for line in lines:
+        assert "-c copy -f nut -" in line
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str) -> None:
     result = CliRunner().invoke(group, [name, "--help"])

@@ -123,7 +123,7 @@ def standard_input() -> SharedPipe:
     if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
         raise InputError(
             "nothing is piped into vsr: name a file, or write "
-            "`ffmpeg -i in.mp4 -f nut - | vsr upscale - out.mp4`"
+            "`ffmpeg -i in.mp4 -c copy -f nut - | vsr upscale - out.mp4`"
         )
     return SharedPipe(sys.stdin.buffer)
 

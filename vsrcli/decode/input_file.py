@@ -67,7 +67,7 @@ def _open_standard_input() -> InputContainer:
     except av.FFmpegError as error:
         raise InputError(
             f"standard input holds nothing that FFmpeg knows ({error.strerror}): "
-            "pipe y4m or nut, such as `ffmpeg -i in.mp4 -f nut -`"
+            "pipe y4m or nut, such as `ffmpeg -i in.mp4 -c copy -f nut -`"
         ) from error
 
 
