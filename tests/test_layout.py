@@ -36,7 +36,7 @@ ALLOWED: dict[str, str] = {
     "decode": "errors captions paths frame frame_io timing picture containers",
     "streams": "frame timing containers decode",
     "encode": "errors captions paths frame frame_io timing options containers decode streams",
-    "images": "errors paths frame frame_io timing picture encode",
+    "images": "errors paths wording frame frame_io timing picture encode",
     "page": "wording images",
     # work
     "preflight": "errors paths frame frame_io timing wording options picture"

@@ -399,13 +399,14 @@ def test_extract_replaces_pictures_of_its_own_names_only(
     ]
     for name in [*kept, "frame000001.png", "frame000009.png"]:
         (folder / name).write_text(name)
-    with pytest.raises(OutputError, match="all 2 of them"):
+    with pytest.raises(OutputError, match="holds 2 pictures of that name already"):
         extract(files / "in.mkv", folder)
-    extract(files / "in.mkv", folder, ExtractOptions(overwrite=True))
-    for name in kept:
+    report = extract(files / "in.mkv", folder, ExtractOptions(overwrite=True))
+    for name in [*kept, "frame000009.png"]:
         assert (folder / name).read_text() == name
     others = {path.name for path in folder.iterdir()} - set(kept)
-    assert others == {f"frame00000{number}.png" for number in range(1, 9)}
+    assert others == {f"frame00000{number}.png" for number in range(1, 10)}
+    assert any("an earlier run (frame000009.png)" in line for line in report.notes)
 
 
 def test_a_folder_of_a_picture_s_name_is_seen_beforehand(

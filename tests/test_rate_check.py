@@ -30,7 +30,8 @@ def _clip(path: Path, rate: Fraction | int, frames: int) -> Path:
     """A clip of a constant rate."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=rate)
-        stream.width, stream.height = 64, 48
+        stream.width = 64
+        stream.height = 48
         stream.pix_fmt = "yuv420p"
         stream.options = {"preset": "ultrafast"}
         for number in range(frames):

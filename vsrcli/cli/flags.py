@@ -20,6 +20,7 @@ from vsrcli.options import (
     AssembleOptions,
     EncoderOptions,
     UpscaleOptions,
+    parse_aspect,
     parse_crop,
 )
 from vsrcli.timing import parse_rate, parse_time
@@ -174,7 +175,9 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
     "tile": _Parsed("N|auto", _parse_tile),
     "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
+    "sar": _Parsed("N:D", parse_aspect),
     "start": _TIME,
+    "audio_start": _TIME,
     "at": _TIME,
     "part": _Parsed("WxH+X+Y|WxH|all", parse_crop),
     "end": _TIME,

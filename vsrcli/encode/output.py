@@ -162,6 +162,19 @@ def kept_in(
     return kept, losses
 
 
+def aspect_losses(target: Path, codec: str, video: OutputVideo) -> list[str]:
+    """A line if encoder and container cannot keep the shape of pixels.
+
+    Args:
+        target: the output; its ending names the container.
+        codec: FFmpeg's name of the encoder.
+        video: what is to be written.
+    """
+    losses: list[str] = []
+    _keep_aspect(video, target, codec, losses)
+    return losses
+
+
 def _keep_colours(
     video: OutputVideo,
     target: Path,

@@ -105,7 +105,7 @@ class FolderWriter(FrameSink):
     def finish(
         self, expected_frames: int, check: Callable[[Path], None] | None = None
     ) -> None:
-        """Move the pictures into the target; old ones of the same names are gone afterwards.
+        """Move the pictures into the target, in the place of old ones of the same names.
 
         See ``FrameSink.finish``.
         """
@@ -149,10 +149,6 @@ class FolderWriter(FrameSink):
             )
         for file in written:
             file.replace(self._target / file.name)
-        names = {file.name for file in written}
-        for file in old:
-            if file.name not in names:
-                file.unlink()
 
     def _picture(self, frame: Frame) -> NDArray[Any]:
         planes = [self._samples(plane, frame.format) for plane in frame.planes]

@@ -11,6 +11,7 @@ from pathlib import Path
 from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.images.stills import WRITABLE_SUFFIXES
 from vsrcli.paths import output_name, refuse_inputs
+from vsrcli.wording import plural
 
 PICTURE_SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".webp"}
@@ -172,6 +173,34 @@ def _check_numbering(folder: Path, numbered: dict[int, Path]) -> None:
         )
 
 
+def leftover_note(folder: Path, pattern: FramePattern, written: range) -> str | None:
+    """A line about pictures that follow the pattern, but are not those that were just written.
+
+    Args:
+        folder: where they are.
+        pattern: the names of all.
+        written: numbers of the new ones.
+
+    Returns:
+        None if there are no others.
+    """
+    others: dict[int, str] = {}
+    for file in folder.iterdir():
+        number = pattern.number(file.name)
+        if number is not None and number not in written:
+            others[number] = file.name
+    if not others:
+        return None
+    first = others[min(others)]
+    last = others[max(others)]
+    names = first if first == last else f"{first} to {last}"
+    return (
+        f"{folder} still holds {plural(len(others), 'picture')} of an earlier run ({names}) beside "
+        f"the {len(written)} new ones: remove what does not belong to them, or it is read as a "
+        "part of this sequence"
+    )
+
+
 def check_folder_target(
     target: Path,
     pattern: FramePattern,
@@ -218,8 +247,9 @@ def check_folder_target(
     existing = sorted(name for name in names if pattern.number(name) is not None)
     if existing and not overwrite:
         raise OutputError(
-            f"{target} holds pictures of that name already ({existing[0]}): "
-            f"-y replaces all {len(existing)} of them"
+            f"{target} holds {plural(len(existing), 'picture')} of that name already "
+            f"({existing[0]}): "
+            "-y replaces those of the same names"
         )
     for name in existing:
         if (target / name).is_dir():

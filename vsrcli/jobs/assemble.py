@@ -12,9 +12,9 @@ from vsrcli.decode.probe import probe_file
 from vsrcli.encode.encoder_table import encoder_of
 from vsrcli.encode.encoders import choose_encoder, is_hdr
 from vsrcli.encode.formats import choose_format
-from vsrcli.encode.output import OutputVideo, check_target
+from vsrcli.encode.output import OutputVideo, aspect_losses, check_target
 from vsrcli.encode.writer import VideoWriter
-from vsrcli.errors import InputError, OutputError
+from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import UNSPECIFIED, ColorTags, FileInfo, Frame, PixelFormat, VideoInfo
 from vsrcli.images.folder_reader import FolderReader
 from vsrcli.options import AssembleOptions, EncoderOptions
@@ -24,6 +24,7 @@ from vsrcli.picture.rgb import from_rgb
 from vsrcli.pipeline.prefetch import Prefetch
 from vsrcli.preflight.targets import resolve_target
 from vsrcli.streams.stream_plan import StreamPlan, plan_streams
+from vsrcli.timing import WHOLE, TimeRange
 
 _FRAMES_AHEAD = 4
 # Pictures and sound whose lengths differ by more than this probably do not belong together.
@@ -119,6 +120,12 @@ def assemble(
         info = reader.info
         sound, streams = _plan_sound(options, target)
         plan = _plan_video(info, target, options)
+        video = _output_video(info, plan, options)
+        plan.losses += aspect_losses(target, plan.encoder.codec, video)
+        begin = options.audio_start
+        heard = WHOLE
+        if begin is not None and info.duration is not None:
+            heard = TimeRange(begin, begin + info.duration)
         if options.strict and plan.losses:
             raise OutputError(f"{target}: --strict allows no loss: {plan.losses[0]}")
         report = AssembleReport(
@@ -131,13 +138,19 @@ def assemble(
         )
         with VideoWriter(
             target,
-            _output_video(info, plan, options.fps),
+            video,
             plan.encoder,
             source=sound,
             plan=streams,
+            time_range=heard,
+            origin=heard.begin,
             overwrite=options.overwrite,
         ) as writer:
-            lines = [*plan.notes, *plan.losses, *_sound_notes(sound, streams, info)]
+            lines = [
+                *plan.notes,
+                *plan.losses,
+                *_sound_notes(sound, streams, info, heard),
+            ]
             for line in lines:
                 report.notes.append(line)
                 if on_note is not None:
@@ -158,17 +171,17 @@ def assemble(
 def _output_video(
     info: VideoInfo,
     plan: _Plan,
-    fps: Fraction,
+    options: AssembleOptions,
 ) -> OutputVideo:
     return OutputVideo(
         width=info.width,
         height=info.height,
         format=plan.layout,
         tags=plan.tags,
-        sample_aspect=None,
+        sample_aspect=options.sar,
         rotation=0.0,
-        time_base=1 / fps,
-        rate=fps,
+        time_base=1 / options.fps,
+        rate=options.fps,
     )
 
 
@@ -294,6 +307,12 @@ def _plan_sound(
     sound = probe_file(Path(options.audio_from))
     if not any(stream.kind == "audio" for stream in sound.streams):
         raise InputError(f"{options.audio_from} holds no audio: omit --audio-from")
+    begin = options.audio_start
+    if begin is not None and sound.duration is not None and begin >= sound.duration:
+        raise OptionError(
+            f"--audio-start {float(begin):g} is after the end of {options.audio_from}, "
+            f"which lasts {float(sound.duration):.3f} s"
+        )
     plan = []
     for item in plan_streams(sound, target, "copy"):
         if item.stream.kind != "audio":
@@ -306,6 +325,7 @@ def _sound_notes(
     sound: FileInfo | None,
     plan: tuple[StreamPlan, ...],
     info: VideoInfo,
+    heard: TimeRange,
 ) -> list[str]:
     if sound is None:
         return []
@@ -316,9 +336,12 @@ def _sound_notes(
             lines.append(f"audio stream {stream.index} ({stream.codec}): {item.reason}")
     if sound.duration is None or info.duration is None:
         return lines
-    if abs(sound.duration - info.duration) > _MAX_DIFFERENCE_SECONDS:
+    length = sound.duration - heard.begin
+    is_longer = length > info.duration and heard.end is None
+    is_different = abs(length - info.duration) > _MAX_DIFFERENCE_SECONDS
+    if is_different and (is_longer or length < info.duration):
         lines.append(
             f"the pictures last {float(info.duration):.2f} s, "
-            f"the sound {float(sound.duration):.2f} s: is --fps right?"
+            f"the sound {float(length):.2f} s: is --fps right?"
         )
     return lines

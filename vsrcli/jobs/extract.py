@@ -16,13 +16,14 @@ from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
 from vsrcli.images.folder_writer import FolderWriter
-from vsrcli.images.folders import FramePattern, check_folder_target
+from vsrcli.images.folders import FramePattern, check_folder_target, leftover_note
 from vsrcli.options import ExtractOptions
 from vsrcli.paths import check_source, output_name
 from vsrcli.picture.matrices import BT709
 from vsrcli.picture.orientation import Orientation
 from vsrcli.picture.rgb import gray_layout, to_rgb
 from vsrcli.pipeline.prefetch import Prefetch
+from vsrcli.preflight.assemble_hint import assemble_hint
 from vsrcli.preflight.change_check import (
     change_losses,
     change_notes,
@@ -39,6 +40,10 @@ from vsrcli.preflight.targets import STANDARD_OUTPUT
 
 _FRAMES_AHEAD = 4
 _PEAK_16_BITS = 65535
+_UNEVEN = (
+    "the frames are not evenly spaced in time: pictures do not tell, and `vsr assemble` gives them "
+    "a constant rate"
+)
 
 
 @dataclass(slots=True)
@@ -120,10 +125,12 @@ def extract(
         width=video.width,
         height=video.height,
         bits=video.format.bits,
-        rate=None if info.rate is None else str(info.rate),
+        rate=None if video.rate is None else str(video.rate),
     )
 
-    def note(line: str) -> None:
+    def note(line: str | None) -> None:
+        if line is None:
+            return
         report.notes.append(line)
         if on_note is not None:
             on_note(line)
@@ -152,10 +159,16 @@ def extract(
                 stalled=reader.stalled,
             ) as frames,
         ):
-            for line in (*_notes(info, options), *change_notes(changes), *losses):
+            for line in (
+                *_notes(info, options, video),
+                *change_notes(changes),
+                *losses,
+            ):
                 note(line)
             durations: set[Fraction] = set()
             for frame in frames:
+                if not report.frames:
+                    note(_hint(info, target, options, video, frame.time))
                 if frame.captions and PICTURES_HOLD_NO_CAPTIONS not in report.notes:
                     note(PICTURES_HOLD_NO_CAPTIONS)
                 writer.write(frame, report.frames, 1)
@@ -165,11 +178,8 @@ def extract(
                     share = options.range.share(frame.time, info.duration)
                     on_progress(share, report.frames)
             writer.finish(report.frames)
-        if len(durations) > 2:
-            note(
-                "the frames are not evenly spaced in time: pictures do not tell, and "
-                "`vsr assemble` gives them a constant rate"
-            )
+        note(leftover_note(target, pattern, range(1, report.frames + 1)))
+        note(_UNEVEN if len(durations) > 2 else None)
         if reader.damage:
             note(f"{source} is damaged, the rest was extracted: {reader.damage}")
     report.seconds = time.monotonic() - began
@@ -212,12 +222,36 @@ def _plan(
         height=height,
         format=layout,
         tags=tags,
-        sample_aspect=None,
+        sample_aspect=orientation.aspect(info.sample_aspect),
         rotation=0.0,
         time_base=info.time_base,
-        rate=info.rate,
+        rate=_rate(info, options),
     )
     return convert, video
+
+
+def _rate(info: VideoInfo, options: ExtractOptions) -> Fraction | None:
+    """Pictures per second; twice the source's rate if each field becomes one."""
+    splits_fields = options.deinterlace == "field" and bool(info.interlaced)
+    return info.rate * 2 if info.rate is not None and splits_fields else info.rate
+
+
+def _hint(
+    info: VideoInfo,
+    target: Path,
+    options: ExtractOptions,
+    video: OutputVideo,
+    first_time: Fraction,
+) -> str | None:
+    """How to make a video of the pictures again."""
+    return assemble_hint(
+        info,
+        target,
+        rate=video.rate,
+        first_time=first_time,
+        is_cut=options.end is not None,
+        aspect=video.sample_aspect,
+    )
 
 
 def _luma(
@@ -236,17 +270,8 @@ def _luma(
     return replace(frame, planes=(luma,), format=gray_layout(bits))
 
 
-def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
+def _notes(info: VideoInfo, options: ExtractOptions, video: OutputVideo) -> list[str]:
     lines = []
-    flags = ""
-    if info.rate is not None:
-        flags += f" --fps {info.rate}"
-    if any(stream.kind == "audio" for stream in info.streams):
-        flags += f" --audio-from {info.path}"
-    if flags:
-        lines.append(
-            f"`vsr assemble DIR OUT{flags}` makes a video of the pictures again"
-        )
     restarts = clock_note(info)
     if restarts is not None:
         lines.append(restarts)
@@ -259,7 +284,7 @@ def _notes(info: VideoInfo, options: ExtractOptions) -> list[str]:
         lines.append(
             f"pictures hold no display rotation ({info.rotation:g} degrees): they are turned"
         )
-    aspect = info.sample_aspect
+    aspect = video.sample_aspect
     if aspect is not None and aspect != 1:
         look = "narrow" if aspect > 1 else "wide"
         lines.append(

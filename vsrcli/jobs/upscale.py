@@ -6,15 +6,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
 from vsrcli.backends import open_backend
+from vsrcli.containers.pipe import is_standard_input
 from vsrcli.encode.atomic_file import keep_aside
 from vsrcli.encode.output import check_target
 from vsrcli.errors import BackendError, OutputError
 from vsrcli.frame import Damage
+from vsrcli.images.folders import leftover_note
 from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.checked_run import CheckedRun, check_run
 from vsrcli.jobs.choose import choose
@@ -24,8 +27,10 @@ from vsrcli.paths import output_name
 from vsrcli.pipeline.origin import with_first_time
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
+from vsrcli.preflight.assemble_hint import assemble_hint
 from vsrcli.preflight.rate_check import refuse_dropped
 from vsrcli.preflight.run_plan import RunPlan, plan_run
+from vsrcli.preflight.targets import is_folder_target
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import (
     Engine,
@@ -40,6 +45,7 @@ from vsrcli.segments.run_output import (
     make_missing,
     open_output,
 )
+from vsrcli.timing import round_half_away
 from vsrcli.verification.verify import verify
 
 log = logging.getLogger(__name__)
@@ -86,7 +92,10 @@ def upscale(
     job, options = _choose_model(checked.job, options)
     plan = plan_run(job, options)
     needs_first_time = plan.is_seekable or options.start is not None
-    if needs_first_time and not plan.is_one_go:
+    makes_pictures = is_folder_target(job.target)
+    is_readable_twice = not is_standard_input(job.source)
+    needs_first_time = needs_first_time and not plan.is_one_go
+    if needs_first_time or (makes_pictures and is_readable_twice):
         job = with_first_time(job, options)
     with _open_executor(job, options, plan) as executor:
         report = _new_report(source, target, job, executor.engine)
@@ -112,6 +121,8 @@ def upscale(
             output.begin()
             make_missing(run, executor, output)
             output.finish(partial(_check_output, run=run))
+        if makes_pictures:
+            _note_pictures(run)
     damage = Damage(**report.damage)
     if damage:
         run.note(f"{source} is damaged, the rest was upscaled: {damage}")
@@ -180,6 +191,36 @@ def _new_report(
         device=engine.device,
         backend=engine.backend,
         precision=engine.precision,
+    )
+
+
+def _note_pictures(run: RunContext) -> None:
+    """Tell what belongs to a folder of pictures: how it becomes a video, and what is not new."""
+    job = run.job
+    first = job.pictures.first
+    written = range(first, first + run.report.frames_out)
+    leftovers = leftover_note(job.target, job.pictures.pattern, written)
+    if leftovers is not None:
+        run.note(leftovers)
+    hint = None if job.is_folder else _hint(job, run.options)
+    if hint is not None:
+        run.note(hint)
+
+
+def _hint(job: UpscaleJob, options: UpscaleOptions) -> str | None:
+    """How to make a video of the pictures."""
+    first_time = job.first_time or Fraction(0)
+    if job.fps != "source":
+        # the place of the first picture, at a constant rate
+        place = round_half_away((first_time - job.origin) * job.fps)
+        first_time = job.origin + place / job.fps
+    return assemble_hint(
+        job.info,
+        job.target,
+        rate=job.video.rate,
+        first_time=first_time,
+        is_cut=options.range.end is not None,
+        aspect=job.video.sample_aspect,
     )
 
 

@@ -10,7 +10,7 @@ from vsrcli.options.bench import BenchOptions
 from vsrcli.options.encoder import EncoderOptions
 from vsrcli.options.export import ExportOptions
 from vsrcli.options.frames import AssembleOptions, ExtractOptions
-from vsrcli.options.parse import parse_crop, parse_devices
+from vsrcli.options.parse import parse_aspect, parse_crop, parse_devices
 from vsrcli.options.preview import PreviewOptions
 from vsrcli.options.train import TrainOptions
 from vsrcli.options.upscale import AUTO, BatchOptions, UpscaleOptions
@@ -26,6 +26,7 @@ __all__ = [
     "PreviewOptions",
     "TrainOptions",
     "UpscaleOptions",
+    "parse_aspect",
     "parse_crop",
     "parse_devices",
 ]

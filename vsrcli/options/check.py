@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from vsrcli.errors import OptionError
 from vsrcli.timing import TimeRange
 from vsrcli.wording import did_you_mean
+
+_MAX_ASPECT = Fraction(10)
 
 
 def check_choices(options: Any, *names: str) -> None:
@@ -117,6 +120,19 @@ def check_strength(strength: float) -> None:
         raise OptionError(
             f"--strength {strength:g} makes no sense: give 0 (plain interpolation) to 1 (the "
             "network alone)"
+        )
+
+
+def check_aspect(aspect: Fraction | None) -> None:
+    """Check ``--sar``.
+
+    Raises:
+        OptionError: pixels are never of that shape.
+    """
+    if aspect is not None and not 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT:
+        raise OptionError(
+            f"--sar {aspect.numerator}:{aspect.denominator} makes no sense: "
+            "give width:height of a pixel, such as 16:11"
         )
 
 

@@ -31,6 +31,7 @@ END_HELP = "Stop before this time, written as for --start."
 DURATION_HELP = "Stop this long after the start, instead of --end."
 DEINTERLACE_HELP = "What to do with interlaced frames: `field` makes a frame per field."
 FORMAT_HELP = "Container if OUT is `-`, standard output.  [default: nut]"
+SAR_HELP = "Pixel aspect ratio of pictures, N:D, such as 16:11."
 OVERWRITE_HELP = "Replace the output if it exists."
 
 

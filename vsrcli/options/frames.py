@@ -7,7 +7,11 @@ from fractions import Fraction
 from typing import get_args
 
 from vsrcli.errors import OptionError
-from vsrcli.options.check import check_time_range, resolve_duration
+from vsrcli.options.check import (
+    check_aspect,
+    check_time_range,
+    resolve_duration,
+)
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
     DURATION_HELP,
@@ -15,6 +19,7 @@ from vsrcli.options.declare import (
     FORMAT_HELP,
     OVERWRITE_FLAGS,
     OVERWRITE_HELP,
+    SAR_HELP,
     START_HELP,
     Deinterlace,
     PipeFormat,
@@ -109,6 +114,19 @@ class AssembleOptions:
         group="Output",
         metavar="FILE",
     )
+    audio_start: Fraction | None = option(
+        None,
+        "Time of that file that the first picture is shown at; the sound then ends with the "
+        "pictures.",
+        group="Output",
+        metavar="TIME",
+    )
+    sar: Fraction | None = option(
+        None,
+        SAR_HELP,
+        group="Output",
+        metavar="N:D",
+    )
     value_range: tuple[float, float] | None = option(
         None,
         "For 32-bit float TIFF: the values of black and white.",
@@ -139,4 +157,14 @@ class AssembleOptions:
         if not 0 < self.fps <= 1000:
             raise OptionError(
                 f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000"
+            )
+        check_aspect(self.sar)
+        if self.audio_start is None:
+            return
+        if self.audio_from is None:
+            raise OptionError("--audio-start belongs to --audio-from FILE")
+        if self.audio_start < 0:
+            raise OptionError(
+                f"--audio-start {float(self.audio_start):g} is negative: "
+                "times count from the beginning of the file"
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from vsrcli.errors import OptionError
@@ -17,6 +18,7 @@ _CROP = re.compile(
     r"(?P<width>\d{1,6})x(?P<height>\d{1,6})(?:\+(?P<x>\d{1,6})\+(?P<y>\d{1,6}))?"
 )
 _MIN_CROP_PX = 16
+_ASPECT = re.compile(r"\d{1,6}(?:/\d{1,6}|\.\d{1,6})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,20 @@ def parse_crop(text: str) -> Crop | Literal["all"]:
         )
     place = None if match["x"] is None else (int(match["x"]), int(match["y"]))
     return Crop(width, height, place)
+
+
+def parse_aspect(text: str) -> Fraction:
+    """Read the shape of a pixel: ``16:11``, ``16/11`` or ``1.4545``.
+
+    Raises:
+        OptionError: none of these, or zero.
+    """
+    plain = text.strip().replace(":", "/")
+    if _ASPECT.fullmatch(plain) and not re.search(r"/0+$", plain):
+        aspect = Fraction(plain)
+        if aspect:
+            return aspect
+    raise OptionError(f"{text!r} is no pixel aspect ratio: write N:D, such as 16:11")
 
 
 def parse_devices(text: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from vsrcli.backends import BACKENDS
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS
 from vsrcli.options.check import (
+    check_aspect,
     check_choices,
     check_strength,
     check_time_range,
@@ -25,6 +26,7 @@ from vsrcli.options.declare import (
     MODEL_FLAGS,
     OVERWRITE_FLAGS,
     OVERWRITE_HELP,
+    SAR_HELP,
     START_HELP,
     Deinterlace,
     PipeFormat,
@@ -180,6 +182,12 @@ class UpscaleOptions:
         group="Speed",
         flags=("--reuse/--no-reuse",),
     )
+    sar: Fraction | None = option(
+        None,
+        SAR_HELP,
+        group="Input",
+        metavar="N:D",
+    )
     overwrite: bool = option(
         False,
         OVERWRITE_HELP,
@@ -248,6 +256,7 @@ class UpscaleOptions:
         resolve_duration(self)
         check_time_range(self.range)
         check_value_range(self.value_range)
+        check_aspect(self.sar)
         check_choices(
             self,
             "domain",

@@ -145,8 +145,7 @@ def folder_losses(info: VideoInfo, options: UpscaleOptions) -> list[str]:
     tracks = sum(stream.kind == "audio" for stream in info.streams)
     if tracks and options.audio != "none":
         lines.append(
-            f"a folder of pictures holds no sound: {plural(tracks, 'audio track')} "
-            "left out; `vsr assemble --audio-from` brings it back"
+            f"a folder of pictures holds no sound: {plural(tracks, 'audio track')} left out"
         )
     if info.sample_aspect not in (None, 1):
         lines.append(f"pictures hold no pixel aspect ratio ({info.sample_aspect})")

@@ -89,6 +89,10 @@ def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures
                 "--range is for folders of floating-point pictures: "
                 "a video's codes say for themselves what is black and white"
             )
+        if options.sar is not None:
+            raise OptionError(
+                "--sar is for folders of pictures: a video says for itself how wide its pixels are"
+            )
         return probe(source, start=options.start), Pictures(
             FramePattern.parse(DEFAULT_PATTERN)
         )
@@ -100,7 +104,7 @@ def describe(source: Path, options: UpscaleOptions) -> tuple[VideoInfo, Pictures
             reader.first + skipped,
             options.value_range,
         )
-        return reader.info, pictures
+        return replace(reader.info, sample_aspect=options.sar), pictures
 
 
 def folder_rate(options: UpscaleOptions) -> Fraction:
