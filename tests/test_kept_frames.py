@@ -6,6 +6,8 @@ import json
 import logging
 import os
 import shutil
+import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
@@ -22,6 +24,7 @@ from hypothesis import strategies as st
 from killed import KilledRun, kill
 from lossless import LOSSLESS, content, packets
 
+from vsrcli.backends import Float
 from vsrcli.errors import BackendError
 from vsrcli.frame import Plane
 from vsrcli.jobs.upscale import upscale
@@ -182,6 +185,43 @@ def test_workers_take_over_what_is_kept(
     assert report.frames_recalled == 5
     assert report.frames_computed == 25
     assert content(target) == content(whole)
+
+
+class _DiesOnce(FakeBackend):
+    """Kills its process at its 8th window, unless a file says that it was done before."""
+
+    def run(self, windows: Float) -> Float:
+        mark = Path(os.environ["VSR_TEST_DEATHS"])
+        if len(self.windows) == 8 and mark.exists():
+            mark.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(0.02)
+        return super().run(windows)
+
+
+def open_keeping(
+    name: str, model: str, domain: str | None, *, device: str, precision: str | None
+) -> FakeBackend:
+    """A network in a worker, which keeps each frame."""
+    setattr(frame_keeper, "_WORTH_SECONDS", 0.0)  # noqa: B010
+    setattr(frame_keeper, "_SAVE_SECONDS", 0.0)  # noqa: B010
+    return _DiesOnce()
+
+
+def test_a_worker_takes_over_from_a_dead_one(
+    demo_clip: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "mark"
+    mark.touch()
+    monkeypatch.setenv("VSR_TEST_DEATHS", str(mark))
+    monkeypatch.setattr("vsrcli.jobs.upscale.open_backend", open_keeping)
+    target = tmp_path / "o.mkv"
+    options = replace(LOSSLESS, devices="cpu", reuse=False)
+    report, notes = resumed(demo_clip, target, options)
+    assert any("died" in line for line in notes)
+    assert report.frames_recalled > 0
+    assert content(target) == content(whole)
+    assert list(tmp_path.iterdir()) == [target]
 
 
 # -- what is damaged or foreign is computed
