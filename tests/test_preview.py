@@ -23,6 +23,7 @@ from vsrcli.images.stills import encode_picture, read_picture
 from vsrcli.jobs.extract import extract
 from vsrcli.jobs.places import CONTEXT, PlaceFinder
 from vsrcli.jobs.preview import preview
+from vsrcli.jobs.preview_page import PreviewMethod
 from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import (
@@ -350,6 +351,20 @@ def test_what_the_command_prints(
         "seconds_per_frame": None,
         "film_seconds": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, "–"),
+        (0.00421, "0.0042 s"),
+        (3.07, "3.1 s"),
+        (9.97, "10 s"),
+        (3000, "50 min"),
+    ],
+)
+def test_what_a_frame_takes(seconds: float | None, text: str) -> None:
+    assert PreviewMethod("delta:video", "torch", seconds).cost == text
 
 
 def test_networks_are_asked_for_with_their_domains() -> None:

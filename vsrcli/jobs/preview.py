@@ -28,7 +28,7 @@ from vsrcli.jobs.preview_files import (
 )
 from vsrcli.jobs.preview_network import PreviewNetwork, open_networks
 from vsrcli.jobs.preview_page import PreviewMethod, render
-from vsrcli.jobs.preview_pictures import Painter, Still
+from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX, Painter, Still
 from vsrcli.options import PreviewOptions, UpscaleOptions
 from vsrcli.page.shots import Shot, View
 from vsrcli.paths import check_source
@@ -251,8 +251,9 @@ class _Run:
         bits = frame.format.bits
         is_full_range = self._painter.conversion.tags.is_full_range
         part = self._painter.part(frame.luma, bits, self._options.part)
-        bicubic = interpolated(frame.luma, bits)
-        stills = {_BICUBIC: self._painter.still(frame, bicubic, part)}
+        outer = part.with_margin(COLOUR_MARGIN_PX, frame.height, frame.width)
+        bicubic = interpolated(frame.luma[outer.slices], bits)
+        stills = {_BICUBIC: self._painter.still(frame, (bicubic, outer), part)}
         for network in self._networks:
             self._tell(network)
             luma = network.luma(place, part, is_full_range)

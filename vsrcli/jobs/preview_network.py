@@ -15,7 +15,7 @@ from vsrcli.frame import Plane, VideoInfo
 from vsrcli.jobs.choose import choose
 from vsrcli.jobs.places import RADIUS, Place, Window
 from vsrcli.jobs.preview_page import PreviewMethod
-from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX
+from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX, Part
 from vsrcli.models import MODELS
 from vsrcli.options import AUTO, PreviewOptions, UpscaleOptions
 from vsrcli.picture.region import Region
@@ -37,20 +37,17 @@ class PreviewNetwork:
             strength=options.strength,
         )
 
-    def luma(self, place: Place, part: Region, is_full_range: bool) -> Plane:
-        """The doubled luma of a frame: all of a picture, right in the part and around it."""
+    def luma(self, place: Place, part: Region, is_full_range: bool) -> Part:
+        """The doubled luma of a part of a frame and of what is around it."""
         height, width = place.frame.luma.shape
         margin = max(self._backend.spec.halo_px, COLOUR_MARGIN_PX)
         outer = part.with_margin(margin, height, width)
         doubled, _ = self._double(place.window, outer, is_full_range)
-        picture: Any = np.zeros((2 * height, 2 * width), doubled.dtype)
-        picture[outer.scaled(2).slices] = doubled
         if self._seconds is None and place.following is not None:
             # as in a film, most of what the next window needs is there already
             _, seconds = self._double(place.following, outer, is_full_range)
             self._seconds = seconds
-        result: Plane = picture
-        return result
+        return doubled, outer
 
     def method(self, film_frames: int | None) -> PreviewMethod:
         """What it takes, with the number of frames that the film has, or None."""

@@ -14,6 +14,8 @@ from vsrcli.picture.display import is_tone_mapped
 from vsrcli.wording import duration_text
 
 _NO_FIGURE = "–"
+# Shorter times have two digits.
+_LONG_SECONDS = 9.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class PreviewMethod:
         """Seconds a frame, in words."""
         if self.seconds_per_frame is None:
             return _NO_FIGURE
+        if self.seconds_per_frame >= _LONG_SECONDS:
+            return duration_text(self.seconds_per_frame)
         return f"{self.seconds_per_frame:.2g} s"
 
     @property

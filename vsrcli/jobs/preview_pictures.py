@@ -29,6 +29,9 @@ from vsrcli.preflight.pictures import (
 COLOUR_MARGIN_PX = 24
 _DEFAULT_PART = Crop(480, 270)
 
+# Doubled luma, and which part of the frame it is of.
+Part = tuple[Plane, Region]
+
 
 @dataclass(frozen=True, slots=True)
 class Still:
@@ -98,18 +101,19 @@ class Painter:
         shown = Region(top, left, crop.height, crop.width)
         return self._as_stored(shown, size)
 
-    def still(self, frame: Frame, luma: Plane, part: Region) -> Still:
+    def still(self, frame: Frame, doubled_luma: Part, part: Region) -> Still:
         """The picture of one method.
 
         Args:
             frame: the source's.
-            luma: its doubled luma; what is not around the part may be anything.
+            doubled_luma: of what is shown and at least ``COLOUR_MARGIN_PX`` around it.
             part: what is shown, pixels of the frame.
         """
         outer = part.with_margin(COLOUR_MARGIN_PX, frame.height, frame.width)
+        luma, region = doubled_luma
         doubled = finish_frame(
             cut(frame, outer),
-            luma[outer.scaled(2).slices],
+            luma[outer.within(region).scaled(2).slices],
             self.conversion.tags,
             self.conversion.siting,
         )
