@@ -512,3 +512,63 @@ def test_an_address_is_said_as_typed(
     error = capsys.readouterr().err
     assert address in error
     assert "https:/e" not in error
+
+
+HUGE = "9" * 5000  # more digits than Python reads
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--fps", rate] for rate in ("1e999", "inf", HUGE, f"1/{HUGE}")),
+        *(["--fps", rate] for rate in ("0.0000000001", "999.123456789", "1/0", "-1")),
+        *(["--tile", size] for size in ("99999999999", HUGE, "9" * 400, "1.5")),
+        *(["--start", time] for time in ("1e400", HUGE, "nan")),
+        ["--segment", HUGE],
+        ["--crf", "inf"],
+        ["--range", "nan", "1"],
+        ["--range", "-inf", "inf"],
+        ["--strength", "nan"],
+    ],
+    ids=lambda words: " ".join(words)[:30],
+)
+def test_numbers_beyond_reason_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: list[str]
+) -> None:
+    target = tmp_path / "o.mp4"
+    _error(capsys, "upscale", "in.mp4", str(target), *words)
+    if words[0] == "--fps":
+        _error(capsys, "assemble", str(tmp_path), str(target), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_whole_numbers_beyond_reason_are_wrong_usage(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for number in (HUGE, "9" * 400, "1.5", "1e9", "x"):
+        for words in (
+            ["bench", "in.mp4", "--frames", number],
+            ["bench", "in.mp4", "--crop", number],
+            ["train", "--steps", number],
+            ["train", "--clips", number],
+            ["train", "--seed", number],
+        ):
+            assert f"{words[-2]}: " in _error(capsys, *words)
+    assert "--steps: 0 is too small: 1 or more" in _error(
+        capsys, "train", "--steps", "0"
+    )
+    error = _error(capsys, "assemble", "frames", "o.mp4", "--fps", "source")
+    assert error == "--fps source: give a number of pictures per second"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_word_that_is_no_choice_is_wrong_usage(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for parameter in _command(name).params:
+        if isinstance(parameter, click.Option) and isinstance(
+            parameter.type, click.Choice
+        ):
+            flag = max(parameter.opts, key=len)
+            error = _error(capsys, name, f"{flag}=xyzzy")
+            assert error.startswith(f"{flag}: 'xyzzy': choose ")

@@ -35,7 +35,7 @@ _UNITS = re.compile(
     rf"(?:(?P<minutes>{_NUMBER})m)?"
     rf"(?:(?P<seconds>{_NUMBER})s)?"
 )
-_RATE = re.compile(r"\d+(?:\.\d*)?|\.\d+|\d+/\d+")
+_RATE = re.compile(rf"{_NUMBER}|\d{{1,12}}/\d{{1,12}}")
 
 
 @dataclass(frozen=True, slots=True)

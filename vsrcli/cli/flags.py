@@ -5,7 +5,10 @@ Defaults and help texts are in ``vsrcli/options``; here are only the flags that 
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields
 from fractions import Fraction
@@ -29,6 +32,8 @@ from vsrcli.wording import did_you_mean
 F = TypeVar("F", bound=Callable[..., Any])
 Options = TypeVar("Options", UpscaleOptions, AssembleOptions)
 
+_MAX_DIGITS = 18
+_WHOLE_NUMBER = re.compile(rf"[+-]?\d{{1,{_MAX_DIGITS}}}", re.ASCII)
 _TYPED = "vsrcli.typed"  # among what a run of the command line remembers
 
 quiet_flag = click.option(
@@ -163,18 +168,43 @@ def _parse_names(text: str) -> tuple[str, ...]:
 def _parse_tile(text: str) -> int | str:
     if text == "auto":
         return text
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > _MAX_DIGITS:
         raise OptionError(f"{text!r} is neither a number of pixels nor `auto`")
     return int(text)
 
 
+def _parse_whole(text: str) -> int:
+    stripped = text.strip()
+    if not _WHOLE_NUMBER.fullmatch(stripped):
+        raise OptionError(f"{text!r} is not a whole number, or has too many digits")
+    return int(stripped)
+
+
+def _parse_count(text: str) -> int:
+    count = _parse_whole(text)
+    if count < 1:
+        raise OptionError(f"{count} is too small: 1 or more")
+    return count
+
+
+def _parse_number(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        number = float(text)
+        if math.isfinite(number):
+            return number
+    raise OptionError(f"{text!r} is not a number")
+
+
+WHOLE = _Parsed("INTEGER", _parse_whole)
+NUMBER = _Parsed("NUMBER", _parse_number)
+_COUNT = _Parsed("N", _parse_count)
 _TIME = _Parsed("TIME", parse_time)
 _SECONDS = _Parsed("TIME", lambda text: float(parse_time(text)))
 # The types of fields whose default does not say it.
 _TYPES: dict[str, click.ParamType[Any]] = {
     "fps": _Parsed("RATE", parse_rate),
     "tile": _Parsed("N|auto", _parse_tile),
-    "value_range": click.Tuple([click.FLOAT, click.FLOAT]),
+    "value_range": click.Tuple([NUMBER, NUMBER]),
     "sar": _Parsed("N:D", parse_aspect),
     "start": _TIME,
     "audio_start": _TIME,
@@ -182,19 +212,19 @@ _TYPES: dict[str, click.ParamType[Any]] = {
     "part": _Parsed("WxH+X+Y|WxH|all", parse_crop),
     "end": _TIME,
     "duration": _TIME,
-    "crf": click.FLOAT,
+    "crf": NUMBER,
     "extra": _Parsed("KEY=VALUE", _parse_key_value),
     "metrics": _Parsed("LIST", _parse_names),
     "segment": _SECONDS,
     "validate_every": _SECONDS,
-    "frames": click.INT,
-    "crop": click.INT,
-    "steps": click.IntRange(min=1),
-    "batch": click.INT,
-    "patch": click.INT,
-    "learning_rate": click.FLOAT,
-    "threads": click.IntRange(min=1),
-    "val_count": click.INT,
+    "frames": WHOLE,
+    "crop": WHOLE,
+    "steps": _COUNT,
+    "batch": WHOLE,
+    "patch": WHOLE,
+    "learning_rate": NUMBER,
+    "threads": _COUNT,
+    "val_count": WHOLE,
     "time": _SECONDS,
     "budget": _SECONDS,
 }
@@ -308,7 +338,7 @@ def _type_of(field: Field[Any], default: Any) -> Any:
         return _TYPES[field.name]
     if isinstance(default, str) or default in (None, ()):
         return TEXT
-    return type(default)
+    return NUMBER if isinstance(default, float) else WHOLE
 
 
 def _default_text(default: Any) -> Any:

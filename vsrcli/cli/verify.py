@@ -14,7 +14,7 @@ from vsrcli.cli.console import (
     print_facts,
     print_json,
 )
-from vsrcli.cli.flags import FileName, no_progress_flag, option_flags
+from vsrcli.cli.flags import NUMBER, FileName, no_progress_flag, option_flags
 from vsrcli.cli.progress import progress_bar
 from vsrcli.options import UpscaleOptions
 from vsrcli.options.verify import DEFAULT_THRESHOLD_DB
@@ -54,7 +54,7 @@ def _upscale_flags(command: Any) -> Any:
     "--threshold",
     cls=Option,
     group="Safety",
-    type=float,
+    type=NUMBER,
     default=DEFAULT_THRESHOLD_DB,
     show_default=True,
     metavar="DB",

@@ -11,6 +11,8 @@ from vsrcli.timing import TimeRange
 from vsrcli.wording import did_you_mean
 
 _MAX_ASPECT = Fraction(10)
+MAX_FPS = 1000
+_MAX_RATE_PART = 2**31 - 1  # of FFmpeg's fractions
 
 
 def check_choices(options: Any, *names: str) -> None:
@@ -68,6 +70,24 @@ def check_time_range(time_range: TimeRange) -> None:
         raise OptionError(
             f"--end {float(end):g} is not after --start {float(begin):g}: "
             "nothing would be left"
+        )
+
+
+def check_rate(fps: Fraction | str) -> None:
+    """Check ``--fps``, where it has to be a number.
+
+    Raises:
+        OptionError: it is not above 0, too high, or of more digits than a file can hold.
+    """
+    if isinstance(fps, str):
+        raise OptionError(f"--fps {fps}: give a number of pictures per second")
+    if not 0 < fps <= MAX_FPS:
+        raise OptionError(
+            f"--fps {fps} makes no sense: give a rate above 0 and up to {MAX_FPS}"
+        )
+    if max(fps.numerator, fps.denominator) > _MAX_RATE_PART:
+        raise OptionError(
+            f"--fps {fps}: no file can hold this: give fewer digits, or N/D"
         )
 
 

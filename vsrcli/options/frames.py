@@ -9,6 +9,7 @@ from typing import get_args
 from vsrcli.errors import OptionError
 from vsrcli.options.check import (
     check_aspect,
+    check_rate,
     check_time_range,
     resolve_duration,
 )
@@ -154,10 +155,7 @@ class AssembleOptions:
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
     def __post_init__(self) -> None:
-        if not 0 < self.fps <= 1000:
-            raise OptionError(
-                f"--fps {self.fps} makes no sense: give a rate above 0 and up to 1000"
-            )
+        check_rate(self.fps)
         check_aspect(self.sar)
         if self.audio_start is None:
             return

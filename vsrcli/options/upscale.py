@@ -12,6 +12,7 @@ from vsrcli.models import DEFAULT_MODEL, DOMAINS
 from vsrcli.options.check import (
     check_aspect,
     check_choices,
+    check_rate,
     check_strength,
     check_time_range,
     check_value_range,
@@ -39,8 +40,8 @@ from vsrcli.timing import TimeRange
 
 AUTO = "auto"  # as a model: one is chosen
 MIN_TILE_PX = 32  # below, nearly all work would be halo
+MAX_TILE_PX = 65536  # no picture is larger
 DEFAULT_FPS = Fraction(30)
-MAX_FPS = 1000
 MIN_SEGMENT_SECONDS = 0.1
 MAX_SEGMENT_SECONDS = 86400
 
@@ -243,14 +244,11 @@ class UpscaleOptions:
         self._check_segments()
         self._check_watch()
         self._check_budget()
-        if self.rate != "source" and not 0 < self.rate <= MAX_FPS:
+        if self.rate != "source":
+            check_rate(self.rate)
+        if self.tile != "auto" and not MIN_TILE_PX <= self.tile <= MAX_TILE_PX:
             raise OptionError(
-                f"--fps {self.rate} makes no sense: "
-                f"give a rate above 0 and up to {MAX_FPS}, or `source`"
-            )
-        if self.tile != "auto" and self.tile < MIN_TILE_PX:
-            raise OptionError(
-                f"--tile {self.tile} is too small: {MIN_TILE_PX} or more, or `auto`"
+                f"--tile {self.tile} makes no sense: {MIN_TILE_PX} to {MAX_TILE_PX}, or `auto`"
             )
         check_strength(self.strength)
         resolve_duration(self)
