@@ -38,6 +38,7 @@ class Container:
         muxer: FFmpeg's name of its muxer.
         demuxer: FFmpeg's name of the demuxer that reads it.
         muxer_options: options that the muxer is opened with.
+        stores_names_option: the muxer's option and what to add to it for tags of any name.
         timescale_option: the muxer's option for the unit of the file's total duration; None where
             there is none.
         default_codec: the encoder that ``auto`` means here; None where it depends on the source.
@@ -82,6 +83,7 @@ class Container:
     muxer: str
     demuxer: str
     muxer_options: Mapping[str, str] = field(default_factory=dict)
+    stores_names_option: tuple[str, str] | None = None
     timescale_option: str | None = None
     default_codec: str | None = None
     trial_codec: str = "mpeg4"
@@ -167,6 +169,7 @@ _MP4 = Container(
     muxer="mp4",
     demuxer="mov",
     muxer_options={"movflags": "+faststart"},
+    stores_names_option=("movflags", "+use_metadata_tags"),
     timescale_option="movie_timescale",
     codec_tags={"hevc": "hvc1"},
     sums_durations=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +46,7 @@ from vsrcli.encode.output import OutputVideo
 from vsrcli.errors import OutputError
 from vsrcli.frame import Frame
 from vsrcli.options import EncoderOptions
+from vsrcli.streams.apple_tags import muxer_options
 from vsrcli.streams.trial_mux import takes_encoder
 
 # Up to this many frames, libx265 gives no decoding times.
@@ -75,6 +76,7 @@ class VideoEncoder:
         video: OutputVideo,
         options: EncoderOptions,
         sink: Sink,
+        tags: Iterable[str] = (),
     ) -> None:
         """Open it.
 
@@ -83,6 +85,7 @@ class VideoEncoder:
             video: what will be encoded.
             options: how to encode it.
             sink: what FFmpeg writes to.
+            tags: names of the tags that the file will have.
 
         Raises:
             OutputError: encoder, option, pixel format or container refuse.
@@ -90,6 +93,7 @@ class VideoEncoder:
         self.frames = 0
         self.container = container_of(target)
         self._target = target
+        self._muxing = muxer_options(self.container, tags)
         self._video = video
         options = resolve_codec(
             options,
@@ -250,7 +254,7 @@ class VideoEncoder:
         return video.projection if is_kept else None
 
     def _muxer_options(self) -> dict[str, str]:
-        options = dict(self.container.muxer_options)
+        options = dict(self._muxing)
         timescale_option = self.container.timescale_option
         if timescale_option is not None:
             # the file's total duration is written in this unit; in milliseconds, the default, the

@@ -134,7 +134,8 @@ class VideoWriter(FrameSink):
         self._is_spliced = False
         self._file = self._create_file(folder, overwrite)
         try:
-            self._encoder = VideoEncoder(target, video, encoder, self._file.sink)
+            tags = () if source is None else source.metadata
+            self._encoder = VideoEncoder(target, video, encoder, self._file.sink, tags)
             self._codec_name = self._encoder.codec
             self.format = self._encoder.format
             self._begin(source, plan, time_range, origin)

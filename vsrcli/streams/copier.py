@@ -20,6 +20,7 @@ from vsrcli.containers.table import Container
 from vsrcli.decode.input_file import open_input
 from vsrcli.decode.source_clock import continuous_packets
 from vsrcli.frame import FileInfo
+from vsrcli.streams.apple_tags import apple_tags, are_apple_tags
 from vsrcli.streams.attachments import add_cover, add_file
 from vsrcli.streams.audio_conversion import AudioConverter
 from vsrcli.streams.audio_settings import AudioSettings
@@ -29,6 +30,7 @@ from vsrcli.streams.stream_plan import StreamPlan, audio_settings_for
 from vsrcli.streams.stream_tags import (
     content_tags,
     copy_tags,
+    global_tags,
     storable_tags,
     trim_chapters,
 )
@@ -118,6 +120,8 @@ class StreamCopier:
             self._input.metadata,
             handler_names=self._container.has_handler_names,
         )
+        if are_apple_tags(self._container, tags):
+            tags = apple_tags(global_tags(self._input.metadata))
         output.metadata.update(storable_tags(tags, self._container))
 
     def _carry_chapters(

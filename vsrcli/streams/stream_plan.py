@@ -15,6 +15,7 @@ from vsrcli.containers.table import QUICKTIME_DEMUXER, Container, container_of
 from vsrcli.decode.input_file import codec_name, open_input
 from vsrcli.decode.stream_analysis import MAX_ANALYSED_BYTES, is_unknown
 from vsrcli.frame import FileInfo, StreamInfo
+from vsrcli.streams.apple_tags import are_apple_tags
 from vsrcli.streams.audio_settings import (
     AudioSettings,
     can_decode,
@@ -227,17 +228,28 @@ class _Planner:
 
     def _plan_attachment(self, stream: StreamInfo) -> StreamPlan:
         what = "cover picture" if stream.is_cover else "attached file"
-        if _holds_attachment(self.container, stream):
+        if self._holds_attachment(self.container, stream):
             return StreamPlan(stream, "attach", f"{what}, byte for byte")
         article = "a" if stream.is_cover else "an"
+        has_place = stream.is_cover and self.container.covers is not None
+        beside = " beside Apple's tags" if has_place else ""
         advice = way_out(
             self.target,
-            lambda container: _holds_attachment(container, stream),
+            lambda container: self._holds_attachment(container, stream),
             "to keep it",
         )
         return _loss(
-            stream, f"{self.container.name} has no place for {article} {what}{advice}"
+            stream,
+            f"{self.container.name} has no place for {article} {what}{beside}{advice}",
         )
+
+    def _holds_attachment(self, container: Container, stream: StreamInfo) -> bool:
+        if not stream.is_cover:
+            return container.holds_attachments
+        if container.covers == "stream":
+            # its muxer writes a cover among the tags, but not where they are stored by name
+            return not are_apple_tags(container, self.info.metadata)
+        return container.covers is not None
 
     def _plan_other(self, stream: StreamInfo) -> StreamPlan:
         if stream.kind == "video":
@@ -294,12 +306,6 @@ class _Planner:
 def _takes(stream: StreamInfo, container: Container) -> bool:
     """Whether a container's table has a stream's codec."""
     return container.keeps_timestamps and container.takes(stream.codec) is True
-
-
-def _holds_attachment(container: Container, stream: StreamInfo) -> bool:
-    if stream.is_cover:
-        return container.covers is not None
-    return container.holds_attachments
 
 
 def _loss(stream: StreamInfo, reason: str) -> StreamPlan:

@@ -14,6 +14,7 @@ from vsrcli.containers.quiet import open_quietly
 from vsrcli.containers.table import Container
 from vsrcli.decode.input_file import codec_name, open_input
 from vsrcli.frame import FileInfo
+from vsrcli.streams.apple_tags import names_option
 from vsrcli.streams.source_packets import (
     SAMPLE_BYTES,
     begin_of,
@@ -183,7 +184,14 @@ def _tags_given_back(
     given_back: dict[str, str] = {}
 
     def write_and_read() -> None:
-        with av.open(buffer, "w", format=container.muxer) as output:
+        names = () if of_stream else tags
+        options = names_option(container, names)
+        with av.open(
+            buffer,
+            "w",
+            format=container.muxer,
+            container_options=options,
+        ) as output:
             stream: Any = output.add_stream(container.trial_codec, rate=25)
             stream.width = _TRIAL_SIDE
             stream.height = _TRIAL_SIDE
