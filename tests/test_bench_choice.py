@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rich.cells import cell_len
 from vsrcli.bench.benchmark import Bench, _check_pack_options
 from vsrcli.bench.excerpts import WHOLE, Excerpt, from_start, spread
 from vsrcli.bench.methods import selected_models
+from vsrcli.bench.page import render
 from vsrcli.bench.report import BenchReport, BenchRow
 from vsrcli.bench.scores import Scores
 from vsrcli.bench.source import Source
@@ -100,8 +102,6 @@ class TestNetworks:
 
 
 def _with_domains(spec: Any, domains: tuple[str, ...]) -> Any:
-    from dataclasses import replace
-
     return replace(spec, domains=domains)
 
 
@@ -422,7 +422,7 @@ def test_tables_fit_into_80_columns(
     print_report(report)
     print_mean([report, report])
     title, *lines = capsys.readouterr().out.splitlines()
-    assert title.startswith("film.mp4: 1920x1080, 50 frames")
+    assert title.startswith("film.mp4: 1920x1080, 50 frames, antialiased")
     assert max(map(cell_len, lines)) <= 80
     row = next(line for line in lines if line.startswith("5-parallel:video"))
     assert row.split() == [
@@ -438,6 +438,12 @@ def test_tables_fit_into_80_columns(
     heading = "\n".join(lines[: lines.index(row)])
     for word in ("over", "bicubic", "temporal", "gain", "dB", "frames/s", "peak"):
         assert word in heading
+
+
+def test_places_are_told() -> None:
+    report = replace(_report("lite:clean"), places=10)
+    assert report.extent == "50 frames in 10 places"
+    assert "50 frames in 10 places" in render(report, [])
 
 
 def test_strength_is_that_of_upscale(tmp_path: Path) -> None:

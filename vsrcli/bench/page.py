@@ -68,7 +68,7 @@ def _facts(report: BenchReport) -> dict[str, str]:
     return {
         "Low resolution": report.degradation,
         "Size": f"{report.width} × {report.height}",
-        "Frames": f"{report.frames:,}",
+        "Scored": report.extent,
         "Protocol": f"{report.protocol}, {report.crop} pixels left out at each border",
         "Data range": f"0..{report.data_range:g}",
     }

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 from vsrcli.metrics.info import MetricInfo
+from vsrcli.wording import plural
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,12 @@ class BenchReport:
     rows: tuple[BenchRow, ...]
     times: list[float] = field(default_factory=list)
     places: int = 1
+
+    @property
+    def extent(self) -> str:
+        """How many frames are scored, and in how many places, in words for people."""
+        frames = plural(self.frames, "frame")
+        return f"{frames} in {self.places} places" if self.places > 1 else frames
 
     @property
     def has_times(self) -> bool:

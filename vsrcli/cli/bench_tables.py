@@ -10,7 +10,6 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from vsrcli.cli.console import print_table
-from vsrcli.wording import plural
 
 if TYPE_CHECKING:
     from vsrcli.bench.report import BenchReport, BenchRow
@@ -33,12 +32,9 @@ def print_report(report: BenchReport) -> None:
         if has_gains:
             cells += [*_gain_cells([row]), *_cost_cells(row)]
         rows.append(cells)
-    frames = plural(report.frames, "frame")
-    if report.places > 1:
-        frames += f" in {report.places} places"
     title = (
         f"{report.ground_truth}: {report.width}x{report.height}, "
-        f"{frames}, {report.degradation}; "
+        f"{report.extent}, {report.degradation}; "
         f"protocol {report.protocol}, crop {report.crop}"
     )
     _print(title, header, rows)
