@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from dataclasses import fields, is_dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -11,20 +15,27 @@ from typing import Any
 
 import click
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 from fake import FakeBackend
 
 import vsrcli.options
 from vsrcli.cli import COMMANDS, _run, group
 from vsrcli.cli.command import Command, group_of
+from vsrcli.encode.encoder_table import ENCODERS
 from vsrcli.errors import OptionError
-from vsrcli.options import ExtractOptions, UpscaleOptions
+from vsrcli.metrics.frames import FRAME_METRICS
+from vsrcli.metrics.sequence import SEQUENCE_METRICS
+from vsrcli.models import DOMAINS, MODELS
+from vsrcli.options import BenchOptions, ExtractOptions, UpscaleOptions
 from vsrcli.options.declare import GROUPS
+from vsrcli.options.encoder import CODECS, PRESETS
 from vsrcli.timing import TimeRange
 
 # what says how to print
 ABOUT_PRINTING = {"quiet", "no_progress", "as_json", "verbose", "h"}
 ABOUT_SETTINGS = {"config", "profile"}
+ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 80
 
 
@@ -572,3 +583,77 @@ def test_a_word_that_is_no_choice_is_wrong_usage(
             flag = max(parameter.opts, key=len)
             error = _error(capsys, name, f"{flag}=xyzzy")
             assert error.startswith(f"{flag}: 'xyzzy': choose ")
+
+
+def _completions(line: str) -> list[str]:
+    """What a shell offers for the last word of a command line."""
+    *words, incomplete = line.split(" ")
+    complete = ShellComplete(group, {}, "vsr", "_VSR_COMPLETE")
+    items = complete.get_completions(words, incomplete)
+    return [item.value if item.type == "plain" else item.type for item in items]
+
+
+@pytest.mark.parametrize(
+    ("line", "offers"),
+    [
+        ("up", ["upscale"]),
+        ("upscale --mod", ["--model"]),
+        ("upscale a b --model ", ["auto", *MODELS]),
+        ("upscale a b -m d", ["delta"]),
+        ("upscale a b --model run/b", ["file"]),
+        ("upscale a b --domain ", list(DOMAINS)),
+        ("upscale a b --device cu", ["cuda", "cuda:0", "cuda:1"]),
+        ("upscale a b --backend o", ["onnx", "openvino"]),
+        ("upscale a b --codec libx", ["libx264", "libx265"]),
+        ("upscale a b --preset very", ["veryfast", "veryslow"]),
+        ("upscale a b --fps so", ["source"]),
+        ("upscale a b --out-dir ", ["dir"]),
+        ("upscale ", ["file"]),
+        ("upscale cl", ["file"]),
+        ("bench gt.mp4 --model lite:", ["lite:video", "lite:clean"]),
+        ("bench gt.mp4 --metrics psnr,s", ["psnr,ssim"]),
+        ("bench gt.mp4 --metrics psnr,p", []),
+        ("bench gt.mp4 --compare ", ["file"]),
+        ("train --model ", list(MODELS)),
+        ("export o.onnx --target v", ["vsr", "vs-mlrt"]),
+        ("upscale a b --profile a", ["archive"]),
+        ("--profile ", ["archive", "quick"]),
+        ("upscale a b --config ", ["file"]),
+        ("--config ", ["file"]),
+    ],
+)
+def test_shells_complete(config: Path, line: str, offers: list[str]) -> None:
+    assert _completions(line) == offers
+
+
+def test_no_file_breaks_completion(config: Path) -> None:
+    config.write_text("[upscale")
+    assert _completions("upscale a b --profile a") == []
+    assert _completions("upscale a b -m d") == ["delta"]
+
+
+def test_suggested_values_exist() -> None:
+    libraries = {name for name in CODECS if name.startswith("lib")}
+    assert libraries
+    assert libraries <= ENCODERS.keys()
+    presets = ENCODERS["libx264"].preset
+    assert presets is not None
+    assert list(PRESETS) == list(presets.values)
+    metrics = BenchOptions.__dataclass_fields__["metrics"].metadata["suggestions"]
+    assert sorted(metrics) == sorted((*FRAME_METRICS, *SEQUENCE_METRICS))
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_lines_for_shells(shell: str) -> None:
+    usage = (ROOT / "docs" / "usage.md").read_text()
+    assert f"_VSR_COMPLETE={shell}_source vsr" in usage
+    if shell == "bash" and shutil.which("bash") is None:
+        pytest.skip("click asks bash for its version")
+    done = subprocess.run(
+        [sys.executable, "-m", "vsrcli"],
+        env={**os.environ, "_VSR_COMPLETE": f"{shell}_source"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert "_vsr_completion" in done.stdout

@@ -5,13 +5,16 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from vsrcli.errors import OptionError
 from vsrcli.options.declare import GROUPS, Group
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # More options than this are too many for one list,
 _MAX_UNGROUPED = 10
@@ -30,6 +33,7 @@ class Option(click.Option):
     Attributes:
         group: heading that it is under.
         is_common: whether ``-h`` shows it as well.
+        suggestions: likely values.
     """
 
     def __init__(
@@ -37,11 +41,24 @@ class Option(click.Option):
         *args: Any,
         group: Group = "Other",
         is_common: bool = False,
+        suggestions: tuple[str, ...] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.group = group
         self.is_common = is_common
+        self.suggestions = suggestions
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """What a shell offers behind the flag: likely values, else files where one goes."""
+        from vsrcli.cli.completion import suggested, suggested_files
+
+        items = suggested(self.suggestions, incomplete, is_list=self.metavar == "LIST")
+        if not items:
+            items = super().shell_complete(ctx, incomplete)
+        return items or suggested_files(self.metavar, incomplete)
 
 
 class Command(click.Command):
@@ -158,9 +175,24 @@ def settings_options(*, is_hidden: bool) -> list[click.Parameter]:
         expose_value=False,
         hidden=is_hidden,
         callback=_remember,
+        shell_complete=_profiles,
         help="Use this profile of the file.",
     )
     return [file, profile]
+
+
+def _profiles(
+    ctx: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[str]:
+    """The profiles of the user's file, for a shell to complete."""
+    del parameter
+    from vsrcli.cli.settings import read_settings
+
+    try:
+        settings = read_settings(given_settings(ctx)[0], None, ())
+    except OptionError:
+        return []
+    return [name for name in settings.profiles if name.startswith(incomplete)]
 
 
 def given_settings(ctx: click.Context) -> tuple[str | None, str | None]:

@@ -303,6 +303,7 @@ def _decorators(field: Field[Any]) -> list[Callable[[F], F]]:
             cls=Option,
             group=metadata["group"],
             is_common=metadata["is_common"],
+            suggestions=metadata["suggestions"],
             type=_type_of(field, default),
             default=_default_text(default),
             multiple=default == (),

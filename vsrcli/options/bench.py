@@ -10,7 +10,14 @@ from typing import Literal, get_args
 from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS
 from vsrcli.options.check import check_minima, check_strength, check_time_range
-from vsrcli.options.declare import DEVICE_FLAGS, MODEL_FLAGS, Precision, option
+from vsrcli.options.declare import (
+    DEVICE_FLAGS,
+    DEVICES,
+    MODEL_FLAGS,
+    NETWORKS,
+    Precision,
+    option,
+)
 from vsrcli.timing import TimeRange
 
 Protocol = Literal["vsr", "report"]
@@ -22,6 +29,7 @@ _MINIMA = {
     "area": 32,
 }
 _DEGRADATIONS = ("clean", "blur3", "video", "compressed", "none")
+_METRICS = ("mse", "psnr", "ssim", "warp", "xpsnr", "vmaf", "vmaf_neg", "flip")
 _MAX_CRF = 51
 _CRF = re.compile(r"crf:(\d+(?:\.\d+)?)")
 
@@ -41,6 +49,7 @@ class BenchOptions:
         group="Network",
         is_common=True,
         flags=MODEL_FLAGS,
+        suggestions=NETWORKS,
         metavar="MODEL",
     )
     domain: str | None = option(
@@ -61,6 +70,7 @@ class BenchOptions:
         " --lr); of a training pack also video and compressed.",
         group="Input",
         is_common=True,
+        suggestions=("clean", "blur3", "crf:23", "none"),
         metavar="KIND",
     )
     lr: str | None = option(
@@ -82,6 +92,7 @@ class BenchOptions:
         "to compute.",
         group="Scoring",
         is_common=True,
+        suggestions=_METRICS,
         metavar="LIST",
     )
     protocol: Protocol = option(
@@ -133,6 +144,8 @@ class BenchOptions:
         group="Speed",
         is_common=True,
         flags=DEVICE_FLAGS,
+        suggestions=DEVICES,
+        metavar="DEVICE",
     )
     precision: Precision | None = option(
         None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import field
 from typing import Any, Literal, get_args
 
+from vsrcli.models import MODELS
+
 Deinterlace = Literal["auto", "off", "field"]
 PipeFormat = Literal["nut", "y4m", "matroska", "mpegts"]
 Precision = Literal["fp16", "fp32"]
@@ -24,6 +26,13 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 MODEL_FLAGS = ("--model", "-m")
 DEVICE_FLAGS = ("--device", "-d")
+DEVICES = ("auto", "cpu", "cuda", "cuda:0", "cuda:1")
+# Networks, alone and with the domain of their weights.
+NETWORKS = tuple(
+    name
+    for spec in MODELS.values()
+    for name in (spec.name, *(f"{spec.name}:{domain}" for domain in spec.domains))
+)
 OVERWRITE_FLAGS = ("--overwrite", "-y")
 
 START_HELP = "Start at this time: 90, 1:30, 01:02:03.5 or 1h30m."
@@ -43,6 +52,7 @@ def option(
     is_common: bool = False,
     flags: tuple[str, ...] = (),
     choices: tuple[str, ...] = (),
+    suggestions: tuple[str, ...] = (),
     metavar: str | None = None,
     flag_value: str | None = None,
 ) -> Any:
@@ -55,6 +65,7 @@ def option(
         is_common: whether ``-h``, which lists the most used options, has it as well.
         flags: spellings, the long one first; derived from the field's name if empty.
         choices: allowed strings.
+        suggestions: likely values, which a shell completes; others are allowed.
         metavar: placeholder in the help.
         flag_value: what the flag means without a value; None: it needs one.
     """
@@ -66,6 +77,7 @@ def option(
             "is_common": is_common,
             "flags": flags,
             "choices": choices,
+            "suggestions": suggestions,
             "metavar": metavar,
             "flag_value": flag_value,
         },

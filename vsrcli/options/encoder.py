@@ -11,6 +11,16 @@ from vsrcli.options.encoder_files import refuse_encoder_files
 
 Quality = Literal["high", "balanced", "small"]
 
+# Encoders that most sources and players suit; any other of FFmpeg's will do.
+CODECS = (
+    *("auto", "h264", "hevc", "av1", "vp9", "libx264", "libx265", "libsvtav1"),
+    *("libvpx-vp9", "ffv1", "prores_ks", "h264_nvenc", "hevc_nvenc", "av1_nvenc"),
+)
+# Of libx264 and libx265, from the fastest to the smallest file.
+PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium"),
+    *("slow", "slower", "veryslow", "placebo"),
+)
 DEFAULT_QUALITY: Quality = "balanced"
 
 
@@ -28,6 +38,8 @@ class EncoderOptions:
         "`auto` chooses by source and OUT.",
         group="Output",
         flags=("--codec", "-c"),
+        suggestions=CODECS,
+        metavar="NAME",
     )
     quality: Quality | None = option(
         None,
@@ -47,11 +59,14 @@ class EncoderOptions:
         None,
         "Speed of the encoder, if it has presets.  [default: medium]",
         group="Output",
+        suggestions=PRESETS,
+        metavar="NAME",
     )
     pix_fmt: str | None = option(
         None,
         "Pixel format.  [default: the source's, if possible]",
         group="Output",
+        metavar="FORMAT",
     )
     extra: tuple[tuple[str, str], ...] = option(
         (),

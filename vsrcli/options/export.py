@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from vsrcli.models import DEFAULT_MODEL, DOMAINS
+from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import check_choices
 from vsrcli.options.declare import (
     MODEL_FLAGS,
@@ -32,6 +32,8 @@ class ExportOptions:
         "Network (see `vsr models`), or a .safetensors / .pth file.",
         group="Network",
         flags=MODEL_FLAGS,
+        suggestions=tuple(MODELS),
+        metavar="MODEL",
     )
     domain: str | None = option(
         None,

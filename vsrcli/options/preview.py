@@ -13,7 +13,9 @@ from vsrcli.options.check import check_choices, check_minima
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
     DEVICE_FLAGS,
+    DEVICES,
     MODEL_FLAGS,
+    NETWORKS,
     OVERWRITE_FLAGS,
     Deinterlace,
     Precision,
@@ -100,6 +102,7 @@ class PreviewOptions:
         group="Network",
         is_common=True,
         flags=MODEL_FLAGS,
+        suggestions=NETWORKS,
         metavar="MODEL",
     )
     domain: str | None = option(
@@ -119,6 +122,8 @@ class PreviewOptions:
         "Where networks run, as for `vsr upscale`.",
         group="Speed",
         flags=DEVICE_FLAGS,
+        suggestions=DEVICES,
+        metavar="DEVICE",
     )
     backend: str = option(
         "auto",

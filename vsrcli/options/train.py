@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import check_minima, flag_of
-from vsrcli.options.declare import DEVICE_FLAGS, MODEL_FLAGS, option
+from vsrcli.options.declare import DEVICE_FLAGS, DEVICES, MODEL_FLAGS, option
 
 RecipeName = Literal["ship", "long", "report"]
 TrainPrecision = Literal["fp16", "bf16", "fp32"]
@@ -144,6 +144,8 @@ class TrainOptions:
         group="Speed",
         is_common=True,
         flags=DEVICE_FLAGS,
+        suggestions=DEVICES,
+        metavar="DEVICE",
     )
     precision: TrainPrecision | None = option(
         None,

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from vsrcli.backends import BACKENDS
 from vsrcli.errors import OptionError
-from vsrcli.models import DEFAULT_MODEL, DOMAINS
+from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import (
     check_aspect,
     check_choices,
@@ -21,6 +21,7 @@ from vsrcli.options.check import (
 from vsrcli.options.declare import (
     DEINTERLACE_HELP,
     DEVICE_FLAGS,
+    DEVICES,
     DURATION_HELP,
     END_HELP,
     FORMAT_HELP,
@@ -64,6 +65,8 @@ class UpscaleOptions:
         group="Network",
         is_common=True,
         flags=MODEL_FLAGS,
+        suggestions=(AUTO, *MODELS),
+        metavar="MODEL",
     )
     budget: float | None = option(
         None,
@@ -91,6 +94,7 @@ class UpscaleOptions:
         "Frame rate, N or N/D; `source` keeps every frame and its time.  [default: 30]",
         group="Output",
         is_common=True,
+        suggestions=("source", "24", "24000/1001", "25", "30", "60"),
         metavar="RATE|source",
     )
     start: Fraction | None = option(
@@ -156,6 +160,8 @@ class UpscaleOptions:
         group="Speed",
         is_common=True,
         flags=DEVICE_FLAGS,
+        suggestions=(*DEVICES, "tensorrt"),
+        metavar="DEVICE",
     )
     backend: str = option(
         "auto",
