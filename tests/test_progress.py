@@ -129,6 +129,16 @@ def test_a_still_picture_for_all_of_a_video_is_believed() -> None:
     assert count > 4000
 
 
+def test_what_moves_no_bar_is_no_work() -> None:
+    """The passes of plain interpolation come first in a benchmark, and are no part of its bar."""
+    eta = Eta()
+    for second in range(100):
+        eta.update(0.0, float(second))
+    for number in range(1, 11):
+        eta.update(number / 100, 99.0 + number)
+    assert eta.remaining(109.0) == pytest.approx(90.0)
+
+
 def test_a_full_queue_of_the_encoder_does_not_count_as_speed() -> None:
     """It takes 60 frames at once before it encodes any."""
     now = START_UP_SECONDS
@@ -332,6 +342,14 @@ def test_a_two_hour_film_in_words() -> None:
     )
 
 
+def test_one_of_many_has_its_place() -> None:
+    meter = slow_meter(None, FakeClock(), "film.mkv")
+    assert meter.title == "film.mkv"
+    meter = Meter("film.mkv", "frames", place=(2, 3), clock=FakeClock())
+    meter.update(0.5, 50)
+    assert meter.sentence() == "[2/3] film.mkv: 50.0 %, 50 frames"
+
+
 def test_a_meter_that_knows_no_end_tells_what_it_knows() -> None:
     clock = FakeClock()
     meter = Meter("in.y4m", "frames", clock=clock)
@@ -481,7 +499,7 @@ def test_off_a_terminal_lines_tell_how_far_it_is(
     assert _run(words) == 0
     lines = capsys.readouterr().err.splitlines()
     told = [line for line in lines if " of 30 frames" in line]
-    assert 2 <= len(told) <= 6
+    assert 2 <= len(told) <= 20
     for line in told:
         assert re.match(r"vsr: \d+\.\d %, \d+ of 30 frames", line)
     assert not any("\x1b" in line or "━" in line for line in lines)

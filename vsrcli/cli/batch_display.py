@@ -85,8 +85,9 @@ class BatchDisplay(BatchObserver):
         if plan.checked is None:
             return
         name = printable(plan.source.name)
-        title = f"[{index + 1}/{len(self._plans)}] {name}"
-        self._meter = Meter(title, "frames", batch=self._batch)
+        place = index + 1, len(self._plans)
+        batch = self._batch if len(self._plans) > 1 else None
+        self._meter = Meter(name, "frames", place=place, batch=batch)
         self._shown.enter_context(
             shown(self._meter, self._pace, enabled=self._progress)
         )

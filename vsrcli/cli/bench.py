@@ -146,9 +146,13 @@ def command(
             refuse_inputs(Path(file), bench.inputs)
     check_endings(outputs)
     reports: list[BenchReport] = []
-    for bench in benches:
-        name = bench.path.name
-        with progress_bar(name, "frames", enabled=not (quiet or no_progress)) as show:
+    for number, bench in enumerate(benches, start=1):
+        with progress_bar(
+            bench.path.name,
+            "frames",
+            enabled=not (quiet or no_progress),
+            place=(number, len(benches)),
+        ) as show:
             report = _run(bench, show)
         reports.append(report)
         if prints_tables:

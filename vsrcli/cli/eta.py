@@ -147,6 +147,8 @@ class Eta:
         step = share - self._share
         if step <= 0:
             self._share = share
+            if not self.share_done:
+                self._time = now  # what comes first may be no part of the whole
             return
         seconds = now - self._time
         self._has_lumps = self._has_lumps or frames > _LUMP_FRAMES

@@ -40,6 +40,7 @@ class Meter:
         title: str,
         unit: str,
         *,
+        place: tuple[int, int] | None = None,
         batch: BatchMeter | None = None,
         clock: Clock = time.monotonic,
     ) -> None:
@@ -48,10 +49,16 @@ class Meter:
         Args:
             title: of the work.
             unit: of what is counted, in the plural.
+            place: which this is of how many, from 1; the title begins with it.
             batch: that this is one piece of.
             clock: seconds, never going back.
         """
         self.title = title
+        self._is_one_of_many = False
+        if place is not None and place[1] > 1:
+            number, count = place
+            self.title = f"[{number}/{count}] {title}"
+            self._is_one_of_many = True
         self.share: float | None = None
         self.count = 0
         self.total: int | None = None
@@ -93,6 +100,8 @@ class Meter:
         self.total = total
         self.text = text
         self._work = work or 0.0
+        if step < 0:
+            self._recent.clear()
         if step or not self._recent:
             self._keep(now, count)
 
@@ -149,11 +158,12 @@ class Meter:
         phrases = [f"{done} {self._unit}", text, self.rate(), self.left()]
         if self.share is not None:
             phrases.insert(0, f"{100 * self.share:.1f} %")
+        name = f"{self.title}: " if self._is_one_of_many else ""
         if self.batch is None:
-            return _joined([*phrases, _ends(self.remaining())])
+            return name + _joined([*phrases, _ends(self.remaining())])
         of_all = self.batch.remaining(self)
         all_phrases = [_left(of_all), _ends(of_all), self.batch.unknown_text()]
-        line = f"{self.title}: {_joined(phrases)}"
+        line = name + _joined(phrases)
         all_text = _joined(all_phrases)
         return f"{line}; all: {all_text}" if all_text else line
 

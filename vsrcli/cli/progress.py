@@ -33,18 +33,25 @@ class ShowProgress(Protocol):
 
 
 @contextmanager
-def progress_bar(title: str, unit: str, *, enabled: bool) -> Iterator[ShowProgress]:
+def progress_bar(
+    title: str,
+    unit: str,
+    *,
+    enabled: bool,
+    place: tuple[int, int] | None = None,
+) -> Iterator[ShowProgress]:
     """Show progress on stderr: a bar on a terminal, elsewhere a line a minute.
 
     Args:
         title: shown before the bar.
         unit: of what is counted, in the plural.
         enabled: whether to show anything; a log gets its lines either way.
+        place: which this is of how many, from 1; None if there are no others.
 
     Yields:
         A function that takes reports.
     """
-    meter = Meter(printable(title), unit)
+    meter = Meter(printable(title), unit, place=place)
     with shown(meter, Pace(), enabled=enabled):
         yield meter.update
 
