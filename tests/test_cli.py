@@ -141,7 +141,7 @@ def test_bad_input_is_one_line_and_exit_1(
             "no 'video' weights ship for 'previous'",
         ),
         (["--codec", "unheard-of"], 2, "mp4 takes libx264"),
-        (["--codec", "libx256"], 2, "did you mean libx265?"),
+        (["--codec", "libx256"], 2, "did you mean 'libx265'?"),
         (["--crf", "99"], 2, "libx264 takes 0 (best quality) to 51"),
         (["--preset", "warp"], 2, "no preset 'warp'"),
         (["--quality", "tiny"], 2, "balanced"),

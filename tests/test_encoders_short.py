@@ -83,7 +83,9 @@ def test_every_encoder_follows_its_scale_in_silence(
 @pytest.mark.parametrize("name", [*SHORT_NAMES, "H.264", "svt-av1", "HEVC"])
 def test_short_names_mean_the_tuned_encoders(name: str) -> None:
     if name == "aom" and not _is_here("libaom-av1"):
-        with pytest.raises(OptionError, match="unknown video encoder 'aom': mkv takes"):
+        with pytest.raises(
+            OptionError, match=r"unknown video encoder 'aom'.*: mkv takes"
+        ):
             _chosen(codec=name)
         return
     assert _chosen(codec=name).codec in ENCODERS
@@ -120,7 +122,7 @@ def test_crf_of_a_short_name_reaches_the_encoder(
         ({"codec": "libx264rgb", "crf": 9}, "ffmpeg -h encoder=libx264rgb"),
         ({"codec": "ffv1", "quality": "small"}, "for --quality small to set"),
         ({"codec": "mpeg4", "preset": "slow"}, "mpeg4 has no preset"),
-        ({"codec": "libx256"}, "did you mean libx265"),
+        ({"codec": "libx256"}, "did you mean 'libx265'"),
     ],
 )
 def test_values_that_an_encoder_does_not_take(options: Any, says: str) -> None:

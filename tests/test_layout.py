@@ -35,7 +35,8 @@ ALLOWED: dict[str, str] = {
     "containers": "errors",
     "decode": "errors captions paths frame frame_io timing picture containers",
     "streams": "frame timing containers decode",
-    "encode": "errors captions paths frame frame_io timing options containers decode streams",
+    "encode": "errors wording captions paths frame frame_io timing options"
+    " containers decode streams",
     "images": "errors paths wording frame frame_io timing picture encode",
     "page": "wording images",
     # work

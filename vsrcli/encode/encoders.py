@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from fractions import Fraction
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from vsrcli.frame import ColorTags, Hdr
 from vsrcli.options import EncoderOptions
 from vsrcli.options.encoder import DEFAULT_QUALITY
 from vsrcli.streams.trial_mux import takes_encoder
+from vsrcli.wording import did_you_mean
 
 # Encoders get a thread for so many rows: more of them cost quality, and fewer cost time.
 _ROWS_PER_THREAD = 90
@@ -220,11 +220,11 @@ def find_codec(name: str, target: Path | str | None = None) -> av.codec.Codec:
         codec = av.codec.Codec(encoder_name(name), "w")
     except (ValueError, av.FFmpegError) as error:
         raise OptionError(
-            f"unknown video encoder {name!r}: {_suggestion(name, target)}"
+            f"unknown video encoder {name!r}{_suggestion(name, target)}"
         ) from error
     if codec.type != "video":
         raise OptionError(
-            f"{name!r} is not a video encoder but one for {codec.type}: "
+            f"{name!r} is not a video encoder but one for {codec.type}"
             f"{_suggestion('', target)}"
         )
     return codec
@@ -233,18 +233,13 @@ def find_codec(name: str, target: Path | str | None = None) -> av.codec.Codec:
 def _suggestion(name: str, target: Path | str | None) -> str:
     """What may have been meant, and what the container takes."""
     encoders = list(filter(_exists, dict.fromkeys((*_SUGGESTED, *ENCODERS))))
-    known = [
-        *encoders,
-        *(short for short in SHORT_NAMES if encoder_name(short) in encoders),
-    ]
-    near = get_close_matches(name.lower(), known, n=1, cutoff=0.7)
-    if near:
-        return f"did you mean {near[0]}?"
+    shorts = [short for short in SHORT_NAMES if encoder_name(short) in encoders]
+    near = did_you_mean(name, (*encoders, *shorts)) if name else ""
     if target is None:
-        return f"try {', '.join(_SUGGESTED)}"
+        return f"{near}: try {', '.join(_SUGGESTED)}"
     container = container_of(target)
     fitting = [each for each in encoders if takes_encoder(container, each)]
-    return f"{container.name} takes {', '.join(fitting)}"
+    return f"{near}: {container.name} takes {', '.join(fitting)}"
 
 
 def _exists(name: str) -> bool:

@@ -225,7 +225,9 @@ def _plan_video(
         info.tags.transfer,
         "left" if is_420 else None,
     )
-    plan.encoder = replace(encoder, pix_fmt=encoder.pix_fmt or layout.name)
+    # some encoders take the same samples in another order only
+    pix_fmt = encoder.pix_fmt or choose_format(encoder, layout)[0].name
+    plan.encoder = replace(encoder, pix_fmt=pix_fmt)
     return plan
 
 
