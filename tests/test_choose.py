@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,31 +10,22 @@ import numpy as np
 import pytest
 from fake import FakeBackend
 
-from vsrcli.backends import Float
+from vsrcli.backends import Backend
 from vsrcli.decode.probe import probe
 from vsrcli.errors import OptionError
-from vsrcli.frame import Plane, VideoInfo
+from vsrcli.frame import VideoInfo
 from vsrcli.jobs import choose as module
-from vsrcli.jobs.choose import CANDIDATES, choose, measure_workload, seconds_per_frame
+from vsrcli.jobs.choose import CANDIDATES, choose
+from vsrcli.jobs.run_timing import Speed
 from vsrcli.jobs.upscale import upscale
-from vsrcli.models import MODELS, ModelSpec
+from vsrcli.jobs.workload import Workload, measure_workload
+from vsrcli.models import MODELS
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
-from vsrcli.picture.motion import Motion, View
 
 
-class _Slow(FakeBackend):
-    """Takes so many seconds for each pixel of a window."""
-
-    def __init__(
-        self, seconds_per_pixel: float, spec: ModelSpec = MODELS["delta"]
-    ) -> None:
-        super().__init__(spec=spec)
-        self.seconds_per_pixel = seconds_per_pixel
-
-    def run(self, windows: Float) -> Float:
-        time.sleep(self.seconds_per_pixel * windows.shape[-1] * windows.shape[-2])
-        return super().run(windows)
+def _never(backend: Backend, options: UpscaleOptions) -> Speed:
+    raise AssertionError("nothing is to be timed")
 
 
 @pytest.fixture
@@ -51,75 +40,27 @@ def info(demo_clip: Path) -> VideoInfo:
     )
 
 
-def test_a_piece_of_the_picture_stands_for_the_whole() -> None:
-    """Small pieces count only once they take long enough; a small picture is timed whole."""
-    backend = _Slow(1e-6)
-    found = seconds_per_frame(backend, 1920, 1080)
-    assert 0.95 * 1e-6 * 1920 * 1080 < found < 1.6e-6 * 1920 * 1080
-    assert 64 * 64 < max(window[0].size for window in backend.windows) < 1920 * 1080
-    small = _Slow(0)
-    seconds_per_frame(small, 40, 30)
-    assert {window.shape for window in small.windows} == {(5, 30, 40)}
-
-
-@pytest.mark.parametrize(
-    ("device", "seconds_of_network", "expected"),
-    [("cuda:0", 0.0, 0.2), ("cuda:0", 0.4, 0.4), ("cpu", 0.0, 0.1), ("cpu", 0.4, 0.5)],
-)
-def test_motion_is_compensated_beside_the_network(
-    device: str,
-    seconds_of_network: float,
-    expected: float,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Beside a card whichever takes longer counts; on a processor they share its cores."""
-    planes = Motion.planes
-
-    def take_long(self: Motion, window: Sequence[View]) -> Plane:
-        time.sleep(0.4)
-        return planes(self, window)
-
-    monkeypatch.setattr(Motion, "planes", take_long)
-    monkeypatch.setattr(module, "motion_threads", lambda device: 2)
-    monkeypatch.setattr(module, "available_cores", lambda: 4)
-    backend = _Slow(seconds_of_network / (40 * 30), spec=MODELS["lite"])
-    backend.device = device
-    assert expected <= seconds_per_frame(backend, 40, 30) < 1.4 * expected
-    assert {window.shape for window in backend.windows} == {(21, 30, 40)}
-
-
 def test_the_frames_of_the_range_are_counted(info: VideoInfo) -> None:
-    assert measure_workload(info, UpscaleOptions()) == module.Workload(
-        200, 8 / 200
-    )  # 25 a second are fewer than the output's 30
-    assert measure_workload(info, UpscaleOptions(fps=Fraction(10))) == module.Workload(
-        80, 0.1
-    )
-    assert (
-        measure_workload(
-            info, UpscaleOptions(fps="source", start=Fraction(2), end=Fraction(4))
-        ).frames
-        == 50
-    )
-    assert (
-        measure_workload(
-            info, UpscaleOptions(model="auto", budget=100.0)
-        ).seconds_per_frame
-        == 0.5
-    )
-    assert (
-        measure_workload(
-            replace(info, interlaced=True),
-            UpscaleOptions(fps="source", deinterlace="field"),
-        ).frames
-        == 400
+    # 25 a second are fewer than the output's 30: some are shown twice
+    everything = measure_workload(info, UpscaleOptions())
+    assert everything == Workload(8.0, 200, 200, 240)
+    fewer = measure_workload(info, UpscaleOptions(fps=Fraction(10)))
+    assert fewer == Workload(8.0, 200, 80, 80)
+    assert (everything.left_out, everything.repeated) == (0, 40)
+    assert (fewer.left_out, fewer.repeated) == (120, 0)
+    part = UpscaleOptions(fps="source", start=Fraction(2), end=Fraction(4))
+    assert measure_workload(info, part) == Workload(2.0, 50, 50, 50)
+    fields = UpscaleOptions(fps="source", deinterlace="field")
+    assert measure_workload(replace(info, interlaced=True), fields) == Workload(
+        8.0, 400, 400, 400
     )
     endless = replace(info, duration=None)
-    assert measure_workload(endless, UpscaleOptions()) == module.Workload(None, 1 / 25)
+    assert measure_workload(endless, UpscaleOptions()) is None
+    budget = UpscaleOptions(model="auto", budget=9.0)
     with pytest.raises(
         OptionError, match="--budget needs a source whose length is known"
     ):
-        measure_workload(endless, UpscaleOptions(model="auto", budget=9.0))
+        choose(endless, budget, _never)
 
 
 @pytest.mark.parametrize(
@@ -142,18 +83,38 @@ def test_the_best_that_keeps_the_budget_is_taken(
         CANDIDATES, key=lambda name: -read_info(locate(name, "clean")).gain_db["clean"]
     )
     speeds = dict(zip(by_gain, (4.0, 0.4, 0.04), strict=True))
+
     monkeypatch.setattr(
         module,
         "open_backend",
-        lambda kind, name, domain, **_: _Slow(speeds[name] / (640 * 360)),
+        lambda kind, name, domain, **_: FakeBackend(spec=MODELS[name]),
     )
-    name, line = choose(
-        info, UpscaleOptions(model="auto", domain="clean", budget=budget)
+    options = UpscaleOptions(model="auto", domain="clean", budget=budget)
+    choice = choose(
+        info, options, lambda backend, named: Speed(speeds[backend.spec.name])
     )
-    assert name == by_gain[place]
-    assert line.startswith(f"--model auto: {name}, about ")
-    assert reason in line
-    assert all(other in line for other in by_gain[:place])
+    assert choice.candidate.model == by_gain[place]
+    assert choice.candidate.speed.seconds == speeds[by_gain[place]]
+    assert choice.line.startswith(f"--model auto: {by_gain[place]}, about ")
+    assert reason in choice.line
+    assert all(other in choice.line for other in by_gain[:place])
+
+
+def test_costs_read_as_a_person_would_say_them(
+    monkeypatch: pytest.MonkeyPatch, info: VideoInfo
+) -> None:
+    """A film of hours and a network of minutes a frame: no `2e+02 s`, no `4046 h`."""
+    monkeypatch.setattr(
+        module,
+        "open_backend",
+        lambda kind, name, domain, **_: FakeBackend(spec=MODELS[name]),
+    )
+    film = replace(info, duration=Fraction(7200), rate=Fraction(30))
+    options = UpscaleOptions(model="auto", domain="clean")
+    line = choose(film, options, lambda backend, named: Speed(200.0)).line
+    assert "about 500 days for 216,000 frames (3 min a frame)" in line
+    assert "e+" not in line
+    assert " h " not in line
 
 
 def test_a_clip_is_upscaled_by_what_was_chosen(

@@ -1,9 +1,10 @@
-"""Words of messages: nouns with their counts, lengths of time, and text of others made harmless."""
+"""Words of messages: nouns with their counts, times and rates, and text of others made harmless."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from datetime import datetime
 
 # Control characters (they move the cursor, or make a second line of one), separators of lines and
 # paragraphs, and halves of characters, which stand for bytes that are no text.
@@ -21,6 +22,10 @@ _LONGEST_IN_SECONDS = 100
 _LONGEST_WITH_MINUTES = 10 * _HOUR
 _LONGEST_IN_HOURS = 2 * _DAY
 _LONGEST_WITH_HOURS = 10 * _DAY
+_WEEK_DAYS = 7
+_YEAR_DAYS = 365
+# Slower than this, a frame's time reads better than a rate.
+_SLOWEST_RATE_SECONDS = 20
 
 
 def printable(text: str) -> str:
@@ -108,6 +113,32 @@ def clock_text(seconds: float) -> str:
     if not hours:
         return f"{minutes}:{rest / 100:05.2f}"
     return f"{hours}:{minutes:02}:{rest / 100:05.2f}"
+
+
+def moment_text(moment: datetime, now: datetime) -> str:
+    """A time to come, by the clock and, if it is not today, by the calendar.
+
+    Returns:
+        ``16:40``, ``Sat 14:05``, ``Mon 14 Dec 09:00``, ``14 Dec 2027``.
+    """
+    days = (moment.date() - now.date()).days
+    if not days:
+        return f"{moment:%H:%M}"
+    if days < _WEEK_DAYS:
+        return f"{moment:%a %H:%M}"
+    if moment.year == now.year or days < _YEAR_DAYS // 2:
+        return f"{moment:%a} {moment.day} {moment:%b %H:%M}"
+    return f"{moment.day} {moment:%b %Y}"
+
+
+def rate_text(seconds_per_frame: float) -> str:
+    """How fast frames come: ``24 frames/s``, ``0.14 frames/s``, ``25 s a frame``."""
+    if seconds_per_frame > _SLOWEST_RATE_SECONDS:
+        return f"{duration_text(seconds_per_frame)} a frame"
+    rate = 1 / max(seconds_per_frame, 1e-6)
+    if rate >= 10:
+        return f"{rate:,.0f} frames/s"
+    return f"{rate:.2g} frames/s"
 
 
 def _two_units(count: int, size: int, large: str, small: str) -> str:

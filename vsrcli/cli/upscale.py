@@ -106,6 +106,11 @@ class _Display:
     as_json: bool
     log: Path | None
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody sees the lines for the user."""
+        return self.quiet and self.log is None
+
 
 def _upscale_one(
     source: Path,
@@ -129,7 +134,7 @@ def _upscale_one(
                 target,
                 options,
                 on_progress=lambda progress: show_frames(show, progress),
-                on_note=say,
+                on_note=None if display.is_silent else say,
             )
         record(facts(report))
         say_result = record if display.as_json else say

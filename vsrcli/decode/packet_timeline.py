@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -47,11 +48,13 @@ class PacketTimeline:
         is_seekable: whether every packet has a time of its own and the clock never restarts, so
             that reading may begin anywhere.
         end: the latest time of a frame, seconds.
+        stream_bytes: size of all packets of each stream, by its index.
     """
 
     keyframes: tuple[Fraction, ...]
     is_seekable: bool
     end: Fraction
+    stream_bytes: dict[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +85,12 @@ def packet_timeline(info: VideoInfo) -> PacketTimeline:
     if scan.latest is not None:
         end = scan.latest * unit - info.start
     is_seekable = scan.is_clean and not scan.restarts
-    return PacketTimeline(tuple(keyframes), is_seekable, end)
+    return PacketTimeline(
+        tuple(keyframes),
+        is_seekable,
+        end,
+        dict(scan.stream_bytes),
+    )
 
 
 def frame_times(info: VideoInfo) -> list[Fraction]:
@@ -154,6 +162,7 @@ class _PacketScan:
         timestamps: of the video, ticks; only while it is read.
         times: the same afterwards, increasing.
         end: when the last packet of picture or sound ends, seconds.
+        stream_bytes: size of all packets of each stream, by its index.
     """
 
     def __init__(self, container: InputContainer, video_index: int) -> None:
@@ -162,6 +171,7 @@ class _PacketScan:
         self.latest: int | None = None
         self.is_clean = not any(name in _NOT_SEEKABLE for name in demuxers)
         self.restarts: list[Fraction] = []
+        self.stream_bytes: Counter[int] = Counter()
         self._video_index = video_index
         self._units: dict[int, Fraction] = {}
         self._ends: dict[int, int] = {}
@@ -181,6 +191,7 @@ class _PacketScan:
         index = packet.stream_index
         if not packet.size:
             return
+        self.stream_bytes[index] += packet.size
         pts = packet.pts
         if index in self._units and pts is not None:
             end = pts + (packet.duration or 0)

@@ -16,7 +16,6 @@ from vsrcli.frame import Frame, VideoInfo
 from vsrcli.frame_io import FrameSource
 from vsrcli.images.folder_reader import FolderReader
 from vsrcli.images.stills import encode_picture
-from vsrcli.jobs.choose import measure_workload
 from vsrcli.jobs.places import CONTEXT, Place, PlaceFinder
 from vsrcli.jobs.preview_files import (
     check_page,
@@ -29,6 +28,7 @@ from vsrcli.jobs.preview_files import (
 from vsrcli.jobs.preview_network import PreviewNetwork, open_networks
 from vsrcli.jobs.preview_page import PreviewMethod, render
 from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX, Painter, Still
+from vsrcli.jobs.workload import measure_workload
 from vsrcli.options import PreviewOptions, UpscaleOptions
 from vsrcli.page.shots import Shot, View
 from vsrcli.paths import check_source
@@ -164,7 +164,8 @@ def preview(
                 files[picture_name(number, seconds, name)] = content
     if not shots:
         raise InputError(f"{source} gives no frame")
-    film_frames = measure_workload(info, upscale_options).frames
+    workload = measure_workload(info, upscale_options)
+    film_frames = None if workload is None else workload.frames
     report.methods = [PreviewMethod(_BICUBIC)]
     report.methods += [network.method(film_frames) for network in networks]
     if folder is not None:

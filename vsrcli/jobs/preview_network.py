@@ -16,6 +16,7 @@ from vsrcli.jobs.choose import choose
 from vsrcli.jobs.places import RADIUS, Place, Window
 from vsrcli.jobs.preview_page import PreviewMethod
 from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX, Part
+from vsrcli.jobs.run_timing import network_speed
 from vsrcli.models import MODELS
 from vsrcli.options import AUTO, PreviewOptions, UpscaleOptions
 from vsrcli.picture.region import Region
@@ -93,10 +94,16 @@ def open_networks(
     for name in options.models:
         upscale_options = options.for_model(name)
         if name == AUTO:
-            model, line = choose(info, upscale_options)
-            on_note(line)
-            upscale_options = replace(upscale_options, model=model)
-        backend = open_network(open_backend, upscale_options)
+            choice = choose(
+                info,
+                upscale_options,
+                lambda backend, named: network_speed(info, named, backend),
+            )
+            on_note(choice.line)
+            backend = choice.candidate.backend
+            upscale_options = replace(upscale_options, model=backend.spec.name)
+        else:
+            backend = open_network(open_backend, upscale_options)
         shown = Path(name).name
         if upscale_options.model in MODELS:
             shown = f"{upscale_options.model}:{backend.domain}"

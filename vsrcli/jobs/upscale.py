@@ -11,7 +11,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
-from vsrcli.backends import open_backend
+from vsrcli.backends import Backend, open_backend
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.encode.atomic_file import keep_aside
 from vsrcli.encode.output import check_target
@@ -20,9 +20,9 @@ from vsrcli.frame import Damage
 from vsrcli.images.folders import leftover_note
 from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.checked_run import CheckedRun, check_run
-from vsrcli.jobs.choose import choose
-from vsrcli.models.weights import domain_note
-from vsrcli.options import AUTO, UpscaleOptions, parse_devices
+from vsrcli.jobs.model_choice import settle_model
+from vsrcli.jobs.opening_lines import tell_outlook
+from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.paths import output_name
 from vsrcli.pipeline.origin import with_first_time
 from vsrcli.pipeline.run_context import RunContext
@@ -38,7 +38,7 @@ from vsrcli.segments.executor import (
     SegmentExecutor,
     open_network,
 )
-from vsrcli.segments.leftovers import clear_leftovers, model_of_earlier_run
+from vsrcli.segments.leftovers import clear_leftovers
 from vsrcli.segments.run_output import (
     count_segments,
     is_finished,
@@ -89,15 +89,19 @@ def upscale(
         checked = check_run(source, target, options)
     target = output_name(target)
     finished = checked.finished
-    job, options = _choose_model(checked.job, options)
+    job = checked.job
     plan = plan_run(job, options)
+    settled = settle_model(job, options, plan)
+    options = settled.options
+    if settled.line is not None:
+        job = replace(job, notes=(settled.line, *job.notes))
     needs_first_time = plan.is_seekable or options.start is not None
     makes_pictures = is_folder_target(job.target)
     is_readable_twice = not is_standard_input(job.source)
     needs_first_time = needs_first_time and not plan.is_one_go
     if needs_first_time or (makes_pictures and is_readable_twice):
         job = with_first_time(job, options)
-    with _open_executor(job, options, plan) as executor:
+    with _open_executor(job, options, plan, settled.backend) as executor:
         report = _new_report(source, target, job, executor.engine)
         run = RunContext(job, options, plan, report, on_progress, on_note)
         if finished is not None:
@@ -119,6 +123,7 @@ def upscale(
             for line in job.notes:
                 run.note(line)
             output.begin()
+            tell_outlook(run, executor, settled.speed)
             make_missing(run, executor, output)
             output.finish(partial(_check_output, run=run))
         if makes_pictures:
@@ -131,28 +136,13 @@ def upscale(
     return report
 
 
-def _choose_model(
-    job: UpscaleJob, options: UpscaleOptions
-) -> tuple[UpscaleJob, UpscaleOptions]:
-    """Replace ``--model auto`` by a network: that of an unfinished run, else the best by timing.
-
-    A line says so, or that the weights of a network that was named are for another domain.
-    """
-    if options.model != AUTO:
-        line = domain_note(options.model, options.domain)
-        notes = job.notes if line is None else (line, *job.notes)
-        return replace(job, notes=notes), options
-    model = None if options.restart else model_of_earlier_run(job.target)
-    if model is None:
-        model, line = choose(job.info, options)
-        job = replace(job, notes=(line, *job.notes))
-    return job, replace(options, model=model, budget=None)
-
-
 def _open_executor(
-    job: UpscaleJob, options: UpscaleOptions, plan: RunPlan
+    job: UpscaleJob,
+    options: UpscaleOptions,
+    plan: RunPlan,
+    backend: Backend | None,
 ) -> SegmentExecutor:
-    """Load the network where it will run.
+    """Load the network where it will run; `backend` is one that is loaded already.
 
     Raises:
         ModelError: no such checkpoint file, or a bad checkpoint.
@@ -175,6 +165,8 @@ def _open_executor(
         return RayExecutor(job, options, plan, open_backend)
     device = options.device if devices is None else devices[0]
     local_options = replace(options, device=device, devices=None)
+    if backend is not None and devices is None:
+        return LocalExecutor(backend)
     return LocalExecutor(open_network(open_backend, local_options))
 
 

@@ -94,9 +94,13 @@ class SegmentExecutor(Protocol):
 
     Attributes:
         engine: what runs the network.
+        backend: the network, if it runs in this process; else None.
+        workers: how many make segments side by side, none of which slows the others down.
     """
 
     engine: Engine
+    backend: Backend | None = None
+    workers: int = 1
 
     def make(
         self,
@@ -140,6 +144,7 @@ class LocalExecutor(SegmentExecutor):
 
     def __init__(self, backend: Backend) -> None:
         self.engine = Engine.of(backend)
+        self.backend = backend
         self._backend = backend
 
     def make(

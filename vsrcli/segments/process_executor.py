@@ -118,6 +118,8 @@ class ProcessExecutor(SegmentExecutor):
             self.close()
             raise
         self.engine = replace(engine, device=",".join(devices))
+        # processes on one processor share its cores
+        self.workers = len(set(devices))
 
     def make(
         self,

@@ -100,6 +100,7 @@ class RayExecutor(SegmentExecutor):
             self._setup = self._ray.put(setup)
             description = self._task(_describe).remote(self._setup)
             self.engine: Engine = self._result(description)
+            self.workers = self._count_places()
         except BaseException:
             self.close()
             raise
@@ -146,6 +147,13 @@ class RayExecutor(SegmentExecutor):
         ]
         smallest = min((count for count in cores if count >= 1), default=1)
         return {"num_cpus": max(1, int(smallest))}
+
+    def _count_places(self) -> int:
+        """How many tasks run side by side."""
+        total = self._ray.cluster_resources()
+        if "num_gpus" in self._resources:
+            return max(1, int(total.get("GPU", 0)))
+        return max(1, int(total.get("CPU", 0)) // int(self._resources["num_cpus"]))
 
     def _task(self, function: Callable[..., Any]) -> Any:
         return self._ray.remote(function).options(
