@@ -306,7 +306,7 @@ def test_where_the_time_went(
     assert all(report.stages[name] > 0 for name in motion)
     assert report.stages["network"] == report.network_seconds > 0
     ways_out = {
-        "network": "GPU",
+        "network": "--model lite",
         "encode": "--preset",
         "decode": "--hwaccel",
         "pictures": "cores",

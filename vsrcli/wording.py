@@ -25,7 +25,7 @@ _LONGEST_WITH_HOURS = 10 * _DAY
 _WEEK_DAYS = 7
 _YEAR_DAYS = 365
 # Slower than this, a frame's time reads better than a rate.
-_SLOWEST_RATE_SECONDS = 20
+_SLOWEST_RATE_SECONDS = 10
 
 
 def printable(text: str) -> str:
@@ -113,6 +113,11 @@ def clock_text(seconds: float) -> str:
     if not hours:
         return f"{minutes}:{rest / 100:05.2f}"
     return f"{hours}:{minutes:02}:{rest / 100:05.2f}"
+
+
+def bytes_text(size: int) -> str:
+    """A size as the user reads it: ``0.4 MB``, ``5.1 GB``."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def moment_text(moment: datetime, now: datetime) -> str:

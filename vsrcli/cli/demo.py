@@ -32,4 +32,4 @@ def command(target: Path, overwrite: bool, quiet: bool) -> None:
 
     write_demo(target, overwrite=overwrite)
     if not quiet:
-        note(f"{target} is ready; now try: vsr upscale {target} big.mp4")
+        note(f"{target} is ready; now try: vsr upscale {target} big.mp4 --model lite")

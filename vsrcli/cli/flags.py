@@ -53,6 +53,14 @@ json_summary_flag = click.option(
     is_flag=True,
     help="Print a summary of the run as JSON on stdout.",
 )
+dry_run_flag = click.option(
+    "--dry-run",
+    is_flag=True,
+    cls=Option,
+    is_common=True,
+    help="Show what would happen, how long it would take here, and how large OUT would be; write "
+    "nothing.",
+)
 verbose_flag = click.option(
     "-v",
     "--verbose",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import click
 from vsrcli.cli.command import Command
 from vsrcli.cli.console import print_facts, print_json
 from vsrcli.cli.flags import FileName
+from vsrcli.wording import duration_text, rate_text
 
 if TYPE_CHECKING:
     from vsrcli.frame import Cropping, Hdr, VideoInfo
@@ -24,15 +26,23 @@ if TYPE_CHECKING:
     type=FileName(),
     help="Plan the streams for this output.  [default: FILE's own kind, or .mkv]",
 )
+@click.option(
+    "--cost",
+    is_flag=True,
+    help="Also time every network: what upscaling would take here. Takes some seconds for each.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(source: Path, target: Path | None, as_json: bool) -> None:
+def command(source: Path, target: Path | None, cost: bool, as_json: bool) -> None:
     """Show what vsr sees in the video FILE, and what `vsr upscale` would do with each stream.
 
     \b
     vsr info film.mkv
+    vsr info film.mkv --cost
     vsr info film.mkv --to film-x2.mp4 --json
     """
     description = _describe(source, target)
+    if cost:
+        description["costs"] = _describe_costs(source, description["target_suffix"])
     if as_json:
         print_json(description)
     else:
@@ -53,12 +63,32 @@ def _facts(description: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("clock", f"restarts at {times}: recordings follow each other"))
     suffix = description["target_suffix"]
     for stream in description["streams"]:
-        plan = f"to {suffix}: {_action(stream)} ({stream['reason']})"
-        facts.append((f"stream {stream['index']}", f"{_about(stream)}; {plan}"))
+        plan = f"to {suffix}: {fate_of_stream(stream)} ({stream['reason']})"
+        facts.append((f"stream {stream['index']}", f"{about_stream(stream)}; {plan}"))
+    costs = description.get("costs", ())
+    facts += [(f"cost of {cost['model']}", _cost_text(cost)) for cost in costs]
     return facts
 
 
-def _about(stream: dict[str, Any]) -> str:
+def _describe_costs(source: Path, suffix: str) -> list[dict[str, Any]]:
+    from vsrcli.jobs.costs import costs
+
+    # beside the source: a name that is not its own, which nothing is written to
+    target = source.with_name(f"{source.stem}-x2{suffix}")
+    return [asdict(cost) for cost in costs(source, target)]
+
+
+def _cost_text(cost: dict[str, Any]) -> str:
+    if cost["error"] is not None:
+        return str(cost["error"])
+    speed = f"{rate_text(cost['seconds_per_frame'])} here ({cost['engine']})"
+    if cost["seconds"] is None:
+        return speed
+    return f"about {duration_text(cost['seconds'])}, {speed}"
+
+
+def about_stream(stream: dict[str, Any]) -> str:
+    """What a stream is, in a few words."""
     parts = [
         stream["kind"],
         stream["codec"],
@@ -68,7 +98,8 @@ def _about(stream: dict[str, Any]) -> str:
     return " ".join(str(part) for part in parts if part)
 
 
-def _action(stream: dict[str, Any]) -> str:
+def fate_of_stream(stream: dict[str, Any]) -> str:
+    """What happens to a stream, in a word or two."""
     if stream["becomes"] is None:
         return str(stream["action"])
     return f"{stream['action']} to {stream['becomes']}"

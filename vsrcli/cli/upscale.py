@@ -10,9 +10,11 @@ import click
 
 from vsrcli.cli.command import Command
 from vsrcli.cli.console import log_to_stderr, note, print_json, record
+from vsrcli.cli.dry_run import show_dry_batch, show_dry_run
 from vsrcli.cli.flags import (
     FileName,
     as_typed,
+    dry_run_flag,
     field_values,
     json_summary_flag,
     log_flag,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     type=FileName(),
 )
 @option_flags(UpscaleOptions, EncoderOptions, BatchOptions)
+@dry_run_flag
 @quiet_flag
 @no_progress_flag
 @json_summary_flag
@@ -54,6 +57,7 @@ def command(
     as_json: bool,
     verbose: int,
     log: Path | None,
+    dry_run: bool,
     **values: Any,
 ) -> None:
     """Double the resolution of the video IN and write it to OUT, or of several with --out-dir.
@@ -64,6 +68,7 @@ def command(
 
     \b
     vsr upscale in.mp4 out.mp4
+    vsr upscale in.mp4 out.mp4 --dry-run
     vsr upscale in.mkv out.mkv --model 5-parallel --fps source --crf 18
     vsr upscale in.mp4 out.mp4 --model auto --budget 2h
     vsr upscale in.mp4 out.mp4 --start 1:30 --end 1:40 -y
@@ -78,6 +83,9 @@ def command(
         as_json=as_json,
         log=log,
     )
+    if batch.out_dir is not None and dry_run:
+        show_dry_batch(paths, batch, options, as_json=as_json)
+        return
     if batch.out_dir is not None:
         _upscale_many(paths, batch, options, display)
         return
@@ -94,6 +102,9 @@ def command(
     from vsrcli.jobs.typed_target import check_typed_target
 
     check_typed_target(source, as_typed(target))
+    if dry_run:
+        show_dry_run(source, target, options, as_json=as_json)
+        return
     _upscale_one(source, target, options, display)
 
 

@@ -63,6 +63,9 @@ def check_target(
     source: Path,
     target: Path,
     overwrite: bool,
+    *,
+    is_dry: bool = False,
+    makes_folder: bool = False,
 ) -> None:
     """Refuse a target that cannot be written, before anything is read.
 
@@ -72,6 +75,8 @@ def check_target(
         source: the input file.
         target: the output file.
         overwrite: whether an existing file may be replaced.
+        is_dry: whether nothing may be removed.
+        makes_folder: whether the run makes the folder if it is missing.
 
     Raises:
         OutputError: unknown ending, the input itself, a folder, existing, or in a folder that is
@@ -89,9 +94,12 @@ def check_target(
     if target.is_dir():
         raise OutputError(f"{target} is a folder: name a file in it")
     container_of(target)
+    if makes_folder and not folder.exists():
+        return
     if not folder.is_dir():
         raise OutputError(f"{target}: there is no folder {folder}: make it first")
-    remove_abandoned(target)
+    if not is_dry:
+        remove_abandoned(target)
     if target.exists():
         _check_existing(source, target, overwrite)
     if not os.access(folder, os.W_OK | os.X_OK):

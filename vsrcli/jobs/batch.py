@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from vsrcli.containers.table import DEFAULT_SUFFIX, can_be_written
 from vsrcli.errors import OptionError, OutputError, VsrError
@@ -144,14 +145,14 @@ def _plan(
     """Check one video."""
     target = target_for(source, folder)
     try:
-        _refuse_second(source, target, before)
+        refuse_second(source, target, before)
         if batch.skip_existing and target.exists():
             clear_leftovers(target)
             return BatchPlan(source, target)
         refuse_inputs(target, sources)
         checked = check_run(source, target, options)
     except (VsrError, OSError) as error:
-        return BatchPlan(source, target, error=_explain(error, source))
+        return BatchPlan(source, target, error=explain(error, source))
     weight = _weight(checked.job, options)
     return BatchPlan(source, target, checked, weight=weight)
 
@@ -182,25 +183,34 @@ def _carry_out(
         )
     except (VsrError, OSError) as error:
         # whatever the system refuses of one video says nothing of the others
-        reason = _explain(error, plan.source)
+        reason = explain(error, plan.source)
         return BatchItem(plan.source, plan.target, error=reason)
     return BatchItem(plan.source, plan.target, report)
 
 
-def _explain(error: VsrError | OSError, source: Path) -> str:
-    """An error in one line."""
+def explain(error: VsrError | OSError, source: Path) -> str:
+    """What went wrong with one video, in one line."""
     if isinstance(error, VsrError):
         return str(error)
     return f"{error.filename or source}: {reason_of(error)}"
 
 
-def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
+def batch_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
+    """The folder that a batch goes into, which may be missing.
+
+    Raises:
+        OptionError: there is none, or ``-`` is among the sources.
+    """
     reads_standard_input = any(str(source) == "-" for source in sources)
     if batch.out_dir is None or reads_standard_input:
         raise OptionError(
             "a batch goes from files into a folder: give files and --out-dir DIR"
         )
-    folder = output_name(Path(batch.out_dir))
+    return output_name(Path(batch.out_dir))
+
+
+def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
+    folder = batch_folder(sources, batch)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -210,8 +220,26 @@ def _make_folder(sources: Sequence[Path], batch: BatchOptions) -> Path:
     return folder
 
 
-def _refuse_second(source: Path, target: Path, before: Sequence[BatchPlan]) -> None:
-    """Refuse a name that an earlier video has taken."""
+class _HasNames(Protocol):
+    """A source and its output."""
+
+    @property
+    def source(self) -> Path:
+        """The video."""
+        ...
+
+    @property
+    def target(self) -> Path:
+        """Its output."""
+        ...
+
+
+def refuse_second(source: Path, target: Path, before: Sequence[_HasNames]) -> None:
+    """Refuse a name that an earlier video has taken.
+
+    Raises:
+        OutputError: it has.
+    """
     first = next((plan for plan in before if plan.target == target), None)
     if first is not None:
         raise OutputError(

@@ -38,8 +38,22 @@ class CheckedRun:
         return is_same_source and _stamp(self.job.target) == self.target_stamp
 
 
-def check_run(source: Path, target: Path, options: UpscaleOptions) -> CheckedRun:
+def check_run(
+    source: Path,
+    target: Path,
+    options: UpscaleOptions,
+    *,
+    is_dry: bool = False,
+    makes_folder: bool = False,
+) -> CheckedRun:
     """Check source, target and options, and clear up after earlier runs on the target.
+
+    Args:
+        source: as for ``upscale``.
+        target: the output.
+        options: as the user gave them.
+        is_dry: whether nothing may be removed.
+        makes_folder: whether the run makes the output's folder if it is missing.
 
     Raises:
         InputError: as ``prepare``.
@@ -52,9 +66,15 @@ def check_run(source: Path, target: Path, options: UpscaleOptions) -> CheckedRun
     source_stamp = _stamp(source)
     finished = None if options.restart else finished_run(target)
     may_exist = options.overwrite or finished is not None
-    if finished is None:
+    if finished is None and not is_dry:
         clear_leftovers(target)
-    job = prepare(source, target, replace(options, overwrite=may_exist))
+    job = prepare(
+        source,
+        target,
+        replace(options, overwrite=may_exist),
+        is_dry=is_dry,
+        makes_folder=makes_folder,
+    )
     return CheckedRun(job, finished, source_stamp, _stamp(target))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import sqrt
 from statistics import median
 from typing import Any
@@ -35,9 +36,30 @@ _MIN_PIXELS = 150 * 150
 _ENOUGH = 0.25
 # The first windows of a size are longer: libraries prepare themselves, and keep no features yet.
 _FIRST_WINDOWS = 2
+# Of what a pixel costs in a part, at least so much is for the pixel itself.
+_LEAST_SLOPE = 0.5
+_LEAST_COST = 1e-12
 _SHORT_SECONDS = 0.1
 _SHORT_REPEATS = 3
 _BITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a picture that was timed.
+
+    Attributes:
+        pixels: that were fed, those of the mirrored edge included.
+        seconds: a window took.
+    """
+
+    pixels: int
+    seconds: float
+
+    def costs_as_much_as(self, other: _Part) -> bool:
+        """Whether a pixel costs about the same."""
+        cost = other.seconds / other.pixels
+        return abs(self.seconds / self.pixels - cost) <= _AGREEMENT * cost
 
 
 class NetworkTimer:
@@ -67,14 +89,15 @@ class NetworkTimer:
         limit = max_pixels or backend.max_pixels
         tiles = plan(height, width, limit, self._halo, EDGE_PX)
         self._height, self._width = _largest_size(tiles)
-        self._is_whole = len(tiles) == 1
+        self._tiles = len(tiles)
         self._total = sum(tile.area for tile in tiles)
         self._random = np.random.default_rng(0)
-        self._first_cost: float | None = None
+        self._first: _Part | None = None
 
     def rough_seconds(self) -> float:
         """Seconds a picture, by a small part: rather too many."""
-        return self._cost_of_first() * self._total
+        first = self._first_part()
+        return first.seconds / first.pixels * self._total
 
     def seconds(self, budget: float) -> float:
         """Seconds a picture, by parts of growing size until the cost of a pixel stays the same.
@@ -84,31 +107,38 @@ class NetworkTimer:
         """
         until = self._clock() + budget
         area = self._height * self._width
-        pixels = min(_FIRST_PIXELS, area)
-        cost = self._cost_of_first()
-        while pixels < area * _ENOUGH:
-            began = self._clock()
-            larger = min(_GROWTH * pixels, area)
-            # a timing takes as long as about four windows
-            affordable = int((until - began) / (cost * (_FIRST_WINDOWS + 2)))
-            larger = min(larger, max(affordable, pixels))
-            if larger < 2 * pixels:
+        part = self._first_part()
+        before: _Part | None = None
+        while part.pixels < (area if before is None else area * _ENOUGH):
+            # a timing takes as long as some windows
+            cost = part.seconds / part.pixels * (_FIRST_WINDOWS + 2)
+            affordable = int((until - self._clock()) / max(cost, _LEAST_COST))
+            larger = min(_GROWTH * part.pixels, area, affordable)
+            if larger < min(2 * part.pixels, area):
                 break
-            before = cost
-            pixels = larger
-            cost = self._cost(pixels)
-            is_same = abs(cost - before) <= _AGREEMENT * before
-            if is_same and pixels >= _MIN_PIXELS:
+            before = part
+            part = self._time_part(larger)
+            if part.pixels >= _MIN_PIXELS and part.costs_as_much_as(before):
                 break
-        return cost * self._total
+        return self._extrapolated(part, before)
 
-    def _cost_of_first(self) -> float:
-        if self._first_cost is None:
-            self._first_cost = self._cost(_FIRST_PIXELS)
-        return self._first_cost
+    def _extrapolated(self, part: _Part, before: _Part | None) -> float:
+        """For whole pictures: a call costs something, and each pixel that is fed."""
+        per_pixel = part.seconds / part.pixels
+        if before is None or before.pixels >= part.pixels:
+            return per_pixel * self._total
+        slope = (part.seconds - before.seconds) / (part.pixels - before.pixels)
+        slope = min(per_pixel, max(slope, per_pixel * _LEAST_SLOPE))
+        per_call = part.seconds - slope * part.pixels
+        return self._tiles * per_call + slope * self._total
 
-    def _cost(self, pixels: int) -> float:
-        """Seconds for each pixel that is fed, by a part of about that many."""
+    def _first_part(self) -> _Part:
+        if self._first is None:
+            self._first = self._time_part(_FIRST_PIXELS)
+        return self._first
+
+    def _time_part(self, pixels: int) -> _Part:
+        """Time windows of about that many pixels."""
         rows, columns = self._part_size(pixels)
         spec = self._backend.spec
         network = LumaNetwork(self._backend, reuse=False)
@@ -123,7 +153,7 @@ class NetworkTimer:
                 repeats = _SHORT_REPEATS
             window = self._next_window(window, spec)
         fed = plan(rows, columns, None, self._halo, EDGE_PX)[0].area
-        return median(timed[_FIRST_WINDOWS:]) / fed
+        return _Part(fed, median(timed[_FIRST_WINDOWS:]))
 
     def _part_size(self, pixels: int) -> tuple[int, int]:
         """(rows, columns) of a part, twice as wide as high where the picture is."""
@@ -140,7 +170,7 @@ class NetworkTimer:
         them. In tiles, nothing is kept.
         """
         following = self._noise(*window.shape)
-        if spec.group_frames != 1 or not self._is_whole:
+        if spec.group_frames != 1 or self._tiles > 1:
             return following
         last_of_role = {role: place for place, role in enumerate(spec.group_roles)}
         for place in range(len(spec.group_roles)):

@@ -9,12 +9,12 @@ from datetime import datetime
 
 from vsrcli.backends import Backend, open_backend
 from vsrcli.errors import VsrError
+from vsrcli.jobs.bottleneck import FASTEST_MODEL, has_faster_model
 from vsrcli.jobs.outlook import Outlook, make_outlook, opening_lines
 from vsrcli.jobs.run_timing import RunTimer, Speed, guess_seconds
 from vsrcli.jobs.workload import measure_workload
-from vsrcli.models import DEFAULT_DOMAIN, MODELS
+from vsrcli.models import MODELS
 from vsrcli.options import UpscaleOptions, parse_devices
-from vsrcli.picture.motion import MAX_SIDE_PX
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
@@ -23,7 +23,6 @@ from vsrcli.wording import duration_text
 
 log = logging.getLogger(__name__)
 
-FASTEST_MODEL = "lite"
 # A shorter run needs no words.
 _WORTH_SECONDS = 60.0
 # A run that would be as short as this by a guess, or by a glance at the network, is not timed.
@@ -80,11 +79,10 @@ def comparison_line(
     if workload is None or outlook.seconds is None or outlook.frames_done:
         return None
     is_slow = outlook.seconds > _SLOW * workload.seconds
-    if outlook.device != "cpu" or outlook.model == FASTEST_MODEL or not is_slow:
+    if outlook.device != "cpu" or not is_slow:
         return None
-    domain = domain or DEFAULT_DOMAIN
-    is_too_large = max(outlook.input_width, outlook.input_height) > MAX_SIDE_PX
-    if is_too_large or domain not in MODELS[FASTEST_MODEL].domains:
+    size = (outlook.output_width, outlook.output_height)
+    if not has_faster_model(outlook.model, domain, *size):
         return None
     backend = open_backend(
         options.backend,

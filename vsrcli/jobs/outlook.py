@@ -11,8 +11,8 @@ from vsrcli.jobs.run_timing import Speed
 from vsrcli.jobs.workload import Workload
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
-from vsrcli.segments.space import estimated_bytes, megabytes
-from vsrcli.wording import duration_text, moment_text, noun_for, rate_text
+from vsrcli.segments.space import estimated_bytes
+from vsrcli.wording import bytes_text, duration_text, moment_text, noun_for, rate_text
 
 # `estimated_bytes` counts the video twice: in parts, and joined.
 _COPIES = 2
@@ -141,7 +141,7 @@ def opening_lines(outlook: Outlook, now: datetime) -> list[str]:
     if outlook.output_bytes is not None and outlook.disk_bytes is not None:
         lines.append(
             f"expected output {size_text(outlook)}, "
-            f"up to {megabytes(outlook.disk_bytes)} of disk while it works"
+            f"up to {bytes_text(outlook.disk_bytes)} of disk while it works"
         )
     return lines
 
@@ -166,7 +166,7 @@ def size_text(outlook: Outlook) -> str:
     """``about 5.1 GB``."""
     if outlook.output_bytes is None:
         return "of unknown size"
-    return f"about {megabytes(outlook.output_bytes)}"
+    return f"about {bytes_text(outlook.output_bytes)}"
 
 
 def _frames_text(outlook: Outlook) -> str:

@@ -119,13 +119,22 @@ class UpscaleJob:
         return self.source.is_dir()
 
 
-def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
+def prepare(
+    source: Path,
+    target: Path,
+    options: UpscaleOptions,
+    *,
+    is_dry: bool = False,
+    makes_folder: bool = False,
+) -> UpscaleJob:
     """Check source, target and options against each other, before anything expensive.
 
     Args:
         source: a file, a folder of pictures, or ``-``.
         target: a file, a folder of pictures, or ``-``.
         options: as the user gave them.
+        is_dry: whether nothing may be removed.
+        makes_folder: whether the run makes the output's folder if it is missing.
 
     Raises:
         InputError: the source is missing, not a video, or cut off before the time range ends.
@@ -137,7 +146,13 @@ def prepare(source: Path, target: Path, options: UpscaleOptions) -> UpscaleJob:
         _check_verifiable(source, target)
     to_folder = is_folder_target(target)
     if not to_folder:
-        check_target(source, target, options.overwrite)
+        check_target(
+            source,
+            target,
+            options.overwrite,
+            is_dry=is_dry,
+            makes_folder=makes_folder,
+        )
     info, pictures = describe(source, options)
     if to_folder:
         _check_folder(source, target, pictures, options)

@@ -21,7 +21,8 @@ from vsrcli.errors import OutputError
 from vsrcli.preflight.segment_plan import SegmentPlan
 from vsrcli.segments.folder_check import check_folder
 from vsrcli.segments.folder_lock import LOCK_NAME, FolderLock
-from vsrcli.segments.journal_lines import VERSION_KEY, as_text, read_lines
+from vsrcli.segments.journal_head import check_head, journal_head
+from vsrcli.segments.journal_lines import as_text, read_lines
 from vsrcli.segments.segment import Mark, Segment
 from vsrcli.segments.segment_folder import (
     JOURNAL_NAME,
@@ -38,14 +39,6 @@ from vsrcli.segments.segment_folder import (
 
 # Of the last line, which says which file the output is.
 OUTPUT_KEY = "output"
-_VERSION = 1
-_MAX_CHANGES_SHOWN = 3
-# What a refusal names without its values, which say nothing to the user.
-_CHANGED_WITHOUT_VALUES = {
-    "--segment": "--segment has changed",
-    "source": "the source has changed",
-    "weights": "the weights have changed",
-}
 
 
 class Journal:
@@ -226,7 +219,7 @@ class Journal:
             self._discard()
         lines = read_lines(self._path)
         if lines:
-            self._check_head(lines[0])
+            check_head(lines[0], self._head, self.folder)
             self._take_over(lines[1:])
         else:
             self._check_is_ours()
@@ -266,34 +259,6 @@ class Journal:
                     "move it, or name another output"
                 )
 
-    def _check_head(self, head: Mapping[str, Any]) -> None:
-        """Refuse a run that began with anything else that decides the result."""
-        changed = [
-            name
-            for name in sorted({*head, *self._head})
-            if head.get(name) != self._head.get(name)
-        ]
-        if not changed:
-            return
-        if VERSION_KEY in changed:
-            raise OutputError(
-                f"{self.folder} was written by another version of vsr: --restart starts over"
-            )
-        changes = [
-            self._describe_change(name, head) for name in changed[:_MAX_CHANGES_SHOWN]
-        ]
-        if len(changed) > _MAX_CHANGES_SHOWN:
-            changes.append(f"{len(changed) - _MAX_CHANGES_SHOWN} more")
-        raise OutputError(
-            f"{self.folder} holds an unfinished run that differs from this one "
-            f"({', '.join(changes)}): repeat the command that began it, or --restart starts over"
-        )
-
-    def _describe_change(self, name: str, head: Mapping[str, Any]) -> str:
-        if name in _CHANGED_WITHOUT_VALUES:
-            return _CHANGED_WITHOUT_VALUES[name]
-        return f"{name} was {head.get(name)}, now {self._head.get(name)}"
-
     def _write(self) -> None:
         """Replace the journal by one that holds what is known now."""
         temporary = self.folder / f".{JOURNAL_NAME}{UNFINISHED_SUFFIX}"
@@ -326,20 +291,6 @@ def identity_of(path: Path) -> list[int]:
     """What a file keeps when it is renamed, and shares with no other on its disk."""
     status = path.stat()
     return [status.st_ino, status.st_size]
-
-
-def journal_head(plan: SegmentPlan, fingerprint: Mapping[str, str]) -> dict[str, Any]:
-    """The first line of a journal: what the run is.
-
-    Args:
-        plan: the cuts.
-        fingerprint: what decides the result, by names that the user knows.
-    """
-    return {
-        VERSION_KEY: _VERSION,
-        **fingerprint,
-        "--segment": [str(cut) for cut in plan.cuts],
-    }
 
 
 def write_record(

@@ -29,7 +29,7 @@ class FinishedRun:
     """A run that was killed when its output had its name already.
 
     Attributes:
-        head: what the run is, as ``journal.journal_head`` gives it.
+        head: what the run is, as ``journal_head.py`` gives it.
         done: its segments by number.
     """
 

@@ -18,7 +18,8 @@ from vsrcli.preflight.targets import is_file_target, is_folder_target
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.executor import Engine, SegmentExecutor, SegmentStore
 from vsrcli.segments.fingerprint import run_fingerprint
-from vsrcli.segments.journal import Journal, journal_head, write_record
+from vsrcli.segments.journal import Journal, write_record
+from vsrcli.segments.journal_head import journal_head
 from vsrcli.segments.kept_file import count_kept
 from vsrcli.segments.latest_picture import open_latest_picture
 from vsrcli.segments.leftovers import FinishedRun

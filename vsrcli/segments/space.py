@@ -13,6 +13,7 @@ from vsrcli.preflight.segment_plan import SegmentPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
 from vsrcli.segments.journal import Journal
 from vsrcli.segments.segment import Segment
+from vsrcli.wording import bytes_text
 
 # Bits for a pixel: of x264 at its default quality (measured: 0.05 to 0.3).
 _LOSSY_BITS = 0.15
@@ -58,8 +59,8 @@ class Space:
             return
         self._has_warned = True
         self._run.note(
-            f"about {megabytes(needed)} will be needed on the disk of {self._run.job.target}, "
-            f"{megabytes(free)} are free: free some space while vsr is working"
+            f"about {bytes_text(needed)} will be needed on the disk of {self._run.job.target}, "
+            f"{bytes_text(free)} are free: free some space while vsr is working"
         )
 
 
@@ -78,14 +79,9 @@ def check_space(job: UpscaleJob, folder: Path, needed: int, what: str) -> None:
     free = _free(folder)
     if free is not None and free < needed:
         raise OutputError(
-            f"no space left on the disk of {job.target}: {what} needs {megabytes(needed)}, "
-            f"{megabytes(free)} are free: free some space, and the same command continues"
+            f"no space left on the disk of {job.target}: {what} needs {bytes_text(needed)}, "
+            f"{bytes_text(free)} are free: free some space, and the same command continues"
         )
-
-
-def megabytes(size: int) -> str:
-    """Bytes as the user reads them."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
 def estimated_bytes(job: UpscaleJob) -> int:
