@@ -57,6 +57,7 @@ dry_run_flag = click.option(
     "--dry-run",
     is_flag=True,
     cls=Option,
+    group="Safety",
     is_common=True,
     help="Show what would happen, how long it would take here, and how large OUT would be; write "
     "nothing.",
