@@ -76,8 +76,11 @@ class TestNetworks:
         ):
             spec = MODELS["lite"]
             monkeypatch.setitem(MODELS, "lite", _with_domains(spec, domains))
-            options = BenchOptions(model=("lite",), degrade="compressed")
-            assert selected_models(options) == [("lite", expected)]
+            for degrade in ("compressed", "crf:32"):
+                options = BenchOptions(model=("lite",), degrade=degrade)
+                assert selected_models(options) == [("lite", expected)]
+            options = BenchOptions(model=("lite",), degrade="crf:23")
+            assert selected_models(options) == [("lite", "video")]
 
     def test_without_weights(self) -> None:
         with pytest.raises(OptionError, match=r"'previous': choose --domain clean or"):

@@ -11,6 +11,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from vsrcli.backends import Backend, open_backend
+from vsrcli.bench.pairs import crf_of
 from vsrcli.errors import OptionError
 from vsrcli.frame import ColorTags, Frame
 from vsrcli.models import DEFAULT_DOMAIN, MODELS
@@ -29,6 +30,8 @@ _MATCHING_DOMAINS = {
     "blur3": "blur3",
     "compressed": "compressed",
 }
+# From this crf on, x264 leaves what those for heavily compressed footage have learnt from.
+_HEAVY_CRF = 29
 # Networks so fast that their default weights are scored beside those for pristine sources.
 _SCORED_TWICE = ("lite",)
 
@@ -134,11 +137,18 @@ def _with_domains(name: str, options: BenchOptions) -> list[ModelAndDomain]:
     if domain:
         return [(model, domain)]
     shipped = MODELS[model].domains
-    matching = _MATCHING_DOMAINS.get(options.degrade, DEFAULT_DOMAIN)
+    matching = _matching_domain(options.degrade)
     domains = [matching if matching in shipped else None]
     if matching == "clean" and model in _SCORED_TWICE:
         domains.append(DEFAULT_DOMAIN)
     return [(model, domain) for domain in domains]
+
+
+def _matching_domain(degradation: str) -> str:
+    crf = crf_of(degradation)
+    if crf is not None and crf >= _HEAVY_CRF:
+        return "compressed"
+    return _MATCHING_DOMAINS.get(degradation, DEFAULT_DOMAIN)
 
 
 def _interpolation(kernel: Kernel) -> Method:
