@@ -33,7 +33,7 @@ from vsrcli.options.encoder import CODECS, PRESETS
 from vsrcli.timing import TimeRange
 
 # what says how to print
-ABOUT_PRINTING = {"quiet", "no_progress", "as_json", "verbose", "h"}
+ABOUT_PRINTING = {"quiet", "no_progress", "as_json", "verbose", "log", "h"}
 ABOUT_SETTINGS = {"config", "profile"}
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 80

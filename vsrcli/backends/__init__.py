@@ -133,6 +133,7 @@ BACKENDS: dict[str, str] = {
     "openvino": "vsrcli.backends.openvino:OpenVinoBackend",
 }
 
+_MAX_GPU_DIGITS = 3
 _DEVICE_KINDS = ("auto", "cpu", "cuda", "tensorrt")
 
 # An estimate of memory never makes the parts of a picture smaller than this.
@@ -211,7 +212,8 @@ def parse_device(device: str) -> tuple[str, int]:
     kind, colon, number = device.partition(":")
     is_gpu = kind in ("cuda", "tensorrt")
     is_known = kind in _DEVICE_KINDS
-    has_bad_number = bool(colon) and not (is_gpu and number.isdigit())
+    is_number = number.isdecimal() and len(number) <= _MAX_GPU_DIGITS
+    has_bad_number = bool(colon) and not (is_gpu and is_number)
     if not is_known or has_bad_number:
         hint = did_you_mean(kind, _DEVICE_KINDS)
         raise OptionError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
+from vsrcli.backends import parse_device
 from vsrcli.errors import OptionError
 from vsrcli.models import DOMAINS
 from vsrcli.options.check import check_minima, check_strength, check_time_range
@@ -156,6 +157,7 @@ class BenchOptions:
     )
 
     def __post_init__(self) -> None:
+        parse_device(self.device)
         self._check_input()
         if not self.range > 0:
             raise OptionError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, get_args
 
-from vsrcli.backends import BACKENDS
+from vsrcli.backends import BACKENDS, parse_device
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import check_choices, check_minima
@@ -146,6 +146,7 @@ class PreviewOptions:
     )
 
     def __post_init__(self) -> None:
+        parse_device(self.device)
         check_minima(self, {"frames": 1})
         if self.frames > _MAX_FRAMES:
             raise OptionError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
+from vsrcli.backends import parse_device
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import check_minima, flag_of
@@ -197,6 +198,7 @@ class TrainOptions:
     )
 
     def __post_init__(self) -> None:
+        parse_device(self.device)
         if self.prepare is not None:
             self._check_prepare()
         elif self.variants != DEFAULT_VARIANTS or self.val_count is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal, get_args
 
-from vsrcli.backends import BACKENDS
+from vsrcli.backends import BACKENDS, parse_device
 from vsrcli.errors import OptionError
 from vsrcli.models import DEFAULT_MODEL, DOMAINS, MODELS
 from vsrcli.options.check import (
@@ -247,6 +247,7 @@ class UpscaleOptions:
     encoder: EncoderOptions = field(default_factory=EncoderOptions)
 
     def __post_init__(self) -> None:
+        parse_device(self.device)
         self._check_segments()
         self._check_watch()
         self._check_budget()
