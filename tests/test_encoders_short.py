@@ -11,10 +11,11 @@ import pytest
 from clips import write_clip
 from fake import FakeBackend
 
+from vsrcli.cli import _run
 from vsrcli.encode.encoder_table import ENCODERS, SHORT_NAMES
 from vsrcli.encode.encoders import choose_encoder, encoder_settings, settled
 from vsrcli.errors import OptionError
-from vsrcli.jobs.assemble import assemble
+from vsrcli.jobs.assemble import AssembleReport, assemble
 from vsrcli.jobs.extract import extract
 from vsrcli.jobs.upscale import upscale
 from vsrcli.options import AssembleOptions, EncoderOptions, UpscaleOptions
@@ -172,6 +173,27 @@ def test_quality_makes_files_larger_and_smaller(pictures: Path, tmp_path: Path) 
         assemble(pictures, target, AssembleOptions(encoder=encoder))
         sizes.append(target.stat().st_size)
     assert sizes[0] > 1.1 * sizes[1] > 1.2 * sizes[2]
+
+
+def test_a_quality_that_is_asked_for_wins_over_a_crf_of_the_configuration(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[AssembleOptions] = []
+
+    def take(*arguments: Any, **others: Any) -> AssembleReport:
+        given.append(arguments[2])
+        return AssembleReport("", "", 1, 1, "", "")
+
+    monkeypatch.setattr("vsrcli.jobs.assemble.assemble", take)
+    config = tmp_path / "vsr.toml"
+    config.write_text("[assemble]\ncrf = 20\n")
+    monkeypatch.setenv("VSR_CONFIG", str(config))
+    arguments = ["assemble", str(pictures), str(tmp_path / "o.mkv"), "-q"]
+    assert _run([*arguments, "--quality", "small"]) == 0
+    assert _run(arguments) == 0
+    assert _run([*arguments, "--quality", "small", "--crf", "30"]) == 0
+    crfs = [options.encoder.crf for options in given]
+    assert crfs == [None, 20, 30]
 
 
 def test_the_page_of_containers_has_the_levels() -> None:

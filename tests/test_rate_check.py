@@ -80,7 +80,7 @@ def test_strict_refuses_to_leave_frames_out(
 ) -> None:
     """With --verify as well, half the frames went away and the output was called right."""
     with pytest.raises(
-        OutputError, match="about 14 frames of the source would be left out"
+        OutputError, match="about 15 frames of the source would be left out"
     ) as caught:
         upscale(fast_clip, tmp_path / "o.mkv", UpscaleOptions(strict=True, verify=True))
     for way_out in ("--fps source", "--fps 30"):

@@ -132,7 +132,12 @@ def _dropped_packets(info: VideoInfo, options: UpscaleOptions) -> int | None:
         return None  # packets of single fields
     # a frame that ends in the slot that it begins in; the last one has no end
     slots = [round_half_away(time * DEFAULT_FPS) for time in times]
-    return sum(slot == following for slot, following in pairwise(slots))
+    dropped = sum(slot == following for slot, following in pairwise(slots))
+    if dropped and info.rate is not None:
+        # about the last one, it matters no more
+        end = times[-1] + 1 / info.rate
+        dropped += round_half_away(end * DEFAULT_FPS) == slots[-1]
+    return dropped
 
 
 def _length(info: VideoInfo, options: UpscaleOptions) -> Fraction | None:
