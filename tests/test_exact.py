@@ -123,7 +123,7 @@ def test_segments_and_interruptions_change_nothing(model: str, tmp_path: Path) -
     cut = tmp_path / "cut.mkv"
     resumed = tmp_path / "resumed.mkv"
     options = _options(model)
-    in_segments = replace(options, segment=0.2)
+    in_segments = replace(options, segment=0.15)
     assert upscale(source, one, options).segments == 0
     expected = _content(one)
     assert len(expected) == 12
