@@ -63,6 +63,10 @@ def commands(clip: Path, folder: Path) -> dict[str, list[str]]:
         "assemble": ["assemble", str(clip.parent / "frames"), output, "-y"],
         "verify": ["verify", str(clip), str(clip.parent / "big.mkv"), "-q"],
         "bench": ["bench", str(clip), "-m", "lite", "--frames", "4"],
+        "preview": [
+            *("preview", str(clip), "-m", "lite", "--frames", "2", "-y"),
+            *("--html", str(folder / "page.html")),
+        ],
         "export": ["export", "-m", "lite", str(folder / "out.onnx"), "-y"],
         "train": [
             *("train", "--data", str(clip), "--out", str(folder / "weights-run")),

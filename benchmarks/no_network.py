@@ -150,6 +150,7 @@ def commands(folder: Path) -> dict[str, list[str]]:
     made["assemble"] = ["assemble", "pictures", "whole.mp4", "--fps", "30"]
     made["export"] = ["export", "net.onnx", "--model", "delta"]
     made["bench"] = ["bench", "in.mp4", "--model", "lite", "--html", "b.html"]
+    made["preview"] = ["preview", "in.mp4", "--model", "lite", "--html", "p.html"]
     made["demo"] = ["demo", "demo.mp4"]
     train = ["train", "--data", "in.mp4", "--val", "in.mp4", "--out", "run"]
     made["train"] = [*train, "--model", "lite", "--steps", "2", "--patch", "16"]

@@ -106,6 +106,8 @@ def test_every_command_prints_harmless_text(
         ("extract", hostile_clip, pictures / "frames"),
         ("assemble", pictures / "frames", tmp_path / f"a{NAME}.mkv"),
         ("bench", hostile_clip, "-m", "lite", "--frames", "4", "--html", page),
+        ("preview", hostile_clip, "-m", "lite", "--frames", "1", "-y", "--html", page),
+        ("preview", hostile_clip, "--html", page.with_name(NAME)),
         ("bench", hostile_clip, "--against", tmp_path / NAME),
         ("models", weights),
         ("train", "--data", hostile_clip, "--out", tmp_path / f"run{NAME}"),
