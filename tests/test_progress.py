@@ -8,6 +8,7 @@ import random
 import re
 import shutil
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -418,6 +419,7 @@ def paced(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(ticker, "_FIRST_SECONDS", 0.1)
     monkeypatch.setattr(ticker, "_EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(ticker, "_RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -508,6 +510,27 @@ def test_off_a_terminal_lines_tell_how_far_it_is(
         assert " of 30 frames" not in capsys.readouterr().err
 
 
+def test_a_line_that_has_nothing_to_say_yet_comes_soon(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Loading took longer than the 10 s after which the first line is due."""
+    monkeypatch.setattr(ticker, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(ticker, "_RETRY_SECONDS", 0.01)
+    calls: list[int] = []
+    told = threading.Event()
+
+    def tell() -> bool:
+        calls.append(1)
+        if len(calls) == 3:
+            told.set()
+        return len(calls) >= 3
+
+    with ticker.Ticker(ticker.Pace(), tell):
+        assert told.wait(30)
+        time.sleep(0.1)
+    assert len(calls) == 3
+
+
 def test_off_a_terminal_a_batch_tells_its_place(
     demo_clip: Path, tmp_path: Path, paced: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -593,9 +616,9 @@ def test_a_source_is_prepared_once_unless_it_changes(
     prepared = []
     genuine = vars(checked_run)["prepare"]
 
-    def counting(source: Path, *rest: Any) -> Any:
+    def counting(source: Path, *rest: Any, **named: Any) -> Any:
         prepared.append(source.name)
-        return genuine(source, *rest)
+        return genuine(source, *rest, **named)
 
     files = Path("/proc/self/fd")
     open_files = len(list(files.iterdir()))

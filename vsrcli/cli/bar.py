@@ -70,7 +70,7 @@ def lay_out(meter: Meter, width: int) -> list[Layout]:
     room = width - _MIN_TITLE - _MIN_BAR - 3
     text = _fitting(phrases, left, "" if meter.is_finishing else meter.text, room)
     room = width - len(text) - 3
-    bar = min(_MAX_BAR, max(_MIN_BAR, room // 2))
+    bar = min(_MAX_BAR, max(_MIN_BAR, room - _cells(meter.title)))
     title = _clipped(meter.title, room - bar)
     lines = [Layout(title, bar, text)]
     batch = meter.batch

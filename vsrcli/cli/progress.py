@@ -69,10 +69,12 @@ def shown(meter: Meter, pace: Pace, *, enabled: bool) -> Iterator[None]:
     has_bar = enabled and stderr.is_terminal and not stderr.is_dumb_terminal
     has_lines = enabled and not has_bar
 
-    def tell() -> None:
-        if meter.has_begun:
-            say = console.note if has_lines else console.record
-            say(meter.sentence())
+    def tell() -> bool:
+        if not meter.has_begun:
+            return False
+        say = console.note if has_lines else console.record
+        say(meter.sentence())
+        return True
 
     with ExitStack() as stack:
         if has_lines or console.is_recording():

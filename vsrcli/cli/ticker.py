@@ -12,6 +12,7 @@ from typing import Self
 # The first line comes soon, so that whoever looks sees that it works.
 _FIRST_SECONDS = 10.0
 _EVERY_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
 
 
 class Pace:
@@ -25,16 +26,17 @@ class Pace:
         """Until the next is due; 0 if it is."""
         return max(0.0, self._next - time.monotonic())
 
-    def passed(self) -> None:
-        """It was made."""
-        self._next = time.monotonic() + _EVERY_SECONDS
+    def passed(self, *, was_told: bool) -> None:
+        """It was due: there was something to tell, or not yet."""
+        pause = _EVERY_SECONDS if was_told else _RETRY_SECONDS
+        self._next = time.monotonic() + pause
 
 
 class Ticker:
     """Calls a function, on a thread of its own, whenever a line is due; a context manager."""
 
-    def __init__(self, pace: Pace, tell: Callable[[], None]) -> None:
-        """Take when, and what."""
+    def __init__(self, pace: Pace, tell: Callable[[], bool]) -> None:
+        """Take when, and what; the function says whether there was something to tell."""
         self._pace = pace
         self._tell = tell
         self._ended = threading.Event()
@@ -57,6 +59,7 @@ class Ticker:
 
     def _run(self) -> None:
         while not self._ended.wait(self._pace.wait_seconds()):
-            self._pace.passed()
+            was_told = True
             with suppress(OSError):  # whoever reads it may have gone
-                self._tell()
+                was_told = self._tell()
+            self._pace.passed(was_told=was_told)
