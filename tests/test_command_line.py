@@ -657,3 +657,35 @@ def test_the_lines_for_shells(shell: str) -> None:
         text=True,
     )
     assert "_vsr_completion" in done.stdout
+
+
+def test_what_weighs_more_replaces_what_it_excludes(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config.write_text(
+        """
+        [upscale]
+        model = "auto"
+        budget = "2h"
+        crf = 20
+        preset = "slow"
+        end = 90
+        device = "cuda"
+        [profiles.short.upscale]
+        duration = 10
+        """
+    )
+    assert _values()["budget"] == 7200.0
+    assert _values("--model", "auto")["budget"] == 7200.0
+    assert _values("--model", "lite")["budget"] is None
+    values = _values("--quality", "high", "--duration", "5", "--devices", "cpu*2")
+    assert (values["crf"], values["preset"], values["end"]) == (None, None, None)
+    assert (values["device"], values["devices"]) == ("auto", "cpu*2")
+    values = _values("--crf", "12", "--profile", "short")
+    assert (values["crf"], values["preset"]) == (12.0, "slow")
+    assert (values["end"], values["duration"]) == (None, 10)
+    monkeypatch.setenv("VSR_UPSCALE_QUALITY", "small")
+    monkeypatch.setenv("VSR_UPSCALE_CRF", "30")
+    values = _values()
+    assert (values["quality"], values["crf"]) == ("small", 30.0)
+    assert values["preset"] is None

@@ -207,14 +207,12 @@ def _remember(ctx: click.Context, parameter: click.Parameter, value: Any) -> Non
 
 def _apply_settings(command: Command, ctx: click.Context) -> None:
     # here, because no help needs it
-    from vsrcli.cli.settings import read_settings
+    from vsrcli.cli.settings import effective, read_settings
 
     name = str(command.name)
     settings = read_settings(*given_settings(ctx), known_commands(ctx))
-    applied = {}
-    for setting in settings.of_command(name, command, ctx):
-        if not _is_given(ctx, setting.parameter):
-            applied[setting.parameter] = setting
+    given = {key: value for key, value in ctx.params.items() if _is_given(ctx, key)}
+    applied = effective(settings.of_command(name, command, ctx), given)
     for setting in applied.values():
         ctx.params[setting.parameter] = setting.value
         ctx.set_parameter_source(setting.parameter, setting.source)

@@ -11,14 +11,8 @@ import click
 
 from vsrcli.cli.command import Command, given_settings, known_commands
 from vsrcli.cli.console import note, print_facts, print_json
-from vsrcli.cli.settings import (
-    Setting,
-    Settings,
-    config_path,
-    keys_of,
-    read_settings,
-    variable_of,
-)
+from vsrcli.cli.setting_values import Setting, keys_of, variable_of
+from vsrcli.cli.settings import Settings, config_path, effective, read_settings
 from vsrcli.errors import OptionError
 from vsrcli.wording import did_you_mean
 
@@ -106,14 +100,14 @@ def _rows(
 
 
 def _marked(name: str, settings: list[Setting]) -> Iterator[_Row]:
-    last = {setting.parameter: setting for setting in settings}
+    used = effective(settings, {})
     for setting in settings:
         yield _Row(
             name,
             setting.flag,
             setting.text,
             setting.origin,
-            setting is last[setting.parameter],
+            setting is used.get(setting.parameter),
         )
 
 
