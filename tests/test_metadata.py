@@ -305,8 +305,10 @@ def test_profile_5_in_mp4(tmp_path: Path) -> None:
         stream.codec_context.codec_tag = "hvc1"
         stream.options = {"x265-params": "log-level=none"}
         picture = av.VideoFrame(64, 64, "yuv420p10le")
-        container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+        for packet in [*stream.encode(picture), *stream.encode(None)]:
+            # of a single frame, libx265 says no decoding time
+            packet.dts = packet.pts
+            container.mux(packet)
     record = bytes([1, 0, 5 << 1, 0x35, 0]) + bytes(19)
     source = with_box(plain, tmp_path / "in.mp4", b"hvc1", box_of(b"dvcC", record))
     assert not probe(plain).needs_dolby_vision
