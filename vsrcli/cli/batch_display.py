@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
-from vsrcli.cli.console import note, record
+from vsrcli.cli.console import is_recording, note, record
 from vsrcli.cli.meter import BatchMeter, Meter
 from vsrcli.cli.progress import ShowProgress, progress_bar, show_frames, shown
 from vsrcli.cli.run_log import facts
@@ -34,6 +34,7 @@ class BatchDisplay(BatchObserver):
     ) -> None:
         self._summarize = summarize
         self._progress = progress
+        self._is_quiet = quiet
         self._say = record if quiet else note
         self._began = time.monotonic()
         self._pace = Pace()
@@ -49,6 +50,11 @@ class BatchDisplay(BatchObserver):
 
     def __exit__(self, *error: object) -> None:
         self._shown.close()
+
+    @property
+    def is_silent(self) -> bool:
+        """See ``BatchObserver``."""
+        return self._is_quiet and not is_recording()
 
     def note(self, line: str) -> None:
         """See ``BatchObserver``."""

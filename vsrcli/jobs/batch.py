@@ -78,6 +78,11 @@ class BatchPlan:
 class BatchObserver:
     """Is told how a batch goes; each method does nothing by itself."""
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nobody sees the notes, so that they need not be made."""
+        return True
+
     def checked(self, count: int, total: int) -> None:
         """So many of all videos have been checked."""
 
@@ -178,7 +183,7 @@ def _carry_out(
             plan.target,
             options,
             on_progress=observer.progress,
-            on_note=observer.note,
+            on_note=None if observer.is_silent else observer.note,
             checked=plan.checked,
         )
     except (VsrError, OSError) as error:
