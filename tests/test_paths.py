@@ -206,10 +206,10 @@ def test_a_batch_goes_on_after_an_error_that_nobody_foresaw(
 ) -> None:
     first = Path(shutil.copy(files / "in.mkv", tmp_path / "first.mkv"))
 
-    def prepare(source: Path, *rest: object) -> object:
+    def prepare(source: Path, *rest: object, **named: object) -> object:
         if source == first:
             raise OSError(errno.EIO, "Input/output error", str(source))
-        return original(source, *rest)
+        return original(source, *rest, **named)
 
     import vsrcli.jobs.checked_run as job
 
