@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -104,6 +107,21 @@ def test_crf_of_a_short_name_reaches_the_encoder(
             sizes.append(target.stat().st_size)
         assert sizes[0] > 1.3 * sizes[1]
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_process_of_its_own_is_silent(pictures: Path, tmp_path: Path) -> None:
+    """SVT-AV1 reads once in a process whether it may print, which other tests have said here."""
+    environment = {
+        name: value for name, value in os.environ.items() if name != "SVT_LOG"
+    }
+    arguments = ["assemble", str(pictures), str(tmp_path / "o.mkv"), "--codec", "av1"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "vsrcli", *arguments, "-q"],
+        env=environment,
+        capture_output=True,
+        check=True,
+    )
+    assert (ran.stdout, ran.stderr) == (b"", b"")
 
 
 @pytest.mark.parametrize(
