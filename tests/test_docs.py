@@ -38,6 +38,7 @@ GUIDES = (
     "docs/measuring.md",
     "docs/containers.md",
     "docs/faults.md",
+    "docs/examples.md",
 )
 PAGES = (*GUIDES, "CONTRIBUTING.md", "CHANGELOG.md", "weights/README.md")
 FILES = sorted((ROOT / "vsrcli").rglob("*.py"))
@@ -376,6 +377,20 @@ def test_the_picture_of_speed_and_quality_is_current() -> None:
             row = rf"^\| {test} \| {name} \| [\d.]+ \| (\S+) \|"
             measured = re.findall(row, results, re.MULTILINE)
             assert measured == ([] if gain is None else [f"{gain:+.2f}"])
+
+
+def test_the_recorded_runs_are_those_of_their_script() -> None:
+    page = _text("docs/examples.md")
+    examples = _script("record").EXAMPLES
+    titles = [example.title for example in examples]
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == titles, (
+        "run python docs/record.py"
+    )
+    shown = re.findall(r"^\$ (.+)$", page, re.MULTILINE)
+    assert shown == [command for example in examples for command in example.commands]
+    for line in shown:
+        _, name, *words = shlex.split(line)
+        _command(name).make_context(name, words)
 
 
 def test_readme_names_every_network_with_its_size() -> None:

@@ -289,7 +289,7 @@ def test_a_dry_run_says_everything_and_writes_nothing(
     assert "90 in, 90 to compute, 90 out" in shown.out
     assert re.search(r"frames/s here\n", shown.out)
     assert re.search(r"about [\d.]+ s, ends \d\d:\d\d\n", shown.out)
-    assert re.search(r"about 0\.\d MB, by some frames of it, encoded", shown.out)
+    assert re.search(r"about 0\.\d MB, from some of its frames, encoded", shown.out)
     assert shown.err == ""
     assert list(tmp_path.iterdir()) == []
     assert _cli(*command, "--fps", "10", "--json") == 0

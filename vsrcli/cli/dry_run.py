@@ -146,9 +146,9 @@ def _size_text(found: DryRun) -> str:
 
     if found.outlook.output_bytes is None:
         return size_text(found.outlook)
-    way = "by usual sizes"
+    way = "from typical sizes"
     if found.outlook.output_is_sampled:
-        way = "by some frames of it, encoded"
+        way = "from some of its frames, encoded"
     return f"{size_text(found.outlook)}, {way}"
 
 

@@ -11,6 +11,7 @@ import click
 from vsrcli.cli.command import Command
 from vsrcli.cli.console import print_facts, print_json
 from vsrcli.cli.flags import FileName
+from vsrcli.containers.languages import is_known
 from vsrcli.wording import duration_text, rate_text
 
 if TYPE_CHECKING:
@@ -89,12 +90,9 @@ def _cost_text(cost: dict[str, Any]) -> str:
 
 def about_stream(stream: dict[str, Any]) -> str:
     """What a stream is, in a few words."""
-    parts = [
-        stream["kind"],
-        stream["codec"],
-        stream["detail"],
-        stream["language"],
-    ]
+    parts = [stream["kind"], stream["codec"], stream["detail"]]
+    if is_known(stream["language"]):
+        parts.append(stream["language"])
     return " ".join(str(part) for part in parts if part)
 
 
