@@ -19,8 +19,8 @@ COLUMNS = 96
 HEAD = """# Examples
 
 Recorded runs on the demonstration clip (256x144, three seconds), off a terminal, on two cores that
-other programs used as well. `python docs/record.py` makes this page; [usage.md](usage.md) explains the
-options.
+other programs used as well. `python docs/record.py` makes this page; [usage.md](usage.md) explains
+the options.
 """
 
 
