@@ -1,7 +1,8 @@
 """Record docs/terminal.svg: vsr in a terminal, on the demonstration clip: python docs/terminal.py.
 
 Each command runs in a pseudo-terminal of its own. What it writes goes through a screen that knows
-the few control sequences that vsr sends; rich draws the result. Times differ from run to run.
+the few control sequences that vsr sends; rich draws some of its states, and the picture shows them
+one after the other. Times differ from run to run.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from rich.text import Text
 
 PICTURE = Path(__file__).with_name("terminal.svg")
 COLUMNS = 96
+SECONDS_PER_STATE = 1.2
+# for how many others the last state is shown
+LAST_SLOTS = 4
 COMMANDS = (
     "vsr demo clip.mp4",
     "vsr upscale clip.mp4 big.mp4 --model lite",
@@ -79,7 +83,7 @@ class Screen:
         return "\n".join("".join(line) for line in self._lines).rstrip()
 
 
-def record(command: str, folder: Path) -> str:
+def record(command: str, folder: Path) -> list[str]:
     """Run a command in a terminal.
 
     Args:
@@ -87,7 +91,7 @@ def record(command: str, folder: Path) -> str:
         folder: where it runs.
 
     Returns:
-        What the terminal shows at its end.
+        What the terminal shows: some states on the way, and the end.
 
     Raises:
         subprocess.CalledProcessError: it failed.
@@ -104,15 +108,17 @@ def record(command: str, folder: Path) -> str:
         stderr=inner,
     )
     os.close(inner)
-    pieces = []
+    screen = Screen()
+    states = [""]
     while piece := _read(outer):
-        pieces.append(piece)
+        screen.feed(piece.decode(errors="replace"))
+        states.append(screen.text())
     os.close(outer)
     if process.wait():
         raise subprocess.CalledProcessError(process.returncode, command)
-    screen = Screen()
-    screen.feed(b"".join(pieces).decode())
-    return screen.text()
+    with_bar = [state for state in states if "%" in state]
+    some = [with_bar[len(with_bar) * part // 4] for part in (1, 2, 3) if with_bar]
+    return [*some, states[-1]]
 
 
 def _read(terminal: int) -> bytes:
@@ -122,17 +128,59 @@ def _read(terminal: int) -> bytes:
         return b""
 
 
-def draw(shown: list[tuple[str, str]]) -> str:
+def draw(shown: list[tuple[str, list[str]]]) -> str:
     """An SVG of commands and what they showed; it takes no font from elsewhere."""
+    before: list[Text] = []
+    states = []
+    for command, outputs in shown:
+        before.append(Text.assemble(("$ ", "green"), (command, "bold")))
+        states.append(list(before))
+        states += [[*before, Text.from_ansi(output)] for output in outputs]
+        before = [*states[-1], Text()]
+    height = max(len(Text("\n").join(state).plain.splitlines()) for state in states)
+    pictures = [_still(state, height, f"s{n}") for n, state in enumerate(states)]
+    return _one_after_the_other(pictures)
+
+
+def _still(state: list[Text], height: int, name: str) -> str:
+    """One state, as high as the highest."""
+    text = Text("\n").join(state)
+    missing = height - len(text.plain.splitlines())
+    text.append("\n" * missing)
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
-        for number, (command, output) in enumerate(shown):
-            if number:
-                console.print()
-            console.print(Text.assemble(("$ ", "green"), (command, "bold")))
-            console.print(Text.from_ansi(output))
-        picture = console.export_svg(title="vsr", theme=MONOKAI)
+        console.print(text)
+        picture = console.export_svg(title="vsr", theme=MONOKAI, unique_id=name)
     return _ADDED.sub("", picture)
+
+
+def _one_after_the_other(pictures: list[str]) -> str:
+    """The pictures in turn, the last one longest; it alone where nothing may move."""
+    slots = len(pictures) + LAST_SLOTS - 1
+    share = 100 / slots
+    seconds = slots * SECONDS_PER_STATE
+    found = re.search(r'viewBox="[^"]+"', pictures[0])
+    assert found is not None
+    rules = [
+        f"@keyframes turn {{ 0%, {share:.2f}% {{ opacity: 1 }} "
+        f"{share + 0.01:.2f}%, 100% {{ opacity: 0 }} }}",
+        f".state {{ opacity: 0; animation: turn {seconds:g}s infinite }}",
+        ".last { animation: none; opacity: 1 }",
+        "@media (prefers-reduced-motion) { .state { animation: none } "
+        ".last { opacity: 1 } }",
+    ]
+    for number in range(len(pictures) - 1):
+        delay = number * SECONDS_PER_STATE
+        rules.append(f".t{number} {{ animation-delay: {delay:g}s }}")
+    groups = [f'<g class="last">{pictures[-1]}</g>']
+    for number, picture in enumerate(pictures[:-1]):
+        groups.append(f'<g class="state t{number}">{picture}</g>')
+    style = "\n".join(rules)
+    body = "\n".join(groups)
+    return (
+        f'<svg {found[0]} xmlns="http://www.w3.org/2000/svg">\n'
+        f"<style>\n{style}\n</style>\n{body}\n</svg>\n"
+    )
 
 
 def main() -> None:
