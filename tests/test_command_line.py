@@ -155,6 +155,8 @@ def _error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["upscale", "a", "b", "--modle", "lite"], "(did you mean '--model'?)"),
         (["upscale", "a", "b", "--domain", "vidoe"], "(did you mean 'video'?)"),
         (["upscale", "a", "b", "--backend", "ONNX"], "(did you mean 'onnx'?)"),
+        (["preview", "a.mp4", "-m", "lite:vidoe"], "(did you mean 'video'?)"),
+        (["bench", "a.mp4", "--degrade", "blru3"], "(did you mean 'blur3'?)"),
         (["train", "--model", "detla"], "(did you mean 'delta'?)"),
         (["export", "o.onnx", "--target", "mlrt"], "(did you mean 'vs-mlrt'?)"),
     ],
@@ -175,6 +177,10 @@ def test_did_you_mean_a_model_or_device(
     for command in (upscale, bench, ["export", "o.onnx"]):
         error = _error(capsys, *command, "--model", "detla")
         assert "unknown model 'detla' (did you mean 'delta'?): choose delta, " in error
+    error = _error(capsys, *bench, "--model", "lite:vidoe")
+    assert "no 'vidoe' weights ship for 'lite' (did you mean 'video'?): choose" in error
+    assert "(did you mean 'psnr'?)" in _error(capsys, *bench, "--metrics", "psrn")
+    assert "(did you mean 'lite'?)" in _error(capsys, *bench, "--model", "liet:video")
     for command in (upscale, [*bench, "--model", "lite"]):
         error = _error(capsys, *command, "--device", "cdua")
         assert "unknown device 'cdua' (did you mean 'cuda'?): use auto, " in error

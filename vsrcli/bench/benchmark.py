@@ -27,6 +27,7 @@ from vsrcli.metrics.sequence import SEQUENCE_METRICS
 from vsrcli.options import BenchOptions
 from vsrcli.page.shots import Shot
 from vsrcli.paths import check_source, is_folder
+from vsrcli.wording import did_you_mean
 
 _METRICS = (*FRAME_METRICS, *SEQUENCE_METRICS)
 # Consecutive frames for metrics that compare each one with the one before it.
@@ -131,7 +132,8 @@ def _check_metrics(names: tuple[str, ...]) -> None:
     unknown = [name for name in names if name not in _METRICS]
     if unknown:
         choices = ", ".join(_METRICS)
-        raise OptionError(f"unknown metric {unknown[0]!r}: choose from {choices}")
+        hint = did_you_mean(unknown[0], _METRICS)
+        raise OptionError(f"unknown metric {unknown[0]!r}{hint}: choose from {choices}")
 
 
 def _open_run(

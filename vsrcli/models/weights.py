@@ -139,7 +139,7 @@ def locate(model: str, domain: str | None = None) -> Path:
         return _locate_shipped(model, domain)
     path = Path(model)
     if path.suffix not in _SUFFIXES:
-        hint = did_you_mean(model, MODELS)
+        hint = did_you_mean(model.partition(":")[0], MODELS)
         raise OptionError(
             f"unknown model {model!r}{hint}: choose {', '.join(MODELS)}, "
             "or give a .safetensors, .pth or .onnx file"
@@ -186,8 +186,10 @@ def _locate_shipped(model: str, domain: str | None) -> Path:
     if domain is None:
         domain = DEFAULT_DOMAIN if DEFAULT_DOMAIN in domains else domains[0]
     if domain not in domains:
+        hint = did_you_mean(domain, domains)
         raise OptionError(
-            f"no {domain!r} weights ship for {model!r}: choose --domain {' or '.join(domains)}"
+            f"no {domain!r} weights ship for {model!r}{hint}: "
+            f"choose --domain {' or '.join(domains)}"
         )
     path = weights_folder() / weights_file_name(model, domain)
     if not path.is_file():

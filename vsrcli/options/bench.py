@@ -20,6 +20,7 @@ from vsrcli.options.declare import (
     option,
 )
 from vsrcli.timing import TimeRange
+from vsrcli.wording import did_you_mean
 
 Protocol = Literal["vsr", "report"]
 
@@ -174,9 +175,10 @@ class BenchOptions:
 
     def _check_input(self) -> None:
         if not _is_degradation(self.degrade):
+            hint = did_you_mean(self.degrade, _DEGRADATIONS)
             raise OptionError(
-                f"--degrade {self.degrade}: choose clean, blur3, none, crf:N with N from 0 to "
-                f"{_MAX_CRF}, or for a training pack video or compressed"
+                f"--degrade {self.degrade}{hint}: choose clean, blur3, none, crf:N with N "
+                f"from 0 to {_MAX_CRF}, or for a training pack video or compressed"
             )
         if self.degrade == "none" and self.lr is None:
             raise OptionError(

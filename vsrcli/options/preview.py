@@ -23,6 +23,7 @@ from vsrcli.options.declare import (
 )
 from vsrcli.options.parse import Crop
 from vsrcli.options.upscale import UpscaleOptions
+from vsrcli.wording import did_you_mean
 
 # The default network, and the one for machines without a GPU.
 _COMPARED = (DEFAULT_MODEL, "lite")
@@ -176,8 +177,9 @@ class PreviewOptions:
             model = name  # a file
             domain = ""
         elif domain and domain not in DOMAINS:
+            hint = did_you_mean(domain, DOMAINS)
             raise OptionError(
-                f"--model {name}: unknown domain {domain!r}: choose from {', '.join(DOMAINS)}"
+                f"--model {name}: unknown domain {domain!r}{hint}: choose from {', '.join(DOMAINS)}"
             )
         return UpscaleOptions(
             model=model,
