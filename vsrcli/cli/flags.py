@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from vsrcli.cli.command import Option
 from vsrcli.errors import OptionError
@@ -262,26 +261,8 @@ def with_encoder(dataclass: type[Options], values: Mapping[str, Any]) -> Options
     Raises:
         OptionError: a value makes no sense.
     """
-    encoder_values = field_values(EncoderOptions, values)
-    _prefer_quality(encoder_values)
-    encoder = EncoderOptions(**encoder_values)
+    encoder = EncoderOptions(**field_values(EncoderOptions, values))
     return dataclass(**field_values(dataclass, values), encoder=encoder)
-
-
-def _prefer_quality(values: dict[str, Any]) -> None:
-    """Drop a crf or preset from the user's own defaults beside a quality that was asked for."""
-    context = click.get_current_context(silent=True)
-    if context is None or values["quality"] is None:
-        return
-    ranks = {ParameterSource.COMMANDLINE: 0, ParameterSource.ENVIRONMENT: 1}
-
-    def rank(name: str) -> int:
-        source = context.get_parameter_source(name)
-        return len(ranks) if source is None else ranks.get(source, len(ranks))
-
-    for name in ("crf", "preset"):
-        if rank(name) > rank("quality"):
-            values[name] = None
 
 
 def field_values(dataclass: type[Any], values: Mapping[str, Any]) -> dict[str, Any]:
