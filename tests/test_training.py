@@ -507,14 +507,12 @@ def test_curves_begin_with_what_the_run_begins_with(
 
     drawn: list[Any] = []
     write = Figure.savefig
-    monkeypatch.setattr(
-        Figure,
-        "savefig",
-        lambda figure, *given, **named: (
-            drawn.append(figure),
-            write(figure, *given, **named),
-        ),
-    )
+
+    def remember(figure: Any, *given: Any, **named: Any) -> None:
+        drawn.append(figure)
+        write(figure, *given, **named)
+
+    monkeypatch.setattr(Figure, "savefig", remember)
     for step, loss in ((0, math.nan), (10, 0.25)):
         gains = {"gain": {"clean": 0.1 * step - 1}}
         append_row(tmp_path, {"step": step, "loss": loss}, gains)
