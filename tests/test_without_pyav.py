@@ -118,7 +118,10 @@ def test_a_training_pack_is_benchmarked(pack: Path) -> None:
     assert report["frames"] == 2
     assert not report["undefined"]
     means = {row["name"]: row["means"] for row in report["rows"]}
-    assert means.keys() == {"nearest", "bicubic", "lanczos", "lite:clean"}
+    assert means.keys() == {"nearest", "bicubic", "lanczos"} | {
+        "lite:clean",
+        "lite:video",
+    }
     for figures in means.values():
         assert figures.keys() == {"mse", "psnr", "ssim"}
         assert all(math.isfinite(value) for value in figures.values())

@@ -68,7 +68,7 @@ def _check_file(kind: str, file: str, *, overwrite: bool) -> None:
         raise OutputError(f"--{kind} {file}: this is a folder; name a file")
     if path.exists() and not path.is_file():
         raise OutputError(
-            f"--{kind} {file}: this is no regular file: name another; - is stdout"
+            f"--{kind} {file}: this is not a regular file: name another; - is stdout"
         )
     if path.exists() and not overwrite:
         raise _exists(kind, file)
