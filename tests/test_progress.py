@@ -355,6 +355,8 @@ def test_a_meter_that_knows_no_end_tells_what_it_knows() -> None:
     clock = FakeClock()
     meter = Meter("in.y4m", "frames", clock=clock)
     assert meter.left() == "starting"
+    meter.update(None, 1)
+    assert meter.counts() == "1 frame"
     for number in range(1, 100):
         clock.now += 0.25
         meter.update(None, number)
@@ -442,7 +444,11 @@ def test_notes_leave_no_ghost_of_the_bar(
     demo_clip: Path, tmp_path: Path, paced: None, terminal: Callable[..., Terminal]
 ) -> None:
     """A second console would print into the bar and leave its line standing."""
-    shown = terminal("upscale", demo_clip, tmp_path / "o.mkv", "--codec", "ffv1", "-v")
+    log = tmp_path / "run.log"
+    words = ["upscale", demo_clip, tmp_path / "o.mkv", "--codec", "ffv1", "-v"]
+    shown = terminal(*words, "--log", log)
+    assert " of 30 frames, " in log.read_text()
+    assert " of 30 frames, " not in shown.text
     screen = shown.screen(80)
     assert any("/30 frames" in line for line in bars_in(shown.text))
     assert not [line for line in screen.shown if "━" in line or "%  " in line]

@@ -137,7 +137,7 @@ class Meter:
     def counts(self) -> str:
         """What is done, such as ``1,234/10,000 frames``."""
         if self.total is None:
-            return f"{self.count:,} {self._unit}"
+            return self._counted()
         total = f"{self.total:,}"
         return f"{self.count:>{len(total)},}/{total} {self._unit}"
 
@@ -151,11 +151,11 @@ class Meter:
 
     def sentence(self) -> str:
         """Everything in one line, for a file or a terminal without a bar."""
-        done = f"{self.count:,}"
+        done = self._counted()
         if self.total is not None:
-            done = f"{done} of {self.total:,}"
+            done = f"{self.count:,} of {self.total:,} {self._unit}"
         text = "" if self.is_finishing else self.text
-        phrases = [f"{done} {self._unit}", text, self.rate(), self.left()]
+        phrases = [done, text, self.rate(), self.left()]
         if self.share is not None:
             phrases.insert(0, f"{100 * self.share:.1f} %")
         name = f"{self.title}: " if self._is_one_of_many else ""
@@ -166,6 +166,10 @@ class Meter:
         line = name + _joined(phrases)
         all_text = _joined(all_phrases)
         return f"{line}; all: {all_text}" if all_text else line
+
+    def _counted(self) -> str:
+        unit = self._unit.removesuffix("s") if self.count == 1 else self._unit
+        return f"{self.count:,} {unit}"
 
     def _keep(self, now: float, count: int) -> None:
         recent = self._recent
