@@ -27,6 +27,7 @@ from lossless import LOSSLESS, content, packets
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError
 from vsrcli.frame import Plane
+from vsrcli.jobs import slow_runs
 from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions
@@ -112,6 +113,40 @@ def failed(demo_clip: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = f"0 of 3 segments and 5 frames of the next are kept in {folder}"
     assert notes[-1].startswith(kept)
     return folder
+
+
+# -- short videos
+
+
+def test_a_short_video_that_takes_long_is_kept_too(
+    demo_clip: Path,
+    whole: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    minutes_a_frame: None,
+) -> None:
+    target = tmp_path / "o.mkv"
+    options = replace(LOSSLESS, segment=60.0, reuse=False)
+    monkeypatch.setattr(slow_runs, "_MAX_LOST_SECONDS", 0.0)
+    notes = fail_at(5, demo_clip, target, options, monkeypatch)
+    assert notes[-1].startswith("0 of 1 segments and 5 frames of the next are kept in")
+    # what has begun is continued, even where it would not have begun so
+    monkeypatch.setattr(slow_runs, "_MAX_LOST_SECONDS", 1e9)
+    use(monkeypatch, FakeBackend())
+    report, _ = resumed(demo_clip, target, options)
+    assert report.frames_recalled == 5
+    assert report.frames_computed == report.frames_upscaled - 5
+    assert content(target) == content(whole)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_short_video_that_is_fast_is_written_at_once(
+    demo_clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "o.mkv"
+    options = replace(LOSSLESS, segment=60.0)
+    fail_at(5, demo_clip, target, options, monkeypatch)
+    assert list(tmp_path.iterdir()) == []
 
 
 # -- the same result, and nothing twice

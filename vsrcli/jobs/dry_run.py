@@ -15,6 +15,7 @@ from vsrcli.jobs.model_choice import settle_model
 from vsrcli.jobs.opening_lines import comparison_line
 from vsrcli.jobs.outlook import Outlook, make_outlook
 from vsrcli.jobs.run_timing import RunTimer
+from vsrcli.jobs.slow_runs import with_slowness
 from vsrcli.jobs.workload import Workload, measure_workload
 from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.preflight.run_plan import RunPlan, plan_run
@@ -145,6 +146,7 @@ def dry_run(
     line = settled.line
     backend = settled.backend or open_network(open_backend, named)
     engine = Engine.of(backend)
+    plan = with_slowness(plan, job, named, engine)
     done = kept_segments(job, named, plan, engine)
     speed = settled.speed or RunTimer(job, named, plan, backend).speed()
     workload = measure_workload(job.info, named)

@@ -22,6 +22,7 @@ from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.checked_run import CheckedRun, check_run
 from vsrcli.jobs.model_choice import settle_model
 from vsrcli.jobs.opening_lines import tell_outlook
+from vsrcli.jobs.slow_runs import with_slowness
 from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.paths import output_name
 from vsrcli.pipeline.origin import with_first_time
@@ -98,10 +99,11 @@ def upscale(
     needs_first_time = plan.is_seekable or options.start is not None
     makes_pictures = is_folder_target(job.target)
     is_readable_twice = not is_standard_input(job.source)
-    needs_first_time = needs_first_time and not plan.is_one_go
+    needs_first_time = needs_first_time and (plan.is_short or not plan.is_one_go)
     if needs_first_time or (makes_pictures and is_readable_twice):
         job = with_first_time(job, options)
     with _open_executor(job, options, plan, settled.backend) as executor:
+        plan = with_slowness(plan, job, options, executor.engine)
         report = _new_report(source, target, job, executor.engine)
         run = RunContext(job, options, plan, report, on_progress, on_note)
         if finished is not None:

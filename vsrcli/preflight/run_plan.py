@@ -30,16 +30,21 @@ class RunPlan:
         segments: the cuts; none if the run is made in one go.
         is_seekable: whether segments may be read from the middle of the source.
         reason: why one device has to make all of it; None if several can share it.
+        is_short: whether there is one segment only because the video is short.
+        is_slow: whether even a short video takes long.
     """
 
     segments: SegmentPlan
     is_seekable: bool = False
     reason: str | None = None
+    is_short: bool = False
+    is_slow: bool = False
 
     @property
     def is_one_go(self) -> bool:
         """Whether the output is written directly, and nothing is kept after an interruption."""
-        return len(self.segments) == 1
+        is_worth_keeping = self.is_short and self.is_slow
+        return len(self.segments) == 1 and not is_worth_keeping
 
 
 def plan_run(job: UpscaleJob, options: UpscaleOptions) -> RunPlan:
@@ -57,11 +62,11 @@ def plan_run(job: UpscaleJob, options: UpscaleOptions) -> RunPlan:
     end = options.range.end_within(job.info.duration) or begin
     length = Fraction(options.segment).limit_denominator(1000)
     if len(plan_segments(begin, end, length)) == 1:
-        return _one_go(_TOO_SHORT)
+        return _too_short()
     packets = packet_timeline(job.info)
     segments = plan_segments(begin, end, length, packets.keyframes)
     if len(segments) == 1:
-        return _one_go(_TOO_SHORT)
+        return _too_short()
     if not packets.is_seekable:
         reason = _RESTARTS if job.info.restarts else _NO_TIMES
         return RunPlan(segments, reason=reason)
@@ -85,6 +90,10 @@ def unsegmentable_reason(job: UpscaleJob) -> str | None:
 
 def _one_go(reason: str) -> RunPlan:
     return RunPlan(SegmentPlan(), reason=reason)
+
+
+def _too_short() -> RunPlan:
+    return RunPlan(SegmentPlan(), reason=_TOO_SHORT, is_short=True)
 
 
 def _rations_bits(encoder: EncoderOptions) -> bool:
