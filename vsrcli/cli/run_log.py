@@ -100,8 +100,9 @@ def facts(report: UpscaleReport) -> str:
         f"{weights} in {report.precision} by {report.backend} on {report.device}",
         plural(report.frames_computed, "frame") + " through the network",
     ]
-    if report.frames_resumed:
-        phrases.append(f"{plural(report.frames_resumed, 'frame')} of an earlier run")
+    from_before = report.frames_resumed + report.frames_recalled
+    if from_before:
+        phrases.append(f"{plural(from_before, 'frame')} of an earlier run")
     if report.reused:
         phrases.append(f"{100 * report.reused:.0f} % of the pixels unchanged")
     phrases += [f"{name} {seconds:.1f} s" for name, seconds in report.stages.items()]
