@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from fake import FakeBackend
 
+from vsrcli.cli import signals
+
 # Some tests load the libraries by themselves, where vsr cannot keep them from reporting.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
@@ -50,6 +52,7 @@ def _own_signal_handlers() -> Iterator[None]:
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    signals._interrupts = 0  # nor does an interruption of one test count in the next
 
 
 @pytest.fixture(scope="session")
