@@ -70,8 +70,7 @@ class UpscaleOptions:
     )
     budget: float | None = option(
         None,
-        "With `--model auto`: how long the network may take in all.  [default: real "
-        "time]",
+        "With `--model auto`: how long the run may take.  [default: real time]",
         group="Network",
         metavar="TIME",
     )
