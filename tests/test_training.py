@@ -1035,7 +1035,7 @@ def test_training_from_scratch_on_the_command_line_gains(
 ) -> None:
     """A first training: a generated clip, Delta, a short run; the held-out gain grows well."""
     clip = tmp_path / "clip.mp4"
-    write_demo(clip, seconds=3.0, size=(192, 128))
+    write_demo(clip, seconds=2.0, size=(128, 96))
     arguments = [
         "train",
         "--data",
@@ -1045,7 +1045,11 @@ def test_training_from_scratch_on_the_command_line_gains(
         "--out",
         str(tmp_path / "run"),
         "--steps",
-        "120",
+        "100",
+        "--patch",
+        "14",
+        "--threads",
+        "1",
         "-d",
         "cpu",
         "--json",
