@@ -13,15 +13,15 @@ from fake import FakeBackend
 from vsrcli.backends import Backend
 from vsrcli.decode.probe import probe
 from vsrcli.errors import OptionError
+from vsrcli.estimate import choose as module
+from vsrcli.estimate.choose import CANDIDATES, choose
+from vsrcli.estimate.run_timing import Speed
 from vsrcli.frame import VideoInfo
-from vsrcli.jobs import choose as module
-from vsrcli.jobs.choose import CANDIDATES, choose
-from vsrcli.jobs.run_timing import Speed
 from vsrcli.jobs.upscale import upscale
-from vsrcli.jobs.workload import Workload, measure_workload
 from vsrcli.models import MODELS
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
+from vsrcli.preflight.workload import Workload, measure_workload
 
 
 def _never(backend: Backend, options: UpscaleOptions) -> Speed:

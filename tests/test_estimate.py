@@ -18,16 +18,16 @@ from vsrcli.backends import Float
 from vsrcli.backends.feature_cache import FeatureCache
 from vsrcli.cli import _run
 from vsrcli.errors import BackendError, OutputError
-from vsrcli.jobs import bottleneck as bottleneck_module
+from vsrcli.estimate import bottleneck as bottleneck_module
+from vsrcli.estimate import opening_lines as opening_module
+from vsrcli.estimate.bottleneck import where_time_went
+from vsrcli.estimate.network_timing import NetworkTimer
+from vsrcli.estimate.run_timing import RunTimer, Speed
 from vsrcli.jobs import costs as costs_module
 from vsrcli.jobs import dry_run as dry_run_module
-from vsrcli.jobs import opening_lines as opening_module
 from vsrcli.jobs import upscale as upscale_module
-from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.demo import write_demo
 from vsrcli.jobs.dry_run import dry_run
-from vsrcli.jobs.network_timing import NetworkTimer
-from vsrcli.jobs.run_timing import RunTimer, Speed
 from vsrcli.models import MODELS, LumaScale, ModelSpec
 from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.network import LumaNetwork

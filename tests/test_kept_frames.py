@@ -26,8 +26,8 @@ from lossless import LOSSLESS, content, packets
 
 from vsrcli.backends import Float
 from vsrcli.errors import BackendError
+from vsrcli.estimate import slow_runs
 from vsrcli.frame import Plane
-from vsrcli.jobs import slow_runs
 from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions

@@ -47,8 +47,12 @@ ALLOWED: dict[str, str] = {
     " picture encode preflight pipeline",
     "verification": "captions frame timing wording options picture"
     " containers decode encode streams preflight pipeline",
+    "estimate": "errors frame timing wording options models backends picture"
+    " containers decode encode images preflight pipeline segments",
+    "preview": "errors paths frame frame_io timing wording options models backends picture"
+    " decode encode images page preflight pipeline segments estimate",
     "jobs": "errors paths frame frame_io timing wording options models backends picture"
-    " containers decode encode streams images page preflight pipeline segments verification",
+    " containers decode encode streams images preflight pipeline segments verification estimate",
     # training and measuring
     "clips": "errors paths frame timing options picture decode encode images",
     "training": "errors paths options models backends picture metrics clips",
@@ -56,7 +60,8 @@ ALLOWED: dict[str, str] = {
     " decode images page pipeline clips",
     # the user
     "cli": "_version errors paths frame timing wording options models"
-    " containers decode streams encode pipeline verification jobs clips training bench",
+    " containers decode streams encode pipeline verification estimate jobs preview"
+    " clips training bench",
     "__main__": "cli",
     "__init__": "_version errors options pipeline jobs",
 }

@@ -21,9 +21,6 @@ from vsrcli.errors import InputError, OptionError, OutputError
 from vsrcli.frame import ColorTags, Frame, PixelFormat
 from vsrcli.images.stills import encode_picture, read_picture
 from vsrcli.jobs.extract import extract
-from vsrcli.jobs.places import CONTEXT, PlaceFinder
-from vsrcli.jobs.preview import preview
-from vsrcli.jobs.preview_page import PreviewMethod
 from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import (
@@ -35,6 +32,9 @@ from vsrcli.options import (
 )
 from vsrcli.options.parse import Crop
 from vsrcli.picture.display import displayed
+from vsrcli.preview.page import PreviewMethod
+from vsrcli.preview.places import CONTEXT, PlaceFinder
+from vsrcli.preview.preview import preview
 from vsrcli.timing import TimeRange
 
 LOSSLESS = UpscaleOptions(fps="source", encoder=EncoderOptions(codec="ffv1"))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from vsrcli.backends import BACKENDS, open_backend
 from vsrcli.decode.probe import probe
 from vsrcli.decode.reader import VideoReader
-from vsrcli.jobs.bottleneck import where_time_went
+from vsrcli.estimate.bottleneck import where_time_went
 from vsrcli.jobs.upscale import upscale
 from vsrcli.models import MODELS
 from vsrcli.options import EncoderOptions, UpscaleOptions

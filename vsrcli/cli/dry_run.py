@@ -65,7 +65,7 @@ def _title(source: Path, target: Path) -> str:
 
 
 def _facts(found: DryRun) -> list[tuple[str, str]]:
-    from vsrcli.jobs.outlook import speed_text, time_text
+    from vsrcli.estimate.outlook import speed_text, time_text
 
     described = found.as_dict()
     outlook = found.outlook
@@ -142,7 +142,7 @@ def _frames_text(described: dict[str, Any]) -> str:
 
 
 def _size_text(found: DryRun) -> str:
-    from vsrcli.jobs.outlook import size_text
+    from vsrcli.estimate.outlook import size_text
 
     if found.outlook.output_bytes is None:
         return size_text(found.outlook)

@@ -27,7 +27,7 @@ from vsrcli.options import PreviewOptions
 from vsrcli.wording import plural
 
 if TYPE_CHECKING:
-    from vsrcli.jobs.preview import PreviewProgress, PreviewReport
+    from vsrcli.preview.preview import PreviewProgress, PreviewReport
 
 
 @click.command("preview", cls=Command)
@@ -58,7 +58,7 @@ def command(
     log_to_stderr(0 if quiet else verbose)
     options = PreviewOptions(**values)
 
-    from vsrcli.jobs.preview import preview
+    from vsrcli.preview.preview import preview
 
     with progress_bar(
         source.name,

@@ -14,8 +14,8 @@ from vsrcli.jobs.upscale import upscale
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.paths import is_folder, output_name, reason_of, refuse_inputs
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
-from vsrcli.preflight.frame_count import expected_frames
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.preflight.workload import measure_workload
 from vsrcli.segments.leftovers import clear_leftovers
 
 
@@ -163,10 +163,10 @@ def _plan(
 
 
 def _weight(job: UpscaleJob, options: UpscaleOptions) -> float | None:
-    frames = expected_frames(job, options)
-    if frames is None:
+    workload = measure_workload(job.info, options)
+    if workload is None:
         return None
-    return float(frames) * job.info.width * job.info.height
+    return float(workload.frames) * job.info.width * job.info.height
 
 
 def _carry_out(

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from vsrcli.backends import open_backend
 from vsrcli.errors import VsrError
+from vsrcli.estimate.run_timing import RunTimer
 from vsrcli.jobs.checked_run import check_run
-from vsrcli.jobs.run_timing import RunTimer
-from vsrcli.jobs.workload import measure_workload
 from vsrcli.models import DEFAULT_DOMAIN, MODELS
 from vsrcli.options import UpscaleOptions
 from vsrcli.preflight.run_plan import plan_run
+from vsrcli.preflight.workload import measure_workload
 from vsrcli.segments.executor import open_network
 
 

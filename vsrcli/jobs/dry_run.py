@@ -10,17 +10,17 @@ from typing import Any
 
 from vsrcli.backends import open_backend
 from vsrcli.encode.formats import choose_format
+from vsrcli.estimate.model_choice import settle_model
+from vsrcli.estimate.opening_lines import comparison_line
+from vsrcli.estimate.outlook import Outlook, make_outlook
+from vsrcli.estimate.run_timing import RunTimer
+from vsrcli.estimate.slow_runs import with_slowness
 from vsrcli.jobs.checked_run import CheckedRun, check_run
-from vsrcli.jobs.model_choice import settle_model
-from vsrcli.jobs.opening_lines import comparison_line
-from vsrcli.jobs.outlook import Outlook, make_outlook
-from vsrcli.jobs.run_timing import RunTimer
-from vsrcli.jobs.slow_runs import with_slowness
-from vsrcli.jobs.workload import Workload, measure_workload
 from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.preflight.run_plan import RunPlan, plan_run
 from vsrcli.preflight.targets import is_file_target, is_folder_target
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.preflight.workload import Workload, measure_workload
 from vsrcli.segments.executor import Engine, open_network
 from vsrcli.segments.kept_segments import kept_segments
 from vsrcli.streams.stream_plan import StreamPlan

@@ -16,13 +16,13 @@ from vsrcli.containers.pipe import is_standard_input
 from vsrcli.encode.atomic_file import keep_aside
 from vsrcli.encode.output import check_target
 from vsrcli.errors import BackendError, OutputError
+from vsrcli.estimate.bottleneck import where_time_went
+from vsrcli.estimate.model_choice import settle_model
+from vsrcli.estimate.opening_lines import tell_outlook
+from vsrcli.estimate.slow_runs import with_slowness
 from vsrcli.frame import Damage
 from vsrcli.images.folders import leftover_note
-from vsrcli.jobs.bottleneck import where_time_went
 from vsrcli.jobs.checked_run import CheckedRun, check_run
-from vsrcli.jobs.model_choice import settle_model
-from vsrcli.jobs.opening_lines import tell_outlook
-from vsrcli.jobs.slow_runs import with_slowness
 from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.paths import output_name
 from vsrcli.pipeline.origin import with_first_time

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.upscale_report import UpscaleProgress, UpscaleReport
-from vsrcli.preflight.frame_count import expected_frames
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.preflight.workload import measure_workload
 
 
 @dataclass(slots=True)
@@ -69,9 +69,10 @@ class RunContext:
             share = self.share_at(share)
         report = self.report
         expected = None
-        of_all = expected_frames(self.job, self.options)
-        if of_all is not None and share is not None:
-            rest = round((1 - share) * float(of_all))
+        info = self.job.info
+        workload = measure_workload(info, self.options) if info.rate else None
+        if workload is not None and share is not None:
+            rest = round((1 - share) * workload.frames)
             expected = report.frames_upscaled + rest
         progress = UpscaleProgress(
             share=share,

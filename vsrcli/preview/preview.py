@@ -16,19 +16,6 @@ from vsrcli.frame import Frame, VideoInfo
 from vsrcli.frame_io import FrameSource
 from vsrcli.images.folder_reader import FolderReader
 from vsrcli.images.stills import encode_picture
-from vsrcli.jobs.places import CONTEXT, Place, PlaceFinder
-from vsrcli.jobs.preview_files import (
-    check_page,
-    check_pictures,
-    page_name,
-    picture_name,
-    write_page,
-    write_pictures,
-)
-from vsrcli.jobs.preview_network import PreviewNetwork, open_networks
-from vsrcli.jobs.preview_page import PreviewMethod, render
-from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX, Painter, Still
-from vsrcli.jobs.workload import measure_workload
 from vsrcli.options import PreviewOptions, UpscaleOptions
 from vsrcli.page.shots import Shot, View
 from vsrcli.paths import check_source
@@ -36,6 +23,19 @@ from vsrcli.picture.blend import interpolated
 from vsrcli.picture.region import Region
 from vsrcli.preflight.pictures import describe, folder_rate
 from vsrcli.preflight.targets import STANDARD_OUTPUT
+from vsrcli.preflight.workload import measure_workload
+from vsrcli.preview.files import (
+    check_page,
+    check_pictures,
+    page_name,
+    picture_name,
+    write_page,
+    write_pictures,
+)
+from vsrcli.preview.network import PreviewNetwork, open_networks
+from vsrcli.preview.page import PreviewMethod, render
+from vsrcli.preview.pictures import COLOUR_MARGIN_PX, Painter, Still
+from vsrcli.preview.places import CONTEXT, Place, PlaceFinder
 from vsrcli.timing import TimeRange
 from vsrcli.wording import clock_text
 

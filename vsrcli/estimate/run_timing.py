@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from vsrcli.backends import Backend
 from vsrcli.containers.pipe import is_standard_input
 from vsrcli.errors import InputError
+from vsrcli.estimate.network_timing import NetworkTimer, motion_seconds
+from vsrcli.estimate.rehearsal import Rehearsal, StandIn, rehearse
 from vsrcli.frame import VideoInfo
-from vsrcli.jobs.network_timing import NetworkTimer, motion_seconds
-from vsrcli.jobs.rehearsal import Rehearsal, StandIn, rehearse
 from vsrcli.models import ModelSpec
 from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.network import available_cores

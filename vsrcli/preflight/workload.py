@@ -8,6 +8,7 @@ from math import ceil
 
 from vsrcli.frame import VideoInfo
 from vsrcli.options import UpscaleOptions
+from vsrcli.preflight.rate_check import source_rate
 
 _USUAL_RATE = Fraction(30)
 
@@ -49,7 +50,7 @@ def measure_workload(info: VideoInfo, options: UpscaleOptions) -> Workload | Non
     if end is None:
         return None
     seconds = max(Fraction(0), end - options.range.begin)
-    frames_in = _count(seconds, source_rate(info, options))
+    frames_in = _count(seconds, usual_rate(info, options))
     frames_out = frames_in
     if options.rate != "source":
         frames_out = _count(seconds, options.rate)
@@ -61,11 +62,9 @@ def measure_workload(info: VideoInfo, options: UpscaleOptions) -> Workload | Non
     )
 
 
-def source_rate(info: VideoInfo, options: UpscaleOptions) -> Fraction:
-    """Frames a second that the reader gives: each field may become one."""
-    rate = info.rate or _USUAL_RATE
-    splits_fields = bool(info.interlaced) and options.deinterlace == "field"
-    return 2 * rate if splits_fields else rate
+def usual_rate(info: VideoInfo, options: UpscaleOptions) -> Fraction:
+    """Frames a second that the reader gives; where the source does not say, what is usual."""
+    return source_rate(info, options) or _USUAL_RATE
 
 
 def _count(seconds: Fraction, rate: Fraction) -> int:

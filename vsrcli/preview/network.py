@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 
 from vsrcli.backends import Backend, open_backend
+from vsrcli.estimate.choose import choose
+from vsrcli.estimate.run_timing import network_speed
 from vsrcli.frame import Plane, VideoInfo
-from vsrcli.jobs.choose import choose
-from vsrcli.jobs.places import RADIUS, Place, Window
-from vsrcli.jobs.preview_page import PreviewMethod
-from vsrcli.jobs.preview_pictures import COLOUR_MARGIN_PX, Part
-from vsrcli.jobs.run_timing import network_speed
 from vsrcli.models import MODELS
 from vsrcli.options import AUTO, PreviewOptions, UpscaleOptions
 from vsrcli.picture.region import Region
 from vsrcli.pipeline.network import LumaNetwork, available_cores, motion_threads
+from vsrcli.preview.page import PreviewMethod
+from vsrcli.preview.pictures import COLOUR_MARGIN_PX, Part
+from vsrcli.preview.places import RADIUS, Place, Window
 from vsrcli.segments.executor import open_network
 
 

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from vsrcli.backends import Backend
 from vsrcli.decode.packet_timeline import packet_timeline
-from vsrcli.jobs.run_timing import Speed
-from vsrcli.jobs.workload import Workload
+from vsrcli.estimate.run_timing import Speed
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.preflight.workload import Workload
 from vsrcli.segments.space import estimated_bytes
 from vsrcli.wording import bytes_text, duration_text, moment_text, noun_for, rate_text
 

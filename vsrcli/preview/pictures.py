@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from vsrcli.errors import InputError, OptionError
 from vsrcli.frame import ColorTags, Frame, Plane, VideoInfo
-from vsrcli.jobs.places import detail_of
 from vsrcli.options.parse import Crop
 from vsrcli.picture.display import Bytes, displayed
 from vsrcli.picture.finish import finish_frame
@@ -24,6 +23,7 @@ from vsrcli.preflight.pictures import (
     picture_tags,
     plan_conversion,
 )
+from vsrcli.preview.places import detail_of
 
 # Pixels around a part that its colours depend on: the filters of chroma reach less far.
 COLOUR_MARGIN_PX = 24

@@ -9,15 +9,15 @@ from datetime import datetime
 
 from vsrcli.backends import Backend, open_backend
 from vsrcli.errors import VsrError
-from vsrcli.jobs.bottleneck import FASTEST_MODEL, has_faster_model
-from vsrcli.jobs.outlook import Outlook, make_outlook, opening_lines
-from vsrcli.jobs.run_timing import RunTimer, Speed, guess_seconds
-from vsrcli.jobs.workload import measure_workload
+from vsrcli.estimate.bottleneck import FASTEST_MODEL, has_faster_model
+from vsrcli.estimate.outlook import Outlook, make_outlook, opening_lines
+from vsrcli.estimate.run_timing import RunTimer, Speed, guess_seconds
 from vsrcli.models import MODELS
 from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.preflight.workload import measure_workload
 from vsrcli.segments.executor import Engine, SegmentExecutor, open_network
 from vsrcli.wording import duration_text
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from vsrcli.backends import Backend, open_backend
 from vsrcli.errors import OptionError
+from vsrcli.estimate.run_timing import Speed
 from vsrcli.frame import VideoInfo
-from vsrcli.jobs.run_timing import Speed
-from vsrcli.jobs.workload import Workload, measure_workload, source_rate
 from vsrcli.models import DEFAULT_DOMAIN, MODELS
 from vsrcli.models.weights import locate, read_info
 from vsrcli.options import UpscaleOptions
 from vsrcli.picture.motion import MAX_SIDE_PX
+from vsrcli.preflight.workload import Workload, measure_workload, usual_rate
 from vsrcli.wording import duration_text, rate_text
 
 # Times a network that is open, with the options of its run.
@@ -110,7 +110,7 @@ def _seconds_per_frame(
         raise OptionError(
             "--budget needs a source whose length is known: give --end, or name a model"
         )
-    rate = source_rate(info, options)
+    rate = usual_rate(info, options)
     if options.rate != "source":
         rate = min(rate, options.rate)
     return float(1 / rate)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from vsrcli.jobs.run_timing import guess_seconds
+from vsrcli.estimate.run_timing import guess_seconds
 from vsrcli.models import MODELS
 from vsrcli.options import UpscaleOptions
-from vsrcli.preflight.frame_count import expected_frames
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.preflight.workload import measure_workload
 from vsrcli.segments.executor import Engine
 from vsrcli.segments.segment_folder import JOURNAL_NAME, folder_of
 
@@ -32,10 +32,10 @@ def with_slowness(
 
 def _is_slow(job: UpscaleJob, options: UpscaleOptions, engine: Engine) -> bool:
     spec = MODELS.get(engine.model)
-    frames = expected_frames(job, options)
-    if spec is None or frames is None:
+    workload = measure_workload(job.info, options)
+    if spec is None or workload is None:
         return False
     pixels = job.video.width * job.video.height // spec.scale**2
     device = engine.device.partition(",")[0]
-    seconds = guess_seconds(spec, device, pixels, int(frames))
+    seconds = guess_seconds(spec, device, pixels, workload.frames)
     return seconds > _MAX_LOST_SECONDS

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from vsrcli.backends import Backend
-from vsrcli.jobs.choose import choose
-from vsrcli.jobs.run_timing import RunTimer, Speed
+from vsrcli.estimate.choose import choose
+from vsrcli.estimate.run_timing import RunTimer, Speed
 from vsrcli.models.weights import domain_note
 from vsrcli.options import AUTO, UpscaleOptions
 from vsrcli.preflight.run_plan import RunPlan

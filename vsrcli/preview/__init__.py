@@ -1,0 +1,1 @@
+"""Some frames of a video, upscaled before a long run, on a page."""
