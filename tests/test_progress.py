@@ -27,7 +27,7 @@ from vsrcli.cli import _run, run_log, ticker
 from vsrcli.cli.bar import lay_out
 from vsrcli.cli.eta import BatchEta, Eta
 from vsrcli.cli.meter import BatchMeter, Meter
-from vsrcli.cli.progress import show_frames
+from vsrcli.cli.progress import progress_bar, show_frames
 from vsrcli.jobs import checked_run
 from vsrcli.jobs.batch import BatchObserver, BatchPlan, upscale_all
 from vsrcli.jobs.upscale import upscale
@@ -535,6 +535,36 @@ def test_a_line_that_has_nothing_to_say_yet_comes_soon(
         assert told.wait(30)
         time.sleep(0.1)
     assert len(calls) == 3
+
+
+def test_off_a_terminal_a_long_start_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A long film is read once before its first frame: minutes, on a slow disk."""
+    monkeypatch.setattr(ticker, "_FIRST_SECONDS", 0.0)
+    monkeypatch.setattr(ticker, "_RETRY_SECONDS", 0.01)
+    with progress_bar("film.mkv", "frames", enabled=True) as show:
+        time.sleep(0.3)
+        show(0.1, 1)
+        time.sleep(0.3)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["vsr: film.mkv: preparing", "vsr: 10.0 %, 1 frame"]
+
+
+def test_a_dry_run_shows_that_it_works(
+    demo_clip: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: Callable[..., Terminal],
+) -> None:
+    monkeypatch.setattr(
+        "vsrcli.jobs.dry_run.open_backend", lambda *arguments, **options: FakeBackend()
+    )
+    words = ["upscale", demo_clip, tmp_path / "o.mkv", "--dry-run"]
+    shown = terminal(*words)
+    assert any("starting" in line for line in bars_in(shown.text))
+    assert not [line for line in shown.screen(80).shown if "━" in line]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_off_a_terminal_a_batch_tells_its_place(

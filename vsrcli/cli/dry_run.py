@@ -12,6 +12,7 @@ import click
 
 from vsrcli.cli.console import print_facts, print_json
 from vsrcli.cli.info import about_stream, fate_of_stream
+from vsrcli.cli.progress import progress_bar
 from vsrcli.options import BatchOptions, UpscaleOptions
 from vsrcli.wording import bytes_text, duration_text, moment_text, plural
 
@@ -26,11 +27,13 @@ def show_dry_run(
     options: UpscaleOptions,
     *,
     as_json: bool,
+    progress: bool,
 ) -> None:
     """Show what a run would do; writes nothing."""
     from vsrcli.jobs.dry_run import dry_run
 
-    found = dry_run(source, target, options)
+    with progress_bar(source.name, "frames", enabled=progress):
+        found = dry_run(source, target, options)
     if as_json:
         print_json(found.as_dict())
     else:
@@ -43,12 +46,17 @@ def show_dry_batch(
     options: UpscaleOptions,
     *,
     as_json: bool,
+    progress: bool,
 ) -> None:
     """Show what a batch would do, file by file and in all; writes nothing."""
     from vsrcli.jobs.dry_run_batch import dry_run_all
 
-    items = []
-    for item in dry_run_all(sources, batch, options):
+    items: list[DryItem] = []
+    found = dry_run_all(sources, batch, options)
+    for number, source in enumerate(sources, start=1):
+        place = (number, len(sources))
+        with progress_bar(source.name, "frames", enabled=progress, place=place):
+            item = next(found)
         items.append(item)
         if not as_json:
             print_facts(_title(item.source, item.target), _item_facts(item))

@@ -68,13 +68,18 @@ def shown(meter: Meter, pace: Pace, *, enabled: bool) -> Iterator[None]:
     stderr = console.stderr()
     has_bar = enabled and stderr.is_terminal and not stderr.is_dumb_terminal
     has_lines = enabled and not has_bar
+    say = console.note if has_lines else console.record
+    is_told_of_beginning = False
 
     def tell() -> bool:
-        if not meter.has_begun:
-            return False
-        say = console.note if has_lines else console.record
-        say(meter.sentence())
-        return True
+        nonlocal is_told_of_beginning
+        if meter.has_begun:
+            say(meter.sentence())
+            return True
+        if not is_told_of_beginning:
+            say(f"{meter.title}: preparing")
+            is_told_of_beginning = True
+        return False
 
     with ExitStack() as stack:
         if has_lines or console.is_recording():

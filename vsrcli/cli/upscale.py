@@ -84,7 +84,9 @@ def command(
         log=log,
     )
     if batch.out_dir is not None and dry_run:
-        show_dry_batch(paths, batch, options, as_json=as_json)
+        show_dry_batch(
+            paths, batch, options, as_json=as_json, progress=display.progress
+        )
         return
     if batch.out_dir is not None:
         _upscale_many(paths, batch, options, display)
@@ -103,7 +105,9 @@ def command(
 
     check_typed_target(source, as_typed(target))
     if dry_run:
-        show_dry_run(source, target, options, as_json=as_json)
+        show_dry_run(
+            source, target, options, as_json=as_json, progress=display.progress
+        )
         return
     _upscale_one(source, target, options, display)
 
