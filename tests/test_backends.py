@@ -275,7 +275,7 @@ def test_tile_option(moving_clip: Path, tmp_path: Path, fake: FakeBackend) -> No
     )
     sizes = {window.shape[1:] for window in fake.windows}
     assert len(sizes) > 1 or next(iter(sizes)) != (64 + 8, 96 + 8)
-    with pytest.raises(OptionError, match="--tile 8 is too small"):
+    with pytest.raises(OptionError, match="--tile 8 makes no sense: 32 to 65536"):
         UpscaleOptions(tile=8)
 
 

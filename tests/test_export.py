@@ -382,12 +382,10 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         open_backend(
             "torch", str(tmp_path / "other.onnx"), None, device="cpu", precision=None
         )
-    for device, says in (
-        ("cuda", "has no CUDA.*|fell back|does not accept"),
-        ("tpu", "unknown device"),
-        ("cuda:x", "unknown device"),
-    ):
-        with pytest.raises(BackendError, match=says):
+    with pytest.raises(BackendError, match="has no CUDA|fell back|does not accept"):
+        OnnxBackend("delta", device="cuda")
+    for device in ("tpu", "cuda:x"):
+        with pytest.raises(OptionError, match="unknown device"):
             OnnxBackend("delta", device=device)
     with pytest.raises(BackendError, match="the file determines the precision"):
         OnnxBackend("delta", precision="fp16")
