@@ -382,7 +382,7 @@ def test_refusals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         open_backend(
             "torch", str(tmp_path / "other.onnx"), None, device="cpu", precision=None
         )
-    with pytest.raises(BackendError, match="has no CUDA|fell back|does not accept"):
+    with pytest.raises(BackendError, match=r"has no CUDA|fell back|does not accept"):
         OnnxBackend("delta", device="cuda")
     for device in ("tpu", "cuda:x"):
         with pytest.raises(OptionError, match="unknown device"):
