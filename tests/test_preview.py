@@ -53,8 +53,8 @@ class Mixing(FakeBackend):
 def backend(monkeypatch: pytest.MonkeyPatch) -> FakeBackend:
     """One network for previews and for whole runs."""
     made = Mixing()
-    for module in ("upscale", "preview_network"):
-        monkeypatch.setattr(f"vsrcli.jobs.{module}.open_backend", lambda *_, **__: made)
+    for module in ("jobs.upscale", "preview.network"):
+        monkeypatch.setattr(f"vsrcli.{module}.open_backend", lambda *_, **__: made)
     return made
 
 
