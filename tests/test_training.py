@@ -462,8 +462,8 @@ def test_what_is_wrong_shows_before_the_clips_are_read(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for changes, error in (
         ({"out": str(tmp_path / "file" / "run")}, OutputError),
-        ({"init": "nothing"}, ModelError),
-        ({"device": "toaster"}, BackendError),
+        ({"init": "nothing"}, OptionError),
+        ({"device": "toaster"}, OptionError),
     ):
         options = {
             "data": (str(tmp_path / "missing.mp4"),),
