@@ -18,8 +18,8 @@ PAGE = Path(__file__).with_name("examples.md")
 COLUMNS = 96
 HEAD = """# Examples
 
-Recorded runs on the demonstration clip (256x144, three seconds), off a terminal, on two cores that
-other programs used as well. `python docs/record.py` makes this page; [usage.md](usage.md) explains
+Recorded runs on the demonstration clip (256x144, three seconds), off a terminal, on two cores.
+`python docs/record.py` makes this page; [usage.md](usage.md) explains
 the options.
 """
 
@@ -66,7 +66,7 @@ EXAMPLES = (
         "Off a terminal",
         "Where there is no terminal (`nohup`, cron), there is a line after ten seconds and then "
         "one a minute; `--log` keeps them in a file as well.",
-        ("vsr upscale clip.mp4 big.mp4 --model lite --log run.log",),
+        ("vsr upscale big/a.mp4 larger.mp4 --model lite --log run.log",),
     ),
 )
 

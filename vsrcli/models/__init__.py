@@ -119,7 +119,7 @@ _LITE = ModelSpec(
     module="vsrcli.models.lite:Lite",
     parameters=61_700,
     halo_px=7,
-    domains=("video", "clean"),
+    domains=("video", "clean", "compressed"),
     summary=(
         "neighbours sampled along their motion, all at the input's size: "
         "a twentieth of Delta's work"
