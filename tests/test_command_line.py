@@ -182,8 +182,10 @@ def test_did_you_mean_a_model_or_device(
     assert "(did you mean 'psnr'?)" in _error(capsys, *bench, "--metrics", "psrn")
     assert "(did you mean 'lite'?)" in _error(capsys, *bench, "--model", "liet:video")
     for command in (upscale, [*bench, "--model", "lite"]):
-        error = _error(capsys, *command, "--device", "cdua")
-        assert "unknown device 'cdua' (did you mean 'cuda'?): use auto, " in error
+        for device in ("cdua", "gpu"):
+            error = _error(capsys, *command, "--device", device)
+            hint = f"unknown device '{device}' (did you mean 'cuda'?): use auto, "
+            assert hint in error
     assert list(tmp_path.iterdir()) == []
 
 

@@ -215,7 +215,9 @@ def parse_device(device: str) -> tuple[str, int]:
     is_number = number.isdecimal() and len(number) <= _MAX_GPU_DIGITS
     has_bad_number = bool(colon) and not (is_gpu and is_number)
     if not is_known or has_bad_number:
-        hint = did_you_mean(kind, _DEVICE_KINDS)
+        # what others call a CUDA device is spelled most like ``cpu``
+        meant = "cuda" if kind.lower() in ("gpu", "nvidia") else kind
+        hint = did_you_mean(meant, _DEVICE_KINDS)
         raise OptionError(
             f"unknown device {device!r}{hint}: use auto, cpu, cuda or cuda:N, "
             "or with --backend onnx tensorrt or tensorrt:N"
