@@ -26,7 +26,7 @@ class PreviewMethod:
         name: ``bicubic``, ``delta:video``, or the name of a file.
         engine: what runs it, such as ``openvino, cpu``; empty for interpolation.
         seconds_per_frame: of whole frames on this machine; None for interpolation.
-        film_seconds: what the film would take; None where unknown.
+        film_seconds: what the network alone would take for the film; None where unknown.
     """
 
     name: str
@@ -57,7 +57,7 @@ class PreviewMethod:
         """What the film takes, in words."""
         if self.film_seconds is None:
             return _NO_FIGURE
-        return f"about {duration_text(self.film_seconds)}"
+        return f"at least {duration_text(self.film_seconds)}"
 
 
 def render(
