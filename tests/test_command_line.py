@@ -618,7 +618,10 @@ def _completions(line: str) -> list[str]:
         ("upscale a b --out-dir ", ["dir"]),
         ("upscale ", ["file"]),
         ("upscale cl", ["file"]),
-        ("bench gt.mp4 --model lite:", ["lite:video", "lite:clean"]),
+        (
+            "bench gt.mp4 --model lite:",
+            [f"lite:{domain}" for domain in MODELS["lite"].domains],
+        ),
         ("bench gt.mp4 --metrics psnr,s", ["psnr,ssim"]),
         ("bench gt.mp4 --metrics psnr,p", []),
         ("bench gt.mp4 --compare ", ["file"]),
