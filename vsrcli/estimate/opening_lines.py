@@ -12,7 +12,6 @@ from vsrcli.errors import VsrError
 from vsrcli.estimate.bottleneck import FASTEST_MODEL, has_faster_model
 from vsrcli.estimate.outlook import Outlook, make_outlook, opening_lines
 from vsrcli.estimate.run_timing import RunTimer, Speed, guess_seconds
-from vsrcli.models import MODELS
 from vsrcli.options import UpscaleOptions, parse_devices
 from vsrcli.pipeline.run_context import RunContext
 from vsrcli.preflight.run_plan import RunPlan
@@ -110,7 +109,8 @@ def _lines(
         return
     frames_done = run.report.frames_upscaled
     left = workload.frames - frames_done
-    if speed is None and _is_short(job, executor.engine, left):
+    guess = guess_seconds(job, executor.engine, left)
+    if speed is None and guess is not None and guess < _SHORT_BY_GUESS:
         return
     backend = executor.backend or _open_here(run.options, executor.engine)
     if backend is None:
@@ -137,16 +137,6 @@ def _lines(
     line = comparison_line(job, run.options, plan, outlook, domain)
     if line is not None:
         yield line
-
-
-def _is_short(job: UpscaleJob, engine: Engine, frames: int) -> bool:
-    """Whether the run is over before a timing is, without any timing."""
-    spec = MODELS.get(engine.model)
-    if spec is None:
-        return False
-    pixels = job.video.width * job.video.height // spec.scale**2
-    seconds = guess_seconds(spec, engine.device.partition(",")[0], pixels, frames)
-    return seconds < _SHORT_BY_GUESS
 
 
 def _open_here(options: UpscaleOptions, engine: Engine) -> Backend | None:

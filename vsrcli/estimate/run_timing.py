@@ -13,11 +13,12 @@ from vsrcli.errors import InputError
 from vsrcli.estimate.network_timing import NetworkTimer, motion_seconds
 from vsrcli.estimate.rehearsal import Rehearsal, StandIn, rehearse
 from vsrcli.frame import VideoInfo
-from vsrcli.models import ModelSpec
+from vsrcli.models import MODELS
 from vsrcli.options import UpscaleOptions
 from vsrcli.pipeline.network import available_cores
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
+from vsrcli.segments.executor import Engine
 
 log = logging.getLogger(__name__)
 
@@ -55,23 +56,22 @@ class Speed:
         return max(self.seconds / workers, self.host_seconds)
 
 
-def guess_seconds(
-    spec: ModelSpec,
-    device: str,
-    pixels: int,
-    frames: int,
-) -> float:
-    """What the network takes for a run on a usual machine, without any timing.
+def guess_seconds(job: UpscaleJob, engine: Engine, frames: int) -> float | None:
+    """What the network takes on a usual machine, without any timing; None: nobody knows it.
 
     Args:
-        spec: the network.
-        device: where it runs.
-        pixels: of a low-resolution picture.
-        frames: of the run.
+        job: what is done.
+        engine: what runs the network.
+        frames: that go through it.
     """
+    spec = MODELS.get(engine.model)
+    if spec is None:
+        return None
+    pixels = job.video.width * job.video.height // spec.scale**2
     share = _SHARE_OF_WORK.get(spec.name, 1.0)
     seconds = _SECONDS_PER_PIXEL * spec.parameters * share * pixels * frames
-    return seconds if device == "cpu" else seconds / _SPEED_OF_CARDS
+    first_device = engine.device.partition(",")[0]
+    return seconds if first_device == "cpu" else seconds / _SPEED_OF_CARDS
 
 
 def network_speed(info: VideoInfo, options: UpscaleOptions, backend: Backend) -> Speed:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from vsrcli.estimate.run_timing import guess_seconds
-from vsrcli.models import MODELS
 from vsrcli.options import UpscaleOptions
 from vsrcli.preflight.run_plan import RunPlan
 from vsrcli.preflight.upscale_job import UpscaleJob
@@ -31,11 +30,8 @@ def with_slowness(
 
 
 def _is_slow(job: UpscaleJob, options: UpscaleOptions, engine: Engine) -> bool:
-    spec = MODELS.get(engine.model)
     workload = measure_workload(job.info, options)
-    if spec is None or workload is None:
+    if workload is None:
         return False
-    pixels = job.video.width * job.video.height // spec.scale**2
-    device = engine.device.partition(",")[0]
-    seconds = guess_seconds(spec, device, pixels, workload.frames)
-    return seconds > _MAX_LOST_SECONDS
+    seconds = guess_seconds(job, engine, workload.frames)
+    return seconds is not None and seconds > _MAX_LOST_SECONDS

@@ -15,7 +15,9 @@ from vsrcli.options.declare import (
     DEVICE_FLAGS,
     DEVICES,
     MODEL_FLAGS,
+    NETWORK_STRENGTH_HELP,
     NETWORKS,
+    PRECISION_HELP,
     Precision,
     option,
 )
@@ -62,7 +64,7 @@ class BenchOptions:
     )
     strength: float = option(
         1.0,
-        "Share of each network in its picture, as for `vsr upscale`.",
+        NETWORK_STRENGTH_HELP,
         metavar="0..1",
         group="Network",
     )
@@ -151,7 +153,7 @@ class BenchOptions:
     )
     precision: Precision | None = option(
         None,
-        "Compute in half precision.  [default: on CUDA]",
+        PRECISION_HELP,
         group="Speed",
         flags=("--fp16", "--fp32"),
         choices=get_args(Precision),

@@ -15,8 +15,10 @@ from vsrcli.options.declare import (
     DEVICE_FLAGS,
     DEVICES,
     MODEL_FLAGS,
+    NETWORK_STRENGTH_HELP,
     NETWORKS,
     OVERWRITE_FLAGS,
+    PRECISION_HELP,
     Deinterlace,
     Precision,
     option,
@@ -114,7 +116,7 @@ class PreviewOptions:
     )
     strength: float = option(
         1.0,
-        "Share of each network in its picture, as for `vsr upscale`.",
+        NETWORK_STRENGTH_HELP,
         group="Network",
         metavar="0..1",
     )
@@ -134,7 +136,7 @@ class PreviewOptions:
     )
     precision: Precision | None = option(
         None,
-        "Compute in half precision.  [default: on CUDA]",
+        PRECISION_HELP,
         group="Speed",
         flags=("--fp16", "--fp32"),
         choices=get_args(Precision),

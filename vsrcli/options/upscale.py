@@ -28,6 +28,7 @@ from vsrcli.options.declare import (
     MODEL_FLAGS,
     OVERWRITE_FLAGS,
     OVERWRITE_HELP,
+    PRECISION_HELP,
     SAR_HELP,
     START_HELP,
     Deinterlace,
@@ -170,7 +171,7 @@ class UpscaleOptions:
     )
     precision: Precision | None = option(
         None,
-        "Compute in half precision.  [default: on CUDA]",
+        PRECISION_HELP,
         group="Speed",
         flags=("--fp16", "--fp32"),
         choices=get_args(Precision),

@@ -142,10 +142,11 @@ class SegmentExecutor(Protocol):
 class LocalExecutor(SegmentExecutor):
     """Makes segments in this process, with one backend."""
 
+    backend: Backend
+
     def __init__(self, backend: Backend) -> None:
         self.engine = Engine.of(backend)
         self.backend = backend
-        self._backend = backend
 
     def make(
         self,
@@ -161,7 +162,7 @@ class LocalExecutor(SegmentExecutor):
             run = replace(run, share_at=ShareOfPass(shares, numbers).at)
         for first, last in consecutive(numbers):
             with store.open_span(first, last, may_seek=may_seek) as span:
-                span.make(run, self._backend)
+                span.make(run, self.backend)
 
     def close(self) -> None:
         """A backend holds nothing that has to be released."""
